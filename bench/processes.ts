@@ -1,0 +1,93 @@
+/** The processes of a benchmark: started, watched for their CPU time, and stopped. */
+
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const startTimeoutMs = 60_000;
+const stopTimeoutMs = 15_000;
+
+/** Clock ticks per second, the unit of CPU time in /proc. */
+const ticksPerSecond = Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
+
+export interface BenchProcess extends AsyncDisposable {
+  readonly name: string;
+  /** User and system time since its start, all threads. Resolution: one clock tick, usually 10 ms. */
+  cpuMicroseconds(): number;
+  /** Resolves when the URL answers 200. @throws when the process ends first or too much time passes. */
+  answers(url: string): Promise<void>;
+}
+
+/** Starts a process; it stops with SIGTERM, then SIGKILL, when disposed. Its log is shown only when it fails, its stderr always. */
+export function startBenchProcess(
+  name: string,
+  command: string,
+  args: readonly string[],
+  env: Record<string, string> = {},
+): BenchProcess {
+  const child = spawn(command, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'inherit'] });
+  let output = '';
+  const keepTail = (chunk: Buffer): void => {
+    output = (output + chunk.toString()).slice(-8192);
+  };
+  child.stdout.on('data', keepTail);
+  child.on('error', (err) => keepTail(Buffer.from(`${err}\n`)));
+  return {
+    name,
+    cpuMicroseconds: () => {
+      if (child.pid === undefined || hasExited(child)) throw new Error(`${name} is not running:\n${output}`);
+      return cpuMicrosecondsOf(child.pid);
+    },
+    async answers(url) {
+      const deadline = Date.now() + startTimeoutMs;
+      for (;;) {
+        if (hasExited(child)) throw new Error(`${name} ended with ${child.exitCode ?? child.signalCode}:\n${output}`);
+        const status = await fetch(url).then(
+          (response) => response.status,
+          () => undefined,
+        );
+        if (status === 200) return;
+        if (Date.now() > deadline) throw new Error(`${name}: ${url} answers ${status ?? 'nothing'}:\n${output}`);
+        await sleep(100);
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      if (hasExited(child)) return;
+      const exit = once(child, 'exit');
+      child.kill('SIGTERM');
+      const killer = setTimeout(() => child.kill('SIGKILL'), stopTimeoutMs);
+      await exit;
+      clearTimeout(killer);
+    },
+  };
+}
+
+/** A base with its three ports free: clients, management, probes; below the range of outgoing connections. */
+export async function findPortBase(): Promise<number> {
+  for (;;) {
+    const base = 10_000 + Math.floor(Math.random() * 20_000);
+    const free = await Promise.all([base, base + 1, base + 1010].map(isFree));
+    if (free.every(Boolean)) return base;
+  }
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const server = createServer();
+  return new Promise((resolve) => {
+    server.once('error', () => resolve(false));
+    server.listen(port, () => server.close(() => resolve(true)));
+  });
+}
+
+function hasExited(child: ChildProcess): boolean {
+  return child.exitCode !== null || child.signalCode !== null || child.pid === undefined;
+}
+
+/** Fields 14 and 15 of /proc/<pid>/stat; the second field, the command, may itself hold spaces and parentheses. */
+function cpuMicrosecondsOf(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return ((Number(fields[11]) + Number(fields[12])) / ticksPerSecond) * 1e6;
+}

@@ -1,0 +1,58 @@
+/** What `hydrogen dev` tells the person in front of it: what listens where, and a line to try. */
+
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import type { Documents, ProcessorConfig } from '../runtime/config.ts';
+import { devPorts } from './dev.ts';
+
+/** The port that examples/echo.yaml names for its destination. */
+const exampleEchoPort = 8099;
+
+/** The echo example with its destination on the given port. */
+export async function echoDocuments(port: number): Promise<string> {
+  const candidates = ['../examples/echo.yaml', '../../examples/echo.yaml'].map((path) => new URL(path, import.meta.url));
+  const file = candidates.find((url) => existsSync(fileURLToPath(url)));
+  if (file === undefined) throw new Error('examples/echo.yaml is missing from this installation');
+  return (await readFile(file, 'utf8')).replaceAll(`127.0.0.1:${exampleEchoPort}`, `127.0.0.1:${port}`);
+}
+
+export function describeRun(
+  { gateways, processors }: Documents,
+  options: { readonly nats?: string; readonly portBase: number; readonly host: string },
+  echoUrl: string | undefined,
+): string {
+  const bus = options.nats === undefined ? 'memory bus: messages do not survive this process' : `NATS ${options.nats}`;
+  const lines = ['', `hydrogen dev, ${bus}`, ''];
+  for (const [index, { gateway }] of gateways.entries()) {
+    const ports = devPorts(options.portBase, index);
+    lines.push(`  gateway ${gateway.metadata.name} (${gateway.spec.mode})`);
+    for (const { path } of gateway.spec.endpoints) lines.push(`    clients     ws://${options.host}:${ports.client}${path}`);
+    lines.push(`    management  http://${options.host}:${ports.management}`);
+    lines.push(`    probes      http://${options.host}:${ports.probes}/readyz /livez /metrics`);
+  }
+  for (const { processor } of processors) {
+    lines.push(`  processor ${processor.metadata.name}`);
+    lines.push(...describeRouting(processor).map((line) => `    ${line}`));
+  }
+  if (echoUrl !== undefined) lines.push(`  echo destination ${echoUrl}`);
+  const [first] = gateways;
+  const path = first?.gateway.spec.endpoints[0]?.path;
+  if (path !== undefined) lines.push('', ...tryIt(`ws://${options.host}:${options.portBase}${path}`));
+  lines.push('', 'ready, Ctrl-C stops');
+  return lines.join('\n');
+}
+
+function describeRouting({ spec }: ProcessorConfig['processor']): string[] {
+  const { rules, rulesEngine } = spec.routing;
+  if (rulesEngine !== undefined) return [`rules engine ${rulesEngine.url}`];
+  return (rules ?? []).map(
+    ({ name, pattern, destination }) =>
+      `${name}  /${pattern}/ -> POST ${destination.url}${destination.reply ? ', its answer goes back' : ''}`,
+  );
+}
+
+function tryIt(url: string): string[] {
+  const script = `const s = new WebSocket('${url}'); s.onopen = () => s.send('hello'); s.onmessage = (m) => { console.log(m.data); s.close() }`;
+  return ['  try it in another terminal:', `    npx wscat -c ${url}`, `    node -e "${script}"`];
+}

@@ -1,0 +1,141 @@
+/**
+ * `hydrogen dev`: the gateways and message processors of some documents in one process, on the memory bus unless a
+ * NATS server is named, with the configuration taken over as the files change.
+ */
+
+import pretty from 'pino-pretty';
+import type { Logger } from 'pino';
+import { busGroup } from '../crds/contract.ts';
+import { createMemoryBroker, type MemoryBroker } from '../runtime/bus/memory.ts';
+import type { Bus } from '../runtime/bus/port.ts';
+import {
+  type Documents,
+  type GatewayConfig,
+  loadDocuments,
+  type ProcessorConfig,
+  readDocuments,
+  watchFiles,
+} from '../runtime/config.ts';
+import { HydrogenError } from '../runtime/errors.ts';
+import { createGateway, type Gateway } from '../runtime/gateway.ts';
+import { createLogger, type LogLevel } from '../runtime/log.ts';
+import { createMessageProcessor, type MessageProcessor } from '../runtime/message-processor.ts';
+import { createSecrets, type Secrets } from '../runtime/secrets.ts';
+import { createGroupBus } from './bus.ts';
+import { echo, type EchoServer } from './echo.ts';
+import { describeRun, echoDocuments } from './dev-banner.ts';
+import { untilStopped } from './signals.ts';
+
+export interface DevOptions {
+  readonly file?: readonly string[];
+  readonly nats?: string;
+  readonly portBase: number;
+  readonly host: string;
+  readonly secrets: string;
+  readonly logLevel: LogLevel;
+  readonly version: string;
+}
+
+/** Ports of gateway n, counted from 0 in the order of the documents. */
+export function devPorts(portBase: number, index: number): Gateway['ports'] {
+  const client = portBase + 100 * index;
+  return { client, management: client + 1, probes: client + 1010 };
+}
+
+const echoPortOffset = 99;
+const maxDrainMs = 1_000;
+
+/** Runs until SIGTERM or SIGINT. @throws {HydrogenError} HYD_CONFIG_INVALID */
+export async function dev(options: DevOptions): Promise<void> {
+  const logger = createLogger({
+    level: options.logLevel,
+    destination: pretty({ colorize: process.stdout.isTTY, ignore: 'instanceId,group', translateTime: 'SYS:HH:MM:ss.l', sync: true }),
+  });
+  const secrets = createSecrets(options.secrets, (ref, err) => logger.error({ ...ref, err }, 'secret unreadable'));
+  const isExample = options.file === undefined;
+  const echoPort = options.portBase + echoPortOffset;
+  const load = async (): Promise<Documents> =>
+    options.file === undefined
+      ? readDocuments([{ text: await echoDocuments(echoPort), source: 'examples/echo.yaml' }])
+      : loadDocuments(options.file);
+  const documents = await load();
+  if (documents.gateways.length + documents.processors.length === 0) {
+    throw new HydrogenError('HYD_CONFIG_INVALID', 'the documents hold neither a HydrogenGateway nor a HydrogenMessageProcessor');
+  }
+
+  let echoServer: EchoServer | undefined;
+  if (isExample) echoServer = await echo(echoPort, options.host);
+  const buses = createBuses(options, secrets, logger);
+  const gateways = new Map<string, Gateway>();
+  for (const [index, config] of documents.gateways.entries()) {
+    const ports = devPorts(options.portBase, index);
+    const callbackUrl = `http://${options.host}:${ports.management}`;
+    const { host, version } = options;
+    const bus = buses(config);
+    gateways.set(keyOf(config.gateway), createGateway(config, { bus, secrets, logger, ports, host, callbackUrl, version }));
+  }
+  const processors = new Map<string, MessageProcessor>();
+  for (const config of documents.processors) {
+    const { host, version } = options;
+    const bus = buses(config);
+    processors.set(keyOf(config.processor), createMessageProcessor(config, { bus, secrets, logger, host, version }));
+  }
+  const stopped = untilStopped();
+  for (const server of [...processors.values(), ...gateways.values()]) await server.start();
+  await untilReady([...gateways.values()], stopped);
+
+  console.log(describeRun(documents, options, echoServer?.url));
+  const unwatch = options.file === undefined ? undefined : watchFiles(options.file, load, takeOver, refuse);
+
+  function takeOver(next: Documents): void {
+    for (const config of next.gateways) gateways.get(keyOf(config.gateway))?.reconfigure(config);
+    for (const config of next.processors) processors.get(keyOf(config.processor))?.reconfigure(config);
+    const keys = [...next.gateways.map(({ gateway }) => keyOf(gateway)), ...next.processors.map(({ processor }) => keyOf(processor))];
+    const isSame = keys.length === gateways.size + processors.size && keys.every((key) => gateways.has(key) || processors.has(key));
+    if (isSame) logger.info({ files: options.file }, 'configuration read');
+    else logger.warn({ files: options.file }, 'gateways or processors were added or removed: restart to have them');
+  }
+  function refuse(problems: readonly string[]): void {
+    logger.error({ files: options.file, problems }, 'new configuration refused, the old one stays in force');
+  }
+
+  const signal = await stopped;
+  unwatch?.();
+  await Promise.all([...gateways.values()].map((gateway) => gateway.stop(signal, maxDrainMs)));
+  await Promise.all([...processors.values()].map((processor) => processor.stop(signal, maxDrainMs)));
+  echoServer?.stop();
+}
+
+function keyOf(resource: { readonly kind: string; readonly metadata: { readonly namespace: string; readonly name: string } }): string {
+  return `${resource.kind} ${resource.metadata.namespace}/${resource.metadata.name}`;
+}
+
+/** A bus for each gateway and processor; those of one group share its messages. */
+function createBuses(options: DevOptions, secrets: Secrets, logger: Logger): (config: GatewayConfig | ProcessorConfig) => Bus {
+  const brokers = new Map<string, MemoryBroker>();
+  return ({ group }) => {
+    if (options.nats !== undefined) return createGroupBus(group, { servers: [options.nats], secrets, logger, name: 'dev' });
+    const name = busGroup(group.metadata.namespace, group.metadata.name);
+    const broker = brokers.get(name) ?? createMemoryBroker({ leaseMs: group.spec.instanceLeaseSeconds * 1000 });
+    brokers.set(name, broker);
+    return broker.connect();
+  };
+}
+
+/** Readiness is announced once, when everything can serve; with NATS away it says so and goes on waiting. */
+async function untilReady(gateways: readonly Gateway[], stopped: Promise<string>): Promise<void> {
+  let isStopped = false;
+  void stopped.then(() => {
+    isStopped = true;
+  });
+  let saidAtMs = Date.now();
+  while (!isStopped) {
+    const reason = gateways.map((gateway) => gateway.notReadyReason()).find((text) => text !== undefined);
+    if (reason === undefined) return;
+    if (Date.now() - saidAtMs > 2_000) {
+      saidAtMs = Date.now();
+      console.log(`waiting: ${reason}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}

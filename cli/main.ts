@@ -1,0 +1,116 @@
+/** The `hydrogen` command. Exit codes: 0 done, 1 failed, 2 misused (an unknown option, a configuration that is invalid). */
+
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { env, paths, ports } from '../crds/contract.ts';
+import { HydrogenError } from '../runtime/errors.ts';
+import { dev } from './dev.ts';
+import { deadLetterCommands } from './dlq.ts';
+import { echo } from './echo.ts';
+import { runGateway, runProcessor } from './serve.ts';
+
+/** Version of this package. */
+export const version: string = JSON.parse(
+  readFileSync(new URL(import.meta.url.endsWith('.ts') ? '../package.json' : '../../package.json', import.meta.url), 'utf8'),
+).version;
+
+/** @returns the exit code; resolves when the command is done, for servers after they have stopped. */
+export async function main(args: readonly string[]): Promise<number> {
+  try {
+    await createProgram().parseAsync([...args], { from: 'user' });
+    return typeof process.exitCode === 'number' ? process.exitCode : 0;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    if (error instanceof HydrogenError) {
+      console.error(`hydrogen: ${error.message}`);
+      return error.code === 'HYD_CONFIG_INVALID' || error.code === 'HYD_SECRET_MISSING' ? 2 : 1;
+    }
+    const { code, message } = error as { code?: string; message?: string };
+    console.error(`hydrogen: ${code === undefined ? (error as Error).stack : message}`);
+    return 1;
+  }
+}
+
+function createProgram(): Command {
+  const program = new Command('hydrogen')
+    .description('A Kubernetes-native API gateway for WebSocket connections that turns messages into HTTP requests')
+    .version(version)
+    .exitOverride()
+    .configureHelp({ showGlobalOptions: true })
+    .showHelpAfterError('(hydrogen --help lists what there is)');
+
+  program
+    .command('dev')
+    .description('run the gateways and message processors of some documents in this process; without -f: an echo example')
+    .option('-f, --file <file...>', 'YAML documents of HydrogenGroup, HydrogenGateway, HydrogenMessageProcessor')
+    .option('--nats <url>', 'use this NATS server with JetStream instead of the memory bus')
+    .addOption(
+      new Option('--port-base <port>', 'gateway n listens on port+100n (clients), +1 (management), +1010 (probes)')
+        .default(ports.client)
+        .argParser(port),
+    )
+    .option('--host <address>', 'address to listen on', '127.0.0.1')
+    .addOption(secretsOption('./secrets'))
+    .addOption(logLevelOption())
+    .action((options) => dev({ ...options, version }));
+
+  program
+    .command('gateway')
+    .description('run one gateway')
+    .addOption(configOption())
+    .addOption(
+      new Option('--port-base <port>', 'clients; management is one above, probes 1010 above')
+        .default(ports.client)
+        .argParser(port),
+    )
+    .option('--host <address>', 'address to listen on (default: every one)')
+    .addOption(secretsOption(paths.secrets))
+    .addOption(logLevelOption())
+    .action((options) => runGateway({ ...options, version }));
+
+  program
+    .command('mproc')
+    .description('run one message processor')
+    .addOption(configOption())
+    .addOption(new Option('--probe-port <port>', 'probes and metrics').default(ports.probes).argParser(port))
+    .option('--host <address>', 'address to listen on (default: every one)')
+    .addOption(secretsOption(paths.secrets))
+    .addOption(logLevelOption())
+    .action((options) => runProcessor({ ...options, version }));
+
+  program
+    .command('echo')
+    .description('run a destination that answers every message with itself, to try things with')
+    .addOption(new Option('--port <port>', 'port to listen on').default(8099).argParser(port))
+    .option('--host <address>', 'address to listen on', '127.0.0.1')
+    .action(async ({ port, host }) => {
+      const server = await echo(port, host);
+      console.log(`echo destination on ${server.url}`);
+      await server.closed;
+    });
+
+  program.addCommand(deadLetterCommands());
+  for (const command of program.commands) command.exitOverride();
+  return program;
+}
+
+function configOption(): Option {
+  return new Option('--config <file>', 'YAML with its HydrogenGroup and itself').default(paths.config);
+}
+
+function secretsOption(fallback: string): Option {
+  return new Option('--secrets <dir>', 'referenced secrets: <dir>/<secret name>/<key>').env(env.secretsDir).default(fallback);
+}
+
+function logLevelOption(): Option {
+  return new Option('--log-level <level>', 'least severe level to log')
+    .choices(['fatal', 'error', 'warn', 'info', 'debug', 'trace'])
+    .env(env.logLevel)
+    .default('info');
+}
+
+function port(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1 || value > 65535) throw new InvalidArgumentError('a port is 1 to 65535');
+  return value;
+}

@@ -1,0 +1,73 @@
+/** `hydrogen gateway` and `hydrogen mproc`: one role of a pod, from its configuration file, until it is told to stop. */
+
+import { env } from '../crds/contract.ts';
+import { loadGateway, loadProcessor, watchFiles } from '../runtime/config.ts';
+import { createGateway } from '../runtime/gateway.ts';
+import { createLogger, type LogLevel } from '../runtime/log.ts';
+import { createMessageProcessor } from '../runtime/message-processor.ts';
+import { createSecrets, type Secrets } from '../runtime/secrets.ts';
+import type { Logger } from 'pino';
+import { createGroupBus } from './bus.ts';
+import { devPorts } from './dev.ts';
+import { untilStopped } from './signals.ts';
+
+export interface ServeOptions {
+  readonly config: string;
+  readonly host?: string;
+  readonly secrets: string;
+  readonly logLevel: LogLevel;
+  readonly version: string;
+}
+
+/** @throws {HydrogenError} HYD_CONFIG_INVALID before anything listens */
+export async function runGateway(options: ServeOptions & { readonly portBase: number }): Promise<void> {
+  const { config: file, host, version } = options;
+  const config = await loadGateway(file);
+  const { logger, secrets } = createBasics(options);
+  const name = config.gateway.metadata.name;
+  const bus = createGroupBus(config.group, { secrets, logger, name: `gateway ${name}` });
+  const ports = devPorts(options.portBase, 0);
+  const gateway = createGateway(config, { bus, secrets, logger, ports, host, version, callbackUrl: process.env[env.callbackUrl] });
+  await serve(options, logger, loadGateway, gateway);
+}
+
+/** @throws {HydrogenError} HYD_CONFIG_INVALID before anything listens */
+export async function runProcessor(options: ServeOptions & { readonly probePort: number }): Promise<void> {
+  const { config: file, host, version, probePort } = options;
+  const config = await loadProcessor(file);
+  const { logger, secrets } = createBasics(options);
+  const name = config.processor.metadata.name;
+  const bus = createGroupBus(config.group, { secrets, logger, name: `mproc ${name}` });
+  const processor = createMessageProcessor(config, { bus, secrets, logger, host, version, probePort });
+  await serve(options, logger, loadProcessor, processor);
+}
+
+interface Server<Config> {
+  start(): Promise<void>;
+  reconfigure(config: Config): void;
+  stop(signal?: string): Promise<void>;
+}
+
+async function serve<Config>(
+  { config: file }: ServeOptions,
+  logger: Logger,
+  load: (file: string) => Promise<Config>,
+  server: Server<Config>,
+): Promise<void> {
+  const stopped = untilStopped();
+  await server.start();
+  const unwatch = watchFiles(
+    [file],
+    () => load(file),
+    (config) => server.reconfigure(config),
+    (problems) => logger.error({ file, problems }, 'new configuration refused, the old one stays in force'),
+  );
+  const signal = await stopped;
+  unwatch();
+  await server.stop(signal);
+}
+
+function createBasics(options: ServeOptions): { logger: Logger; secrets: Secrets } {
+  const logger = createLogger({ level: options.logLevel });
+  return { logger, secrets: createSecrets(options.secrets, (ref, err) => logger.error({ ...ref, err }, 'secret unreadable')) };
+}

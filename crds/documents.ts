@@ -1,0 +1,122 @@
+/** From YAML text with any number of documents to checked objects, every problem with its line. */
+import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseAllDocuments } from 'yaml';
+
+import { type DocumentIssue, InvalidDocuments } from './invalid.ts';
+import type { Resource } from './kinds.ts';
+import { parse } from './parse.ts';
+import { segments, valueAt } from './path.ts';
+
+/** Most places that aliases may be expanded to, in one document. */
+const maxAliases = 100;
+
+/**
+ * The objects of a YAML text, in order. `source` is its name in messages.
+ * @throws InvalidDocuments with every problem of every document.
+ */
+export function parseDocuments(text: string, source: string): Resource[] {
+  const lines = new LineCounter();
+  const parsed = parseAllDocuments(text, { lineCounter: lines, prettyErrors: false, stringKeys: true });
+  const documents = Array.isArray(parsed) ? parsed.filter((document) => !isEmpty(document)) : [];
+  if (documents.length === 0) throw new InvalidDocuments([{ source, path: '', message: 'holds no documents' }]);
+
+  const issues: DocumentIssue[] = [];
+  const found: { resource: Resource; origin: Origin }[] = [];
+  for (const [index, document] of documents.entries()) {
+    const lineAt = (offset: number): number => lines.linePos(offset).line;
+    const result = read(document, { source, document: index + 1 }, lineAt);
+    if ('issues' in result) issues.push(...result.issues);
+    else
+      found.push({
+        resource: result.resource,
+        origin: { source, document: index + 1, line: lineAt(document.range[0]) },
+      });
+  }
+  issues.push(...duplicates(found));
+  if (issues.length > 0) throw new InvalidDocuments(issues);
+  return found.map(({ resource }) => resource);
+}
+
+/** Where an object was read from. */
+type Origin = Pick<DocumentIssue, 'source' | 'document' | 'line'>;
+
+/** The objects that another one before them has the same kind, namespace and name as. */
+export function duplicates(found: readonly { resource: Resource; origin: Origin }[]): DocumentIssue[] {
+  const seen = new Set<string>();
+  return found.flatMap(({ resource, origin }) => {
+    const { namespace, name } = resource.metadata;
+    const object = `${resource.kind}/${name}`;
+    const identity = `${object} in namespace ${namespace}`;
+    if (seen.has(identity))
+      return [
+        { ...origin, object, path: 'metadata.name', message: 'another document has the same kind, namespace and name' },
+      ];
+    seen.add(identity);
+    return [];
+  });
+}
+
+type YamlDocument = Document.Parsed;
+
+function isEmpty({ contents, errors }: YamlDocument): boolean {
+  return errors.length === 0 && (contents === null || (isScalar(contents) && contents.value === null));
+}
+
+function read(
+  document: YamlDocument,
+  origin: Origin,
+  lineAt: (offset: number) => number,
+): { resource: Resource } | { issues: DocumentIssue[] } {
+  if (document.errors.length > 0) {
+    const issues = document.errors.map(({ pos, message }) => ({ ...origin, line: lineAt(pos[0]), path: '', message }));
+    return { issues };
+  }
+  const value = expand(document);
+  if (value instanceof Error) {
+    return { issues: [{ ...origin, line: lineAt(document.range[0]), path: '', message: value.message }] };
+  }
+  const result = parse(value);
+  if (result.ok) return { resource: result.resource };
+  const object = nameOf(value);
+  const issues = result.issues.map(({ path, message }) => ({
+    ...origin,
+    line: lineAt(offsetOf(document, path)),
+    ...(object === undefined ? {} : { object }),
+    path,
+    message,
+  }));
+  return { issues: issues.sort((a, b) => a.line - b.line) };
+}
+
+/** The document's value, or the error that its aliases are too many or unknown. */
+function expand(document: YamlDocument): unknown {
+  try {
+    return document.toJS({ maxAliasCount: maxAliases });
+  } catch (error) {
+    if (error instanceof ReferenceError) return error;
+    throw error;
+  }
+}
+
+/** `HydrogenGateway/chat`, as far as it can be told. */
+function nameOf(value: unknown): string | undefined {
+  const parts = [valueAt(value, 'kind'), valueAt(value, 'metadata.name')];
+  return parts.filter((part) => typeof part === 'string').join('/') || undefined;
+}
+
+/** Where in the text the value at `path` is; if it is absent, where the nearest thing around it is. */
+function offsetOf(document: YamlDocument, path: string): number {
+  let offset = document.contents?.range?.[0] ?? 0;
+  let node: unknown = document.contents;
+  for (const segment of segments(path)) {
+    if (isAlias(node)) node = node.resolve(document);
+    if (isSeq(node)) node = node.items[Number(segment)];
+    else if (isMap(node)) {
+      const pair = node.items.find(({ key }) => isScalar(key) && key.value === segment);
+      offset = isScalar(pair?.key) ? (pair.key.range?.[0] ?? offset) : offset;
+      node = pair?.value;
+      continue;
+    } else break;
+    offset = (node as Node | undefined)?.range?.[0] ?? offset;
+  }
+  return offset;
+}

@@ -1,0 +1,186 @@
+/** What several kinds have in common: references to secrets, HTTP calls and their headers, and how pods are shaped. */
+import { type Static, type TInteger, type TObject, type TString, Type } from 'typebox';
+import type { DeepReadonly, Defaulted } from './infer.ts';
+import { type CrossFieldRule, rule } from './rules.ts';
+import { type Described, Fields, Flag, FreeText, Integer, ListMap, Text, withDefault } from './schema.ts';
+
+/** Header names that hydrogen or HTTP itself sets; `hydrogen-*` is reserved as well. */
+const reservedHeaders: readonly string[] = [
+  'host',
+  'content-length',
+  'content-type',
+  'connection',
+  'transfer-encoding',
+  'upgrade',
+  'traceparent',
+  'expect',
+  'keep-alive',
+  'te',
+  'trailer',
+];
+
+/** Whether a header of this name, in any case, is set by hydrogen or by HTTP itself and by nobody else. */
+export function isReservedHeader(name: string): boolean {
+  return name.toLowerCase().startsWith('hydrogen-') || reservedHeaders.includes(name.toLowerCase());
+}
+
+/** A reference to one key of a secret in the same namespace. */
+export function secretKeyRef(description: string): TObject<{ name: TString; key: TString }> {
+  return Fields(
+    {
+      name: Text('dnsName', { description: 'Name of the secret, in the namespace of this object.' }),
+      key: Text('secretKey', { description: 'Key in the secret whose value is used.' }),
+    },
+    { description },
+  );
+}
+
+/** The field `groupRef`. */
+export const groupRef = Fields(
+  {
+    name: Text('dnsLabel', { description: 'Name of a HydrogenGroup in the namespace of this object.', maxLength: 52 }),
+  },
+  { description: 'The group, and with it the bus, that this object belongs to. It cannot be changed later.' },
+);
+
+/** A value that comes from elsewhere, for headers and environment variables. */
+const valueFrom = Type.Optional(
+  Fields(
+    { secretKeyRef: secretKeyRef('The key of a secret that holds the value.') },
+    { description: 'Where the value comes from. Exactly one of value and valueFrom is set.' },
+  ),
+);
+
+const header = Fields(
+  {
+    name: Text('headerName', {
+      description:
+        'Name of the header. Names that hydrogen sets itself (hydrogen-*, content-type, traceparent) and those of the ' +
+        'HTTP connection (host, content-length, ...) are refused.',
+    }),
+    value: Type.Optional(
+      Text('headerValue', { description: 'The value as it is sent. For anything secret, use valueFrom.' }),
+    ),
+    valueFrom,
+  },
+  { description: 'One header.' },
+);
+
+/** One environment variable of a container. */
+export const environmentVariable = Fields(
+  {
+    name: Text('environmentName', { description: 'Name of the variable.' }),
+    value: Type.Optional(FreeText(4096, { description: 'Its value. For anything secret, use valueFrom.' })),
+    valueFrom,
+  },
+  { description: 'One environment variable.' },
+);
+
+const headers = withDefault(
+  ListMap(['name'], header, {
+    description: 'Headers that are sent with every request, in addition to those of hydrogen. Default: none.',
+    maxItems: 16,
+  }),
+  [],
+);
+
+/** The fields of every HTTP call, to be spread among those of an object. */
+export type HttpCallFields = {
+  url: TString;
+  headers: typeof headers;
+  timeoutSeconds: Defaulted<TInteger>;
+};
+
+/** The fields of an HTTP call that by default is given up after `timeoutSeconds`. */
+export function httpCallFields(timeoutSeconds: number, maxTimeoutSeconds: number): HttpCallFields {
+  return {
+    url: Text('httpUrl', { description: 'The http:// or https:// URL that receives a POST.' }),
+    headers,
+    timeoutSeconds: withDefault(
+      Integer(1, maxTimeoutSeconds, {
+        description: `Seconds until the call, with its answer, counts as failed. Default ${timeoutSeconds}.`,
+      }),
+      timeoutSeconds,
+    ),
+  };
+}
+
+/** An HTTP call to a hook. */
+export function httpCall(options: Described): TObject<HttpCallFields> {
+  return Fields(httpCallFields(5, 60), options);
+}
+
+/** The field `spec.paused`. */
+export const paused = withDefault(
+  Flag({
+    description:
+      'Stops the operator from changing anything for this object, so that its children can be edited by hand. What ' +
+      'runs keeps running. Default false.',
+  }),
+  false,
+);
+
+/** The field `statsIntervalSeconds`. */
+export const statsIntervalSeconds = withDefault(
+  Integer(0, 3600, { description: 'Seconds between two log lines with statistics; 0 turns them off. Default 30.' }),
+  30,
+);
+
+/** A reference to one key of a secret. */
+export type SecretKeyRef = DeepReadonly<Static<ReturnType<typeof secretKeyRef>>>;
+/** One header: its name and exactly one of `value` and `valueFrom`. */
+export type Header = DeepReadonly<Static<typeof header>>;
+/** An HTTP call: URL, headers, and seconds until it is given up. */
+export type HttpCall = DeepReadonly<Static<TObject<HttpCallFields>>>;
+
+/** That the group of an object stays the same. */
+export const groupRefRules: readonly CrossFieldRule[] = [
+  rule({
+    path: 'spec.groupRef',
+    rule: 'self == oldSelf',
+    message: 'cannot be changed; delete the object and create it with the other group',
+  }),
+];
+
+/** That the URL at `path` is one that can be called. */
+export function urlRule(path: string): CrossFieldRule {
+  return rule<string>({
+    path,
+    rule: 'isURL(self)',
+    message: 'must be a valid URL: check host and port',
+    check: (self) => URL.canParse(self),
+  });
+}
+
+/** That each entry at `path` has exactly one of `value` and `valueFrom`. */
+export function valueRule(path: string): CrossFieldRule {
+  return rule<{ value?: unknown; valueFrom?: unknown }>({
+    path,
+    reads: [],
+    rule: 'has(self.value) != has(self.valueFrom)',
+    message: 'must have exactly one of value, valueFrom',
+    check: (self) => (self.value === undefined) !== (self.valueFrom === undefined),
+  });
+}
+
+/** The rules for the URL and the headers of the HTTP call at `path`. */
+export function httpCallRules(path: string): readonly CrossFieldRule[] {
+  return [
+    urlRule(`${path}.url`),
+    valueRule(`${path}.headers[*]`),
+    rule<{ name: string }>({
+      path: `${path}.headers[*]`,
+      field: 'name',
+      reads: ['name'],
+      rule: `!self.name.lowerAscii().startsWith('hydrogen-') && !(self.name.lowerAscii() in ${JSON.stringify(reservedHeaders)})`,
+      message: '{name} is set by hydrogen or by HTTP itself; choose another name',
+      check: ({ name }) => !isReservedHeader(name),
+    }),
+    rule<readonly { name: string }[]>({
+      path: `${path}.headers`,
+      rule: 'self.all(a, self.exists_one(b, a.name.lowerAscii() == b.name.lowerAscii()))',
+      message: 'must not name a header twice; case makes no difference',
+      check: (self) => new Set(self.map(({ name }) => name.toLowerCase())).size === self.length,
+    }),
+  ];
+}

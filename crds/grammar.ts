@@ -1,0 +1,109 @@
+/**
+ * Every syntax that a string field may have, once: its regular expression (in the syntax that RE2 and JavaScript share,
+ * as it goes into the CRD), its longest form in characters, and the words that tell a user what is expected.
+ */
+
+/** The syntax of a string field. */
+export interface Grammar {
+  /** Anchored regular expression, without look-around or back-references. */
+  readonly pattern: string;
+  readonly maxLength: number;
+  /** Completes the sentence "must be ...". */
+  readonly words: string;
+  /** Whether messages must not repeat the value. Default false. */
+  readonly isPrivate?: boolean;
+}
+
+const host = '([A-Za-z0-9_][A-Za-z0-9._-]*|\\[[0-9A-Fa-f:.]+\\])';
+const port = '(:[0-9]{1,5})?';
+const label = '[a-z0-9]([-a-z0-9]*[a-z0-9])?';
+const tchar = "[A-Za-z0-9!#$%&'*+.^_`|~-]";
+const pchar = "([A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})";
+
+/** The syntaxes by name. */
+export const grammars = {
+  httpUrl: {
+    pattern: `^https?://${host}${port}([/?][!-"$-~]*)?$`,
+    maxLength: 2048,
+    words: 'an http:// or https:// URL without user name, password, fragment or spaces',
+  },
+  natsUrl: {
+    pattern: `^(nats|tls|ws)://${host}${port}/?$`,
+    maxLength: 512,
+    words: 'a nats://, tls:// or ws:// URL of host and port, without user name or password',
+  },
+  origin: {
+    pattern: `^[a-z][a-z0-9+.-]*://${host}${port}$`,
+    maxLength: 512,
+    words: 'an origin such as https://app.example.com, without a path',
+  },
+  allowedHost: {
+    pattern: `^([*][.][A-Za-z0-9_][A-Za-z0-9._-]*|${host})${port}$`,
+    maxLength: 260,
+    words: 'a host name, or *. and a domain, with an optional :port',
+  },
+  endpointPath: {
+    pattern: `^/(${pchar}+(/${pchar}+)*/?)?$`,
+    maxLength: 256,
+    words: 'a URL path that starts with /, has no empty segment and no query, and percent-encodes all other characters',
+  },
+  headerName: {
+    pattern: `^${tchar}+$`,
+    maxLength: 128,
+    words: 'the name of an HTTP header',
+  },
+  headerValue: {
+    pattern: '^[\\t -~]*$',
+    maxLength: 4096,
+    words: 'a header value of printable ASCII characters, without line breaks',
+    isPrivate: true,
+  },
+  subprotocol: {
+    pattern: `^${tchar}+$`,
+    maxLength: 128,
+    words: "the name of a WebSocket subprotocol: letters, digits and !#$%&'*+-.^_`|~",
+  },
+  dnsLabel: {
+    pattern: `^${label}$`,
+    maxLength: 63,
+    words: "a DNS label: lower-case letters, digits and '-', beginning and ending with a letter or digit",
+  },
+  dnsName: {
+    pattern: `^${label}([.]${label})*$`,
+    maxLength: 253,
+    words: 'a DNS name: lower-case labels separated by dots',
+  },
+  ingressHost: {
+    pattern: `^([*][.])?${label}([.]${label})*$`,
+    maxLength: 253,
+    words: 'a DNS name, which may begin with *.',
+  },
+  secretKey: {
+    pattern: '^[-._a-zA-Z0-9]+$',
+    maxLength: 253,
+    words: "the name of a key in a secret: letters, digits, '-', '_' and '.'",
+  },
+  environmentName: {
+    pattern: '^[A-Za-z_][A-Za-z0-9_]*$',
+    maxLength: 128,
+    words: "the name of an environment variable: letters, digits and '_', not beginning with a digit",
+  },
+  labelValue: {
+    pattern: '^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$',
+    maxLength: 63,
+    words: "a label value: letters, digits, '-', '_' and '.', beginning and ending with a letter or digit",
+  },
+  quantity: {
+    pattern: '^[0-9]+([.][0-9]+)?(Ki|Mi|Gi|Ti|Pi|Ei|m|k|M|G|T|P|E|[eE][0-9]{1,2})?$',
+    maxLength: 32,
+    words: 'a quantity such as 500m, 512Mi or 4Gi (in quotes if it has a decimal point)',
+  },
+} as const satisfies Record<string, Grammar>;
+
+/** The name of a syntax. */
+export type GrammarName = keyof typeof grammars;
+
+/** The syntax that `pattern` belongs to; undefined when it is none of ours. */
+export function grammarOf(pattern: string): Grammar | undefined {
+  return Object.values<Grammar>(grammars).find((grammar) => grammar.pattern === pattern);
+}

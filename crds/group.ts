@@ -1,0 +1,201 @@
+/** HydrogenGroup: gateways and message processors that share one bus. */
+import { Type } from 'typebox';
+
+import { paused, secretKeyRef, urlRule } from './fragments.ts';
+import type { Input, Resolved } from './infer.ts';
+import { parseQuantity } from './quantity.ts';
+import { type CrossFieldRule, rule } from './rules.ts';
+import { Fields, Integer, ListSet, Quantity, StringEnum, Text, withDefault } from './schema.ts';
+import type { Unsupported } from './unsupported.ts';
+
+/** The kind's name. */
+export const groupKind = 'HydrogenGroup';
+
+const tls = Fields(
+  {
+    caSecretRef: Type.Optional(
+      secretKeyRef('PEM certificates of the authorities to trust. Absent: those of the system.'),
+    ),
+    certSecretRef: Type.Optional(secretKeyRef('PEM certificate that hydrogen presents. Goes with keySecretRef.')),
+    keySecretRef: Type.Optional(secretKeyRef('PEM private key of the certificate. Goes with certSecretRef.')),
+  },
+  { description: 'TLS towards NATS. Present: connections are made with TLS only.' },
+);
+
+const managed = Fields(
+  {
+    replicas: withDefault(
+      Integer(1, 5, { description: 'Number of NATS servers: 1, 3 or 5, so that a majority always exists. Default 3.' }),
+      3,
+    ),
+    storage: withDefault(
+      Fields(
+        {
+          size: withDefault(Quantity({ description: 'Size of the volume of each server. Default 4Gi.' }), '4Gi'),
+          className: Type.Optional(
+            Text('dnsName', { description: "Storage class of the volumes. Absent: the cluster's default class." }),
+          ),
+        },
+        { description: 'The volume of each NATS server.' },
+      ),
+      {},
+    ),
+  },
+  {
+    description: 'Lets the operator run NATS with JetStream for this group. Exactly one of servers and managed is set.',
+  },
+);
+
+const nats = Fields(
+  {
+    servers: Type.Optional(
+      ListSet(Text('natsUrl'), {
+        description:
+          'URLs (nats://, tls:// or ws://) of the NATS servers, which must have JetStream. They are tried in any ' +
+          'order. Exactly one of servers and managed is set.',
+        minItems: 1,
+        maxItems: 16,
+      }),
+    ),
+    managed: Type.Optional(managed),
+    credentialsSecretRef: Type.Optional(secretKeyRef('A NATS credentials file (JWT and seed) to log in with.')),
+    tokenSecretRef: Type.Optional(secretKeyRef('A NATS token to log in with.')),
+    tls: Type.Optional(tls),
+  },
+  { description: 'The NATS servers that carry the bus.' },
+);
+
+const stream = Fields(
+  {
+    storage: withDefault(
+      StringEnum(['File', 'Memory'], {
+        description: 'Where NATS keeps messages. Memory is lost when the servers restart. Default File.',
+      }),
+      'File',
+    ),
+    replicas: withDefault(
+      Integer(1, 5, { description: 'Number of NATS servers that hold a copy of each message: 1, 3 or 5. Default 1.' }),
+      1,
+    ),
+    maxAgeSeconds: withDefault(
+      Integer(60, 31536000, {
+        description: 'Seconds that a message waits for its processor before NATS discards it. Default 86400 (a day).',
+      }),
+      86400,
+    ),
+    maxBytes: withDefault(
+      Quantity({
+        description:
+          'Size at which the stream is full, at least 1Ki. A full stream discards nothing: gateways stop reading from ' +
+          'their clients until there is room. Default 1Gi.',
+      }),
+      '1Gi',
+    ),
+    deletionPolicy: withDefault(
+      StringEnum(['Retain', 'Delete'], {
+        description: 'Whether the streams outlive the group or are deleted with it. Default Retain.',
+      }),
+      'Retain',
+    ),
+  },
+  { description: 'The JetStream stream that holds client messages until they are delivered.' },
+);
+
+const deadLetter = Fields(
+  {
+    maxAgeSeconds: withDefault(
+      Integer(60, 31536000, { description: 'Seconds that a dead letter is kept. Default 1209600 (14 days).' }),
+      1209600,
+    ),
+    maxBytes: withDefault(
+      Quantity({
+        description: 'Size at which the oldest dead letters are discarded, at least 1Ki. Default 1Gi.',
+      }),
+      '1Gi',
+    ),
+  },
+  { description: 'The stream of dead letters: messages that could not be delivered.' },
+);
+
+/** Schema of `spec`. */
+export const groupSpec = Fields(
+  {
+    paused,
+    nats,
+    stream: withDefault(stream, {}),
+    deadLetter: withDefault(deadLetter, {}),
+    instanceLeaseSeconds: withDefault(
+      Integer(10, 300, {
+        description:
+          'Seconds that a gateway which lost the bus keeps its connections. After that it closes them with 1013, and the ' +
+          'rest of the group calls them gone. Default 30.',
+      }),
+      30,
+    ),
+  },
+  { description: 'What the group shall be like.' },
+);
+
+/** `spec` after defaults. */
+export type HydrogenGroupSpec = Resolved<typeof groupSpec>;
+/** `spec` as a user writes it. */
+export type HydrogenGroupSpecInput = Input<typeof groupSpec>;
+
+type Nats = HydrogenGroupSpec['nats'];
+
+/** The rules between fields. */
+export const groupRules: readonly CrossFieldRule[] = [
+  rule<Nats>({
+    path: 'spec.nats',
+    reads: [],
+    rule: 'has(self.servers) != has(self.managed)',
+    message: 'must have exactly one of servers, managed',
+    check: (self) => (self.servers === undefined) !== (self.managed === undefined),
+  }),
+  rule<Nats>({
+    path: 'spec.nats',
+    reads: [],
+    rule: '!has(self.credentialsSecretRef) || !has(self.tokenSecretRef)',
+    message: 'must have at most one of credentialsSecretRef, tokenSecretRef',
+    check: (self) => self.credentialsSecretRef === undefined || self.tokenSecretRef === undefined,
+  }),
+  rule<NonNullable<Nats['tls']>>({
+    path: 'spec.nats.tls',
+    reads: [],
+    rule: 'has(self.certSecretRef) == has(self.keySecretRef)',
+    message: 'must have both of certSecretRef, keySecretRef or neither',
+    check: (self) => (self.certSecretRef === undefined) === (self.keySecretRef === undefined),
+  }),
+  urlRule('spec.nats.servers[*]'),
+  rule<NonNullable<Nats['managed']>>({
+    path: 'spec.nats.managed',
+    field: 'replicas',
+    reads: ['replicas'],
+    rule: 'self.replicas % 2 == 1',
+    message: 'must be 1, 3 or 5, is {replicas}',
+    check: (self) => self.replicas % 2 === 1,
+  }),
+  rule<HydrogenGroupSpec>({
+    path: 'spec',
+    field: 'stream.replicas',
+    reads: ['stream.replicas'],
+    rule: 'self.stream.replicas % 2 == 1',
+    message: 'must be 1, 3 or 5, is {stream.replicas}',
+    check: (self) => self.stream.replicas % 2 === 1,
+  }),
+  ...(['stream', 'deadLetter'] as const).map((name) =>
+    rule<HydrogenGroupSpec>({
+      path: 'spec',
+      field: `${name}.maxBytes`,
+      reads: [`${name}.maxBytes`],
+      rule: `quantity(string(self.${name}.maxBytes)).compareTo(quantity('1Ki')) >= 0`,
+      message: `must be at least 1Ki, is {${name}.maxBytes}`,
+      check: (self) => parseQuantity(self[name].maxBytes) >= 1024,
+    }),
+  ),
+];
+
+/** What the schema has but this release cannot do. */
+export const groupUnsupported: readonly Unsupported[] = [
+  { path: 'spec.nats.managed', instead: 'run NATS with JetStream yourself and list it in spec.nats.servers' },
+];

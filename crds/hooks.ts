@@ -1,0 +1,55 @@
+/** The services that a gateway calls about its connections: authorizer, connect hook and disconnect hook. */
+import { Type } from 'typebox';
+
+import { httpCall, httpCallFields, httpCallRules } from './fragments.ts';
+import type { CrossFieldRule } from './rules.ts';
+import { Fields, Integer, withDefault } from './schema.ts';
+
+const authorizer = Fields(
+  {
+    http: httpCall({
+      description:
+        'Called before a client is let in. 200 admits it, with an optional context; 403 refuses it with 403, any other ' +
+        '4xx with 401; an error or no answer with 503.',
+    }),
+  },
+  { description: 'Decides which clients are let in. Absent: all are.' },
+);
+
+const disconnect = Fields(
+  {
+    ...httpCallFields(5, 60),
+    maxAttempts: withDefault(
+      Integer(1, 100, {
+        description: 'Number of calls after which it is given up that none was answered with 2xx. Default 5.',
+      }),
+      5,
+    ),
+  },
+  { description: 'Called after a connection has ended.' },
+);
+
+const hooks = Fields(
+  {
+    connect: Type.Optional(
+      httpCall({
+        description: 'Called when a client has been admitted. Anything but 2xx refuses the client with 500.',
+      }),
+    ),
+    disconnect: Type.Optional(disconnect),
+  },
+  { description: 'Services that are told of connections.' },
+);
+
+/** The fields `authorizer` and `hooks`. */
+export const hookFields = {
+  authorizer: Type.Optional(authorizer),
+  hooks: withDefault(hooks, {}),
+};
+
+/** The rules for them. */
+export const hookRules: readonly CrossFieldRule[] = [
+  ...httpCallRules('spec.authorizer.http'),
+  ...httpCallRules('spec.hooks.connect'),
+  ...httpCallRules('spec.hooks.disconnect'),
+];

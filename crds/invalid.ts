@@ -1,0 +1,34 @@
+/** The error for documents that cannot be used. */
+
+/** One problem of a document, with all that is known of its origin. */
+export interface DocumentIssue {
+  /** File name, or whatever the text came from. */
+  readonly source?: string;
+  /** Position of the document in its source, from 1. */
+  readonly document?: number;
+  /** Line in the source, from 1. */
+  readonly line?: number;
+  /** `HydrogenGateway/chat`, as far as the document says. */
+  readonly object?: string;
+  /** Place in the document; empty for the document as a whole. */
+  readonly path: string;
+  readonly message: string;
+}
+
+/** Thrown for documents that cannot be used; `message` lists every problem on a line of its own. */
+export class InvalidDocuments extends Error {
+  readonly issues: readonly DocumentIssue[];
+
+  constructor(issues: readonly DocumentIssue[]) {
+    super(issues.map(describe).join('\n'));
+    this.name = 'InvalidDocuments';
+    this.issues = issues;
+  }
+}
+
+/** `app.yaml:12 HydrogenGateway/chat: spec.heartbeat.timeoutSeconds: must exceed ...` */
+function describe({ source, line, object, path, message }: DocumentIssue): string {
+  const place = source === undefined ? undefined : `${source}${line === undefined ? '' : `:${line}`}`;
+  const origin = [place, object].filter((part) => part !== undefined).join(' ');
+  return [origin, path, message].filter((part) => part !== '').join(': ');
+}

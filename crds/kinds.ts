@@ -1,0 +1,89 @@
+/** The kinds of the API, and the types of their objects. */
+import type { TSchema } from 'typebox';
+
+import type { apiVersion } from './contract.ts';
+import {
+  gatewayKind,
+  gatewayRules,
+  gatewaySpec,
+  gatewayUnsupported,
+  type HydrogenGatewaySpec,
+  type HydrogenGatewaySpecInput,
+} from './gateway.ts';
+import {
+  groupKind,
+  groupRules,
+  groupSpec,
+  groupUnsupported,
+  type HydrogenGroupSpec,
+  type HydrogenGroupSpecInput,
+} from './group.ts';
+import { type Metadata, type MetadataInput, metadataRules } from './metadata.ts';
+import {
+  type HydrogenMessageProcessorSpec,
+  type HydrogenMessageProcessorSpecInput,
+  processorKind,
+  processorRules,
+  processorSpec,
+  processorUnsupported,
+} from './processor.ts';
+import type { CrossFieldRule } from './rules.ts';
+import type { Unsupported } from './unsupported.ts';
+
+/** An object as `parse` returns it: checked, with defaults, deeply frozen. */
+export interface ResourceOf<Kind extends string, Spec> {
+  readonly apiVersion: typeof apiVersion;
+  readonly kind: Kind;
+  readonly metadata: Metadata;
+  readonly spec: Spec;
+}
+
+/** An object as a user writes it. */
+export interface InputOf<Kind extends string, Spec> {
+  readonly apiVersion: typeof apiVersion;
+  readonly kind: Kind;
+  readonly metadata: MetadataInput;
+  readonly spec: Spec;
+}
+
+/** Gateways and message processors that share one bus. */
+export type HydrogenGroup = ResourceOf<typeof groupKind, HydrogenGroupSpec>;
+/** Where clients connect. */
+export type HydrogenGateway = ResourceOf<typeof gatewayKind, HydrogenGatewaySpec>;
+/** Which service receives which message. */
+export type HydrogenMessageProcessor = ResourceOf<typeof processorKind, HydrogenMessageProcessorSpec>;
+/** An object of any kind. */
+export type Resource = HydrogenGroup | HydrogenGateway | HydrogenMessageProcessor;
+
+/** A group before defaults. */
+export type HydrogenGroupInput = InputOf<typeof groupKind, HydrogenGroupSpecInput>;
+/** A gateway before defaults. */
+export type HydrogenGatewayInput = InputOf<typeof gatewayKind, HydrogenGatewaySpecInput>;
+/** A message processor before defaults. */
+export type HydrogenMessageProcessorInput = InputOf<typeof processorKind, HydrogenMessageProcessorSpecInput>;
+/** An object of any kind before defaults. */
+export type ResourceInput = HydrogenGroupInput | HydrogenGatewayInput | HydrogenMessageProcessorInput;
+
+/** The name of a kind. */
+export type Kind = Resource['kind'];
+
+/** What is known of a kind. */
+export interface KindDefinition {
+  /** Schema of `spec`. */
+  readonly schema: TSchema;
+  /** The rules between fields. */
+  readonly rules: readonly CrossFieldRule[];
+  /** What this release refuses although the schema has it. */
+  readonly unsupported: readonly Unsupported[];
+}
+
+/** Every kind by name. */
+export const kinds: Readonly<Record<Kind, KindDefinition>> = {
+  [groupKind]: { schema: groupSpec, rules: [...metadataRules, ...groupRules], unsupported: groupUnsupported },
+  [gatewayKind]: { schema: gatewaySpec, rules: [...metadataRules, ...gatewayRules], unsupported: gatewayUnsupported },
+  [processorKind]: {
+    schema: processorSpec,
+    rules: [...metadataRules, ...processorRules],
+    unsupported: processorUnsupported,
+  },
+};

@@ -1,0 +1,54 @@
+/** The part of an object's metadata that hydrogen reads. Whatever else a cluster puts there is kept and not judged. */
+import { type Static, Type } from 'typebox';
+
+import { defaultNamespace } from './contract.ts';
+import type { DeepReadonly } from './infer.ts';
+import { type CrossFieldRule, rule } from './rules.ts';
+import { Fields, FreeText, Integer, StringMap, Text, withDefault } from './schema.ts';
+
+/** Longest name of an object, in characters: with its suffixes, the name of a child must still be a DNS label. */
+export const maxNameLength = 52;
+
+/** A DNS label as services must have it: it begins with a letter. */
+const namePattern = '^[a-z]([-a-z0-9]*[a-z0-9])?$';
+
+/** Schema of `metadata`, for `parse` alone: a CRD leaves metadata to the API server. */
+export const metadata = Type.With(
+  Fields(
+    {
+      name: FreeText(253, { description: 'Name of the object.' }),
+      namespace: withDefault(Text('dnsLabel', { description: 'Namespace of the object.' }), defaultNamespace),
+      labels: Type.Optional(StringMap(Text('labelValue'), { description: 'Labels.', maxProperties: 1024 })),
+      annotations: Type.Optional(StringMap(FreeText(262144), { description: 'Annotations.', maxProperties: 1024 })),
+      uid: Type.Optional(FreeText(128, { description: 'Identity of the object in its cluster.' })),
+      generation: Type.Optional(
+        Integer(0, Number.MAX_SAFE_INTEGER, { description: 'Number of the state of spec in the cluster.' }),
+      ),
+    },
+    { description: 'Metadata of the object.' },
+  ),
+  { 'x-kubernetes-preserve-unknown-fields': true },
+);
+
+/** Metadata as a user writes it. */
+export interface MetadataInput {
+  readonly name: string;
+  readonly namespace?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+
+/** Metadata after defaults; `uid` and `generation` only in objects that come from a cluster. */
+export type Metadata = DeepReadonly<Static<typeof metadata>>;
+
+/** The rule for the name of every kind. */
+export const metadataRules: readonly CrossFieldRule[] = [
+  rule<{ metadata: Metadata }>({
+    path: '',
+    field: 'metadata.name',
+    reads: ['metadata.name'],
+    rule: `self.metadata.name.size() <= ${maxNameLength} && self.metadata.name.matches('${namePattern}')`,
+    message: `must be at most ${maxNameLength} lower-case letters, digits and '-', beginning with a letter and not ending with '-', is {metadata.name}`,
+    check: (self) => self.metadata.name.length <= maxNameLength && new RegExp(namePattern).test(self.metadata.name),
+  }),
+];

@@ -1,0 +1,66 @@
+/** From an unknown value to a checked object: copied, with defaults, frozen; or all that is wrong with it. */
+import { apiVersion } from './contract.ts';
+import { type Issue, show, unknownField } from './issue.ts';
+import { copyJson, deepFreeze, isObject } from './json.ts';
+import { type Kind, kinds, type Resource } from './kinds.ts';
+import { metadata } from './metadata.ts';
+import { child } from './path.ts';
+import { resolve } from './resolve.ts';
+import { checkRules } from './rules.ts';
+import { nodeOf } from './schema.ts';
+import { checkUnsupported } from './unsupported.ts';
+
+/** The object, or every problem of the document. */
+export type ParseResult =
+  | { readonly ok: true; readonly resource: Resource }
+  | { readonly ok: false; readonly issues: readonly Issue[] };
+
+const envelope = ['apiVersion', 'kind', 'metadata', 'spec', 'status'];
+
+/** Reads one document. `status` is ignored: it is what a cluster reports, not what a user asks for. */
+export function parse(document: unknown): ParseResult {
+  const issues: Issue[] = [];
+  const copy = copyJson(document, '', issues);
+  if (!isObject(copy)) {
+    return {
+      ok: false,
+      issues: [{ path: '', message: `must be an object with apiVersion, kind, metadata and spec, is ${show(copy)}` }],
+    };
+  }
+  const leftOut = issues.map(({ path }) => path);
+  const kind = checkHeader(copy, issues);
+  if (kind === undefined) return { ok: false, issues };
+
+  const { schema, rules, unsupported } = kinds[kind];
+  const resource = {
+    apiVersion,
+    kind,
+    metadata: resolve(nodeOf(metadata), copy.metadata ?? {}, 'metadata', issues),
+    spec: resolve(nodeOf(schema), copy.spec ?? {}, 'spec', issues),
+  };
+  issues.push(...checkRules(rules, resource, issues), ...checkUnsupported(unsupported, resource));
+  if (issues.length > 0) {
+    // What the copy left out must not be reported a second time, as absent.
+    return { ok: false, issues: issues.filter(({ path }, index) => index < leftOut.length || !leftOut.includes(path)) };
+  }
+  // The schema has just vouched for the shape.
+  return { ok: true, resource: deepFreeze(resource) as Resource };
+}
+
+/** The kind, when apiVersion and kind are ours. */
+function checkHeader(document: Record<string, unknown>, issues: Issue[]): Kind | undefined {
+  const before = issues.length;
+  if (document.apiVersion !== apiVersion) {
+    issues.push({ path: 'apiVersion', message: `must be ${apiVersion}, is ${show(document.apiVersion)}` });
+  }
+  const kind = (Object.keys(kinds) as Kind[]).find((name) => name === document.kind);
+  if (kind === undefined) {
+    const message = `must be one of ${Object.keys(kinds).join(', ')}, is ${show(document.kind)}`;
+    issues.push({ path: 'kind', message });
+  }
+  if (issues.length > before) return undefined;
+  for (const name of Object.keys(document)) {
+    if (!envelope.includes(name)) issues.push({ path: child('', name), message: unknownField(name, envelope) });
+  }
+  return kind;
+}

@@ -1,0 +1,52 @@
+/**
+ * Rules that tie several fields together, as data: a CEL expression for the CRD beside the same check in TypeScript.
+ *
+ * A rule hangs on the node of the document that CEL calls `self`. That node must have no default of its own: the API
+ * server evaluates a rule on the bare default when the CRD is created, before the fields inside are filled in.
+ */
+import { type Issue, show } from './issue.ts';
+import { isWithin, join, placesOf, valueAt } from './path.ts';
+
+/** A rule over the value at `path`. */
+export interface CrossFieldRule<Self = unknown> {
+  /** Where the rule hangs, `[*]` for every entry of a list, `''` for the whole object. Its value is `self`. */
+  readonly path: string;
+  /** The field below `path` that is at fault. Default: the value at `path` itself. */
+  readonly field?: string;
+  /** What the check reads below `path`; it is left out while one of these is malformed. Default: all of it. */
+  readonly reads?: readonly string[];
+  /** The rule in CEL. */
+  readonly rule: string;
+  /** What is wrong, for the user. `{a.b}` stands for the value of `a.b` below `path`. */
+  readonly message: string;
+  /** The rule in TypeScript. Absent: it compares with the object's former state, which one document does not show. */
+  check?(self: Self): boolean;
+}
+
+/** States a rule with the type of its `self`. */
+export function rule<Self>(definition: CrossFieldRule<Self>): CrossFieldRule {
+  return definition;
+}
+
+/** What `resource` breaks of `rules`. Places that `known` issues already call malformed are not judged again. */
+export function checkRules(rules: readonly CrossFieldRule[], resource: unknown, known: readonly Issue[]): Issue[] {
+  return rules.flatMap((rule) =>
+    placesOf(resource, rule.path)
+      .filter(({ path }) => isReadable(rule, path, known))
+      .filter(({ value }) => rule.check?.(value) === false)
+      .map(({ path, value }) => ({ path: join(path, rule.field ?? ''), message: fill(rule.message, value) })),
+  );
+}
+
+/** Whether what `rule` reads at `path` is well-formed: no issue is at it, around it or, for what is read, inside it. */
+function isReadable(rule: CrossFieldRule, path: string, known: readonly Issue[]): boolean {
+  const read = (rule.reads ?? ['']).map((relative) => join(path, relative));
+  return !known.some(
+    (issue) =>
+      isWithin(path, issue.path) || read.some((place) => isWithin(place, issue.path) || isWithin(issue.path, place)),
+  );
+}
+
+function fill(message: string, self: unknown): string {
+  return message.replaceAll(/\{([\w.]+)\}/g, (_, path: string) => show(valueAt(self, path)));
+}

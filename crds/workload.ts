@@ -1,0 +1,130 @@
+/** How the pods of a gateway or a message processor are shaped and how many there are. */
+import { Type } from 'typebox';
+
+import { environmentVariable, valueRule } from './fragments.ts';
+import { type CrossFieldRule, rule } from './rules.ts';
+import {
+  Fields,
+  FreeText,
+  Integer,
+  List,
+  ListMap,
+  Opaque,
+  Quantity,
+  StringEnum,
+  StringMap,
+  Text,
+  withDefault,
+} from './schema.ts';
+
+const quantities = (description: string) => Type.Optional(StringMap(Quantity(), { description, maxProperties: 16 }));
+
+const toleration = Fields(
+  {
+    key: Type.Optional(FreeText(317, { description: 'Taint key; absent with operator Exists: every key.' })),
+    operator: Type.Optional(StringEnum(['Exists', 'Equal'], { description: 'How key and value are compared.' })),
+    value: Type.Optional(FreeText(63, { description: 'Taint value, for operator Equal.' })),
+    effect: Type.Optional(
+      StringEnum(['NoSchedule', 'PreferNoSchedule', 'NoExecute'], {
+        description: 'Taint effect; absent: every effect.',
+      }),
+    ),
+    tolerationSeconds: Type.Optional(
+      Integer(0, 2147483647, { description: 'Seconds that a NoExecute taint is tolerated; absent: for ever.' }),
+    ),
+  },
+  { description: 'One toleration.' },
+);
+
+/** The field `template`. */
+export const template = withDefault(
+  Fields(
+    {
+      image: Type.Optional(
+        FreeText(1024, {
+          minLength: 1,
+          description: 'Container image. Default: the image of this release of hydrogen.',
+        }),
+      ),
+      imagePullPolicy: withDefault(
+        StringEnum(['Always', 'IfNotPresent', 'Never'], {
+          description: 'When the image is pulled. Default IfNotPresent.',
+        }),
+        'IfNotPresent',
+      ),
+      resources: Type.Optional(
+        Fields(
+          {
+            requests: quantities('Resources that a container is guaranteed, such as cpu and memory.'),
+            limits: quantities('Resources that a container cannot exceed.'),
+          },
+          { description: 'Resources of the container. Absent: the defaults of this release of hydrogen.' },
+        ),
+      ),
+      nodeSelector: Type.Optional(
+        StringMap(Text('labelValue'), { description: 'Labels that a node must have.', maxProperties: 32 }),
+      ),
+      tolerations: Type.Optional(
+        List(toleration, { description: 'Node taints that the pods tolerate.', maxItems: 32 }),
+      ),
+      affinity: Type.Optional(
+        Opaque({ description: 'Affinity of the pods, as in a PodSpec. Absent: replicas are spread over nodes.' }),
+      ),
+      labels: Type.Optional(
+        StringMap(Text('labelValue'), {
+          description: 'Further labels of the pods. Labels that hydrogen sets itself win.',
+          maxProperties: 32,
+        }),
+      ),
+      annotations: Type.Optional(
+        StringMap(FreeText(8192), { description: 'Further annotations of the pods.', maxProperties: 32 }),
+      ),
+      env: Type.Optional(
+        ListMap(['name'], environmentVariable, {
+          description: 'Further environment variables of the container.',
+          maxItems: 64,
+        }),
+      ),
+    },
+    { description: 'How the pods differ from what hydrogen would create.' },
+  ),
+  {},
+);
+
+/** The field `replicas`. */
+export const replicas = withDefault(
+  Integer(0, 1000, {
+    description: 'Number of pods. While autoscaling is set it decides alone and this number is ignored. Default 1.',
+  }),
+  1,
+);
+
+/** The field `autoscaling`. */
+export const autoscaling = Type.Optional(
+  Fields(
+    {
+      minReplicas: withDefault(Integer(1, 1000, { description: 'Fewest pods. Default 1.' }), 1),
+      maxReplicas: Integer(1, 1000, { description: 'Most pods.' }),
+      targetCPUUtilizationPercentage: withDefault(
+        Integer(1, 100, {
+          description: 'Average CPU use, as a percentage of the CPU request, that autoscaling aims at. Default 60.',
+        }),
+        60,
+      ),
+    },
+    { description: 'Lets a HorizontalPodAutoscaler choose the number of pods. Absent: replicas is the number.' },
+  ),
+);
+
+/** The rules for `autoscaling` and `template`. */
+export const workloadRules: readonly CrossFieldRule[] = [
+  rule<{ minReplicas: number; maxReplicas: number }>({
+    path: 'spec.autoscaling',
+    field: 'minReplicas',
+    reads: ['minReplicas', 'maxReplicas'],
+    rule: 'self.minReplicas <= self.maxReplicas',
+    message: 'must not exceed maxReplicas ({maxReplicas}), is {minReplicas}',
+    check: (self) => self.minReplicas <= self.maxReplicas,
+  }),
+  valueRule('spec.template.env[*]'),
+];

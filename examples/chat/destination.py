@@ -1,0 +1,116 @@
+"""The chat's service. It speaks HTTP only: hydrogen calls it when a client connects, speaks or leaves, and it calls
+hydrogen back, at the base URL in the header `hydrogen-callback`, to send to one client or to all.
+
+It keeps no state. Who is asking comes with each request (the context that /authorize gave), so any number of copies
+may run, each may be restarted at any time, and none needs to know which gateway holds a client.
+"""
+
+import json
+import os
+import re
+import traceback
+from collections import OrderedDict
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+PORT = int(os.environ.get("PORT", "9000"))
+
+# Delivery is at least once: a message may come again, under the same id, when our answer to it was lost. These ids
+# spare the room most repetitions. They are a convenience, bounded and gone with the process; what must never happen
+# twice belongs in a database, under a unique key on the message id.
+said: OrderedDict[str, None] = OrderedDict()
+SAID_MAX = 10_000
+
+
+def authorize(call):
+    """Asked before the upgrade: ws://.../chat?name=alice. The context returns with every later request."""
+    name = dict(call.body["query"]).get("name", "")  # [["name", "alice"]]
+    if not re.fullmatch(r"\w{1,20}", name, re.ASCII):
+        return 403, ""
+    return 200, json.dumps({"context": {"name": name}})
+
+
+def connected(call):
+    """The connection is about to open. What is sent to it from in here arrives once it is open."""
+    post(f"{call.connection}/_send", f"Welcome {call.name}! Try /help.")
+    broadcast(call, f"* {call.name} joined")
+    return 200, ""
+
+
+def disconnected(call):
+    broadcast(call, f"* {call.name} left")
+    return 200, ""
+
+
+def messages(call):
+    if call.message_id not in said:
+        broadcast(call, f"{call.name}: {call.body['message']}")
+        said[call.message_id] = None  # only now: had the broadcast failed, the next attempt must say it
+        if len(said) > SAID_MAX:
+            said.popitem(last=False)
+    return 200, ""
+
+
+def commands(call):
+    """The rule has `reply: true`: what is answered here goes to the client that asked."""
+    command = call.body["message"].strip()
+    if command == "/who":
+        return 200, f"You are {call.name}, on connection {call.body['connection_id']}."
+    if command == "/quit":
+        post(f"{call.connection}/_disconnect?code=1000", "Bye!")
+        return 200, ""
+    return 200, "Commands: /who, /quit, /help. Anything else goes to the room."
+
+
+def broadcast(call, text):
+    post(f"{call.callback}/connections/_broadcast?endpoints[]=/chat", text)
+
+
+def post(url, text):
+    """A client that is gone (410) is nobody's failure; any other refusal is, and makes hydrogen try again later."""
+    request = Request(url, text.encode(), {"content-type": "text/plain"}, method="POST")
+    try:
+        urlopen(request, timeout=5).close()
+    except HTTPError as error:
+        if error.code != 410:
+            raise
+
+
+ROUTES = {
+    "/authorize": authorize,
+    "/connected": connected,
+    "/disconnected": disconnected,
+    "/messages": messages,
+    "/commands": commands,
+}
+
+
+class Call(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"  # keeps connections open between requests
+    disable_nagle_algorithm = True  # the answer leaves at once
+
+    def do_POST(self):
+        try:
+            self.body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            self.name = self.body.get("context", {}).get("authorizer", {}).get("name")
+            self.callback = self.headers["hydrogen-callback"]
+            self.connection = f"{self.callback}/connections/{self.body['connection_id']}"
+            self.message_id = self.headers["hydrogen-message-id"]
+            route = ROUTES.get(self.path)
+            status, text = route(self) if route else (404, "")
+        except Exception:
+            traceback.print_exc()
+            status, text = 503, ""  # 5xx: a message is delivered again, a connecting client is refused
+        self.send_response(status)
+        self.send_header("content-length", str(len(text.encode())))
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def log_message(self, *_):
+        pass  # no line per request
+
+
+if __name__ == "__main__":
+    print(f"chat: listening on port {PORT}", flush=True)
+    ThreadingHTTPServer(("", PORT), Call).serve_forever()

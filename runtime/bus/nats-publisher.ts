@@ -1,0 +1,294 @@
+/**
+ * Stores messages in one stream. A message is outstanding until the stream acknowledges it under its own id: it is sent
+ * again, in order, after an acknowledgement that does not come, a refusal, or a new connection. While the stream
+ * refuses, only the oldest message is tried, with back-off; then the rest follows, a few at first.
+ */
+
+import type { Msg } from 'nats';
+import { HydrogenError } from '../errors.ts';
+import { Fifo } from './fifo.ts';
+import type { Link } from './nats-connection.ts';
+import { jetStreamCodes } from './nats-requests.ts';
+import { defaultPublishLimits, type PublishLimits } from './port.ts';
+
+/** What is to be stored. `headers` is a complete block with an id, so that a second attempt is recognised. */
+export interface Storable {
+  readonly subject: string;
+  readonly headers: string;
+  readonly payload: Uint8Array;
+  /** What `unstored` tells of it. */
+  readonly connectionId: string;
+}
+
+export interface Publisher {
+  readonly outstanding: { readonly messages: number; readonly bytes: number };
+  /** True while the stream refuses or too much is outstanding. */
+  readonly isPressed: boolean;
+  /** Called when `isPressed` may have changed. */
+  onChange(listener: () => void): void;
+  /** @throws {HydrogenError} HYD_MESSAGE_TOO_LARGE, HYD_BUS_STOPPED */
+  store(storable: Storable): Promise<void>;
+  /** Waits for everything outstanding; resolves with the connections of the rest. */
+  flush(timeoutMs: number): Promise<string[]>;
+  stop(): void;
+}
+
+interface Pending {
+  readonly number: number;
+  readonly subject: string;
+  readonly headers: string;
+  readonly connectionId: string;
+  readonly bytes: number;
+  payload: Uint8Array;
+  state: 'unsent' | 'sent' | 'done';
+  sentAtMs: number;
+  readonly resolve: () => void;
+  readonly reject: (error: HydrogenError) => void;
+}
+
+const ackTimeoutMs = 5000;
+const sweepMs = 250;
+const firstProbeMs = 50;
+const maxProbeMs = 2000;
+const maxWindow = 8192;
+const maxWindowBytes = 16 * 1024 * 1024;
+const cautiousWindow = 16;
+const nothing = new Uint8Array(0);
+
+/** @param kind one letter that keeps the acknowledgements of several publishers on one link apart */
+export function createPublisher(
+  link: Link,
+  kind: string,
+  stream: string,
+  limits: PublishLimits = defaultPublishLimits,
+): Publisher {
+  const inbox = `${link.inbox}.${kind}.`;
+  const accepted = Buffer.from(`{"stream":"${stream}","seq":`);
+  const all = new Map<number, Pending>();
+  const fresh = new Fifo<Pending>();
+  const sentOrder = new Fifo<Pending>();
+  const listeners: (() => void)[] = [];
+  const flushed = new Set<() => void>();
+  let returned: Pending[] = [];
+  let lastNumber = 0;
+  let bytes = 0;
+  let sent = 0;
+  let sentBytes = 0;
+  let window = maxWindow;
+  let probe: Pending | undefined;
+  let probeTimer: NodeJS.Timeout | undefined;
+  let probeDelayMs = firstProbeMs;
+  let isRefused = false;
+  let isOver = false;
+  let isStopped = false;
+  let sweeper: NodeJS.Timeout | undefined;
+
+  function changed(): void {
+    for (const listener of listeners) listener();
+  }
+
+  function weigh(): void {
+    const share = isOver ? 0.75 : 1;
+    const over = all.size > limits.maxOutstandingMessages * share || bytes > limits.maxOutstandingBytes * share;
+    if (over === isOver) return;
+    isOver = over;
+    changed();
+  }
+
+  function pump(): void {
+    if (isRefused || !link.isUp) return;
+    while (sent < window && sentBytes < maxWindowBytes) {
+      const next = returned.length > 0 ? returned.shift() : fresh.shift();
+      if (next === undefined) return;
+      if (next.state === 'unsent' && !send(next)) return;
+    }
+  }
+
+  function send(pending: Pending): boolean {
+    let isSent = false;
+    try {
+      isSent = link.publish(pending.subject, pending.payload, inbox + pending.number, pending.headers);
+    } catch (cause) {
+      // A server with a smaller limit than the one that was known when it was accepted.
+      end(pending, new HydrogenError('HYD_MESSAGE_TOO_LARGE', undefined, { cause }));
+      return true;
+    }
+    if (!isSent) {
+      returned.unshift(pending);
+      return false;
+    }
+    pending.state = 'sent';
+    pending.sentAtMs = performance.now();
+    sent++;
+    sentBytes += pending.bytes;
+    sentOrder.push(pending);
+    return true;
+  }
+
+  function unsend(pending: Pending): void {
+    if (pending.state !== 'sent') return;
+    pending.state = 'unsent';
+    sent--;
+    sentBytes -= pending.bytes;
+  }
+
+  function end(pending: Pending, error?: HydrogenError): void {
+    unsend(pending);
+    pending.state = 'done';
+    pending.payload = nothing;
+    all.delete(pending.number);
+    bytes -= pending.bytes;
+    if (error === undefined) pending.resolve();
+    else pending.reject(error);
+    if (isOver) weigh();
+    if (all.size > 0) return;
+    clearInterval(sweeper);
+    sweeper = undefined;
+    for (const done of flushed) done();
+  }
+
+  function refuse(pending: Pending): void {
+    unsend(pending);
+    returned.push(pending);
+    returned = returned.filter((one) => one.state === 'unsent');
+    returned.sort((a, b) => a.number - b.number);
+    window = cautiousWindow;
+    if (probe === pending || !isRefused) schedule();
+    if (isRefused) return;
+    isRefused = true;
+    changed();
+  }
+
+  function schedule(): void {
+    probe = undefined;
+    clearTimeout(probeTimer);
+    probeTimer = setTimeout(
+      () => {
+        returned = returned.filter((one) => one.state === 'unsent');
+        probe = link.isUp ? (returned.shift() ?? fresh.shift()) : undefined;
+        if (probe !== undefined) send(probe);
+        else if (link.isUp) resume();
+      },
+      probeDelayMs * (0.75 + Math.random() / 4),
+    );
+    probeDelayMs = Math.min(maxProbeMs, probeDelayMs * 2);
+  }
+
+  function resume(): void {
+    clearTimeout(probeTimer);
+    probe = undefined;
+    probeDelayMs = firstProbeMs;
+    if (isRefused) {
+      isRefused = false;
+      changed();
+    }
+    pump();
+  }
+
+  function hear(msg: Msg): void {
+    const pending = all.get(Number(msg.subject.slice(inbox.length)));
+    if (pending === undefined) return;
+    const verdict = judge(msg.data, accepted);
+    if (verdict === 'large') return conclude(pending, new HydrogenError('HYD_MESSAGE_TOO_LARGE', 'for the stream'));
+    if (verdict === 'stored') return conclude(pending);
+    if (pending.state === 'sent') refuse(pending);
+  }
+
+  function conclude(pending: Pending, error?: HydrogenError): void {
+    const isProbe = pending === probe;
+    end(pending, error);
+    if (window < maxWindow) window++;
+    if (isProbe) resume();
+    else if (returned.length > 0 || fresh.length > 0) pump();
+  }
+
+  // An acknowledgement that does not come is like a refusal: more of the same would only add to the load.
+  function sweep(): void {
+    const before = performance.now() - ackTimeoutMs;
+    for (let oldest = sentOrder.peek(); oldest !== undefined; oldest = sentOrder.peek()) {
+      if (oldest.state === 'sent' && oldest.sentAtMs > before) return;
+      sentOrder.shift();
+      if (oldest.state === 'sent') refuse(oldest);
+    }
+  }
+
+  link.subscribe(`${inbox}*`, hear);
+  link.onStatus((status) => {
+    const unanswered = sentOrder.drain().filter((pending) => pending.state === 'sent');
+    for (const pending of unanswered) unsend(pending);
+    const again = new Set([...returned, ...unanswered].filter((pending) => pending.state === 'unsent'));
+    returned = [...again].sort((a, b) => a.number - b.number);
+    if (status === 'up') resume();
+  });
+
+  return {
+    get outstanding() {
+      return { messages: all.size, bytes };
+    },
+    get isPressed() {
+      return isRefused || isOver;
+    },
+    onChange: (listener) => void listeners.push(listener),
+    store: ({ subject, headers, payload, connectionId }) =>
+      new Promise((resolve, reject) => {
+        if (isStopped) return reject(new HydrogenError('HYD_BUS_STOPPED'));
+        const pending: Pending = {
+          number: ++lastNumber,
+          subject,
+          headers,
+          connectionId,
+          bytes: payload.byteLength,
+          payload,
+          state: 'unsent',
+          sentAtMs: 0,
+          resolve,
+          reject,
+        };
+        all.set(pending.number, pending);
+        bytes += pending.bytes;
+        sweeper ??= setInterval(sweep, sweepMs);
+        fresh.push(pending);
+        pump();
+        if (!isOver) weigh();
+      }),
+    flush: async (timeoutMs) => {
+      if (all.size > 0) {
+        await new Promise<void>((resolve) => {
+          const done = (): void => {
+            clearTimeout(timer);
+            flushed.delete(done);
+            resolve();
+          };
+          const timer = setTimeout(done, timeoutMs);
+          flushed.add(done);
+        });
+      }
+      return [...new Set(Array.from(all.values(), (pending) => pending.connectionId))];
+    },
+    stop: () => {
+      isStopped = true;
+      clearTimeout(probeTimer);
+      for (const pending of all.values()) end(pending, new HydrogenError('HYD_BUS_STOPPED'));
+    },
+  };
+}
+
+/** @param accepted how an acknowledgement begins: when it does, and a sequence above zero follows, no JSON is parsed */
+function judge(data: Uint8Array, accepted: Uint8Array): 'stored' | 'refused' | 'large' {
+  const digit = data[accepted.length];
+  if (digit !== undefined && digit >= 0x31 && digit <= 0x39 && startsWith(data, accepted)) return 'stored';
+  if (data.length === 0) return 'refused';
+  try {
+    const ack = JSON.parse(Buffer.from(data).toString()) as { error?: { err_code?: number }; seq?: number };
+    if (ack.error?.err_code === jetStreamCodes.messageTooLarge) return 'large';
+    return ack.error === undefined && ack.seq !== undefined && ack.seq > 0 ? 'stored' : 'refused';
+  } catch {
+    // Whatever answered is no stream: the message is not stored.
+    return 'refused';
+  }
+}
+
+function startsWith(data: Uint8Array, prefix: Uint8Array): boolean {
+  for (let i = 0; i < prefix.length; i++) if (data[i] !== prefix[i]) return false;
+  return true;
+}

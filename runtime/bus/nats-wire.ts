@@ -1,0 +1,102 @@
+/**
+ * Headers and acknowledgement subjects as bytes and strings. The `nats` package builds and parses headers through maps
+ * and per-character checks, which costs more than everything else about a small message; here a header block is one
+ * string. Two undocumented facts of the pinned version are used: `publish` calls only `encode()` of its headers, and a
+ * message keeps its raw header bytes. The second has a fallback.
+ */
+
+import type { Msg, MsgHdrs } from 'nats';
+
+/** Names of the headers that are ours, and of the server's that we read or write. */
+export const headerNames = {
+  messageId: 'Nats-Msg-Id',
+  callback: 'hydrogen-callback',
+  /** On a replayed dead letter: the processor that it is for. */
+  replayFor: 'hydrogen-replay-for',
+  /** On a replayed dead letter: the id that it had at first. */
+  originalId: 'hydrogen-message-id',
+  deadLetter: 'hydrogen-dead-letter',
+  pendingMessages: 'Nats-Pending-Messages',
+} as const;
+
+const version = 'NATS/1.0';
+
+/** A header block of `Name: value` lines. Names and values must be ASCII without line breaks. */
+export function headerBlock(lines: readonly (readonly [name: string, value: string])[]): string {
+  let block = version;
+  for (const [name, value] of lines) block += `\r\n${name}: ${checkedValue(value)}`;
+  return `${block}\r\n\r\n`;
+}
+
+/** The value itself when it can stand in a header. @throws RangeError when it can't */
+export function checkedValue(value: string): string {
+  if (/^[\x20-\x7e]*$/.test(value)) return value;
+  throw new RangeError(`${JSON.stringify(value.slice(0, 80))} cannot stand in a header`);
+}
+
+/** What `publish` of the `nats` package takes as headers, for a block that is already complete. */
+export function rawHeaders(block: string): MsgHdrs {
+  // The declared type asks for a whole map of headers; `publish` calls `encode` and nothing else.
+  return { encode: () => Buffer.from(block, 'latin1') } as unknown as MsgHdrs;
+}
+
+/** The header block of a received message, empty when it has none. */
+export function receivedHeaders(msg: Msg): string {
+  const { _msg: frame, _rdata: bytes } = msg as Msg & { _msg?: { hdr?: unknown }; _rdata?: unknown };
+  const length = frame?.hdr;
+  if (typeof length === 'number' && bytes instanceof Uint8Array) {
+    return length < 0 ? '' : Buffer.from(bytes.buffer, bytes.byteOffset, length).toString('latin1');
+  }
+  const headers = msg.headers;
+  if (headers === undefined) return '';
+  const lines = headers.keys().map((name) => `\r\n${name}: ${headers.get(name)}`);
+  return `${version} ${headers.status}${lines.join('')}\r\n\r\n`;
+}
+
+/** Value of the first header of this name, undefined when there is none. */
+export function headerValue(block: string, name: string): string | undefined {
+  const mark = `\r\n${name}:`;
+  const at = block.indexOf(mark);
+  if (at < 0) return undefined;
+  return block.slice(at + mark.length, block.indexOf('\r\n', at + mark.length)).trim();
+}
+
+/** The status code of a block such as `NATS/1.0 503 No Responders`, 0 when it has none. */
+export function statusOf(block: string): number {
+  return block.charCodeAt(version.length) === 0x20 ? Number.parseInt(block.slice(version.length + 1), 10) || 0 : 0;
+}
+
+/** What follows the status code. */
+export function statusText(block: string): string {
+  return block.slice(version.length + 5, block.indexOf('\r\n'));
+}
+
+/** True for the server's answer that nobody listens to a subject. */
+export function isNoResponders(msg: Msg): boolean {
+  return msg.data.length === 0 && statusOf(receivedHeaders(msg)) === 503;
+}
+
+/** What the reply subject of a delivery says. */
+export interface AckSubject {
+  readonly consumer: string;
+  readonly attempt: number;
+  readonly streamSequence: number;
+  readonly storedAtMs: number;
+}
+
+/**
+ * Reads `$JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<nanoseconds>.<pending>` and the longer
+ * form that puts domain and account before the stream. Undefined when it is neither.
+ */
+export function parseAckSubject(reply: string | undefined): AckSubject | undefined {
+  if (reply === undefined || !reply.startsWith('$JS.ACK.')) return undefined;
+  const tokens = reply.split('.');
+  if (tokens.length !== 9 && tokens.length < 11) return undefined;
+  const at = tokens.length === 9 ? 3 : 5;
+  const consumer = tokens[at];
+  const attempt = Number(tokens[at + 1]);
+  const streamSequence = Number(tokens[at + 2]);
+  const storedAtMs = Number(tokens[at + 4]?.slice(0, -6));
+  if (consumer === undefined || !(attempt > 0) || !(streamSequence > 0) || !(storedAtMs > 0)) return undefined;
+  return { consumer, attempt, streamSequence, storedAtMs };
+}

@@ -1,0 +1,87 @@
+/**
+ * Every refusal and failure that a client, a service or an operator can meet, in one table: the stable code, the
+ * sentence that goes with it, and what it does. `http` is the status of the upgrade or management answer, `close` the
+ * WebSocket close code, `delivery` what happens to the client message. Codes are an API: never renamed, never reused.
+ */
+
+export interface ErrorEntry {
+  readonly message: string;
+  readonly http?: number;
+  readonly close?: number;
+  readonly delivery?: 'retry' | 'deadLetter';
+}
+
+export const errors = {
+  // Refused upgrades: the client gets an HTTP answer and no socket is ever opened.
+  HYD_UPGRADE_REQUIRED: { message: 'this port speaks WebSocket only: send an upgrade request', http: 426 },
+  HYD_BAD_UPGRADE: { message: 'the upgrade request is not a valid WebSocket handshake (RFC 6455 section 4.2.1)', http: 400 },
+  HYD_UNKNOWN_ENDPOINT: { message: 'no endpoint of this gateway has this path', http: 404 },
+  HYD_ORIGIN_FORBIDDEN: { message: 'this origin is not among allowedOrigins', http: 403 },
+  HYD_UNAUTHORIZED: { message: 'the authorizer did not accept this client', http: 401 },
+  HYD_FORBIDDEN: { message: 'the authorizer refused this client', http: 403 },
+  HYD_AUTHORIZER_UNAVAILABLE: { message: 'the authorizer could not be asked', http: 503 },
+  HYD_AUTHORIZER_INVALID: { message: 'the authorizer gave an answer that is not {"context": {...}}', http: 503 },
+  HYD_CONNECT_HOOK_REFUSED: { message: 'the connect hook refused this connection', http: 500 },
+  HYD_TOO_MANY_CONNECTIONS: { message: 'this gateway holds limits.maxConnections connections', http: 503 },
+  HYD_NOT_READY: { message: 'the bus is unreachable or no message processor consumes this endpoint yet', http: 503 },
+  HYD_DRAINING: { message: 'this gateway is shutting down: connect again to reach another one', http: 503, close: 1001 },
+
+  // Closed connections.
+  HYD_MESSAGES_NOT_ACCEPTED: { message: 'this gateway takes no client messages', close: 1003 },
+  HYD_INVALID_UTF8: { message: 'a text message must be valid UTF-8', http: 400, close: 1007 },
+  HYD_PROTOCOL_ERROR: { message: 'the client broke the WebSocket protocol (RFC 6455)', close: 1002 },
+  HYD_MESSAGE_TOO_LARGE: { message: 'the message is too large', http: 413, close: 1009 },
+  HYD_BUS_UNREACHABLE: { message: 'the message bus is unreachable', http: 503, close: 1013 },
+  HYD_MESSAGES_UNSAVED: { message: 'the last messages could not be saved: connect again and resend them', close: 1013 },
+  HYD_SLOW_CLIENT: { message: 'the client reads slower than messages arrive', http: 429, close: 1013 },
+  HYD_HEARTBEAT_TIMEOUT: { message: 'the client answered no ping within heartbeat.timeoutSeconds', close: 1006 },
+
+  // Management API.
+  HYD_CONNECTION_ID_INVALID: { message: 'this is not a connection id', http: 404 },
+  HYD_CONNECTION_GONE: { message: 'this connection is closed', http: 410 },
+  HYD_OWNER_TIMEOUT: { message: 'the gateway that owns this connection did not answer in time', http: 504 },
+  HYD_OWNER_UNREACHABLE: { message: 'the gateway that owns this connection is cut off: try again', http: 503 },
+  HYD_CLOSE_CODE_INVALID: { message: 'code must be 1000 or 3000 to 4999', http: 400 },
+  HYD_CLOSE_REASON_INVALID: { message: 'a close reason must be valid UTF-8 of at most 123 bytes', http: 400 },
+  HYD_ENDPOINTS_INVALID: { message: 'endpoints[] must be paths that start with /', http: 400 },
+  HYD_TOKEN_INVALID: { message: 'the bearer token is missing or wrong', http: 401 },
+  HYD_NOT_FOUND: { message: 'the management API has no such route', http: 404 },
+  HYD_BAD_REQUEST: { message: 'the request is malformed', http: 400 },
+  HYD_INTERNAL: { message: 'an unexpected failure: see the log of this gateway', http: 500, close: 1011 },
+
+  // Deliveries.
+  HYD_DESTINATION_UNREACHABLE: { message: 'the destination could not be reached', delivery: 'retry' },
+  HYD_DESTINATION_TIMEOUT: { message: 'the destination did not answer within timeoutSeconds', delivery: 'retry' },
+  HYD_DESTINATION_FAILED: { message: 'the destination answered with a status that is retried', delivery: 'retry' },
+  HYD_DESTINATION_REDIRECTED: { message: 'the destination answered with a redirect, which is never followed', delivery: 'retry' },
+  HYD_DESTINATION_REJECTED: { message: 'the destination answered that it will never take this message', delivery: 'deadLetter' },
+  HYD_ANSWER_TOO_LARGE: { message: 'the answer is larger than what is read of one', delivery: 'retry' },
+  HYD_RULES_ENGINE_FAILED: { message: 'the rules engine gave no usable answer', delivery: 'retry' },
+  HYD_HOST_FORBIDDEN: { message: 'the rules engine named a URL that allowedHosts does not admit', delivery: 'retry' },
+  HYD_NO_RULE_MATCHED: { message: 'no rule matches the message', delivery: 'deadLetter' },
+  HYD_MESSAGE_UNREADABLE: { message: 'the message on the stream is not in the form that gateways write', delivery: 'deadLetter' },
+  HYD_SECRET_MISSING: { message: 'a referenced secret is not mounted', delivery: 'retry' },
+
+  // Process.
+  HYD_CONFIG_INVALID: { message: 'the configuration is invalid' },
+  HYD_BUS_STOPPED: { message: 'the bus was stopped before it acknowledged the message' },
+  HYD_STREAM_CONFLICT: { message: 'the stream or consumer exists with settings that cannot be changed in place' },
+} as const satisfies Record<string, ErrorEntry>;
+
+export type ErrorCode = keyof typeof errors;
+
+/** A refusal or failure of the table. `message` is the table's sentence, then `detail` where there is one. */
+export class HydrogenError extends Error {
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, detail?: string, options?: { readonly cause?: unknown }) {
+    super(detail === undefined ? errors[code].message : `${errors[code].message}: ${detail}`, options);
+    this.name = 'HydrogenError';
+    this.code = code;
+  }
+
+  /** What this error does; fields that do not apply are absent. */
+  get entry(): ErrorEntry {
+    return errors[this.code];
+  }
+}

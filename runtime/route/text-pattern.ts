@@ -1,0 +1,46 @@
+/**
+ * Regular expressions over client text, in linear time (re2js): no pattern of a user and no message of a client can
+ * stall the process. A pattern matches when it is found anywhere in the text; `^` and `$` anchor it. Flags are written
+ * inside it, for example `(?i)^hello`.
+ *
+ * Plain ASCII literals and patterns that match everything are decided without the engine. The set is kept small enough
+ * to be evidently equivalent, and a test compares it with re2js on random text.
+ */
+
+import { RE2JS, RE2JSException } from 're2js';
+
+/** Whether the pattern is found in the text. */
+export type MatchText = (text: string) => boolean;
+
+/** Matches the empty string at the beginning or end of every text, whatever it holds. */
+const matchingAll: ReadonlySet<string> = new Set(['', '.*', '^', '^.*', '$', '.*$']);
+
+/** ASCII that stands for itself outside of classes, or escaped punctuation: an optional `^`, the literal, an optional `$`. */
+const literal = /^(\^?)((?:[A-Za-z0-9 !"#%&',/:;<=>@_`~-]|\\[!-/:-@[-`{-~])+)(\$?)$/;
+
+/**
+ * Compiles once.
+ * @returns undefined for a pattern that matches every text, so that the caller need not read one
+ * @throws {SyntaxError} with the reason and the offending part of the pattern
+ */
+export function compilePattern(pattern: string): MatchText | undefined {
+  if (matchingAll.has(pattern)) return undefined;
+  const plain = literal.exec(pattern);
+  if (plain === null) return compileWithEngine(pattern);
+  const [, start, escaped = '', end] = plain;
+  const part = escaped.replace(/\\(.)/g, '$1');
+  if (start && end) return (text) => text === part;
+  if (start) return (text) => text.startsWith(part);
+  if (end) return (text) => text.endsWith(part);
+  return (text) => text.includes(part);
+}
+
+function compileWithEngine(pattern: string): MatchText {
+  try {
+    const compiled = RE2JS.compile(pattern);
+    return (text) => compiled.test(text);
+  } catch (cause) {
+    if (!(cause instanceof RE2JSException)) throw cause;
+    throw new SyntaxError(cause.message.replace(/^error parsing regexp: /, ''), { cause });
+  }
+}

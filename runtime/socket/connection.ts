@@ -1,0 +1,162 @@
+/**
+ * One client connection: from the moment its upgrade was admitted (`opening`: it can already be pushed to) until its
+ * socket is gone. Owns the two directions of back-pressure: `hold` stops reading from the client, `send` refuses to
+ * buffer more than `maxBufferedBytes` for it.
+ */
+
+import type { WebSocket } from 'ws';
+import type { ErrorCode } from '../errors.ts';
+import { closeCodes, fitCloseReason } from './close.ts';
+
+/** Why reading from a client is held: bits, so that reasons come and go independently. */
+export const holds = { bus: 1, unacknowledged: 2, rate: 4 } as const;
+
+export type ConnectionState = 'opening' | 'open' | 'closing' | 'closed';
+
+/** `sent`: written to the socket. `accepted`: kept until the connection opens. `full`: it would exceed `maxBufferedBytes`. */
+export type SendResult = 'sent' | 'accepted' | 'gone' | 'full';
+
+/** How a connection ended. `by` says who began it; `error` is set where the gateway had a reason of the table. */
+export interface Closure {
+  readonly code: number;
+  readonly reason: string;
+  readonly by: 'client' | 'service' | 'gateway' | 'network';
+  readonly error?: ErrorCode;
+}
+
+export interface ConnectionInit {
+  readonly id: string;
+  readonly endpoint: string;
+  readonly remoteAddress: string;
+  readonly maxBufferedBytes: () => number;
+}
+
+export class Connection {
+  readonly id: string;
+  readonly endpoint: string;
+  readonly remoteAddress: string;
+  readonly createdAtMs = Date.now();
+  /** What the authorizer said of this client. */
+  context: Readonly<Record<string, unknown>> = {};
+  subprotocol = '';
+  /** Set by who composes messages: what stays the same in all of this connection's. */
+  envelopePrefix = '';
+  state: ConnectionState = 'opening';
+  /** Last sign of life from the client. */
+  lastSeenMs = Date.now();
+  /** Client messages handed to the bus and not acknowledged by it. */
+  unacknowledgedMessages = 0;
+  unacknowledgedBytes = 0;
+  /** Set once somebody decided that the connection ends. */
+  closure: Closure | undefined;
+
+  #socket: WebSocket | undefined;
+  #holds = 0;
+  #sequence = 0;
+  #waiting: { data: Uint8Array; isBinary: boolean }[] = [];
+  #waitingBytes = 0;
+  readonly #maxBufferedBytes: () => number;
+
+  constructor(init: ConnectionInit) {
+    this.id = init.id;
+    this.endpoint = init.endpoint;
+    this.remoteAddress = init.remoteAddress;
+    this.#maxBufferedBytes = init.maxBufferedBytes;
+  }
+
+  /** Bytes kept for the client: in the socket's queue, or waiting for it to open. */
+  get bufferedBytes(): number {
+    return this.#socket === undefined ? this.#waitingBytes : this.#socket.bufferedAmount;
+  }
+
+  get isHeld(): boolean {
+    return this.#holds !== 0;
+  }
+
+  /** The id of the next client message: unique in the group, since connection ids are. */
+  nextMessageId(): string {
+    this.#sequence += 1;
+    return `${this.id}-${this.#sequence}`;
+  }
+
+  /** Gives the connection its socket and sends what waited for it. */
+  open(socket: WebSocket): void {
+    this.#socket = socket;
+    this.state = 'open';
+    this.lastSeenMs = Date.now();
+    if (this.#holds !== 0) socket.pause();
+    for (const { data, isBinary } of this.#waiting) socket.send(data, { binary: isBinary });
+    this.#waiting = [];
+    this.#waitingBytes = 0;
+  }
+
+  /** Resolves when the data was handed to the operating system, or could not be. Order of calls is order on the wire. */
+  send(data: Uint8Array, isBinary: boolean): Promise<SendResult> | SendResult {
+    if (this.state === 'closing' || this.state === 'closed') return 'gone';
+    if (this.bufferedBytes + data.byteLength > this.#maxBufferedBytes()) return 'full';
+    const socket = this.#socket;
+    if (socket === undefined) {
+      this.#waiting.push({ data, isBinary });
+      this.#waitingBytes += data.byteLength + waitingOverheadBytes;
+      return 'accepted';
+    }
+    return new Promise((resolve) => {
+      socket.send(data, { binary: isBinary }, (error) => resolve(error ? 'gone' : 'sent'));
+    });
+  }
+
+  /** As `send`, for data that nobody waits for: a client too slow for it is closed. */
+  offer(data: Uint8Array, isBinary: boolean): boolean {
+    if (this.state === 'closing' || this.state === 'closed') return false;
+    if (this.bufferedBytes + data.byteLength > this.#maxBufferedBytes()) {
+      this.close({ code: closeCodes.tryAgainLater, reason: 'slow client', by: 'gateway', error: 'HYD_SLOW_CLIENT' });
+      return false;
+    }
+    if (this.#socket === undefined) {
+      this.#waiting.push({ data, isBinary });
+      this.#waitingBytes += data.byteLength + waitingOverheadBytes;
+    } else {
+      this.#socket.send(data, { binary: isBinary });
+    }
+    return true;
+  }
+
+  ping(): void {
+    if (this.state === 'open') this.#socket?.ping();
+  }
+
+  /** Stops reading from the client until every reason is released; TCP then slows the client down. */
+  hold(reason: number): void {
+    if (this.#holds === 0) this.#socket?.pause();
+    this.#holds |= reason;
+  }
+
+  release(reason: number): void {
+    if ((this.#holds & reason) === 0) return;
+    this.#holds &= ~reason;
+    if (this.#holds !== 0) return;
+    this.lastSeenMs = Date.now();
+    this.#socket?.resume();
+  }
+
+  /**
+   * Begins the closing handshake; what the client sent before it saw our close frame still arrives, unless reading is
+   * held. The first call decides the closure. A client that does not answer is cut off.
+   */
+  close(closure: Closure): void {
+    if (this.closure !== undefined) return;
+    this.closure = { ...closure, reason: fitCloseReason(closure.reason) };
+    if (this.#socket === undefined) return;
+    this.state = 'closing';
+    if (closure.code === closeCodes.abnormal) this.#socket.terminate();
+    else this.#socket.close(closure.code, this.closure.reason);
+  }
+
+  /** Cuts the connection without a closing handshake. */
+  terminate(): void {
+    this.#socket?.terminate();
+  }
+}
+
+/** What an entry of the waiting list costs beside its data, so that empty messages can't grow it without bound. */
+const waitingOverheadBytes = 64;

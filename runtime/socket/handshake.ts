@@ -1,0 +1,97 @@
+/**
+ * What is checked of an upgrade request before anybody is asked about it: RFC 6455 section 4.2.1, the path and the
+ * origin. Pure: request in, verdict out.
+ */
+
+import type { IncomingMessage } from 'node:http';
+import { HydrogenError } from '../errors.ts';
+
+/** The client's upgrade request as authorizers see it. */
+export interface Handshake {
+  readonly endpoint: string;
+  /** In the order and spelling of the request, without `hydrogen-*`. */
+  readonly headers: readonly (readonly [string, string])[];
+  readonly query: readonly (readonly [string, string])[];
+  readonly remoteAddress: string;
+  /** Offered subprotocols in the client's order of preference. */
+  readonly subprotocols: readonly string[];
+}
+
+export interface HandshakePolicy {
+  readonly endpoints: readonly { readonly path: string }[];
+  /** Exact origins, or `https://*.example.com` for every host below a domain; undefined: any. */
+  readonly allowedOrigins?: readonly string[] | undefined;
+}
+
+const key = /^[+/0-9A-Za-z]{22}==$/;
+const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+
+/** @throws {HydrogenError} HYD_BAD_UPGRADE, HYD_UNKNOWN_ENDPOINT, HYD_ORIGIN_FORBIDDEN */
+export function readHandshake(request: IncomingMessage, policy: HandshakePolicy): Handshake {
+  const { headers } = request;
+  if (request.method !== 'GET') throw new HydrogenError('HYD_BAD_UPGRADE', 'the method must be GET');
+  if (headers.upgrade?.toLowerCase() !== 'websocket') {
+    throw new HydrogenError('HYD_BAD_UPGRADE', 'the Upgrade header must be websocket');
+  }
+  if (!key.test(headers['sec-websocket-key'] ?? '')) {
+    throw new HydrogenError('HYD_BAD_UPGRADE', 'Sec-WebSocket-Key must be 16 bytes in base64');
+  }
+  if (headers['sec-websocket-version'] !== '13') {
+    throw new HydrogenError('HYD_BAD_UPGRADE', 'Sec-WebSocket-Version must be 13');
+  }
+  const subprotocols = readSubprotocols(headers['sec-websocket-protocol']);
+  const { path, query } = readTarget(request.url ?? '');
+  if (!policy.endpoints.some((endpoint) => endpoint.path === path)) throw new HydrogenError('HYD_UNKNOWN_ENDPOINT');
+  if (!isOriginAllowed(headers.origin, policy.allowedOrigins)) throw new HydrogenError('HYD_ORIGIN_FORBIDDEN');
+  return {
+    endpoint: path,
+    headers: readHeaders(request.rawHeaders),
+    query,
+    remoteAddress: request.socket.remoteAddress ?? '',
+    subprotocols,
+  };
+}
+
+/**
+ * Browsers always send the origin of the page (RFC 6454 section 7.3), so a request without one comes from a client that
+ * could forge it anyway: it is let through, and the authorizer decides.
+ */
+function isOriginAllowed(origin: string | undefined, allowed: readonly string[] | undefined): boolean {
+  if (allowed === undefined || origin === undefined) return true;
+  const candidate = origin.toLowerCase();
+  return allowed.some((entry) => {
+    const pattern = entry.toLowerCase();
+    const star = pattern.indexOf('://*.');
+    if (star < 0) return pattern === candidate;
+    const scheme = pattern.slice(0, star + 3);
+    return candidate.startsWith(scheme) && candidate.endsWith(pattern.slice(star + 4)) && isHost(candidate, scheme);
+  });
+}
+
+function isHost(origin: string, scheme: string): boolean {
+  return /^[a-z0-9.-]+(?::\d+)?$/.test(origin.slice(scheme.length));
+}
+
+function readSubprotocols(header: string | undefined): string[] {
+  if (header === undefined) return [];
+  const offered = header.split(',').map((part) => part.trim());
+  if (!offered.every((part) => token.test(part)) || new Set(offered).size !== offered.length) {
+    throw new HydrogenError('HYD_BAD_UPGRADE', 'Sec-WebSocket-Protocol must list distinct tokens');
+  }
+  return offered;
+}
+
+function readTarget(target: string): { path: string; query: [string, string][] } {
+  const mark = target.indexOf('?');
+  const path = mark < 0 ? target : target.slice(0, mark);
+  return { path, query: mark < 0 ? [] : [...new URLSearchParams(target.slice(mark + 1))] };
+}
+
+function readHeaders(raw: readonly string[]): [string, string][] {
+  const headers: [string, string][] = [];
+  for (let index = 0; index + 1 < raw.length; index += 2) {
+    const name = raw[index] ?? '';
+    if (!name.toLowerCase().startsWith('hydrogen-')) headers.push([name, raw[index + 1] ?? '']);
+  }
+  return headers;
+}

@@ -1,0 +1,146 @@
+/** examples/chat, once for each language in which its service is written: the same behaviour three times. */
+
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, type TestContext, test } from 'node:test';
+import { openClient, type Process, root, startApp, startProcess, upgradeStatus } from './kit.ts';
+
+const chat = join(root, 'examples/chat');
+
+interface Language {
+  readonly name: string;
+  readonly command: string;
+  readonly args: readonly string[];
+  /** Why it can't run here; false when it can. */
+  readonly skip: string | false;
+}
+
+const languages: Language[] = [
+  { name: 'Node', command: process.execPath, args: [join(chat, 'destination.mjs')], skip: false },
+  {
+    name: 'Python',
+    command: 'python3',
+    args: [join(chat, 'destination.py')],
+    skip: runs('python3', '--version') ? false : 'NOT TESTED: python3 is not on the PATH',
+  },
+  buildGo(),
+];
+
+for (const language of languages) {
+  describe(`the chat example with its ${language.name} service`, { skip: language.skip }, () => {
+    test('greets a client from inside the connect hook and announces it to the room', async (t) => {
+      await using room = await openRoom(t, language);
+      await using alice = await openClient(room.urlOf('alice'));
+      await using _bob = await openClient(room.urlOf('bob'));
+
+      await alice.receives(/^Welcome alice!/);
+      await alice.receives(/^\* bob joined$/);
+      assert.ok(!alice.received.some((text) => text.startsWith('Welcome bob')));
+    });
+
+    test('broadcasts what one says to all, under the name that the authorizer gave', async (t) => {
+      await using room = await openRoom(t, language);
+      await using alice = await openClient(room.urlOf('alice'));
+      await using bob = await openClient(room.urlOf('bob'));
+
+      alice.send('hello, room');
+
+      await bob.receives(/^alice: hello, room$/);
+      await alice.receives(/^alice: hello, room$/);
+    });
+
+    test('answers a command to the asker alone', async (t) => {
+      await using room = await openRoom(t, language);
+      await using alice = await openClient(room.urlOf('alice'));
+      await using bob = await openClient(room.urlOf('bob'));
+
+      alice.send('/who');
+      await alice.receives(/^You are alice, on connection [A-Za-z0-9-]+\.$/);
+      alice.send('that was all');
+
+      await bob.receives(/^alice: that was all$/);
+      assert.ok(!bob.received.some((text) => text.includes('You are')));
+    });
+
+    test('closes the connection of a client that says /quit and announces that it left', async (t) => {
+      await using room = await openRoom(t, language);
+      await using alice = await openClient(room.urlOf('alice'));
+      await using bob = await openClient(room.urlOf('bob'));
+
+      bob.send('/quit');
+
+      assert.deepEqual(await bob.closed, { code: 1000, reason: 'Bye!' });
+      await alice.receives(/^\* bob left$/);
+    });
+
+    test('refuses the upgrade of a client without a name with 403', async (t) => {
+      await using room = await openRoom(t, language);
+
+      assert.equal(await upgradeStatus(room.url), 403);
+      assert.equal(await upgradeStatus(`${room.url}?name=not%20a%20name`), 403);
+    });
+
+    test('loses nothing that is said while the service is down', async (t) => {
+      await using room = await openRoom(t, language);
+      await using alice = await openClient(room.urlOf('alice'));
+      await using bob = await openClient(room.urlOf('bob'));
+      await bob.receives(/^Welcome bob!/);
+
+      await room.stopService();
+      const sentences = ['one', 'two', 'three'];
+      for (const sentence of sentences) alice.send(sentence);
+      await using _service = await startService(t, language, room.destinationPort);
+
+      await bob.receives(/^alice: three$/);
+      const heard = bob.received.filter((text) => text.startsWith('alice: '));
+      assert.deepEqual(heard, ['alice: one', 'alice: two', 'alice: three']);
+    });
+  });
+}
+
+interface Room extends AsyncDisposable {
+  readonly url: string;
+  readonly destinationPort: number;
+  urlOf(name: string): string;
+  stopService(): Promise<void>;
+}
+
+async function openRoom(t: TestContext, language: Language): Promise<Room> {
+  await using stack = new AsyncDisposableStack();
+  const app = stack.use(await startApp(t, 'chat/app.yaml', 9000));
+  const service = stack.use(await startService(t, language, app.destinationPort));
+  const kept = stack.move();
+  const url = `${app.clientUrl}/chat`;
+  return {
+    url,
+    destinationPort: app.destinationPort,
+    urlOf: (name) => `${url}?name=${name}`,
+    stopService: async () => service[Symbol.asyncDispose](),
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
+  };
+}
+
+async function startService(t: TestContext, language: Language, port: number): Promise<Process> {
+  const service = startProcess(t, language.command, [...language.args], { PORT: `${port}` });
+  await service.prints(/listening on port/);
+  return service;
+}
+
+/** What `go run` does, but built once, so that the process to stop is the service itself. */
+function buildGo(): Language {
+  const language = { name: 'Go', args: [] };
+  if (!runs('go', 'version')) return { ...language, command: 'go', skip: 'NOT TESTED: go is not on the PATH' };
+  const directory = mkdtempSync(join(tmpdir(), 'hydrogen-chat-go-'));
+  after(() => rmSync(directory, { recursive: true }));
+  const command = join(directory, 'destination');
+  const build = spawnSync('go', ['build', '-o', command, join(chat, 'destination.go')], { encoding: 'utf8' });
+  if (build.status !== 0) throw new Error(`go build failed:\n${build.stderr}`);
+  return { ...language, command, skip: false };
+}
+
+function runs(command: string, argument: string): boolean {
+  return spawnSync(command, [argument]).status === 0;
+}

@@ -1,0 +1,27 @@
+/** examples/echo.yaml with the destination that `hydrogen echo` is. */
+
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { openClient, root, startApp, startProcess } from './kit.ts';
+
+test('the echo example gives each client its own words back', async (t) => {
+  await using app = await startApp(t, 'echo.yaml', 8099);
+  await using echo = startProcess(t, process.execPath, [
+    join(root, 'cli/hydrogen.js'),
+    'echo',
+    '--port',
+    `${app.destinationPort}`,
+  ]);
+  await echo.prints(new RegExp(`\\b${app.destinationPort}\\b`));
+  await using alice = await openClient(`${app.clientUrl}/echo`);
+  await using bob = await openClient(`${app.clientUrl}/echo`);
+
+  alice.send('hello from alice');
+  bob.send('hello from bob');
+
+  await alice.receives(/hello from alice/);
+  await bob.receives(/hello from bob/);
+  assert.equal(alice.received.length, 1);
+  assert.equal(bob.received.length, 1);
+});

@@ -1,0 +1,198 @@
+/**
+ * Runs an example the way its reader does: `hydrogen dev` and the example's own service as processes, WebSocket clients
+ * against them. Ports are the one thing that changes, so that runs never meet: the documents are copied with theirs
+ * replaced. What the processes printed is added to the report of a test that fails.
+ */
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { WebSocket } from 'ws';
+import { eventually } from '../kit/eventually.ts';
+
+export const root = join(import.meta.dirname, '../..');
+const hydrogen = join(root, 'cli/hydrogen.js');
+
+/** Enough for a cold start on a busy machine. */
+const startTimeoutMs = 30_000;
+const stopTimeoutMs = 10_000;
+const arrivalTimeoutMs = 15_000;
+
+export interface Process extends AsyncDisposable {
+  /** Everything it printed so far, stdout and stderr. */
+  output(): string;
+  /** Resolves when a printed line matches. @throws when it exits first, or too much time passes. */
+  prints(pattern: RegExp): Promise<void>;
+}
+
+/** Starts a process; disposal sends SIGTERM and, to one that ignores it, SIGKILL, and waits until it is gone. */
+export function startProcess(
+  t: TestContext,
+  command: string,
+  args: string[],
+  env: Record<string, string> = {},
+): Process {
+  const name = [command, ...args].join(' ').replaceAll(`${root}/`, '');
+  const child = spawn(command, args, { cwd: root, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  const collect = (chunk: Buffer): void => {
+    output += chunk.toString();
+  };
+  child.stdout.on('data', collect);
+  child.stderr.on('data', collect);
+  child.on('error', (err) => collect(Buffer.from(`${err}\n`)));
+  t.after(() => {
+    const { passed } = t as TestContext & { passed: boolean }; // missing in the types of Node 24
+    if (!passed) t.diagnostic(`${name} (exit ${child.exitCode ?? child.signalCode}) printed:\n${output}`);
+  });
+  return {
+    output: () => output,
+    async prints(pattern) {
+      await eventually(
+        () => {
+          if (output.split('\n').some((line) => pattern.test(line)) || hasExited(child)) return;
+          throw new Error(`${name} has not printed ${pattern} yet`);
+        },
+        { timeoutMs: startTimeoutMs },
+      );
+      if (hasExited(child)) throw new Error(`${name} ended with ${child.exitCode ?? child.signalCode}:\n${output}`);
+    },
+    [Symbol.asyncDispose]: () => stop(child),
+  };
+}
+
+export interface App extends AsyncDisposable {
+  /** `ws://127.0.0.1:<port>` of the first gateway. */
+  readonly clientUrl: string;
+  /** `http://127.0.0.1:<port>` of its management API. */
+  readonly managementUrl: string;
+  /** The port that took the place of the one in the documents. */
+  readonly destinationPort: number;
+}
+
+/**
+ * `hydrogen dev` with a copy of the documents; resolves when it is ready.
+ * @param documents path below examples/
+ * @param destinationPort the port in the documents that is replaced by a free one
+ */
+export async function startApp(t: TestContext, documents: string, destinationPort?: number): Promise<App> {
+  await using stack = new AsyncDisposableStack();
+  const directory = await mkdtemp(join(tmpdir(), 'hydrogen-example-'));
+  stack.defer(() => rm(directory, { recursive: true }));
+  const freeDestinationPort = await findFreePort();
+  const copy = join(directory, 'app.yaml');
+  const text = await readFile(join(root, 'examples', documents), 'utf8');
+  await writeFile(copy, text.replaceAll(`127.0.0.1:${destinationPort}/`, `127.0.0.1:${freeDestinationPort}/`));
+
+  const portBase = await findPortBase();
+  const dev = stack.use(startProcess(t, process.execPath, [hydrogen, 'dev', '-f', copy, '--port-base', `${portBase}`]));
+  await dev.prints(/\bready\b/);
+  const kept = stack.move();
+  return {
+    clientUrl: `ws://127.0.0.1:${portBase}`,
+    managementUrl: `http://127.0.0.1:${portBase + 1}`,
+    destinationPort: freeDestinationPort,
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
+  };
+}
+
+/** A WebSocket client that remembers what it received. Disposal closes it. */
+export interface Client extends AsyncDisposable {
+  readonly received: readonly string[];
+  send(text: string): void;
+  /** Resolves with the first message that matches. @throws when none arrives in time. */
+  receives(pattern: RegExp): Promise<string>;
+  /** Resolves when the connection is closed, by either side. */
+  readonly closed: Promise<{ readonly code: number; readonly reason: string }>;
+}
+
+/** @throws {Error} `Unexpected server response: <status>` when the upgrade is refused */
+export async function openClient(url: string): Promise<Client> {
+  const socket = new WebSocket(url);
+  const received: string[] = [];
+  const closed = new Promise<{ code: number; reason: string }>((resolve) => {
+    socket.on('close', (code, reason) => resolve({ code, reason: reason.toString() }));
+  });
+  socket.on('message', (data) => received.push(data.toString()));
+  await once(socket, 'open');
+  return {
+    received,
+    closed,
+    send: (text) => socket.send(text),
+    receives: (pattern) =>
+      eventually(
+        () => {
+          const match = received.find((text) => pattern.test(text));
+          if (match === undefined) throw new Error(`received ${JSON.stringify(received)}, and nothing like ${pattern}`);
+          return match;
+        },
+        { timeoutMs: arrivalTimeoutMs },
+      ),
+    async [Symbol.asyncDispose]() {
+      socket.close();
+      await closed;
+    },
+  };
+}
+
+/** The HTTP status with which an upgrade is refused; 101 when it is not. */
+export async function upgradeStatus(url: string): Promise<number> {
+  const socket = new WebSocket(url);
+  return new Promise((resolve, reject) => {
+    socket.on('error', reject);
+    socket.on('unexpected-response', (request, response) => {
+      request.destroy();
+      resolve(response.statusCode ?? 0);
+    });
+    socket.on('open', () => {
+      socket.terminate();
+      resolve(101);
+    });
+  });
+}
+
+export async function findFreePort(): Promise<number> {
+  for (;;) {
+    const port = randomPort();
+    if (await isFree(port)) return port;
+  }
+}
+
+/** A base with its three ports free: clients, management, probes. */
+async function findPortBase(): Promise<number> {
+  for (;;) {
+    const base = randomPort();
+    const free = await Promise.all([base, base + 1, base + 1010].map(isFree));
+    if (free.every(Boolean)) return base;
+  }
+}
+
+/** Below the range from which the system takes the ports of outgoing connections. */
+function randomPort(): number {
+  return 10_000 + Math.floor(Math.random() * 20_000);
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const server = createServer();
+  return new Promise((resolve) => {
+    server.once('error', () => resolve(false));
+    server.listen(port, () => server.close(() => resolve(true)));
+  });
+}
+
+function hasExited(child: ChildProcess): boolean {
+  return child.exitCode !== null || child.signalCode !== null || child.pid === undefined;
+}
+
+async function stop(child: ChildProcess): Promise<void> {
+  if (hasExited(child)) return;
+  const exit = once(child, 'exit');
+  child.kill('SIGTERM');
+  const killer = setTimeout(() => child.kill('SIGKILL'), stopTimeoutMs);
+  await exit;
+  clearTimeout(killer);
+}

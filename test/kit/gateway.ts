@@ -1,0 +1,119 @@
+/** A real gateway on a memory broker, with its log lines and the messages that a consumer took off the bus. */
+
+import type { HydrogenGateway, HydrogenGroup } from '../../crds/index.ts';
+import { parse } from '../../crds/index.ts';
+import { createMemoryBroker, type MemoryBroker } from '../../runtime/bus/memory.ts';
+import type { Bus, Delivery } from '../../runtime/bus/port.ts';
+import type { GatewayConfig } from '../../runtime/config.ts';
+import { createGateway, type Gateway } from '../../runtime/gateway.ts';
+import { createLogger } from '../../runtime/log.ts';
+import { createSecrets } from '../../runtime/secrets.ts';
+import { eventually } from './eventually.ts';
+
+export interface TestGatewayOptions {
+  /** Merged over `{groupRef, endpoints: [/chat, /feed]}`. */
+  readonly spec?: Record<string, unknown>;
+  readonly broker?: MemoryBroker;
+  /** Instead of a bus of the broker. */
+  readonly bus?: Bus;
+  /** False: no consumer is created, so a bidirectional gateway stays not ready. Default true. */
+  readonly isConsumed?: boolean;
+  /** What the consumer does with a message; default: acknowledge it. */
+  readonly onDelivery?: (delivery: Delivery) => void;
+  readonly secretsDir?: string;
+}
+
+export interface ReceivedMessage {
+  readonly id: string;
+  readonly body: Record<string, unknown>;
+}
+
+export interface LogLine extends Record<string, unknown> {
+  readonly level: string;
+  readonly msg: string;
+}
+
+export interface TestGateway extends AsyncDisposable {
+  readonly gateway: Gateway;
+  readonly broker: MemoryBroker;
+  readonly messages: ReceivedMessage[];
+  readonly lines: LogLine[];
+  url(path: string): string;
+  readonly managementUrl: string;
+  readonly probesUrl: string;
+  /** Takes a new spec over, merged as in the options. */
+  reconfigure(spec: Record<string, unknown>): void;
+}
+
+const group = accepted({
+  apiVersion: 'hydrogen.dev/v1alpha1',
+  kind: 'HydrogenGroup',
+  metadata: { name: 'test' },
+  spec: { nats: { servers: ['nats://127.0.0.1:4222'] } },
+}) as HydrogenGroup;
+
+/** A gateway document of the test group. */
+export function gatewayConfig(spec: Record<string, unknown> = {}): GatewayConfig {
+  const gateway = accepted({
+    apiVersion: 'hydrogen.dev/v1alpha1',
+    kind: 'HydrogenGateway',
+    metadata: { name: 'test' },
+    spec: { groupRef: { name: 'test' }, endpoints: [{ path: '/chat' }, { path: '/feed' }], ...spec },
+  }) as HydrogenGateway;
+  return { group, gateway };
+}
+
+/** Resolves when the gateway is ready (or, with `isConsumed: false`, listens). */
+export async function startGateway(options: TestGatewayOptions = {}): Promise<TestGateway> {
+  const broker = options.broker ?? createMemoryBroker();
+  const messages: ReceivedMessage[] = [];
+  const lines: LogLine[] = [];
+  const logger = createLogger({ level: 'debug', destination: { write: (line) => void lines.push(JSON.parse(line)) } });
+  const consumer = broker.connect();
+  await consumer.start();
+  if (options.isConsumed !== false) {
+    const consumption = { processor: 'test', endpoints: undefined, ackTimeoutMs: 60_000, maxInFlight: 10_000 };
+    consumer.consume(
+      { ...consumption, ordering: 'Unordered', partitions: 64 },
+      (delivery) => {
+        messages.push({ id: delivery.id, body: JSON.parse(Buffer.from(delivery.payload).toString()) });
+        if (options.onDelivery === undefined) delivery.ack();
+        else options.onDelivery(delivery);
+      },
+      (error) => {
+        throw error;
+      },
+    );
+  }
+  const gateway = createGateway(gatewayConfig(options.spec), {
+    bus: options.bus ?? broker.connect(),
+    secrets: createSecrets(options.secretsDir ?? '/nonexistent', () => {}),
+    logger,
+    ports: { client: 0, management: 0, probes: 0 },
+    host: '127.0.0.1',
+    callbackUrl: 'http://callback.test',
+    version: 'test',
+  });
+  await gateway.start();
+  if (options.isConsumed !== false) await eventually(() => gateway.notReadyReason() === undefined);
+  return {
+    gateway,
+    broker,
+    messages,
+    lines,
+    url: (path) => `ws://127.0.0.1:${gateway.ports.client}${path}`,
+    managementUrl: `http://127.0.0.1:${gateway.ports.management}`,
+    probesUrl: `http://127.0.0.1:${gateway.ports.probes}`,
+    reconfigure: (spec) => gateway.reconfigure(gatewayConfig(spec)),
+    async [Symbol.asyncDispose]() {
+      await gateway.stop('test', 0);
+      await consumer.stop();
+    },
+  };
+}
+
+function accepted(document: unknown): unknown {
+  const result = parse(document);
+  if (!result.ok) throw new Error(result.issues.map(({ path, message }) => `${path}: ${message}`).join('\n'));
+  return result.resource;
+}
