@@ -18,8 +18,8 @@ import {
 } from '../runtime/config.ts';
 import { HydrogenError } from '../runtime/errors.ts';
 import { createGateway, type Gateway } from '../runtime/gateway.ts';
-import { createLogger, type LogLevel } from '../runtime/log.ts';
-import { createMessageProcessor, type MessageProcessor } from '../runtime/message-processor.ts';
+import { createLog, createLogger, type LogLevel } from '../runtime/log.ts';
+import { createMproc, type Mproc } from '../runtime/mproc.ts';
 import { createSecrets, type Secrets } from '../runtime/secrets.ts';
 import { createGroupBus } from './bus.ts';
 import { echo, type EchoServer } from './echo.ts';
@@ -51,7 +51,8 @@ export async function dev(options: DevOptions): Promise<void> {
     level: options.logLevel,
     destination: pretty({ colorize: process.stdout.isTTY, ignore: 'instanceId,group', translateTime: 'SYS:HH:MM:ss.l', sync: true }),
   });
-  const secrets = createSecrets(options.secrets, (ref, err) => logger.error({ ...ref, err }, 'secret unreadable'));
+  const secrets = createSecrets(options.secrets, ({ name: secret, key }, err) => log.secretUnreadable({ secret, key, err }));
+  const log = createLog(logger, {});
   const isExample = options.file === undefined;
   const echoPort = options.portBase + echoPortOffset;
   const load = async (): Promise<Documents> =>
@@ -74,11 +75,11 @@ export async function dev(options: DevOptions): Promise<void> {
     const bus = buses(config);
     gateways.set(keyOf(config.gateway), createGateway(config, { bus, secrets, logger, ports, host, callbackUrl, version }));
   }
-  const processors = new Map<string, MessageProcessor>();
+  const processors = new Map<string, Mproc>();
   for (const config of documents.processors) {
     const { host, version } = options;
     const bus = buses(config);
-    processors.set(keyOf(config.processor), createMessageProcessor(config, { bus, secrets, logger, host, version }));
+    processors.set(keyOf(config.processor), createMproc(config, { bus, secrets, logger, host, version }));
   }
   const stopped = untilStopped();
   for (const server of [...processors.values(), ...gateways.values()]) await server.start();
@@ -92,11 +93,10 @@ export async function dev(options: DevOptions): Promise<void> {
     for (const config of next.processors) processors.get(keyOf(config.processor))?.reconfigure(config);
     const keys = [...next.gateways.map(({ gateway }) => keyOf(gateway)), ...next.processors.map(({ processor }) => keyOf(processor))];
     const isSame = keys.length === gateways.size + processors.size && keys.every((key) => gateways.has(key) || processors.has(key));
-    if (isSame) logger.info({ files: options.file }, 'configuration read');
-    else logger.warn({ files: options.file }, 'gateways or processors were added or removed: restart to have them');
+    if (!isSame) log.configNeedsRestart({ fields: ['the set of gateways and processors'] });
   }
   function refuse(problems: readonly string[]): void {
-    logger.error({ files: options.file, problems }, 'new configuration refused, the old one stays in force');
+    log.configRefused({ problems });
   }
 
   const signal = await stopped;

@@ -3,8 +3,8 @@
 import { env } from '../crds/contract.ts';
 import { loadGateway, loadProcessor, watchFiles } from '../runtime/config.ts';
 import { createGateway } from '../runtime/gateway.ts';
-import { createLogger, type LogLevel } from '../runtime/log.ts';
-import { createMessageProcessor } from '../runtime/message-processor.ts';
+import { createLog, createLogger, type LogLevel } from '../runtime/log.ts';
+import { createMproc } from '../runtime/mproc.ts';
 import { createSecrets, type Secrets } from '../runtime/secrets.ts';
 import type { Logger } from 'pino';
 import { createGroupBus } from './bus.ts';
@@ -38,7 +38,7 @@ export async function runProcessor(options: ServeOptions & { readonly probePort:
   const { logger, secrets } = createBasics(options);
   const name = config.processor.metadata.name;
   const bus = createGroupBus(config.group, { secrets, logger, name: `mproc ${name}` });
-  const processor = createMessageProcessor(config, { bus, secrets, logger, host, version, probePort });
+  const processor = createMproc(config, { bus, secrets, logger, host, version, probePort });
   await serve(options, logger, loadProcessor, processor);
 }
 
@@ -60,7 +60,7 @@ async function serve<Config>(
     [file],
     () => load(file),
     (config) => server.reconfigure(config),
-    (problems) => logger.error({ file, problems }, 'new configuration refused, the old one stays in force'),
+    (problems) => createLog(logger, {}).configRefused({ problems }),
   );
   const signal = await stopped;
   unwatch();
@@ -69,5 +69,5 @@ async function serve<Config>(
 
 function createBasics(options: ServeOptions): { logger: Logger; secrets: Secrets } {
   const logger = createLogger({ level: options.logLevel });
-  return { logger, secrets: createSecrets(options.secrets, (ref, err) => logger.error({ ...ref, err }, 'secret unreadable')) };
+  return { logger, secrets: createSecrets(options.secrets, ({ name: secret, key }, err) => createLog(logger, {}).secretUnreadable({ secret, key, err })) };
 }

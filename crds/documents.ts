@@ -20,38 +20,35 @@ export function parseDocuments(text: string, source: string): Resource[] {
   if (documents.length === 0) throw new InvalidDocuments([{ source, path: '', message: 'holds no documents' }]);
 
   const issues: DocumentIssue[] = [];
-  const found: { resource: Resource; origin: Origin }[] = [];
+  const found: Located[] = [];
+  const lineAt = (offset: number): number => lines.linePos(offset).line;
   for (const [index, document] of documents.entries()) {
-    const lineAt = (offset: number): number => lines.linePos(offset).line;
-    const result = read(document, { source, document: index + 1 }, lineAt);
+    const origin = { source, document: index + 1, line: lineAt(document.contents?.range[0] ?? 0) };
+    const result = read(document, origin, lineAt);
     if ('issues' in result) issues.push(...result.issues);
-    else
-      found.push({
-        resource: result.resource,
-        origin: { source, document: index + 1, line: lineAt(document.range[0]) },
-      });
+    else found.push({ resource: result.resource, origin });
   }
   issues.push(...duplicates(found));
   if (issues.length > 0) throw new InvalidDocuments(issues);
   return found.map(({ resource }) => resource);
 }
 
-/** Where an object was read from. */
-type Origin = Pick<DocumentIssue, 'source' | 'document' | 'line'>;
+/** An object, and where it was read from. */
+export interface Located {
+  readonly resource: Resource;
+  readonly origin: Pick<DocumentIssue, 'source' | 'document' | 'line'>;
+}
 
 /** The objects that another one before them has the same kind, namespace and name as. */
-export function duplicates(found: readonly { resource: Resource; origin: Origin }[]): DocumentIssue[] {
+export function duplicates(found: readonly Located[]): DocumentIssue[] {
   const seen = new Set<string>();
   return found.flatMap(({ resource, origin }) => {
-    const { namespace, name } = resource.metadata;
-    const object = `${resource.kind}/${name}`;
-    const identity = `${object} in namespace ${namespace}`;
-    if (seen.has(identity))
-      return [
-        { ...origin, object, path: 'metadata.name', message: 'another document has the same kind, namespace and name' },
-      ];
+    const { kind, metadata } = resource;
+    const identity = [kind, metadata.namespace, metadata.name].join('/');
+    const isKnown = seen.has(identity);
     seen.add(identity);
-    return [];
+    const message = `another document has the same kind and name in namespace ${metadata.namespace}`;
+    return isKnown ? [{ ...origin, object: `${kind}/${metadata.name}`, path: 'metadata.name', message }] : [];
   });
 }
 
@@ -63,7 +60,7 @@ function isEmpty({ contents, errors }: YamlDocument): boolean {
 
 function read(
   document: YamlDocument,
-  origin: Origin,
+  origin: Located['origin'],
   lineAt: (offset: number) => number,
 ): { resource: Resource } | { issues: DocumentIssue[] } {
   if (document.errors.length > 0) {
@@ -72,7 +69,7 @@ function read(
   }
   const value = expand(document);
   if (value instanceof Error) {
-    return { issues: [{ ...origin, line: lineAt(document.range[0]), path: '', message: value.message }] };
+    return { issues: [{ ...origin, path: '', message: value.message }] };
   }
   const result = parse(value);
   if (result.ok) return { resource: result.resource };

@@ -1,5 +1,6 @@
-/** What several kinds have in common: references to secrets, HTTP calls and their headers, and how pods are shaped. */
+/** What several kinds have in common: references to secrets and groups, HTTP calls and their headers. */
 import { type Static, type TInteger, type TObject, type TString, Type } from 'typebox';
+
 import type { DeepReadonly, Defaulted } from './infer.ts';
 import { type CrossFieldRule, rule } from './rules.ts';
 import { type Described, Fields, Flag, FreeText, Integer, ListMap, Text, withDefault } from './schema.ts';

@@ -33,9 +33,9 @@ export const grammars = {
     words: 'a nats://, tls:// or ws:// URL of host and port, without user name or password',
   },
   origin: {
-    pattern: `^[a-z][a-z0-9+.-]*://${host}${port}$`,
+    pattern: `^[a-z][a-z0-9+.-]*://([*][.])?${host}${port}$`,
     maxLength: 512,
-    words: 'an origin such as https://app.example.com, without a path',
+    words: 'an origin such as https://app.example.com or https://*.example.com, without a path',
   },
   allowedHost: {
     pattern: `^([*][.][A-Za-z0-9_][A-Za-z0-9._-]*|${host})${port}$`,

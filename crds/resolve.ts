@@ -7,7 +7,7 @@ import { isObject } from './json.ts';
 import { child, entry } from './path.ts';
 import type { Node } from './schema.ts';
 
-/** The value with defaults. Every problem is appended to `issues`; the value then holds the malformed parts as given. */
+/** A copy of the value with defaults. Every problem is appended to `issues`; the value then holds the malformed parts as given. */
 export function resolve(node: Node, value: unknown, path: string, issues: Issue[]): unknown {
   if (node['x-kubernetes-int-or-string']) return resolveQuantity(node, value, path, issues);
   switch (node.type) {
@@ -25,7 +25,7 @@ function resolveObject(node: Node, value: unknown, path: string, issues: Issue[]
   const result: Record<string, unknown> = {};
   const properties = node.properties ?? {};
   for (const [name, field] of Object.entries(properties)) {
-    const given = (Object.hasOwn(value, name) ? value[name] : undefined) ?? structuredClone(field.default);
+    const given = (Object.hasOwn(value, name) ? value[name] : undefined) ?? field.default;
     if (given !== undefined) result[name] = resolve(field, given, child(path, name), issues);
     else if (node.required?.includes(name)) issues.push({ path: child(path, name), message: 'is required' });
   }

@@ -1,8 +1,8 @@
 /**
  * Rules that tie several fields together, as data: a CEL expression for the CRD beside the same check in TypeScript.
  *
- * A rule hangs on the node of the document that CEL calls `self`. That node must have no default of its own: the API
- * server evaluates a rule on the bare default when the CRD is created, before the fields inside are filled in.
+ * A rule hangs on the node of the document that CEL calls `self`. That node must have no default `{}`: the API server
+ * evaluates a rule on the bare default when the CRD is created, before the fields inside are filled in.
  */
 import { type Issue, show } from './issue.ts';
 import { isWithin, join, placesOf, valueAt } from './path.ts';

@@ -1,6 +1,7 @@
 /**
  * The schema dialect of the custom resources: helpers over TypeBox whose JSON is word for word what a
- * CustomResourceDefinition accepts. Every field carries a description, and every list, string and map an upper bound, because the API server prices CEL rules by them.
+ * CustomResourceDefinition accepts. Every field carries a description, and every list, string and map an upper bound,
+ * because the API server prices CEL rules by them.
  *
  * Defaults are set with `withDefault`, never by spreading: a spread loses the marks that TypeBox keeps on a schema.
  */

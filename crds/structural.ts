@@ -90,7 +90,7 @@ function lintList(node: Node, demand: Demand): void {
 
 function lintObject(node: Node, demand: Demand): void {
   const { properties, additionalProperties, required = [] } = node;
-  demand(!properties || !additionalProperties, 'has both properties and additionalProperties');
+  demand(!properties || additionalProperties === undefined, 'has both properties and additionalProperties');
   const isOpaque = node['x-kubernetes-preserve-unknown-fields'] === true;
   demand(Boolean(properties || additionalProperties || isOpaque), 'has no fields');
   if (additionalProperties) demand(node.maxProperties !== undefined, 'has no maxProperties');

@@ -111,7 +111,7 @@ export function createGateway(initial: GatewayConfig, deps: GatewayDeps): Gatewa
     },
     refused(error, { path, remoteAddress, durationMs }) {
       counts.refused.add(error.code);
-      log.upgradeRefused({ code: error.code, path, remoteAddress, durationMs, detail: error.message });
+      log.upgradeRefused({ code: error.code, path, remoteAddress, durationMs: Math.round(durationMs), detail: error.message });
     },
     failed: log.failed,
   });
@@ -247,8 +247,9 @@ export function createGateway(initial: GatewayConfig, deps: GatewayDeps): Gatewa
     reconfigure(next) {
       if (isDeepStrictEqual(next, config)) return;
       const fields = restartFields(config, next);
-      if (fields.length > 0) log.configNeedsRestart({ file: '', fields });
+      if (fields.length > 0) log.configNeedsRestart({ fields });
       config = next;
+      log.configTaken();
       statistics.schedule(spec().statsIntervalSeconds);
       onReadinessChange();
     },
@@ -267,7 +268,7 @@ export function createGateway(initial: GatewayConfig, deps: GatewayDeps): Gatewa
       await client.close();
       await probes.stop();
       phase = 'stopped';
-      log.stopped({ unsavedMessages, durationMs: performance.now() - startedAtMs });
+      log.stopped({ unsavedMessages, durationMs: Math.round(performance.now() - startedAtMs) });
     },
   };
 }

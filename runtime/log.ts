@@ -37,13 +37,13 @@ export function createLog(root: Logger, bindings: Readonly<Record<string, string
     stopped: (facts: { unsavedMessages?: number; durationMs: number }) => log.info(facts, 'stopped'),
     failed: (err: unknown) => log.error({ err }, 'unexpected failure'),
 
-    configTaken: (facts: { file: string }) => log.info(facts, 'configuration taken over'),
-    configRefused: (facts: { file: string; problems: readonly string[] }) =>
+    configTaken: () => log.info('configuration taken over'),
+    configRefused: (facts: { problems: readonly string[] }) =>
       log.error(facts, 'new configuration refused, the old one stays in force'),
-    configNeedsRestart: (facts: { file: string; fields: readonly string[] }) =>
+    configNeedsRestart: (facts: { fields: readonly string[] }) =>
       log.warn(facts, 'changed fields take effect after a restart'),
     secretUnreadable: (facts: { secret: string; key: string; err: unknown }) =>
-      log.error(facts, 'a referenced secret cannot be read'),
+      log.error(facts, 'a referenced secret cannot be read, its last value stays in use'),
 
     busUp: () => log.info('bus connected'),
     busDown: (facts: { err: unknown }) => log.warn(facts, 'bus unreachable, clients are not read from'),

@@ -5,7 +5,7 @@
  */
 
 import type { Bus, DeadLetterCause, Delivery } from './bus/port.ts';
-import { type ErrorCode, errors, HydrogenError } from './errors.ts';
+import { type ErrorCode, type ErrorEntry, errors, HydrogenError } from './errors.ts';
 import type { HttpClient } from './http/call.ts';
 import { deliver, type Outcome } from './http/destination.ts';
 import { retryDelayMs } from './processor-backoff.ts';
@@ -89,7 +89,8 @@ export function createAttempt(deps: AttemptDeps): (delivery: Delivery, settings:
 
   async function fail(self: Attempt, rule: string | undefined, failure: Failure): Promise<void> {
     const { delivery, settings } = self;
-    if (errors[failure.error].delivery === 'deadLetter' || delivery.attempt >= settings.maxAttempts) {
+    const entry: ErrorEntry = errors[failure.error];
+    if (entry.delivery === 'deadLetter' || delivery.attempt >= settings.maxAttempts) {
       return bury(self, rule, failure);
     }
     const delayMs = retryDelayMs(settings.backoffMs, delivery.attempt, failure.retryAfterMs ?? 0, random());

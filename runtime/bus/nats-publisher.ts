@@ -69,7 +69,8 @@ export function createPublisher(
   const sentOrder = new Fifo<Pending>();
   const listeners: (() => void)[] = [];
   const flushed = new Set<() => void>();
-  let returned: Pending[] = [];
+  const returned: Pending[] = [];
+  let isSorted = true;
   let lastNumber = 0;
   let bytes = 0;
   let sent = 0;
@@ -98,9 +99,8 @@ export function createPublisher(
   function pump(): void {
     if (isRefused || !link.isUp) return;
     while (sent < window && sentBytes < maxWindowBytes) {
-      const next = returned.length > 0 ? returned.shift() : fresh.shift();
-      if (next === undefined) return;
-      if (next.state === 'unsent' && !send(next)) return;
+      const next = takeOldest();
+      if (next === undefined || !send(next)) return;
     }
   }
 
@@ -114,7 +114,7 @@ export function createPublisher(
       return true;
     }
     if (!isSent) {
-      returned.unshift(pending);
+      putBack([pending]);
       return false;
     }
     pending.state = 'sent';
@@ -149,9 +149,7 @@ export function createPublisher(
 
   function refuse(pending: Pending): void {
     unsend(pending);
-    returned.push(pending);
-    returned = returned.filter((one) => one.state === 'unsent');
-    returned.sort((a, b) => a.number - b.number);
+    putBack([pending]);
     window = cautiousWindow;
     if (probe === pending || !isRefused) schedule();
     if (isRefused) return;
@@ -159,15 +157,30 @@ export function createPublisher(
     changed();
   }
 
+  function putBack(pendings: readonly Pending[]): void {
+    returned.push(...pendings);
+    isSorted = false;
+  }
+
+  /** The oldest that is not sent: what came back is older than what was never sent. */
+  function takeOldest(): Pending | undefined {
+    if (!isSorted) returned.sort((a, b) => a.number - b.number);
+    isSorted = true;
+    for (;;) {
+      const oldest = returned.length > 0 ? returned.shift() : fresh.shift();
+      if (oldest === undefined || oldest.state === 'unsent') return oldest;
+    }
+  }
+
   function schedule(): void {
     probe = undefined;
     clearTimeout(probeTimer);
     probeTimer = setTimeout(
       () => {
-        returned = returned.filter((one) => one.state === 'unsent');
-        probe = link.isUp ? (returned.shift() ?? fresh.shift()) : undefined;
+        if (!link.isUp) return;
+        probe = takeOldest();
         if (probe !== undefined) send(probe);
-        else if (link.isUp) resume();
+        if (probe === undefined || probe.state === 'done') resume();
       },
       probeDelayMs * (0.75 + Math.random() / 4),
     );
@@ -189,9 +202,9 @@ export function createPublisher(
     const pending = all.get(Number(msg.subject.slice(inbox.length)));
     if (pending === undefined) return;
     const verdict = judge(msg.data, accepted);
-    if (verdict === 'large') return conclude(pending, new HydrogenError('HYD_MESSAGE_TOO_LARGE', 'for the stream'));
-    if (verdict === 'stored') return conclude(pending);
-    if (pending.state === 'sent') refuse(pending);
+    if (verdict === 'stored') conclude(pending);
+    else if (verdict === 'large') conclude(pending, new HydrogenError('HYD_MESSAGE_TOO_LARGE', 'for the stream'));
+    else if (pending.state === 'sent') refuse(pending);
   }
 
   function conclude(pending: Pending, error?: HydrogenError): void {
@@ -216,8 +229,7 @@ export function createPublisher(
   link.onStatus((status) => {
     const unanswered = sentOrder.drain().filter((pending) => pending.state === 'sent');
     for (const pending of unanswered) unsend(pending);
-    const again = new Set([...returned, ...unanswered].filter((pending) => pending.state === 'unsent'));
-    returned = [...again].sort((a, b) => a.number - b.number);
+    putBack(unanswered);
     if (status === 'up') resume();
   });
 
@@ -231,7 +243,10 @@ export function createPublisher(
     onChange: (listener) => void listeners.push(listener),
     store: ({ subject, headers, payload, connectionId }) =>
       new Promise((resolve, reject) => {
-        if (isStopped) return reject(new HydrogenError('HYD_BUS_STOPPED'));
+        if (isStopped) {
+          reject(new HydrogenError('HYD_BUS_STOPPED'));
+          return;
+        }
         const pending: Pending = {
           number: ++lastNumber,
           subject,

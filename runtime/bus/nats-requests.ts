@@ -40,7 +40,9 @@ export class JetStreamError extends Error {
 export const jetStreamCodes = {
   consumerNotFound: 10014,
   messageNotFound: 10037,
+  sequenceNotFound: 10043,
   messageTooLarge: 10054,
+  deleteFailed: 10057,
   streamNameInUse: 10058,
   streamNotFound: 10059,
 } as const;

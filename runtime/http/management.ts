@@ -68,7 +68,7 @@ export function createManagementServer(
   app.addContentTypeParser('*', (_request: FastifyRequest, payload: Readable) => readBody(payload, policy.maxBodyBytes()));
 
   app.addHook('onRequest', async (request, reply) => {
-    if (request.url.startsWith('/health')) return;
+    if (request.routeOptions.url === '/health') return;
     const token = policy.token();
     if (token !== undefined && !isBearer(request.headers.authorization, token)) {
       reply.header('www-authenticate', 'Bearer');

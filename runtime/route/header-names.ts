@@ -1,23 +1,18 @@
 /** Which header names and values a rules engine may set on a delivery. */
 
-import { reservedHeaders } from '../../crds/fragments.ts';
+import { isReservedHeader } from '../../crds/fragments.ts';
 
 const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused (RFC 9110 section 5.5)
 const forbiddenInValue = /[\u0000-\u0008\u000a-\u001f\u007f]|[^\u0000-\u00ff]/;
 
 /** Besides those that configuration may not set either: for one hop only (RFC 9110 section 7.6.1). */
-const reserved: ReadonlySet<string> = new Set([
-  ...reservedHeaders,
-  'proxy-authenticate',
-  'proxy-authorization',
-  'proxy-connection',
-]);
+const hopByHop: ReadonlySet<string> = new Set(['proxy-authenticate', 'proxy-authorization', 'proxy-connection']);
 
-/** Names that hydrogen sets, that describe the body, or that belong to the connection: never settable by an answer. */
-export function isReservedHeader(name: string): boolean {
+/** False for names that hydrogen sets, that describe the body, or that belong to the connection. */
+export function isSettableHeader(name: string): boolean {
   const lower = name.toLowerCase();
-  return reserved.has(lower) || lower.startsWith('hydrogen-') || lower.startsWith('content-');
+  return !isReservedHeader(lower) && !hopByHop.has(lower) && !lower.startsWith('content-');
 }
 
 /** A field name of RFC 9110 section 5.1. */

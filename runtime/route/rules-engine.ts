@@ -7,7 +7,7 @@
 
 import type { Header, RulesEngine } from '../../crds/index.ts';
 import { compileAllowedHosts } from './allowed-hosts.ts';
-import { isHeaderName, isHeaderValue, isReservedHeader } from './header-names.ts';
+import { isHeaderName, isHeaderValue, isSettableHeader } from './header-names.ts';
 import type { EngineAnswer, Route, Router, RouterDeps } from './route.ts';
 
 /** The rule under which deliveries are counted and logged. */
@@ -70,7 +70,7 @@ function readDirections(body: Uint8Array): Directions {
   const read: Header[] = [];
   for (const [name, value] of entries) {
     if (!isHeaderName(name)) return 'a header name is not a token';
-    if (isReservedHeader(name)) return `header ${name} can't be set`;
+    if (!isSettableHeader(name)) return `header ${name} can't be set`;
     if (typeof value !== 'string') return `header ${name} is not a string`;
     if (!isHeaderValue(value)) return `header ${name} holds characters that can't be sent`;
     read.push({ name, value });

@@ -69,6 +69,11 @@ export class Connection {
     return this.#socket === undefined ? this.#waitingBytes : this.#socket.bufferedAmount;
   }
 
+  /** True when it ends for a reason after which nothing that the client sent counts any more: all but a drain. */
+  get isDiscarding(): boolean {
+    return this.closure?.error !== undefined && this.closure.code !== closeCodes.goingAway;
+  }
+
   get isHeld(): boolean {
     return this.#holds !== 0;
   }
@@ -127,6 +132,7 @@ export class Connection {
 
   /** Stops reading from the client until every reason is released; TCP then slows the client down. */
   hold(reason: number): void {
+    if (this.isDiscarding) return;
     if (this.#holds === 0) this.#socket?.pause();
     this.#holds |= reason;
   }
@@ -150,6 +156,8 @@ export class Connection {
     this.state = 'closing';
     if (closure.code === closeCodes.abnormal) this.#socket.terminate();
     else this.#socket.close(closure.code, this.closure.reason);
+    // The client's answer to our close frame comes after what it sent before: that must be read to be thrown away.
+    if (this.isDiscarding) this.release(this.#holds);
   }
 
   /** Cuts the connection without a closing handshake. */

@@ -181,8 +181,7 @@ export function createSocketServer(instanceId: string, policy: () => SocketPolic
     const admitMessage = createThrottle(connection, () => policy().limits.messagesPerSecond);
     websocket.on('message', (data, isBinary) => {
       connection.lastSeenMs = Date.now();
-      // After an error of the client's making nothing it sends counts any more; after a drain it still does.
-      if (connection.closure?.error !== undefined && connection.closure.code !== closeCodes.goingAway) return;
+      if (connection.isDiscarding) return;
       admitMessage();
       deps.message(connection, data as Buffer, isBinary);
     });

@@ -90,7 +90,7 @@ export async function startApp(t: TestContext, documents: string, destinationPor
 
   const portBase = await findPortBase();
   const dev = stack.use(startProcess(t, process.execPath, [hydrogen, 'dev', '-f', copy, '--port-base', `${portBase}`]));
-  await dev.prints(/\bready\b/);
+  await dev.prints(/^ready\b/);
   const kept = stack.move();
   return {
     clientUrl: `ws://127.0.0.1:${portBase}`,

@@ -1,0 +1,274 @@
+/**
+ * One processor's share of the stream in this process. It sees to streams and durable consumers, pulls from one lane
+ * (unordered) or one per partition share (ordered, one delivery at a time each), and hands messages out while fewer than
+ * `maxInFlight` are open. Ordered lanes ask for one message each, so a few may arrive with no room; these wait here and
+ * are kept alive.
+ *
+ * Who starts last decides the shape (ordering, number of lanes) of a processor's consumers; replicas that already run
+ * use what they then find. Replicas of different settings meet only while a change is rolled out.
+ */
+
+import type { ConsumerInfo, Msg } from 'nats';
+import { HydrogenError } from '../errors.ts';
+import { Fifo } from './fifo.ts';
+import {
+  type Conflict,
+  clientStream,
+  type DeadLetterOptions,
+  deadLetterStream,
+  ensureConsumers,
+  ensureStream,
+  type Lanes,
+  type StreamOptions,
+} from './nats-admin.ts';
+import type { Link } from './nats-connection.ts';
+import { type DeliveryOwner, readDelivery } from './nats-delivery.ts';
+import { createPuller, type Puller } from './nats-pull.ts';
+import { JetStreamError, type Requests } from './nats-requests.ts';
+import { parseAckSubject, receivedHeaders } from './nats-wire.ts';
+import type { ConsumerOptions, Consumption, Delivery } from './port.ts';
+import type { Subjects } from './subjects.ts';
+
+export interface ConsumerDeps {
+  readonly link: Link;
+  readonly requests: Requests;
+  readonly subjects: Subjects;
+  readonly stream: StreamOptions;
+  readonly deadLetter: DeadLetterOptions;
+  /** Publishes the end of a delivery now, or keeps it until the link is up. */
+  readonly answer: (reply: string, payload: Uint8Array) => void;
+}
+
+interface Lane {
+  readonly name: string;
+  readonly puller: Puller;
+  /** Deliveries of an ordered lane that are open or wait here. */
+  busy: number;
+}
+
+const sweepMs = 1000;
+const maxRetryMs = 2000;
+
+export function createConsumption(
+  deps: ConsumerDeps,
+  options: ConsumerOptions,
+  inboxPrefix: string,
+  onDelivery: (delivery: Delivery) => void,
+  onProblem: (error: HydrogenError) => void,
+): Consumption {
+  const { link, requests, subjects } = deps;
+  const waiting = new Fifo<Delivery>();
+  const reported = new Set<string>();
+  let lanes = new Map<string, Lane>();
+  let isOrdered = false;
+  let isReady = false;
+  let isStopped = false;
+  let isEnsuring = false;
+  let hasRun = false;
+  let retryMs = 50;
+  let retryTimer: NodeJS.Timeout | undefined;
+  let open = 0;
+  let epoch = 0;
+  let lastWorkingMs = 0;
+
+  let inbox = `${inboxPrefix}.${epoch}`;
+  let subscription = link.subscribe(`${inbox}.*`, hear);
+  const sweeper = setInterval(sweep, sweepMs);
+
+  const owner: DeliveryOwner = {
+    answer: deps.answer,
+    ended: (name) => {
+      open--;
+      const lane = lanes.get(name);
+      if (lane !== undefined && lane.busy > 0) lane.busy--;
+      handOut();
+      if (isOrdered) fill();
+      else if (lane !== undefined) fillLane(lane);
+    },
+  };
+
+  async function ensure(): Promise<void> {
+    if (isEnsuring || isStopped || !link.isUp) return;
+    isEnsuring = true;
+    isReady = false;
+    try {
+      const conflicts = [
+        ...(await ensureStream(requests, clientStream(subjects, deps.stream))),
+        ...(await ensureStream(requests, deadLetterStream(subjects, deps.stream, deps.deadLetter))),
+      ];
+      reportAll(conflicts);
+      adopt(await ensureConsumers(requests, subjects, options, hasRun));
+      hasRun = true;
+      retryMs = 50;
+    } catch (cause) {
+      // While the link is down it comes back through `up`; JetStream may need a moment after the server does.
+      if (cause instanceof JetStreamError) {
+        report(new HydrogenError('HYD_STREAM_CONFLICT', `consumer ${options.processor}: ${cause.message}`, { cause }));
+      }
+      retryLater();
+    }
+    isEnsuring = false;
+    fill();
+  }
+
+  function retryLater(): void {
+    clearTimeout(retryTimer);
+    if (isStopped) return;
+    retryTimer = setTimeout(() => void ensure(), retryMs * (0.5 + Math.random() / 2));
+    retryMs = Math.min(maxRetryMs, retryMs * 2);
+  }
+
+  function reportAll(conflicts: readonly Conflict[]): void {
+    for (const { object, field, have, want } of conflicts) {
+      const detail = `${object}: ${field} is ${JSON.stringify(have)}, wanted ${JSON.stringify(want)}`;
+      report(new HydrogenError('HYD_STREAM_CONFLICT', detail));
+    }
+  }
+
+  // Each problem once: it is found again with every reconnect.
+  function report(problem: HydrogenError): void {
+    if (isStopped || reported.has(problem.message)) return;
+    if (reported.size >= 64) reported.clear();
+    reported.add(problem.message);
+    onProblem(problem);
+  }
+
+  function adopt(found: Lanes): void {
+    isOrdered = found.isOrdered;
+    lanes = new Map(
+      found.names.map((name) => {
+        const known = lanes.get(name);
+        known?.puller.forget();
+        const puller = createPuller(link, subjects.stream, name, () => `${inbox}.${name}`);
+        return [name, known ?? { name, puller, busy: 0 }];
+      }),
+    );
+    renewInbox();
+    isReady = true;
+  }
+
+  // What was asked for under the old inbox is void: the server drops requests that nobody listens for.
+  function renewInbox(): void {
+    void subscription.drain();
+    inbox = `${inboxPrefix}.${++epoch}`;
+    subscription = link.subscribe(`${inbox}.*`, hear);
+    for (const lane of lanes.values()) lane.puller.forget();
+  }
+
+  function fill(): void {
+    if (!isReady || !link.isUp) return;
+    for (const lane of lanes.values()) {
+      if (isOrdered && open + waiting.length >= options.maxInFlight) return;
+      fillLane(lane);
+    }
+  }
+
+  function fillLane(lane: Lane): void {
+    if (isStopped || !isReady) return;
+    lane.puller.pull(isOrdered ? 1 - lane.busy : options.maxInFlight - open - waiting.length);
+  }
+
+  function hear(msg: Msg): void {
+    const reply = msg.reply;
+    const block = receivedHeaders(msg);
+    const ack = parseAckSubject(reply);
+    if (reply === undefined || ack === undefined) return hearStatus(msg.subject, block);
+    const lane = lanes.get(ack.consumer);
+    lane?.puller.count();
+    const received = readDelivery(msg, ack, reply, block, subjects, owner);
+    if (received instanceof HydrogenError) {
+      deps.answer(reply, Buffer.from('+TERM unreadable'));
+      report(received);
+    } else if (received.replayFor !== undefined && received.replayFor !== options.processor) {
+      deps.answer(reply, Buffer.from('+ACK'));
+    } else if (isStopped) {
+      deps.answer(reply, Buffer.from('-NAK'));
+      return;
+    } else {
+      if (lane !== undefined && isOrdered) lane.busy++;
+      waiting.push(received.delivery);
+      handOut();
+      if (isOrdered) return;
+    }
+    if (lane !== undefined) fillLane(lane);
+  }
+
+  function handOut(): void {
+    while (!isStopped && open < options.maxInFlight) {
+      const delivery = waiting.shift();
+      if (delivery === undefined) return;
+      open++;
+      onDelivery(delivery);
+    }
+  }
+
+  function hearStatus(subject: string, block: string): void {
+    const lane = lanes.get(subject.slice(subject.lastIndexOf('.') + 1));
+    if (lane === undefined || isStopped || !subject.startsWith(`${inbox}.`)) return;
+    const trouble = lane.puller.hear(block);
+    if (trouble === undefined) fillLane(lane);
+    else {
+      isReady = false;
+      retryLater();
+    }
+  }
+
+  function sweep(): void {
+    const now = performance.now();
+    if (waiting.length > 0 && now - lastWorkingMs > options.ackTimeoutMs / 3) {
+      lastWorkingMs = now;
+      const held = waiting.drain();
+      for (const delivery of held) {
+        delivery.working();
+        waiting.push(delivery);
+      }
+    }
+    if (!isReady || !link.isUp) return;
+    for (const lane of lanes.values()) {
+      if (!lane.puller.isSilent(now)) continue;
+      renewInbox();
+      void ensure();
+      return;
+    }
+    fill();
+  }
+
+  link.onStatus((status) => {
+    isReady = false;
+    for (const lane of lanes.values()) lane.puller.forget();
+    if (status === 'up') void ensure();
+  });
+  void ensure();
+
+  return {
+    get isReady() {
+      return isReady && !isStopped && link.isUp;
+    },
+    lag: async () => {
+      if (!link.isUp) return undefined;
+      try {
+        const infos = await Promise.all(
+          Array.from(lanes.keys(), (name) => requests.api<ConsumerInfo>(`CONSUMER.INFO.${subjects.stream}.${name}`)),
+        );
+        return {
+          pending: infos.reduce((sum, info) => sum + info.num_pending, 0),
+          unacknowledged: infos.reduce((sum, info) => sum + info.num_ack_pending, 0),
+        };
+      } catch {
+        // Cut off, or the consumer is gone for the moment: it can't be known.
+        return undefined;
+      }
+    },
+    stop: async () => {
+      if (isStopped) return;
+      isStopped = true;
+      clearTimeout(retryTimer);
+      clearInterval(sweeper);
+      for (const delivery of waiting.drain()) {
+        open++;
+        delivery.nak(0);
+      }
+      await subscription.drain();
+    },
+  };
+}

@@ -1,0 +1,74 @@
+/** A message of the stream as a delivery: its fields read from subject and headers, its end published to where it came from. */
+
+import type { Msg } from 'nats';
+import { HydrogenError } from '../errors.ts';
+import type { AckSubject } from './nats-wire.ts';
+import { headerNames, headerValue } from './nats-wire.ts';
+import type { Delivery } from './port.ts';
+import type { Subjects } from './subjects.ts';
+
+/** Where a delivery says how it ended. */
+export interface DeliveryOwner {
+  /** Publishes to the reply subject, now or once the link is up again. */
+  answer(reply: string, payload: Uint8Array): void;
+  /** The delivery is over. */
+  ended(lane: string): void;
+}
+
+const acked = Buffer.from('+ACK');
+const nakedNow = Buffer.from('-NAK');
+const inProgress = Buffer.from('+WPI');
+
+/** What was received, before it is decided whether it is delivered. */
+export interface Received {
+  readonly delivery: Delivery;
+  /** The only processor that it is for, when it is a replay. */
+  readonly replayFor: string | undefined;
+}
+
+/** @returns an error, HYD_MESSAGE_UNREADABLE, when no gateway wrote this message */
+export function readDelivery(
+  msg: Msg,
+  ack: AckSubject,
+  reply: string,
+  block: string,
+  subjects: Subjects,
+  owner: DeliveryOwner,
+): Received | HydrogenError {
+  const subject = subjects.parseClientMessage(msg.subject);
+  const messageId = headerValue(block, headerNames.messageId);
+  if (subject === undefined || messageId === undefined) {
+    return new HydrogenError('HYD_MESSAGE_UNREADABLE', `sequence ${ack.streamSequence}, subject ${msg.subject}`);
+  }
+  const replayFor = headerValue(block, headerNames.replayFor);
+  let isEnded = false;
+
+  function end(payload: Uint8Array): void {
+    if (isEnded) return;
+    isEnded = true;
+    owner.answer(reply, payload);
+    owner.ended(ack.consumer);
+  }
+
+  const delivery: Delivery = {
+    id: (replayFor === undefined ? undefined : headerValue(block, headerNames.originalId)) ?? messageId,
+    connectionId: subject.connectionId,
+    endpoint: subject.endpoint,
+    callbackUrl: headerValue(block, headerNames.callback) ?? '',
+    payload: msg.data,
+    attempt: ack.attempt,
+    isReplay: replayFor !== undefined,
+    storedAtMs: ack.storedAtMs,
+    ack: () => end(acked),
+    nak: (delayMs) => end(delayMs > 0 ? nakAfter(delayMs) : nakedNow),
+    working: () => {
+      if (!isEnded) owner.answer(reply, inProgress);
+    },
+    term: (reason) => end(Buffer.from(`+TERM ${reason}`)),
+  };
+  return { delivery, replayFor };
+}
+
+function nakAfter(delayMs: number): Uint8Array {
+  return Buffer.from(`-NAK {"delay":${Math.round(delayMs * 1e6)}}`);
+}

@@ -1,0 +1,463 @@
+/** Documents and what is wrong with them, as data, so that every judge of documents can be held against the same table. */
+
+/** A document and its judgement. */
+export interface Case {
+  /** Completes the sentence "accepts ..." or "refuses ...". */
+  readonly title: string;
+  /** The document, in YAML. */
+  readonly yaml: string;
+  /** Every problem as `path: message`, in any order; none: the document is valid. */
+  readonly issues: readonly string[];
+  /** Whether an API server takes the document although `parse` does not. Default: it refuses it too. */
+  readonly isServerLenient?: boolean;
+}
+
+const object = (kind: string, name: string, spec: string): string => `
+apiVersion: hydrogen.dev/v1alpha1
+kind: ${kind}
+metadata: {name: ${name}}
+spec:
+${spec
+  .trim()
+  .split('\n')
+  .map((line) => `  ${line}`)
+  .join('\n')}
+`;
+
+const group = (spec: string, name = 'chat'): string => object('HydrogenGroup', name, spec);
+const servers = 'nats: {servers: ["nats://nats:4222"]}';
+const gateway = (spec: string): string =>
+  object('HydrogenGateway', 'chat', `groupRef: {name: chat}\nendpoints: [{path: /chat}]\n${spec}`);
+const endpoints = (list: string): string =>
+  object('HydrogenGateway', 'chat', `groupRef: {name: chat}\nendpoints: ${list}`);
+const processor = (spec: string): string =>
+  object('HydrogenMessageProcessor', 'chat', `groupRef: {name: chat}\n${spec}`);
+const rules = 'routing: {rules: [{name: all, pattern: ".*", destination: {url: "http://messages:8080/"}}]}';
+const header = (fields: string): string => gateway(`authorizer: {http: {url: "http://auth", headers: [{${fields}}]}}`);
+
+const headerPath = 'spec.authorizer.http.headers[0]';
+const urlWords = 'must be an http:// or https:// URL without user name, password, fragment or spaces';
+const pathWords =
+  'must be a URL path that starts with /, has no empty segment and no query, and percent-encodes all other characters';
+const nameWords =
+  "must be at most 52 lower-case letters, digits and '-', beginning with a letter and not ending with '-'";
+
+/** Documents that are right. */
+export const validCases: readonly Case[] = [
+  { title: 'a group with nothing but servers', yaml: group(servers), issues: [] },
+  {
+    title: 'a group that sets everything',
+    yaml: group(`
+paused: true
+nats:
+  servers: [tls://a.nats:4222, "ws://[::1]:8080", nats://b]
+  credentialsSecretRef: {name: nats-creds, key: user.creds}
+  tls:
+    caSecretRef: {name: nats-ca, key: ca.crt}
+    certSecretRef: {name: nats, key: tls.crt}
+    keySecretRef: {name: nats, key: tls.key}
+stream: {storage: Memory, replicas: 5, maxAgeSeconds: 60, maxBytes: 1048576, deletionPolicy: Delete}
+deadLetter: {maxAgeSeconds: 60, maxBytes: 1.5Gi}
+instanceLeaseSeconds: 300`),
+    issues: [],
+  },
+  { title: 'a name of 52 characters', yaml: group(servers, 'a'.repeat(52)), issues: [] },
+  { title: 'a gateway with nothing but endpoints', yaml: gateway(''), issues: [] },
+  {
+    title: 'a gateway that sets everything',
+    yaml: gateway(`
+mode: ServerToClient
+subprotocols: [graphql-transport-ws, mqtt]
+authorizer: {http: {url: "https://auth.example.com:8443/a?b=c", headers: [{name: X-Tier, value: gold}], timeoutSeconds: 60}}
+hooks:
+  connect: {url: http://presence/connected}
+  disconnect: {url: "http://presence/disconnected", maxAttempts: 1}
+heartbeat: {intervalSeconds: 1, timeoutSeconds: 2}
+limits: {maxMessageBytes: 67108864, maxConnections: 1, maxBufferedBytes: 1024, messagesPerSecond: 10, maxContextBytes: 0}
+allowedOrigins: ["https://app.example.com", "http://localhost:3000"]
+management: {tokenSecretRef: {name: push, key: token}, maxBodyBytes: 1024, callbackUrl: "http://push.example.com"}
+drain: {periodSeconds: 0}
+statsIntervalSeconds: 0
+autoscaling: {minReplicas: 2, maxReplicas: 2, targetCPUUtilizationPercentage: 100}
+service: {type: LoadBalancer, annotations: {"cloud.example.com/class": internal}}
+ingress: {className: nginx, hosts: [chat.example.com, "*.example.org"], tlsSecretName: chat-tls}
+template:
+  image: registry.example.com/hydrogen:1
+  imagePullPolicy: Always
+  resources: {requests: {cpu: 500m, memory: 128Mi}, limits: {cpu: 2}}
+  nodeSelector: {disk: ssd}
+  tolerations: [{key: dedicated, operator: Equal, value: chat, effect: NoSchedule}]
+  affinity: {nodeAffinity: {anything: [1, {goes: here}]}}
+  labels: {team: chat}
+  annotations: {note: "any text at all: ✓"}
+  env: [{name: A, value: ""}, {name: B, valueFrom: {secretKeyRef: {name: b, key: b}}}]`),
+    issues: [],
+  },
+  {
+    title: 'a gateway behind the Gateway API',
+    yaml: gateway(
+      'httpRoute: {parentRefs: [{name: edge, namespace: infra, port: 443}], hostnames: [chat.example.com]}',
+    ),
+    issues: [],
+  },
+  {
+    title: 'endpoints with every character that a path may have',
+    yaml: endpoints(`[{path: /}, {path: /a/}, {path: /a}, {path: "/-._~!$&'()*+,;=:@/%2F%c3%A9"}, {path: /.../..a}]`),
+    issues: [],
+  },
+  { title: 'null as if the field were absent', yaml: gateway('limits:\ndrain: {periodSeconds: null}'), issues: [] },
+  { title: 'a processor with rules', yaml: processor(rules), issues: [] },
+  {
+    title: 'a processor with a rules engine',
+    yaml: processor(`
+endpoints: [/chat]
+routing:
+  rulesEngine:
+    url: http://rules/route
+    allowedHosts: ["*.svc.cluster.local", "api.example.com:8443", localhost, "[::1]:80"]
+    reply: true
+  unmatched: Drop
+delivery: {maxAttempts: 100, ackTimeoutSeconds: 2, backoffSeconds: [0, 3600], maxInFlight: 1, ordering: PerConnection, partitions: 256}`),
+    issues: [],
+  },
+];
+
+/** Documents that are wrong. */
+export const invalidCases: readonly Case[] = [
+  {
+    title: 'another apiVersion',
+    yaml: 'apiVersion: hydrogen.dev/v1\nkind: HydrogenGroup\nmetadata: {name: a}\nspec: {}',
+    issues: ['apiVersion: must be hydrogen.dev/v1alpha1, is "hydrogen.dev/v1"'],
+  },
+  {
+    title: 'another kind',
+    yaml: 'apiVersion: hydrogen.dev/v1alpha1\nkind: Gateway\nmetadata: {name: a}\nspec: {}',
+    issues: ['kind: must be one of HydrogenGroup, HydrogenGateway, HydrogenMessageProcessor, is "Gateway"'],
+  },
+  {
+    title: 'a document that is no object',
+    yaml: '- 1',
+    issues: [': must be an object with apiVersion, kind, metadata and spec, is a list'],
+  },
+  {
+    title: 'a gateway without metadata and spec, naming each field',
+    yaml: 'apiVersion: hydrogen.dev/v1alpha1\nkind: HydrogenGateway',
+    issues: ['metadata.name: is required', 'spec.groupRef: is required', 'spec.endpoints: is required'],
+  },
+  {
+    title: 'a name of 53 characters',
+    yaml: group(servers, 'a'.repeat(53)),
+    issues: [`metadata.name: ${nameWords}, is "${'a'.repeat(53)}"`],
+  },
+  {
+    title: 'a name that begins with a digit',
+    yaml: group(servers, '1a'),
+    issues: [`metadata.name: ${nameWords}, is "1a"`],
+  },
+  { title: 'a name with a dot', yaml: group(servers, 'a.b'), issues: [`metadata.name: ${nameWords}, is "a.b"`] },
+  {
+    title: 'a misspelt field, with a suggestion',
+    yaml: gateway('limits: {maxMessagebytes: 1, maxConections: 2}\ndrains: {}'),
+    issues: [
+      'spec.limits.maxMessagebytes: unknown field; did you mean maxMessageBytes?',
+      'spec.limits.maxConections: unknown field; did you mean maxConnections?',
+      'spec.drains: unknown field; did you mean drain?',
+    ],
+    isServerLenient: true,
+  },
+  {
+    title: 'an unknown field, with those that are known',
+    yaml: gateway('heartbeat: {every: 5}'),
+    issues: ['spec.heartbeat.every: unknown field; known here: intervalSeconds, timeoutSeconds'],
+    isServerLenient: true,
+  },
+  {
+    title: 'an unknown field beside spec',
+    yaml: `${group(servers)}\nspecs: {}`,
+    issues: ['specs: unknown field; did you mean spec?'],
+    isServerLenient: true,
+  },
+  {
+    title: 'every problem of a document at once',
+    yaml: gateway(
+      'limits: {maxConnections: many}\nreplicas: 1.5\nmode: Both\npaused: "yes"\nheartbeat: {timeoutSeconds: 30}',
+    ),
+    issues: [
+      'spec.limits.maxConnections: must be an integer from 1 to 1000000, is "many"',
+      'spec.replicas: must be an integer from 0 to 1000, is 1.5',
+      'spec.mode: must be one of Bidirectional, ServerToClient, is "Both"',
+      'spec.paused: must be true or false, is "yes"',
+      'spec.heartbeat.timeoutSeconds: must exceed intervalSeconds (30), is 30',
+    ],
+  },
+  {
+    title: 'numbers outside of their bounds',
+    yaml: processor(
+      `${rules}\ndelivery: {maxAttempts: 0, ackTimeoutSeconds: 1, maxInFlight: 4097, backoffSeconds: [-1]}`,
+    ),
+    issues: [
+      'spec.delivery.maxAttempts: must be an integer from 1 to 100, is 0',
+      'spec.delivery.ackTimeoutSeconds: must be an integer from 2 to 3600, is 1',
+      'spec.delivery.maxInFlight: must be an integer from 1 to 4096, is 4097',
+      'spec.delivery.backoffSeconds[0]: must be an integer from 0 to 3600, is -1',
+    ],
+  },
+  {
+    title: 'objects and lists of the wrong shape',
+    yaml: gateway('limits: 5\nallowedOrigins: https://a\nservice: []\ntemplate: {labels: x}'),
+    issues: [
+      'spec.limits: must be an object, is 5',
+      'spec.allowedOrigins: must be a list, is "https://a"',
+      'spec.service: must be an object, is a list',
+      'spec.template.labels: must be a map, is "x"',
+    ],
+  },
+  {
+    title: 'a map entry, naming its key',
+    yaml: gateway('template: {labels: {app.example.com/tier: 1, team: "a b"}}'),
+    issues: [
+      `spec.template.labels["app.example.com/tier"]: must be a label value: letters, digits, '-', '_' and '.', beginning and ending with a letter or digit, is 1 (put it in quotes)`,
+      `spec.template.labels.team: must be a label value: letters, digits, '-', '_' and '.', beginning and ending with a letter or digit, is "a b"`,
+    ],
+  },
+  { title: 'no endpoints', yaml: endpoints('[]'), issues: ['spec.endpoints: must have 1 to 64 entries, has 0'] },
+  {
+    title: 'more than 64 endpoints',
+    yaml: endpoints(`[${Array.from({ length: 65 }, (_, index) => `{path: /${index}}`).join(', ')}]`),
+    issues: ['spec.endpoints: must have 1 to 64 entries, has 65'],
+  },
+  {
+    title: 'the same endpoint twice',
+    yaml: endpoints('[{path: /a}, {path: /b}, {path: /a}]'),
+    issues: ['spec.endpoints[2].path: "/a" is already in spec.endpoints[0]'],
+  },
+  {
+    title: 'endpoints that are no path',
+    yaml: endpoints('[{path: chat}, {path: /a?b}, {path: //a}, {path: /a b}, {path: /%zz}, {path: "/é"}, {path: ""}]'),
+    issues: ['chat', '/a?b', '//a', '/a b', '/%zz', '/é', ''].map(
+      (path, index) => `spec.endpoints[${index}].path: ${pathWords}, is ${JSON.stringify(path)}`,
+    ),
+  },
+  {
+    title: 'endpoints that no client can ask for',
+    yaml: endpoints('[{path: /a/../b}, {path: /.}, {path: /%2E%2e/a}]'),
+    issues: [0, 1, 2].map(
+      (index) =>
+        `spec.endpoints[${index}].path: must not have a segment "." or "..", which clients resolve before they connect`,
+    ),
+  },
+  {
+    title: 'a path of more than 256 characters',
+    yaml: endpoints(`[{path: /${'a'.repeat(256)}}]`),
+    issues: ['spec.endpoints[0].path: must have at most 256 characters, has 257'],
+  },
+  {
+    title: 'a list entry that is null',
+    yaml: endpoints('[null]'),
+    issues: ['spec.endpoints[0]: must be an object, is null'],
+  },
+  ...['ftp://x', '/relative', 'http://', 'http://a b', 'http://a/#b'].map((url) => ({
+    title: `the URL ${url}`,
+    yaml: gateway(`hooks: {connect: {url: "${url}"}}`),
+    issues: [`spec.hooks.connect.url: ${urlWords}, is "${url}"`],
+  })),
+  {
+    title: 'a URL with a password, without repeating it',
+    yaml: gateway('hooks: {connect: {url: "http://me:hunter2@host/"}}'),
+    issues: [`spec.hooks.connect.url: ${urlWords}, is "http://***@host/"`],
+  },
+  {
+    title: 'a URL with an impossible port',
+    yaml: gateway('hooks: {connect: {url: "http://host:99999/"}}'),
+    issues: ['spec.hooks.connect.url: must be a valid URL: check host and port'],
+  },
+  ...[
+    ...[
+      'Host',
+      'content-length',
+      'Content-Type',
+      'connection',
+      'transfer-encoding',
+      'upgrade',
+      'traceparent',
+      'expect',
+    ],
+    ...['keep-alive', 'TE', 'trailer', 'Hydrogen-Attempt', 'hydrogen-'],
+  ].map((name) => ({
+    title: `the reserved header ${name}`,
+    yaml: header(`name: ${name}, value: x`),
+    issues: [`${headerPath}.name: "${name}" is set by hydrogen or by HTTP itself; choose another name`],
+  })),
+  ...['X Tier', 'X:Tier', 'é', ''].map((name) => ({
+    title: `the header name ${JSON.stringify(name)}`,
+    yaml: header(`name: "${name}", value: x`),
+    issues: [`${headerPath}.name: must be the name of an HTTP header, is "${name}"`],
+  })),
+  ...['a\\nb', 'a\\0', 'a\\x7f'].map((value) => ({
+    title: `the header value "${value}", without repeating it`,
+    yaml: header(`name: X-Tier, value: "${value}"`),
+    issues: [`${headerPath}.value: must be a header value of printable ASCII characters, without line breaks`],
+  })),
+  {
+    title: 'a header with both value and valueFrom',
+    yaml: header('name: X-Tier, value: a, valueFrom: {secretKeyRef: {name: a, key: b}}'),
+    issues: [`${headerPath}: must have exactly one of value, valueFrom`],
+  },
+  {
+    title: 'a header with neither value nor valueFrom',
+    yaml: header('name: X-Tier'),
+    issues: [`${headerPath}: must have exactly one of value, valueFrom`],
+  },
+  {
+    title: 'a header that is named twice in different case',
+    yaml: header('name: X-Tier, value: a}, {name: x-tier, value: b'),
+    issues: ['spec.authorizer.http.headers: must not name a header twice; case makes no difference'],
+  },
+  {
+    title: 'a header whose name is no string, without judging the list of names',
+    yaml: header('name: 5, value: a}, {name: X-Tier, value: b'),
+    issues: [`${headerPath}.name: must be the name of an HTTP header, is 5 (put it in quotes)`],
+  },
+  {
+    title: 'headers of rules as well',
+    yaml: processor(
+      'routing: {rules: [{name: a, pattern: a, destination: {url: "http://a", headers: [{name: Host, value: b}]}}]}',
+    ),
+    issues: [
+      'spec.routing.rules[0].destination.headers[0].name: "Host" is set by hydrogen or by HTTP itself; choose another name',
+    ],
+  },
+  {
+    title: 'an environment variable without a value',
+    yaml: gateway('template: {env: [{name: A}]}'),
+    issues: ['spec.template.env[0]: must have exactly one of value, valueFrom'],
+  },
+  {
+    title: 'both ingress and httpRoute, besides a problem in one of them',
+    yaml: gateway('ingress: {hosts: []}\nhttpRoute: {parentRefs: [{name: edge}]}'),
+    issues: [
+      'spec: must have at most one of ingress, httpRoute',
+      'spec.ingress.hosts: must have 1 to 32 entries, has 0',
+    ],
+  },
+  {
+    title: 'both ingress and httpRoute',
+    yaml: gateway('ingress: {hosts: [a.example.com]}\nhttpRoute: {parentRefs: [{name: edge}]}'),
+    issues: ['spec: must have at most one of ingress, httpRoute'],
+  },
+  {
+    title: 'minReplicas above maxReplicas',
+    yaml: gateway('autoscaling: {minReplicas: 3, maxReplicas: 2}'),
+    issues: ['spec.autoscaling.minReplicas: must not exceed maxReplicas (2), is 3'],
+  },
+  {
+    title: 'a push that no buffer holds',
+    yaml: gateway('limits: {maxBufferedBytes: 1024}'),
+    issues: ['spec.management.maxBodyBytes: must not exceed limits.maxBufferedBytes (1024), is 524288'],
+  },
+  {
+    title: 'an origin with a path',
+    yaml: gateway('allowedOrigins: ["https://a.example.com/"]'),
+    issues: [
+      'spec.allowedOrigins[0]: must be an origin such as https://app.example.com or https://*.example.com, without a path, is "https://a.example.com/"',
+    ],
+  },
+  {
+    title: 'a subprotocol twice',
+    yaml: gateway('subprotocols: [mqtt, mqtt]'),
+    issues: ['spec.subprotocols[1]: "mqtt" is already in spec.subprotocols[0]'],
+  },
+  {
+    title: 'a group with neither servers nor managed',
+    yaml: group('nats: {}'),
+    issues: ['spec.nats: must have exactly one of servers, managed'],
+  },
+  {
+    title: 'a group with both servers and managed',
+    yaml: group('nats: {servers: ["nats://a"], managed: {replicas: 2}}'),
+    issues: [
+      'spec.nats: must have exactly one of servers, managed',
+      'spec.nats.managed.replicas: must be 1, 3 or 5, is 2',
+      'spec.nats.managed: not supported yet; run NATS with JetStream yourself and list it in spec.nats.servers',
+    ],
+  },
+  {
+    title: 'a managed NATS, which is not supported yet',
+    yaml: group('nats: {managed: {}}'),
+    issues: ['spec.nats.managed: not supported yet; run NATS with JetStream yourself and list it in spec.nats.servers'],
+    isServerLenient: true,
+  },
+  {
+    title: 'credentials beside a token, and a certificate without its key',
+    yaml: group(`
+nats:
+  servers: ["nats://a"]
+  credentialsSecretRef: {name: a, key: b}
+  tokenSecretRef: {name: a, key: b}
+  tls: {certSecretRef: {name: a, key: b}}`),
+    issues: [
+      'spec.nats: must have at most one of credentialsSecretRef, tokenSecretRef',
+      'spec.nats.tls: must have both of certSecretRef, keySecretRef or neither',
+    ],
+  },
+  {
+    title: 'a NATS URL of another scheme',
+    yaml: group('nats: {servers: ["http://a"]}'),
+    issues: [
+      'spec.nats.servers[0]: must be a nats://, tls:// or ws:// URL of host and port, without user name or password, is "http://a"',
+    ],
+  },
+  {
+    title: 'an even number of stream replicas',
+    yaml: group(`${servers}\nstream: {replicas: 2}`),
+    issues: ['spec.stream.replicas: must be 1, 3 or 5, is 2'],
+  },
+  {
+    title: 'quantities that are none or too small',
+    yaml: group(`${servers}\nstream: {maxBytes: 1GB}\ndeadLetter: {maxBytes: 500}`),
+    issues: [
+      'spec.stream.maxBytes: must be a quantity such as 500m, 512Mi or 4Gi (in quotes if it has a decimal point), is "1GB"',
+      'spec.deadLetter.maxBytes: must be at least 1Ki, is 500',
+    ],
+  },
+  {
+    title: 'routing with neither rules nor rulesEngine',
+    yaml: processor('routing: {}'),
+    issues: ['spec.routing: must have exactly one of rules, rulesEngine'],
+  },
+  {
+    title: 'routing with both rules and rulesEngine',
+    yaml: processor(`
+routing:
+  rules: [{name: all, pattern: "", destination: {}}]
+  rulesEngine: {url: "http://rules"}`),
+    issues: [
+      'spec.routing: must have exactly one of rules, rulesEngine',
+      'spec.routing.rules[0].pattern: must not be empty',
+      'spec.routing.rules[0].destination.url: is required',
+      'spec.routing.rulesEngine.allowedHosts: is required',
+    ],
+  },
+  {
+    title: 'allowed hosts that would allow everything',
+    yaml: processor('routing: {rulesEngine: {url: "http://rules", allowedHosts: ["*", "*.", "http://a"]}}'),
+    issues: ['*', '*.', 'http://a'].map(
+      (host, index) =>
+        `spec.routing.rulesEngine.allowedHosts[${index}]: must be a host name, or *. and a domain, with an optional :port, is "${host}"`,
+    ),
+  },
+  {
+    title: 'two rules of one name',
+    yaml: processor(`
+routing:
+  rules:
+    - {name: a, pattern: a, destination: {url: "http://a"}}
+    - {name: a, pattern: b, destination: {url: "http://b"}}`),
+    issues: ['spec.routing.rules[1].name: "a" is already in spec.routing.rules[0]'],
+  },
+  {
+    title: 'partitions that do not divide 256',
+    yaml: processor(`${rules}\ndelivery: {partitions: 48}`),
+    issues: ['spec.delivery.partitions: must be a divisor of 256 (1, 2, 4, ... 256), is 48'],
+  },
+];

@@ -1,0 +1,65 @@
+/** What the type checker must accept and refuse; that it does is seen by `tsc`. */
+import assert from 'node:assert/strict';
+import test from 'node:test';
+
+import type {
+  Destination,
+  Header,
+  HttpCall,
+  HydrogenGateway,
+  HydrogenGatewaySpecInput,
+  HydrogenGroup,
+  HydrogenMessageProcessor,
+  HydrogenMessageProcessorSpecInput,
+  Limits,
+  Rule,
+  RulesEngine,
+  SecretKeyRef,
+} from '../../crds/index.ts';
+
+type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+const claim = <T extends true>(value: T): void => assert.ok(value);
+
+type Gateway = HydrogenGateway['spec'];
+type Processor = HydrogenMessageProcessor['spec'];
+
+test('types what has a default as present and what has none as optional', () => {
+  claim<Equal<Gateway['limits']['maxMessageBytes'], number>>(true);
+  claim<Equal<Gateway['mode'], 'Bidirectional' | 'ServerToClient'>>(true);
+  claim<Equal<Gateway['subprotocols'], readonly string[] | undefined>>(true);
+  claim<Equal<NonNullable<Gateway['hooks']['disconnect']>['maxAttempts'], number>>(true);
+  claim<Equal<Gateway['endpoints'], readonly { readonly path: string }[]>>(true);
+  claim<Equal<Processor['delivery']['backoffSeconds'], readonly number[]>>(true);
+  claim<Equal<HydrogenGroup['spec']['stream']['maxBytes'], number | string>>(true);
+  claim<Equal<Limits, Gateway['limits']>>(true);
+});
+
+test('types the parts that kinds share', () => {
+  claim<Equal<SecretKeyRef, { readonly name: string; readonly key: string }>>(true);
+  claim<Equal<HttpCall['headers'], readonly Header[]>>(true);
+  claim<Equal<Header['value'], string | undefined>>(true);
+  claim<Equal<Rule['destination'], Destination>>(true);
+  claim<Equal<RulesEngine['allowedHosts'], readonly string[]>>(true);
+  claim<Destination extends HttpCall ? true : false>(true);
+});
+
+test('types input with what has a default left out, and nothing else', () => {
+  const gateway: HydrogenGatewaySpecInput = {
+    groupRef: { name: 'chat' },
+    endpoints: [{ path: '/chat' }],
+    authorizer: { http: { url: 'http://auth' } },
+    limits: { maxConnections: 1 },
+  };
+  // @ts-expect-error groupRef is required
+  const withoutGroup: HydrogenGatewaySpecInput = { endpoints: [] };
+  // @ts-expect-error maxConnections is a number
+  const wrongType: HydrogenGatewaySpecInput = { ...gateway, limits: { maxConnections: '1' } };
+  // @ts-expect-error there is no such mode
+  const wrongWord: HydrogenGatewaySpecInput = { ...gateway, mode: 'Both' };
+  const unknown: HydrogenMessageProcessorSpecInput = {
+    groupRef: { name: 'chat' },
+    // @ts-expect-error there is no such field
+    routing: { rule: [] },
+  };
+  assert.equal([gateway, withoutGroup, wrongType, wrongWord, unknown].length, 5);
+});
