@@ -1,5 +1,6 @@
-/** The nats-server of the benchmark: $NATS_SERVER, or `nats-server` on the PATH. JetStream on files, in a fresh directory. */
+/** The nats-server of the benchmark, the one that tests find too. JetStream on files, in a directory of its own. */
 
+import { findNatsServer } from '../test/kit/nats-binary.ts';
 import { type BenchProcess, findPortBase, startBenchProcess } from './processes.ts';
 
 export interface BenchNatsServer extends AsyncDisposable {
@@ -10,7 +11,7 @@ export interface BenchNatsServer extends AsyncDisposable {
 export async function startNatsServer(storeDirectory: string): Promise<BenchNatsServer> {
   const port = await findPortBase();
   const args = ['-a', '127.0.0.1', '-p', `${port}`, '-m', `${port + 1}`, '-js', '-sd', storeDirectory];
-  const server = startBenchProcess('nats-server', process.env.NATS_SERVER ?? 'nats-server', args);
+  const server = startBenchProcess('nats-server', await findNatsServer(), args);
   await server.answers(`http://127.0.0.1:${port + 1}/healthz`);
   return {
     url: `nats://127.0.0.1:${port}`,

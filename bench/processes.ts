@@ -20,30 +20,35 @@ export interface BenchProcess extends AsyncDisposable {
   answers(url: string): Promise<void>;
 }
 
-/** Starts a process; it stops with SIGTERM, then SIGKILL, when disposed. Its log is shown only when it fails, its stderr always. */
+/** Starts a process; it stops with SIGTERM, then SIGKILL, when disposed. When it ends before, what it printed is shown. */
 export function startBenchProcess(
   name: string,
   command: string,
   args: readonly string[],
   env: Record<string, string> = {},
 ): BenchProcess {
-  const child = spawn(command, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(command, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   const keepTail = (chunk: Buffer): void => {
     output = (output + chunk.toString()).slice(-8192);
   };
   child.stdout.on('data', keepTail);
+  child.stderr.on('data', keepTail);
   child.on('error', (err) => keepTail(Buffer.from(`${err}\n`)));
+  let isStopping = false;
+  child.on('close', (code, signal) => {
+    if (!isStopping) console.error(`${name} ended with ${code ?? signal}:\n${output}`);
+  });
   return {
     name,
     cpuMicroseconds: () => {
-      if (child.pid === undefined || hasExited(child)) throw new Error(`${name} is not running:\n${output}`);
+      if (child.pid === undefined || hasExited(child)) throw new Error(`${name} is not running`);
       return cpuMicrosecondsOf(child.pid);
     },
     async answers(url) {
       const deadline = Date.now() + startTimeoutMs;
       for (;;) {
-        if (hasExited(child)) throw new Error(`${name} ended with ${child.exitCode ?? child.signalCode}:\n${output}`);
+        if (hasExited(child)) throw new Error(`${name} ended before ${url} answered`);
         const status = await fetch(url).then(
           (response) => response.status,
           () => undefined,
@@ -54,6 +59,7 @@ export function startBenchProcess(
       }
     },
     async [Symbol.asyncDispose]() {
+      isStopping = true;
       if (hasExited(child)) return;
       const exit = once(child, 'exit');
       child.kill('SIGTERM');

@@ -42,14 +42,21 @@ export function devPorts(portBase: number, index: number): Gateway['ports'] {
   return { client, management: client + 1, probes: client + 1010 };
 }
 
-const echoPortOffset = 99;
+/** From the port base: 8099 by default, as examples/echo.yaml says. */
+const echoPortOffset = 19;
 const maxDrainMs = 1_000;
 
 /** Runs until SIGTERM or SIGINT. @throws {HydrogenError} HYD_CONFIG_INVALID */
 export async function dev(options: DevOptions): Promise<void> {
   const logger = createLogger({
     level: options.logLevel,
-    destination: pretty({ colorize: process.stdout.isTTY, ignore: 'instanceId,group', translateTime: 'SYS:HH:MM:ss.l', sync: true }),
+    destination: pretty({
+      colorize: process.stdout.isTTY,
+      ignore: 'instanceId,group',
+      translateTime: 'SYS:HH:MM:ss.l',
+      singleLine: true,
+      sync: true,
+    }),
   });
   const secrets = createSecrets(options.secrets, ({ name: secret, key }, err) => log.secretUnreadable({ secret, key, err }));
   const log = createLog(logger, {});

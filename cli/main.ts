@@ -51,7 +51,7 @@ function createProgram(): Command {
     )
     .option('--host <address>', 'address to listen on', '127.0.0.1')
     .addOption(secretsOption('./secrets'))
-    .addOption(logLevelOption())
+    .addOption(logLevelOption('debug'))
     .action((options) => dev({ ...options, version }));
 
   program
@@ -102,11 +102,11 @@ function secretsOption(fallback: string): Option {
   return new Option('--secrets <dir>', 'referenced secrets: <dir>/<secret name>/<key>').env(env.secretsDir).default(fallback);
 }
 
-function logLevelOption(): Option {
+function logLevelOption(fallback = 'info'): Option {
   return new Option('--log-level <level>', 'least severe level to log')
     .choices(['fatal', 'error', 'warn', 'info', 'debug', 'trace'])
     .env(env.logLevel)
-    .default('info');
+    .default(fallback);
 }
 
 function port(text: string): number {

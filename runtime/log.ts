@@ -47,7 +47,8 @@ export function createLog(root: Logger, bindings: Readonly<Record<string, string
 
     busUp: () => log.info('bus connected'),
     busDown: (facts: { err: unknown }) => log.warn(facts, 'bus unreachable, clients are not read from'),
-    busEvent: (facts: { event: string; detail: string }) => log.warn(facts, 'bus event'),
+    busEvent: ({ err, ...facts }: { event: string; detail: string; err?: unknown }) =>
+      log[facts.event === 'connected' ? 'info' : 'warn'](err === undefined ? facts : { ...facts, err }, 'bus event'),
     busProblem: (facts: { code: string; err: unknown }) => log.error(facts, 'the bus keeps messages from being delivered'),
     leaseLost: (facts: { connections: number }) =>
       log.error(facts, 'cut off from the bus for too long, every connection is closed'),

@@ -141,6 +141,8 @@ export async function ensureConsumers(
 ): Promise<Lanes> {
   const wanted = wantedConsumers(subjects, options);
   const shape = shapeOf(wanted[0]);
+  // Read before the consumers are, so that a consumer with nothing pending then has seen everything up to here.
+  const { state } = await requests.api<StreamInfo>(`STREAM.INFO.${subjects.stream}`);
   const all = await listConsumers(requests, subjects.stream);
   const mine = all.filter(({ config }) => config.metadata?.[metadataKeys.processor] === options.processor);
   const others = mine.filter(({ config }) => shapeOf(config) !== shape);
@@ -148,7 +150,7 @@ export async function ensureConsumers(
     const kept = others.filter(({ config }) => shapeOf(config) === shapeOf(others[0]?.config));
     return { names: kept.map(({ name }) => name), isOrdered: kept.some(({ config }) => config.max_ack_pending === 1) };
   }
-  const startSequence = Math.min(...others.map(({ ack_floor }) => ack_floor.stream_seq + 1));
+  const startSequence = Math.min(...others.map((info) => firstOpen(info, state.last_seq)));
   const start: Partial<ConsumerConfig> =
     others.length === 0
       ? { deliver_policy: 'new' as ConsumerConfig['deliver_policy'] }
@@ -201,6 +203,12 @@ export async function listConsumers(requests: Requests, stream: string): Promise
 /** Filters of a consumer, whichever of the two fields holds them. */
 export function filtersOf(config: ConsumerConfig): readonly string[] {
   return config.filter_subjects ?? (config.filter_subject ? [config.filter_subject] : []);
+}
+
+/** The oldest sequence that this consumer may not have acknowledged. */
+function firstOpen(info: ConsumerInfo, lastSequence: number): number {
+  if (info.num_ack_pending > 0) return info.ack_floor.stream_seq + 1;
+  return (info.num_pending > 0 ? info.delivered.stream_seq : lastSequence) + 1;
 }
 
 async function deleteConsumer(requests: Requests, stream: string, name: string): Promise<void> {

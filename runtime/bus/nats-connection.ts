@@ -129,7 +129,6 @@ export function createLink(options: NatsConnectionOptions): Link {
     } catch (cause) {
       if (status === 'stopped') return;
       note({ kind: 'connectFailed', detail: servers().join(', '), cause });
-      for (const listener of listeners) listener('down', cause);
       failures++;
       redial(Math.min(maxDelayMs, 50 * 2 ** failures) * (0.5 + Math.random() / 2));
     }

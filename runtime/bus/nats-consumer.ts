@@ -22,7 +22,7 @@ import {
   type StreamOptions,
 } from './nats-admin.ts';
 import type { Link } from './nats-connection.ts';
-import { type DeliveryOwner, readDelivery } from './nats-delivery.ts';
+import { type DeliveryOwner, type Received, readDelivery } from './nats-delivery.ts';
 import { createPuller, type Puller } from './nats-pull.ts';
 import { JetStreamError, type Requests } from './nats-requests.ts';
 import { parseAckSubject, receivedHeaders } from './nats-wire.ts';
@@ -36,7 +36,7 @@ export interface ConsumerDeps {
   readonly stream: StreamOptions;
   readonly deadLetter: DeadLetterOptions;
   /** Publishes the end of a delivery now, or keeps it until the link is up. */
-  readonly answer: (reply: string, payload: Uint8Array) => void;
+  readonly answer: (reply: string, payload: Uint8Array, isFinal: boolean) => void;
 }
 
 interface Lane {
@@ -47,6 +47,7 @@ interface Lane {
 }
 
 const sweepMs = 1000;
+const firstRetryMs = 50;
 const maxRetryMs = 2000;
 
 export function createConsumption(
@@ -57,7 +58,8 @@ export function createConsumption(
   onProblem: (error: HydrogenError) => void,
 ): Consumption {
   const { link, requests, subjects } = deps;
-  const waiting = new Fifo<Delivery>();
+  const waiting = new Fifo<Received>();
+  const opens = new Set<Received>();
   const reported = new Set<string>();
   let lanes = new Map<string, Lane>();
   let isOrdered = false;
@@ -65,11 +67,9 @@ export function createConsumption(
   let isStopped = false;
   let isEnsuring = false;
   let hasRun = false;
-  let retryMs = 50;
+  let retryMs = firstRetryMs;
   let retryTimer: NodeJS.Timeout | undefined;
-  let open = 0;
   let epoch = 0;
-  let lastWorkingMs = 0;
 
   let inbox = `${inboxPrefix}.${epoch}`;
   let subscription = link.subscribe(`${inbox}.*`, hear);
@@ -77,15 +77,17 @@ export function createConsumption(
 
   const owner: DeliveryOwner = {
     answer: deps.answer,
-    ended: (name) => {
-      open--;
-      const lane = lanes.get(name);
-      if (lane !== undefined && lane.busy > 0) lane.busy--;
-      handOut();
-      if (isOrdered) fill();
-      else if (lane !== undefined) fillLane(lane);
-    },
+    ended: close,
   };
+
+  function close(received: Received): void {
+    if (!opens.delete(received)) return;
+    const lane = lanes.get(received.consumer);
+    if (lane !== undefined && lane.busy > 0) lane.busy--;
+    handOut();
+    if (isOrdered) fill();
+    else if (lane !== undefined) fillLane(lane);
+  }
 
   async function ensure(): Promise<void> {
     if (isEnsuring || isStopped || !link.isUp) return;
@@ -99,7 +101,6 @@ export function createConsumption(
       reportAll(conflicts);
       adopt(await ensureConsumers(requests, subjects, options, hasRun));
       hasRun = true;
-      retryMs = 50;
     } catch (cause) {
       // While the link is down it comes back through `up`; JetStream may need a moment after the server does.
       if (cause instanceof JetStreamError) {
@@ -158,47 +159,50 @@ export function createConsumption(
   function fill(): void {
     if (!isReady || !link.isUp) return;
     for (const lane of lanes.values()) {
-      if (isOrdered && open + waiting.length >= options.maxInFlight) return;
+      if (isOrdered && opens.size + waiting.length >= options.maxInFlight) return;
       fillLane(lane);
     }
   }
 
   function fillLane(lane: Lane): void {
     if (isStopped || !isReady) return;
-    lane.puller.pull(isOrdered ? 1 - lane.busy : options.maxInFlight - open - waiting.length);
+    lane.puller.pull(isOrdered ? 1 - lane.busy : options.maxInFlight - opens.size - waiting.length);
   }
 
   function hear(msg: Msg): void {
     const reply = msg.reply;
     const block = receivedHeaders(msg);
     const ack = parseAckSubject(reply);
-    if (reply === undefined || ack === undefined) return hearStatus(msg.subject, block);
+    if (reply === undefined || ack === undefined) {
+      hearStatus(msg.subject, block);
+      return;
+    }
+    retryMs = firstRetryMs;
     const lane = lanes.get(ack.consumer);
     lane?.puller.count();
     const received = readDelivery(msg, ack, reply, block, subjects, owner);
     if (received instanceof HydrogenError) {
-      deps.answer(reply, Buffer.from('+TERM unreadable'));
+      deps.answer(reply, Buffer.from('+TERM unreadable'), true);
       report(received);
     } else if (received.replayFor !== undefined && received.replayFor !== options.processor) {
-      deps.answer(reply, Buffer.from('+ACK'));
+      deps.answer(reply, Buffer.from('+ACK'), true);
     } else if (isStopped) {
-      deps.answer(reply, Buffer.from('-NAK'));
-      return;
+      received.delivery.nak(0);
     } else {
-      if (lane !== undefined && isOrdered) lane.busy++;
-      waiting.push(received.delivery);
+      if (lane !== undefined) lane.busy++;
+      waiting.push(received);
       handOut();
-      if (isOrdered) return;
     }
     if (lane !== undefined) fillLane(lane);
   }
 
   function handOut(): void {
-    while (!isStopped && open < options.maxInFlight) {
-      const delivery = waiting.shift();
-      if (delivery === undefined) return;
-      open++;
-      onDelivery(delivery);
+    while (!isStopped && opens.size < options.maxInFlight) {
+      const received = waiting.shift();
+      if (received === undefined) return;
+      opens.add(received);
+      received.aliveAtMs = performance.now();
+      onDelivery(received.delivery);
     }
   }
 
@@ -206,8 +210,10 @@ export function createConsumption(
     const lane = lanes.get(subject.slice(subject.lastIndexOf('.') + 1));
     if (lane === undefined || isStopped || !subject.startsWith(`${inbox}.`)) return;
     const trouble = lane.puller.hear(block);
-    if (trouble === undefined) fillLane(lane);
-    else {
+    if (trouble === undefined) {
+      retryMs = firstRetryMs;
+      fillLane(lane);
+    } else {
       isReady = false;
       retryLater();
     }
@@ -215,13 +221,12 @@ export function createConsumption(
 
   function sweep(): void {
     const now = performance.now();
-    if (waiting.length > 0 && now - lastWorkingMs > options.ackTimeoutMs / 3) {
-      lastWorkingMs = now;
-      const held = waiting.drain();
-      for (const delivery of held) {
-        delivery.working();
-        waiting.push(delivery);
-      }
+    // The server delivers again what was silent for too long, so it takes no more room here.
+    for (const received of opens) if (now - received.aliveAtMs > options.ackTimeoutMs) close(received);
+    const held = waiting.drain();
+    for (const received of held) {
+      if (now - received.aliveAtMs > options.ackTimeoutMs / 3) received.delivery.working();
+      waiting.push(received);
     }
     if (!isReady || !link.isUp) return;
     for (const lane of lanes.values()) {
@@ -264,10 +269,7 @@ export function createConsumption(
       isStopped = true;
       clearTimeout(retryTimer);
       clearInterval(sweeper);
-      for (const delivery of waiting.drain()) {
-        open++;
-        delivery.nak(0);
-      }
+      for (const received of waiting.drain()) received.delivery.nak(0);
       await subscription.drain();
     },
   };

@@ -7,23 +7,26 @@ import { headerNames, headerValue } from './nats-wire.ts';
 import type { Delivery } from './port.ts';
 import type { Subjects } from './subjects.ts';
 
-/** Where a delivery says how it ended. */
+/** Where a delivery says what became of it. */
 export interface DeliveryOwner {
-  /** Publishes to the reply subject, now or once the link is up again. */
-  answer(reply: string, payload: Uint8Array): void;
-  /** The delivery is over. */
-  ended(lane: string): void;
+  /** Publishes to the reply subject, now or, when it is final, once the link is up again. */
+  answer(reply: string, payload: Uint8Array, isFinal: boolean): void;
+  ended(received: Received): void;
 }
 
 const acked = Buffer.from('+ACK');
 const nakedNow = Buffer.from('-NAK');
 const inProgress = Buffer.from('+WPI');
 
-/** What was received, before it is decided whether it is delivered. */
+/** What was received. */
 export interface Received {
   readonly delivery: Delivery;
+  /** Name of the consumer that delivered it. */
+  readonly consumer: string;
   /** The only processor that it is for, when it is a replay. */
   readonly replayFor: string | undefined;
+  /** When it was last handed out or at work, in `performance.now()`: the acknowledgement time-out runs from here. */
+  aliveAtMs: number;
 }
 
 /** @returns an error, HYD_MESSAGE_UNREADABLE, when no gateway wrote this message */
@@ -46,8 +49,8 @@ export function readDelivery(
   function end(payload: Uint8Array): void {
     if (isEnded) return;
     isEnded = true;
-    owner.answer(reply, payload);
-    owner.ended(ack.consumer);
+    owner.answer(reply, payload, true);
+    owner.ended(received);
   }
 
   const delivery: Delivery = {
@@ -62,11 +65,14 @@ export function readDelivery(
     ack: () => end(acked),
     nak: (delayMs) => end(delayMs > 0 ? nakAfter(delayMs) : nakedNow),
     working: () => {
-      if (!isEnded) owner.answer(reply, inProgress);
+      if (isEnded) return;
+      received.aliveAtMs = performance.now();
+      owner.answer(reply, inProgress, false);
     },
     term: (reason) => end(Buffer.from(`+TERM ${reason}`)),
   };
-  return { delivery, replayFor };
+  const received: Received = { delivery, consumer: ack.consumer, replayFor, aliveAtMs: performance.now() };
+  return received;
 }
 
 function nakAfter(delayMs: number): Uint8Array {

@@ -68,9 +68,9 @@ export function createNatsBus(options: NatsBusOptions): Bus {
     throw new HydrogenError('HYD_MESSAGE_TOO_LARGE', `${payload.byteLength} bytes, the bus takes ${max}`);
   }
 
-  // An acknowledgement outlives the connection that the message came over.
-  function answer(reply: string, payload: Uint8Array): void {
-    if (link.publish(reply, payload) || link.status === 'stopped') return;
+  // The end of a delivery outlives the connection that it came over.
+  function answer(reply: string, payload: Uint8Array, isFinal: boolean): void {
+    if (link.publish(reply, payload) || link.status === 'stopped' || !isFinal) return;
     if (keptAnswers.length < maxKeptAnswers) keptAnswers.push([reply, payload]);
   }
 
@@ -90,12 +90,8 @@ export function createNatsBus(options: NatsBusOptions): Bus {
     if (status !== 'up') return;
     for (const [reply, payload] of keptAnswers.splice(0)) link.publish(reply, payload);
   });
-  let lastStatus: BusStatus = 'down';
   link.onStatus((status, cause) => {
-    if (status !== lastStatus || status === 'down') {
-      lastStatus = status;
-      for (const listener of statusListeners) listener(status, cause);
-    }
+    for (const listener of statusListeners) listener(status, cause);
     weigh();
   });
 

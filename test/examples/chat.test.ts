@@ -6,7 +6,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, type TestContext, test } from 'node:test';
-import { openClient, type Process, root, startApp, startProcess, upgradeStatus } from './kit.ts';
+import { connect, refusal } from '../kit/client.ts';
+import { type Process, receives, root, startApp, startProcess } from './kit.ts';
 
 const chat = join(root, 'examples/chat');
 
@@ -33,69 +34,69 @@ for (const language of languages) {
   describe(`the chat example with its ${language.name} service`, { skip: language.skip }, () => {
     test('greets a client from inside the connect hook and announces it to the room', async (t) => {
       await using room = await openRoom(t, language);
-      await using alice = await openClient(room.urlOf('alice'));
-      await using _bob = await openClient(room.urlOf('bob'));
+      await using alice = await connect(room.urlOf('alice'));
+      await using _bob = await connect(room.urlOf('bob'));
 
-      await alice.receives(/^Welcome alice!/);
-      await alice.receives(/^\* bob joined$/);
-      assert.ok(!alice.received.some((text) => text.startsWith('Welcome bob')));
+      await receives(alice, /^Welcome alice!/);
+      await receives(alice, /^\* bob joined$/);
+      assert.ok(!alice.texts.some((text) => text.startsWith('Welcome bob')));
     });
 
     test('broadcasts what one says to all, under the name that the authorizer gave', async (t) => {
       await using room = await openRoom(t, language);
-      await using alice = await openClient(room.urlOf('alice'));
-      await using bob = await openClient(room.urlOf('bob'));
+      await using alice = await connect(room.urlOf('alice'));
+      await using bob = await connect(room.urlOf('bob'));
 
       alice.send('hello, room');
 
-      await bob.receives(/^alice: hello, room$/);
-      await alice.receives(/^alice: hello, room$/);
+      await receives(bob, /^alice: hello, room$/);
+      await receives(alice, /^alice: hello, room$/);
     });
 
     test('answers a command to the asker alone', async (t) => {
       await using room = await openRoom(t, language);
-      await using alice = await openClient(room.urlOf('alice'));
-      await using bob = await openClient(room.urlOf('bob'));
+      await using alice = await connect(room.urlOf('alice'));
+      await using bob = await connect(room.urlOf('bob'));
 
       alice.send('/who');
-      await alice.receives(/^You are alice, on connection [A-Za-z0-9-]+\.$/);
+      await receives(alice, /^You are alice, on connection [A-Za-z0-9-]+\.$/);
       alice.send('that was all');
 
-      await bob.receives(/^alice: that was all$/);
-      assert.ok(!bob.received.some((text) => text.includes('You are')));
+      await receives(bob, /^alice: that was all$/);
+      assert.ok(!bob.texts.some((text) => text.includes('You are')));
     });
 
     test('closes the connection of a client that says /quit and announces that it left', async (t) => {
       await using room = await openRoom(t, language);
-      await using alice = await openClient(room.urlOf('alice'));
-      await using bob = await openClient(room.urlOf('bob'));
+      await using alice = await connect(room.urlOf('alice'));
+      await using bob = await connect(room.urlOf('bob'));
 
       bob.send('/quit');
 
       assert.deepEqual(await bob.closed, { code: 1000, reason: 'Bye!' });
-      await alice.receives(/^\* bob left$/);
+      await receives(alice, /^\* bob left$/);
     });
 
     test('refuses the upgrade of a client without a name with 403', async (t) => {
       await using room = await openRoom(t, language);
 
-      assert.equal(await upgradeStatus(room.url), 403);
-      assert.equal(await upgradeStatus(`${room.url}?name=not%20a%20name`), 403);
+      assert.equal((await refusal(room.url)).status, 403);
+      assert.equal((await refusal(`${room.url}?name=not%20a%20name`)).status, 403);
     });
 
     test('loses nothing that is said while the service is down', async (t) => {
       await using room = await openRoom(t, language);
-      await using alice = await openClient(room.urlOf('alice'));
-      await using bob = await openClient(room.urlOf('bob'));
-      await bob.receives(/^Welcome bob!/);
+      await using alice = await connect(room.urlOf('alice'));
+      await using bob = await connect(room.urlOf('bob'));
+      await receives(bob, /^Welcome bob!/);
 
       await room.stopService();
       const sentences = ['one', 'two', 'three'];
       for (const sentence of sentences) alice.send(sentence);
       await using _service = await startService(t, language, room.destinationPort);
 
-      await bob.receives(/^alice: three$/);
-      const heard = bob.received.filter((text) => text.startsWith('alice: '));
+      await receives(bob, /^alice: three$/);
+      const heard = bob.texts.filter((text) => text.startsWith('alice: '));
       assert.deepEqual(heard, ['alice: one', 'alice: two', 'alice: three']);
     });
   });

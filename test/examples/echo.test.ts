@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { openClient, root, startApp, startProcess } from './kit.ts';
+import { connect } from '../kit/client.ts';
+import { receives, root, startApp, startProcess } from './kit.ts';
 
 test('the echo example gives each client its own words back', async (t) => {
   await using app = await startApp(t, 'echo.yaml', 8099);
@@ -14,14 +15,14 @@ test('the echo example gives each client its own words back', async (t) => {
     `${app.destinationPort}`,
   ]);
   await echo.prints(new RegExp(`\\b${app.destinationPort}\\b`));
-  await using alice = await openClient(`${app.clientUrl}/echo`);
-  await using bob = await openClient(`${app.clientUrl}/echo`);
+  await using alice = await connect(`${app.clientUrl}/echo`);
+  await using bob = await connect(`${app.clientUrl}/echo`);
 
   alice.send('hello from alice');
   bob.send('hello from bob');
 
-  await alice.receives(/hello from alice/);
-  await bob.receives(/hello from bob/);
-  assert.equal(alice.received.length, 1);
-  assert.equal(bob.received.length, 1);
+  await receives(alice, /hello from alice/);
+  await receives(bob, /hello from bob/);
+  assert.equal(alice.texts.length, 1);
+  assert.equal(bob.texts.length, 1);
 });

@@ -11,7 +11,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { WebSocket } from 'ws';
+import type { Client } from '../kit/client.ts';
 import { eventually } from '../kit/eventually.ts';
 
 export const root = join(import.meta.dirname, '../..');
@@ -100,62 +100,19 @@ export async function startApp(t: TestContext, documents: string, destinationPor
   };
 }
 
-/** A WebSocket client that remembers what it received. Disposal closes it. */
-export interface Client extends AsyncDisposable {
-  readonly received: readonly string[];
-  send(text: string): void;
-  /** Resolves with the first message that matches. @throws when none arrives in time. */
-  receives(pattern: RegExp): Promise<string>;
-  /** Resolves when the connection is closed, by either side. */
-  readonly closed: Promise<{ readonly code: number; readonly reason: string }>;
-}
-
-/** @throws {Error} `Unexpected server response: <status>` when the upgrade is refused */
-export async function openClient(url: string): Promise<Client> {
-  const socket = new WebSocket(url);
-  const received: string[] = [];
-  const closed = new Promise<{ code: number; reason: string }>((resolve) => {
-    socket.on('close', (code, reason) => resolve({ code, reason: reason.toString() }));
-  });
-  socket.on('message', (data) => received.push(data.toString()));
-  await once(socket, 'open');
-  return {
-    received,
-    closed,
-    send: (text) => socket.send(text),
-    receives: (pattern) =>
-      eventually(
-        () => {
-          const match = received.find((text) => pattern.test(text));
-          if (match === undefined) throw new Error(`received ${JSON.stringify(received)}, and nothing like ${pattern}`);
-          return match;
-        },
-        { timeoutMs: arrivalTimeoutMs },
-      ),
-    async [Symbol.asyncDispose]() {
-      socket.close();
-      await closed;
+/** Resolves with the first text, of all that the client received, that matches. @throws when none arrives in time */
+export async function receives({ texts }: Client, pattern: RegExp): Promise<string> {
+  return eventually(
+    () => {
+      const match = texts.find((text) => pattern.test(text));
+      if (match === undefined) throw new Error(`received ${JSON.stringify(texts)}, and nothing like ${pattern}`);
+      return match;
     },
-  };
+    { timeoutMs: arrivalTimeoutMs },
+  );
 }
 
-/** The HTTP status with which an upgrade is refused; 101 when it is not. */
-export async function upgradeStatus(url: string): Promise<number> {
-  const socket = new WebSocket(url);
-  return new Promise((resolve, reject) => {
-    socket.on('error', reject);
-    socket.on('unexpected-response', (request, response) => {
-      request.destroy();
-      resolve(response.statusCode ?? 0);
-    });
-    socket.on('open', () => {
-      socket.terminate();
-      resolve(101);
-    });
-  });
-}
-
-export async function findFreePort(): Promise<number> {
+async function findFreePort(): Promise<number> {
   for (;;) {
     const port = randomPort();
     if (await isFree(port)) return port;

@@ -3,23 +3,24 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { connect } from '../kit/client.ts';
 import { eventually } from '../kit/eventually.ts';
-import { openClient, type Process, root, startApp, startProcess } from './kit.ts';
+import { type Process, receives, root, startApp, startProcess } from './kit.ts';
 
 test('the timer example tells every client the time, again and again', async (t) => {
   await using app = await startApp(t, 'timer/app.yaml');
-  await using alice = await openClient(`${app.clientUrl}/time`);
-  await using bob = await openClient(`${app.clientUrl}/time`);
+  await using alice = await connect(`${app.clientUrl}/time`);
+  await using bob = await connect(`${app.clientUrl}/time`);
   await using _broadcaster = startBroadcaster(t, app.managementUrl);
 
-  const time = await alice.receives(/^\d{4}-\d\d-\d\dT/);
-  await bob.receives(new RegExp(time));
-  await eventually(() => assert.ok(new Set(alice.received).size >= 2), { timeoutMs: 10_000 });
+  const time = await receives(alice, /^\d{4}-\d\d-\d\dT/);
+  await receives(bob, new RegExp(time));
+  await eventually(() => assert.ok(new Set(alice.texts).size >= 2), { timeoutMs: 10_000 });
 });
 
 test('the timer example closes a client that speaks with 1003', async (t) => {
   await using app = await startApp(t, 'timer/app.yaml');
-  await using client = await openClient(`${app.clientUrl}/time`);
+  await using client = await connect(`${app.clientUrl}/time`);
 
   client.send('what is the time?');
 

@@ -1,0 +1,52 @@
+/**
+ * A group's streams and consumers seen from outside of its data path: what an operator creates ahead of the pods and
+ * removes when a processor is deleted. It connects like a bus and carries no messages.
+ */
+
+import type { NatsBusOptions } from './nats.ts';
+import {
+  type Conflict,
+  clientStream,
+  deadLetterStream,
+  deleteConsumers,
+  ensureConsumers,
+  ensureStream,
+} from './nats-admin.ts';
+import { createLink } from './nats-connection.ts';
+import { createRequests } from './nats-requests.ts';
+import type { BusStatus, ConsumerOptions } from './port.ts';
+import { createSubjects } from './subjects.ts';
+
+export interface NatsGroup {
+  readonly status: BusStatus;
+  onStatus(listener: (status: BusStatus, cause?: unknown) => void): void;
+  /** Begins to connect and resolves at once. */
+  start(): Promise<void>;
+  stop(): Promise<void>;
+  /** Creates or adapts the streams of client messages and dead letters; resolves with what can't be changed in place. @throws {HydrogenError} HYD_BUS_UNREACHABLE, {JetStreamError} */
+  ensureStreams(): Promise<Conflict[]>;
+  /** Creates or adapts the consumers of a processor. @throws like `ensureStreams` */
+  ensureConsumers(options: ConsumerOptions): Promise<void>;
+  /** Deletes a processor's consumers with what they had not acknowledged; resolves with how many. @throws like `ensureStreams` */
+  deleteConsumers(processor: string): Promise<number>;
+}
+
+export function createNatsGroup(options: Omit<NatsBusOptions, 'leaseMs' | 'publishLimits'>): NatsGroup {
+  const subjects = createSubjects(options.group);
+  const link = createLink(options);
+  const requests = createRequests(link);
+  return {
+    get status() {
+      return link.status;
+    },
+    onStatus: (listener) => link.onStatus(listener),
+    start: async () => link.start(),
+    stop: () => link.stop(),
+    ensureStreams: async () => [
+      ...(await ensureStream(requests, clientStream(subjects, options.stream))),
+      ...(await ensureStream(requests, deadLetterStream(subjects, options.stream, options.deadLetter))),
+    ],
+    ensureConsumers: async (consumer) => void (await ensureConsumers(requests, subjects, consumer)),
+    deleteConsumers: (processor) => deleteConsumers(requests, subjects, processor),
+  };
+}

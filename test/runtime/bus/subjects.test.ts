@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createCoverage } from '../../../runtime/bus/nats-interest.ts';
+import { createSubjects, decodeEndpoint, encodeEndpoint, partitionOf } from '../../../runtime/bus/subjects.ts';
+
+const subjects = createSubjects('shop_chat');
+
+test('a client message goes to the subject of its partition, endpoint and connection', () => {
+  assert.equal(
+    subjects.clientMessage('/chat', 'gw-1-abc'),
+    `hydrogen.shop_chat.c2s.${partitionOf('gw-1-abc')}.=2Fchat.gw-1-abc`,
+  );
+  assert.equal(subjects.instance('gw-1'), 'hydrogen.shop_chat.instance.gw-1');
+  assert.equal(subjects.deadLetters('chat'), 'hydrogen.shop_chat.dlq.chat');
+});
+
+test('the partition of a connection never changes', () => {
+  assert.deepEqual(['gw-1-abc', 'a', ''].map(partitionOf), [partitionOf('gw-1-abc'), 0x2c, 0xc5]);
+});
+
+test('connections spread over all partitions', () => {
+  const used = new Set(Array.from({ length: 5000 }, (_, i) => partitionOf(`gw-1-${i.toString(36)}`)));
+  assert.equal(used.size, 256);
+});
+
+test('a subject leads back to what it says', () => {
+  for (const endpoint of ['/', '/chat', '/a.b*c> d', '/räume/ü=', '/%2F']) {
+    const { partition: _, ...said } = subjects.parseClientMessage(subjects.clientMessage(endpoint, 'gw-1')) ?? {};
+    assert.deepEqual(said, { endpoint, connectionId: 'gw-1' });
+  }
+});
+
+test('what is not a client message of the group is not taken for one', () => {
+  const good = subjects.clientMessage('/chat', 'gw-1');
+  const wrongPartition = good.replace(/c2s\.\d+/, `c2s.${(partitionOf('gw-1') + 1) % 256}`);
+  for (const bad of [
+    '',
+    'hydrogen.other.c2s.1.=2Fchat.gw-1',
+    `${good}.x`,
+    wrongPartition,
+    good.replace('=2F', '=2f'),
+  ]) {
+    assert.equal(subjects.parseClientMessage(bad), undefined, bad);
+  }
+});
+
+test('nothing becomes a token that could be more than one', () => {
+  for (const bad of ['', 'a.b', '*', '>', 'a b', 'a\n', 'ä']) {
+    assert.throws(() => createSubjects(bad), { code: 'HYD_CONFIG_INVALID' });
+    assert.throws(() => subjects.deadLetters(bad), { code: 'HYD_CONFIG_INVALID' });
+    assert.throws(() => subjects.instance(bad), { code: 'HYD_CONNECTION_ID_INVALID' });
+    assert.throws(() => subjects.clientMessage('/chat', bad), { code: 'HYD_CONNECTION_ID_INVALID' });
+  }
+  assert.throws(() => encodeEndpoint(''), { code: 'HYD_CONFIG_INVALID' });
+  assert.match(encodeEndpoint('/a.*> \u0000ü'), /^[A-Za-z0-9_=-]+$/);
+  assert.equal(decodeEndpoint('=41'), undefined);
+});
+
+test('lanes cover every partition once', () => {
+  const filters = Array.from({ length: 64 }, (_, lane) => subjects.filters(['/chat', '/chat'], lane, 64)).flat();
+  assert.equal(filters.length, 256);
+  assert.equal(new Set(filters).size, 256);
+  assert.deepEqual(subjects.filters(undefined, 0, 1), ['hydrogen.shop_chat.c2s.>']);
+  assert.deepEqual(subjects.filters(['/chat'], 0, 1), ['hydrogen.shop_chat.c2s.*.=2Fchat.*']);
+});
+
+test('an endpoint is covered when filters together cover its partitions', () => {
+  const lane = (endpoints: string[] | undefined, n: number): string[] => subjects.filters(endpoints, n, 2);
+  const covers = (filters: string[]): boolean => createCoverage(filters, subjects)('/chat');
+  assert.equal(covers([]), false);
+  assert.equal(covers(lane(['/chat'], 0)), false);
+  assert.equal(covers([...lane(['/chat'], 0), ...lane(undefined, 1)]), true);
+  assert.equal(covers([...lane(['/chat'], 0), ...lane(['/feed'], 1)]), false);
+  assert.equal(covers(subjects.filters(['/feed'], 0, 1)), false);
+  assert.equal(covers(subjects.filters(undefined, 0, 1)), true);
+});
