@@ -109,15 +109,16 @@ export async function ensureStream(requests: Requests, wanted: WantedStream): Pr
 }
 
 /**
- * The durable consumers that `options` ask for, without a deliver policy: `<processor>`, or `<processor>_p<lane>`, which
- * is no other processor's name because a DNS label holds no underscore.
+ * The durable consumers that `options` ask for, without a deliver policy: `<processor>`, or `<processor>_p<k>of<n>`,
+ * which is no other processor's name because a DNS label holds no underscore. Each shape has names of its own: a
+ * consumer whose filter were narrowed in place would let go of messages before another holds them.
  */
 export function wantedConsumers(subjects: Subjects, options: ConsumerOptions): Partial<ConsumerConfig>[] {
   const processor = checkedName(options.processor);
   const isOrdered = options.ordering === 'PerConnection';
   const lanes = isOrdered ? options.partitions : 1;
   return Array.from({ length: lanes }, (_, lane) => ({
-    durable_name: isOrdered ? `${processor}_p${lane}` : processor,
+    durable_name: isOrdered ? `${processor}_p${lane}of${lanes}` : processor,
     ack_policy: 'explicit' as ConsumerConfig['ack_policy'],
     ack_wait: nanos(options.ackTimeoutMs),
     max_deliver: -1,

@@ -33,7 +33,7 @@ describe('nats streams and consumers', { skip }, async () => {
   test('adapts what can be changed in place and reports what can not, naming both sides', async () => {
     await using group = natsGroup(server);
     const first = await group.started();
-    await collect(first);
+    await (await collect(first)).consumption.stop();
     const { stream } = group.options;
     const second = await group.started({
       stream: { ...stream, maxBytes: 1024 * 1024, maxAgeMs: 60_000, storage: 'Memory' },
@@ -53,7 +53,7 @@ describe('nats streams and consumers', { skip }, async () => {
 
   test('reports more replicas than there are servers, and delivers all the same', async () => {
     await using group = natsGroup(server);
-    await collect(await group.started());
+    await (await collect(await group.started())).consumption.stop();
     const bus = await group.started({ stream: { ...group.options.stream, replicas: 3 } });
     const got = await collect(bus, {}, ack);
     assert.match(got.problems[0]?.message ?? '', /num_replicas is 1, wanted/);
@@ -109,7 +109,7 @@ describe('nats streams and consumers', { skip }, async () => {
       await collect(next, { ...to, ackTimeoutMs: 2000 }, take);
       await eventually(() => seen.size === 40);
       const lanes = 'partitions' in to ? to.partitions : 0;
-      const wanted = lanes === 0 ? ['chat'] : Array.from({ length: lanes }, (_, i) => `chat_p${i}`);
+      const wanted = lanes === 0 ? ['chat'] : Array.from({ length: lanes }, (_, i) => `chat_p${i}of${lanes}`);
       assert.deepEqual(await group.consumerNames(), wanted);
       // The replica that ran before goes on with what it finds.
       await eventually(() => old.consumption.isReady);
@@ -138,7 +138,7 @@ describe('nats streams and consumers', { skip }, async () => {
     await bus.stop();
     const watcher = await group.started();
     await eventually(() => watcher.isConsumed('/chat'));
-    await manager.consumers.delete(group.subjects.stream, 'chat_p3');
+    await manager.consumers.delete(group.subjects.stream, 'chat_p3of4');
     await eventually(() => !watcher.isConsumed('/chat'));
   });
 
@@ -183,7 +183,7 @@ describe('nats streams and consumers', { skip }, async () => {
       ordering: 'PerConnection',
       partitions: 2,
     });
-    assert.deepEqual(await group.consumerNames(), ['chat_p0', 'chat_p1']);
+    assert.deepEqual(await group.consumerNames(), ['chat_p0of2', 'chat_p1of2']);
     assert.equal(await admin.deleteConsumers('chat'), 2);
     assert.deepEqual(await group.consumerNames(), []);
     await admin.stop();

@@ -129,6 +129,16 @@ test('uses connections again for calls one after another, also when bodies are n
   assert(destination.connections <= 2, `${destination.connections} connections`);
 });
 
+test('replaces connections that are older than maxConnectionAgeMs, losing no call', async () => {
+  await using destination = await startDestination();
+  await using client = startClient({ maxConnectionAgeMs: 20, connectionsPerOrigin: 4 });
+  await eventually(async () => {
+    const results = await Promise.all(Array.from({ length: 8 }, () => client.post(destination.url)));
+    for (const result of results) answerOf(result);
+    return destination.connections >= 20;
+  });
+});
+
 test('sends no more than connectionsPerOrigin calls at once to an origin', async () => {
   let open = 0;
   let most = 0;
