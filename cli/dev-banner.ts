@@ -11,7 +11,9 @@ const exampleEchoPort = 8099;
 
 /** The echo example with its destination on the given port. */
 export async function echoDocuments(port: number): Promise<string> {
-  const candidates = ['../examples/echo.yaml', '../../examples/echo.yaml'].map((path) => new URL(path, import.meta.url));
+  const candidates = ['../examples/echo.yaml', '../../examples/echo.yaml'].map(
+    (path) => new URL(path, import.meta.url),
+  );
   const file = candidates.find((url) => existsSync(fileURLToPath(url)));
   if (file === undefined) throw new Error('examples/echo.yaml is missing from this installation');
   return (await readFile(file, 'utf8')).replaceAll(`127.0.0.1:${exampleEchoPort}`, `127.0.0.1:${port}`);
@@ -27,7 +29,8 @@ export function describeRun(
   for (const [index, { gateway }] of gateways.entries()) {
     const ports = devPorts(options.portBase, index);
     lines.push(`  gateway ${gateway.metadata.name} (${gateway.spec.mode})`);
-    for (const { path } of gateway.spec.endpoints) lines.push(`    clients     ws://${options.host}:${ports.client}${path}`);
+    for (const { path } of gateway.spec.endpoints)
+      lines.push(`    clients     ws://${options.host}:${ports.client}${path}`);
     lines.push(`    management  http://${options.host}:${ports.management}`);
     lines.push(`    probes      http://${options.host}:${ports.probes}/readyz /livez /metrics`);
   }

@@ -3,8 +3,8 @@
  * NATS server is named, with the configuration taken over as the files change.
  */
 
-import pretty from 'pino-pretty';
 import type { Logger } from 'pino';
+import pretty from 'pino-pretty';
 import { busGroup } from '../crds/contract.ts';
 import { createMemoryBroker, type MemoryBroker } from '../runtime/bus/memory.ts';
 import type { Bus } from '../runtime/bus/port.ts';
@@ -22,8 +22,8 @@ import { createLog, createLogger, type LogLevel } from '../runtime/log.ts';
 import { createMproc, type Mproc } from '../runtime/mproc.ts';
 import { createSecrets, type Secrets } from '../runtime/secrets.ts';
 import { createGroupBus } from './bus.ts';
-import { echo, type EchoServer } from './echo.ts';
 import { describeRun, echoDocuments } from './dev-banner.ts';
+import { type EchoServer, echo } from './echo.ts';
 import { untilStopped } from './signals.ts';
 
 export interface DevOptions {
@@ -58,7 +58,9 @@ export async function dev(options: DevOptions): Promise<void> {
       sync: true,
     }),
   });
-  const secrets = createSecrets(options.secrets, ({ name: secret, key }, err) => log.secretUnreadable({ secret, key, err }));
+  const secrets = createSecrets(options.secrets, ({ name: secret, key }, err) =>
+    log.secretUnreadable({ secret, key, err }),
+  );
   const log = createLog(logger, {});
   const isExample = options.file === undefined;
   const echoPort = options.portBase + echoPortOffset;
@@ -68,7 +70,10 @@ export async function dev(options: DevOptions): Promise<void> {
       : loadDocuments(options.file);
   const documents = await load();
   if (documents.gateways.length + documents.processors.length === 0) {
-    throw new HydrogenError('HYD_CONFIG_INVALID', 'the documents hold neither a HydrogenGateway nor a HydrogenMessageProcessor');
+    throw new HydrogenError(
+      'HYD_CONFIG_INVALID',
+      'the documents hold neither a HydrogenGateway nor a HydrogenMessageProcessor',
+    );
   }
 
   let echoServer: EchoServer | undefined;
@@ -80,7 +85,10 @@ export async function dev(options: DevOptions): Promise<void> {
     const callbackUrl = `http://${options.host}:${ports.management}`;
     const { host, version } = options;
     const bus = buses(config);
-    gateways.set(keyOf(config.gateway), createGateway(config, { bus, secrets, logger, ports, host, callbackUrl, version }));
+    gateways.set(
+      keyOf(config.gateway),
+      createGateway(config, { bus, secrets, logger, ports, host, callbackUrl, version }),
+    );
   }
   const processors = new Map<string, Mproc>();
   for (const config of documents.processors) {
@@ -98,8 +106,12 @@ export async function dev(options: DevOptions): Promise<void> {
   function takeOver(next: Documents): void {
     for (const config of next.gateways) gateways.get(keyOf(config.gateway))?.reconfigure(config);
     for (const config of next.processors) processors.get(keyOf(config.processor))?.reconfigure(config);
-    const keys = [...next.gateways.map(({ gateway }) => keyOf(gateway)), ...next.processors.map(({ processor }) => keyOf(processor))];
-    const isSame = keys.length === gateways.size + processors.size && keys.every((key) => gateways.has(key) || processors.has(key));
+    const keys = [
+      ...next.gateways.map(({ gateway }) => keyOf(gateway)),
+      ...next.processors.map(({ processor }) => keyOf(processor)),
+    ];
+    const isSame =
+      keys.length === gateways.size + processors.size && keys.every((key) => gateways.has(key) || processors.has(key));
     if (!isSame) log.configNeedsRestart({ fields: ['the set of gateways and processors'] });
   }
   function refuse(problems: readonly string[]): void {
@@ -113,15 +125,23 @@ export async function dev(options: DevOptions): Promise<void> {
   echoServer?.stop();
 }
 
-function keyOf(resource: { readonly kind: string; readonly metadata: { readonly namespace: string; readonly name: string } }): string {
+function keyOf(resource: {
+  readonly kind: string;
+  readonly metadata: { readonly namespace: string; readonly name: string };
+}): string {
   return `${resource.kind} ${resource.metadata.namespace}/${resource.metadata.name}`;
 }
 
 /** A bus for each gateway and processor; those of one group share its messages. */
-function createBuses(options: DevOptions, secrets: Secrets, logger: Logger): (config: GatewayConfig | ProcessorConfig) => Bus {
+function createBuses(
+  options: DevOptions,
+  secrets: Secrets,
+  logger: Logger,
+): (config: GatewayConfig | ProcessorConfig) => Bus {
   const brokers = new Map<string, MemoryBroker>();
   return ({ group }) => {
-    if (options.nats !== undefined) return createGroupBus(group, { servers: [options.nats], secrets, logger, name: 'dev' });
+    if (options.nats !== undefined)
+      return createGroupBus(group, { servers: [options.nats], secrets, logger, name: 'dev' });
     const name = busGroup(group.metadata.namespace, group.metadata.name);
     const broker = brokers.get(name) ?? createMemoryBroker({ leaseMs: group.spec.instanceLeaseSeconds * 1000 });
     brokers.set(name, broker);

@@ -76,11 +76,15 @@ function add(parent: Command, name: string, description: string): Command {
     .exitOverride()
     .description(description)
     .addOption(
-      new Option('--config <file>', 'YAML with the HydrogenGroup and the HydrogenMessageProcessor').default(paths.config),
+      new Option('--config <file>', 'YAML with the HydrogenGroup and the HydrogenMessageProcessor').default(
+        paths.config,
+      ),
     )
     .option('--nats <url>', "instead of the group's servers")
     .addOption(
-      new Option('--secrets <dir>', 'referenced secrets: <dir>/<secret name>/<key>').env(env.secretsDir).default(paths.secrets),
+      new Option('--secrets <dir>', 'referenced secrets: <dir>/<secret name>/<key>')
+        .env(env.secretsDir)
+        .default(paths.secrets),
     );
 }
 
@@ -98,7 +102,10 @@ async function withDeadLetters(options: DlqOptions, work: (letters: DeadLetters)
     while (bus.status !== 'up') {
       if (Date.now() > deadlineMs) {
         const tried = options.nats ?? group.spec.nats.servers?.join(', ') ?? '';
-        throw new HydrogenError('HYD_BUS_UNREACHABLE', `no NATS server at ${tried} within ${connectTimeoutMs / 1000} s`);
+        throw new HydrogenError(
+          'HYD_BUS_UNREACHABLE',
+          `no NATS server at ${tried} within ${connectTimeoutMs / 1000} s`,
+        );
       }
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
@@ -151,7 +158,14 @@ function table(letters: readonly DeadLetter[]): string {
   ]);
   const header = ['SEQUENCE', 'DIED AT', 'ENDPOINT', 'RULE', 'ATTEMPTS', 'CODE', 'DETAIL'];
   const widths = header.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)));
-  return [header, ...rows].map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd()).join('\n');
+  return [header, ...rows]
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
 }
 
 function count(text: string): number {

@@ -11,7 +11,10 @@ import { runGateway, runProcessor } from './serve.ts';
 
 /** Version of this package. */
 export const version: string = JSON.parse(
-  readFileSync(new URL(import.meta.url.endsWith('.ts') ? '../package.json' : '../../package.json', import.meta.url), 'utf8'),
+  readFileSync(
+    new URL(import.meta.url.endsWith('.ts') ? '../package.json' : '../../package.json', import.meta.url),
+    'utf8',
+  ),
 ).version;
 
 /** @returns the exit code; resolves when the command is done, for servers after they have stopped. */
@@ -41,7 +44,9 @@ function createProgram(): Command {
 
   program
     .command('dev')
-    .description('run the gateways and message processors of some documents in this process; without -f: an echo example')
+    .description(
+      'run the gateways and message processors of some documents in this process; without -f: an echo example',
+    )
     .option('-f, --file <file...>', 'YAML documents of HydrogenGroup, HydrogenGateway, HydrogenMessageProcessor')
     .option('--nats <url>', 'use this NATS server with JetStream instead of the memory bus')
     .addOption(
@@ -99,7 +104,9 @@ function configOption(): Option {
 }
 
 function secretsOption(fallback: string): Option {
-  return new Option('--secrets <dir>', 'referenced secrets: <dir>/<secret name>/<key>').env(env.secretsDir).default(fallback);
+  return new Option('--secrets <dir>', 'referenced secrets: <dir>/<secret name>/<key>')
+    .env(env.secretsDir)
+    .default(fallback);
 }
 
 function logLevelOption(fallback = 'info'): Option {

@@ -1,12 +1,12 @@
 /** `hydrogen gateway` and `hydrogen mproc`: one role of a pod, from its configuration file, until it is told to stop. */
 
+import type { Logger } from 'pino';
 import { env } from '../crds/contract.ts';
 import { loadGateway, loadProcessor, watchFiles } from '../runtime/config.ts';
 import { createGateway } from '../runtime/gateway.ts';
 import { createLog, createLogger, type LogLevel } from '../runtime/log.ts';
 import { createMproc } from '../runtime/mproc.ts';
 import { createSecrets, type Secrets } from '../runtime/secrets.ts';
-import type { Logger } from 'pino';
 import { createGroupBus } from './bus.ts';
 import { devPorts } from './dev.ts';
 import { untilStopped } from './signals.ts';
@@ -27,7 +27,15 @@ export async function runGateway(options: ServeOptions & { readonly portBase: nu
   const name = config.gateway.metadata.name;
   const bus = createGroupBus(config.group, { secrets, logger, name: `gateway ${name}` });
   const ports = devPorts(options.portBase, 0);
-  const gateway = createGateway(config, { bus, secrets, logger, ports, host, version, callbackUrl: process.env[env.callbackUrl] });
+  const gateway = createGateway(config, {
+    bus,
+    secrets,
+    logger,
+    ports,
+    host,
+    version,
+    callbackUrl: process.env[env.callbackUrl],
+  });
   await serve(options, logger, loadGateway, gateway);
 }
 
@@ -69,5 +77,10 @@ async function serve<Config>(
 
 function createBasics(options: ServeOptions): { logger: Logger; secrets: Secrets } {
   const logger = createLogger({ level: options.logLevel });
-  return { logger, secrets: createSecrets(options.secrets, ({ name: secret, key }, err) => createLog(logger, {}).secretUnreadable({ secret, key, err })) };
+  return {
+    logger,
+    secrets: createSecrets(options.secrets, ({ name: secret, key }, err) =>
+      createLog(logger, {}).secretUnreadable({ secret, key, err }),
+    ),
+  };
 }

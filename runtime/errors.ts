@@ -14,7 +14,10 @@ export interface ErrorEntry {
 export const errors = {
   // Refused upgrades: the client gets an HTTP answer and no socket is ever opened.
   HYD_UPGRADE_REQUIRED: { message: 'this port speaks WebSocket only: send an upgrade request', http: 426 },
-  HYD_BAD_UPGRADE: { message: 'the upgrade request is not a valid WebSocket handshake (RFC 6455 section 4.2.1)', http: 400 },
+  HYD_BAD_UPGRADE: {
+    message: 'the upgrade request is not a valid WebSocket handshake (RFC 6455 section 4.2.1)',
+    http: 400,
+  },
   HYD_UNKNOWN_ENDPOINT: { message: 'no endpoint of this gateway has this path', http: 404 },
   HYD_ORIGIN_FORBIDDEN: { message: 'this origin is not among allowedOrigins', http: 403 },
   HYD_UNAUTHORIZED: { message: 'the authorizer did not accept this client', http: 401 },
@@ -24,7 +27,11 @@ export const errors = {
   HYD_CONNECT_HOOK_REFUSED: { message: 'the connect hook refused this connection', http: 500 },
   HYD_TOO_MANY_CONNECTIONS: { message: 'this gateway holds limits.maxConnections connections', http: 503 },
   HYD_NOT_READY: { message: 'the bus is unreachable or no message processor consumes this endpoint yet', http: 503 },
-  HYD_DRAINING: { message: 'this gateway is shutting down: connect again to reach another one', http: 503, close: 1001 },
+  HYD_DRAINING: {
+    message: 'this gateway is shutting down: connect again to reach another one',
+    http: 503,
+    close: 1001,
+  },
 
   // Closed connections.
   HYD_MESSAGES_NOT_ACCEPTED: { message: 'this gateway takes no client messages', close: 1003 },
@@ -53,13 +60,22 @@ export const errors = {
   HYD_DESTINATION_UNREACHABLE: { message: 'the destination could not be reached', delivery: 'retry' },
   HYD_DESTINATION_TIMEOUT: { message: 'the destination did not answer within timeoutSeconds', delivery: 'retry' },
   HYD_DESTINATION_FAILED: { message: 'the destination answered with a status that is retried', delivery: 'retry' },
-  HYD_DESTINATION_REDIRECTED: { message: 'the destination answered with a redirect, which is never followed', delivery: 'retry' },
-  HYD_DESTINATION_REJECTED: { message: 'the destination answered that it will never take this message', delivery: 'deadLetter' },
+  HYD_DESTINATION_REDIRECTED: {
+    message: 'the destination answered with a redirect, which is never followed',
+    delivery: 'retry',
+  },
+  HYD_DESTINATION_REJECTED: {
+    message: 'the destination answered that it will never take this message',
+    delivery: 'deadLetter',
+  },
   HYD_ANSWER_TOO_LARGE: { message: 'the answer is larger than what is read of one', delivery: 'retry' },
   HYD_RULES_ENGINE_FAILED: { message: 'the rules engine gave no usable answer', delivery: 'retry' },
   HYD_HOST_FORBIDDEN: { message: 'the rules engine named a URL that allowedHosts does not admit', delivery: 'retry' },
   HYD_NO_RULE_MATCHED: { message: 'no rule matches the message', delivery: 'deadLetter' },
-  HYD_MESSAGE_UNREADABLE: { message: 'the message on the stream is not in the form that gateways write', delivery: 'deadLetter' },
+  HYD_MESSAGE_UNREADABLE: {
+    message: 'the message on the stream is not in the form that gateways write',
+    delivery: 'deadLetter',
+  },
   HYD_SECRET_MISSING: { message: 'a referenced secret is not mounted', delivery: 'retry' },
 
   // Process.

@@ -3,7 +3,13 @@
 import type { GatewayConfig } from './config.ts';
 import { HydrogenError } from './errors.ts';
 import type { HttpClient } from './http/call.ts';
-import { askAuthorizer, callConnectHook, callDisconnectHook, type HookContext, type HookSubject } from './http/hooks.ts';
+import {
+  askAuthorizer,
+  callConnectHook,
+  callDisconnectHook,
+  type HookContext,
+  type HookSubject,
+} from './http/hooks.ts';
 import type { Log } from './log.ts';
 import type { GatewayCounts } from './metrics.ts';
 import type { HeaderSource, Secrets } from './secrets.ts';
@@ -67,9 +73,13 @@ export function createGatewayHooks(deps: GatewayHooksDeps): GatewayHooks {
     } catch (error) {
       counts.hooks.add(`${hook} refused`);
       if (error instanceof HydrogenError && error.code === 'HYD_SECRET_MISSING') {
-        throw new HydrogenError(hook === 'authorizer' ? 'HYD_AUTHORIZER_UNAVAILABLE' : 'HYD_CONNECT_HOOK_REFUSED', undefined, {
-          cause: error,
-        });
+        throw new HydrogenError(
+          hook === 'authorizer' ? 'HYD_AUTHORIZER_UNAVAILABLE' : 'HYD_CONNECT_HOOK_REFUSED',
+          undefined,
+          {
+            cause: error,
+          },
+        );
       }
       throw error;
     }

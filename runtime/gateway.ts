@@ -20,9 +20,9 @@ import { createProbeServer } from './http/probes.ts';
 import { createLog } from './log.ts';
 import { createGatewayCounts, createGatewayRegistry } from './metrics.ts';
 import { createPush, isConnectionId, type PushOutcome } from './push.ts';
-import { decodeBroadcast, encodeAnswer, encodeBroadcast, decodeRequest, type OwnerRequest } from './push-codec.ts';
+import { decodeBroadcast, decodeRequest, encodeAnswer, encodeBroadcast, type OwnerRequest } from './push-codec.ts';
 import type { Secrets } from './secrets.ts';
-import { isCloseReason, isServiceCloseCode } from './socket/close.ts';
+import { closeCodes, isCloseReason, isServiceCloseCode } from './socket/close.ts';
 import type { Connection } from './socket/connection.ts';
 import { createSocketServer } from './socket/server.ts';
 import { createStatistics } from './statistics.ts';
@@ -78,7 +78,16 @@ export function createGateway(initial: GatewayConfig, deps: GatewayDeps): Gatewa
   const counts = createGatewayCounts();
   const client = createHttpClient();
   const callbackUrl = (): string => spec().management.callbackUrl ?? deps.callbackUrl ?? '';
-  const hooks = createGatewayHooks({ client, secrets: deps.secrets, callbackUrl, groupId, instanceId, log, counts, spec });
+  const hooks = createGatewayHooks({
+    client,
+    secrets: deps.secrets,
+    callbackUrl,
+    groupId,
+    instanceId,
+    log,
+    counts,
+    spec,
+  });
   const intake = createIntake({ bus, instanceId, groupId, callbackUrl, log, counts, spec });
   let ports = deps.ports;
   let phase: 'new' | 'serving' | 'draining' | 'stopped' = 'new';
@@ -111,7 +120,13 @@ export function createGateway(initial: GatewayConfig, deps: GatewayDeps): Gatewa
     },
     refused(error, { path, remoteAddress, durationMs }) {
       counts.refused.add(error.code);
-      log.upgradeRefused({ code: error.code, path, remoteAddress, durationMs: Math.round(durationMs), detail: error.message });
+      log.upgradeRefused({
+        code: error.code,
+        path,
+        remoteAddress,
+        durationMs: Math.round(durationMs),
+        detail: error.message,
+      });
     },
     failed: log.failed,
   });
@@ -134,6 +149,7 @@ export function createGateway(initial: GatewayConfig, deps: GatewayDeps): Gatewa
       broadcast(data, isBinary, endpoints) {
         bus.broadcast(encodeBroadcast({ endpoints, data, isBinary }));
       },
+      defaultCloseCode: closeCodes.policyViolation,
       isCloseCode: isServiceCloseCode,
       isCloseReason,
       health() {

@@ -49,14 +49,20 @@ export function createLog(root: Logger, bindings: Readonly<Record<string, string
     busDown: (facts: { err: unknown }) => log.warn(facts, 'bus unreachable, clients are not read from'),
     busEvent: ({ err, ...facts }: { event: string; detail: string; err?: unknown }) =>
       log[facts.event === 'connected' ? 'info' : 'warn'](err === undefined ? facts : { ...facts, err }, 'bus event'),
-    busProblem: (facts: { code: string; err: unknown }) => log.error(facts, 'the bus keeps messages from being delivered'),
+    busProblem: (facts: { code: string; err: unknown }) =>
+      log.error(facts, 'the bus keeps messages from being delivered'),
     leaseLost: (facts: { connections: number }) =>
       log.error(facts, 'cut off from the bus for too long, every connection is closed'),
     pressure: (facts: { isPressed: boolean; outstandingMessages: number; outstandingBytes: number }) =>
       log.debug(facts, 'bus pressure'),
 
-    upgradeRefused: (facts: { code: string; path: string; remoteAddress: string; durationMs: number; detail: string }) =>
-      log.info(facts, 'upgrade refused'),
+    upgradeRefused: (facts: {
+      code: string;
+      path: string;
+      remoteAddress: string;
+      durationMs: number;
+      detail: string;
+    }) => log.info(facts, 'upgrade refused'),
     connectionOpened: (facts: { connectionId: string; endpoint: string; remoteAddress: string }) =>
       log.debug(facts, 'connection opened'),
     connectionClosed: (facts: {

@@ -61,7 +61,12 @@ export function decodeRequest(payload: Uint8Array): OwnerRequest | undefined {
       return { op: 'send', connectionId, data: bytes.subarray(rest), isBinary: bytes[0] === ops.binary };
     case ops.disconnect:
       if (bytes.length < rest + 2) return undefined;
-      return { op: 'disconnect', connectionId, code: bytes.readUInt16BE(rest), reason: bytes.toString('utf8', rest + 2) };
+      return {
+        op: 'disconnect',
+        connectionId,
+        code: bytes.readUInt16BE(rest),
+        reason: bytes.toString('utf8', rest + 2),
+      };
     case ops.describe:
       return { op: 'describe', connectionId };
     default:

@@ -1,8 +1,8 @@
 /**
  * One processor's share of the stream in this process. It sees to streams and durable consumers, pulls from one lane
  * (unordered) or one per partition share (ordered, one delivery at a time each), and hands messages out while fewer than
- * `maxInFlight` are open. Ordered lanes ask for one message each, so a few may arrive with no room; these wait here and
- * are kept alive.
+ * `maxInFlight` are open. When there are more lanes than that, a message may arrive with no room; it waits here and is
+ * kept alive.
  *
  * Who starts last decides the shape (ordering, number of lanes) of a processor's consumers; replicas that already run
  * use what they then find. Replicas of different settings meet only while a change is rolled out.
@@ -47,6 +47,8 @@ interface Lane {
 }
 
 const sweepMs = 1000;
+/** An ordered lane is asked for several: the server gives the next one only when the last one has ended. */
+const orderedBatch = 16;
 const firstRetryMs = 50;
 const maxRetryMs = 2000;
 
@@ -85,8 +87,13 @@ export function createConsumption(
     const lane = lanes.get(received.consumer);
     if (lane !== undefined && lane.busy > 0) lane.busy--;
     handOut();
-    if (isOrdered) fill();
+    if (isScarce()) fill();
     else if (lane !== undefined) fillLane(lane);
+  }
+
+  // Fewer deliveries may be open than there are ordered lanes: lanes must take turns.
+  function isScarce(): boolean {
+    return isOrdered && options.maxInFlight < lanes.size;
   }
 
   async function ensure(): Promise<void> {
@@ -159,14 +166,15 @@ export function createConsumption(
   function fill(): void {
     if (!isReady || !link.isUp) return;
     for (const lane of lanes.values()) {
-      if (isOrdered && opens.size + waiting.length >= options.maxInFlight) return;
+      if (isScarce() && opens.size + waiting.length >= options.maxInFlight) return;
       fillLane(lane);
     }
   }
 
   function fillLane(lane: Lane): void {
     if (isStopped || !isReady) return;
-    lane.puller.pull(isOrdered ? 1 - lane.busy : options.maxInFlight - opens.size - waiting.length);
+    if (isScarce()) lane.puller.pull(1 - lane.busy);
+    else lane.puller.pull(isOrdered ? orderedBatch : options.maxInFlight - opens.size - waiting.length);
   }
 
   function hear(msg: Msg): void {

@@ -64,7 +64,11 @@ export async function askAuthorizer(
 }
 
 /** @throws {HydrogenError} HYD_CONNECT_HOOK_REFUSED unless the answer is 2xx. */
-export async function callConnectHook(context: HookContext, target: HookTarget, subject: HookSubject & object): Promise<void> {
+export async function callConnectHook(
+  context: HookContext,
+  target: HookTarget,
+  subject: HookSubject & object,
+): Promise<void> {
   const result = await post(context, target, subject, ignoredAnswerBytes, false);
   if (!isSuccess(result)) throw new HydrogenError('HYD_CONNECT_HOOK_REFUSED', describe(result));
 }
@@ -91,7 +95,10 @@ export async function callDisconnectHook(
     const result = await attemptOnce(context, target, subject);
     if (typeof result !== 'string' && isSuccess(result)) return true;
     const detail = typeof result === 'string' ? result : describe(result);
-    const asked = typeof result === 'string' || result.kind !== 'answer' ? undefined : parseRetryAfter(result.headers('retry-after'), Date.now());
+    const asked =
+      typeof result === 'string' || result.kind !== 'answer'
+        ? undefined
+        : parseRetryAfter(result.headers('retry-after'), Date.now());
     const isLast = attempt >= target.maxAttempts || signal.aborted;
     const delayMs = Math.min(asked ?? 250 * 2 ** attempt, maxRetryDelayMs);
     onFailure({ attempt, detail, nextDelayMs: isLast ? undefined : delayMs });
@@ -140,7 +147,10 @@ function readAuthorizerAnswer(body: Uint8Array, offered: readonly string[], maxC
   const { context = {}, subprotocol } = answer;
   if (!isObject(context)) throw new HydrogenError('HYD_AUTHORIZER_INVALID', 'context is not an object');
   if (Buffer.byteLength(JSON.stringify(context)) > maxContextBytes) {
-    throw new HydrogenError('HYD_AUTHORIZER_INVALID', `context is larger than limits.maxContextBytes (${maxContextBytes})`);
+    throw new HydrogenError(
+      'HYD_AUTHORIZER_INVALID',
+      `context is larger than limits.maxContextBytes (${maxContextBytes})`,
+    );
   }
   if (subprotocol === undefined) return { context };
   if (typeof subprotocol !== 'string' || !offered.includes(subprotocol)) {

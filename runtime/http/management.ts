@@ -19,6 +19,8 @@ export interface ManagementBackend {
   describe(connectionId: string): Promise<PushResult & { readonly data: string }>;
   /** @throws {HydrogenError} HYD_BUS_UNREACHABLE, HYD_MESSAGE_TOO_LARGE */
   broadcast(data: Buffer, isBinary: boolean, endpoints: readonly string[] | undefined): void;
+  /** Of `_disconnect` without `?code=`. */
+  readonly defaultCloseCode: number;
   isCloseCode(code: number): boolean;
   isCloseReason(reason: string): boolean;
   health(): { readonly isReady: boolean; readonly reason: string };
@@ -40,8 +42,6 @@ export interface ManagementServer {
   listen(port: number, host?: string): Promise<number>;
   stop(): Promise<void>;
 }
-
-const defaultCloseCode = 1008;
 
 const failures: Readonly<Record<Exclude<PushResult['status'], 'done' | 'accepted'>, ErrorCode>> = {
   gone: 'HYD_CONNECTION_GONE',
@@ -65,7 +65,9 @@ export function createManagementServer(
   });
 
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser('*', (_request: FastifyRequest, payload: Readable) => readBody(payload, policy.maxBodyBytes()));
+  app.addContentTypeParser('*', (_request: FastifyRequest, payload: Readable) =>
+    readBody(payload, policy.maxBodyBytes()),
+  );
 
   app.addHook('onRequest', async (request, reply) => {
     if (request.routeOptions.url === '/health') return;
@@ -131,7 +133,7 @@ export function createManagementServer(
 
   function readCloseCode(request: FastifyRequest): number {
     const { code } = request.query as { code?: string | string[] };
-    if (code === undefined) return defaultCloseCode;
+    if (code === undefined) return backend.defaultCloseCode;
     if (typeof code !== 'string' || !/^\d{4}$/.test(code) || !backend.isCloseCode(Number(code))) {
       throw new HydrogenError('HYD_CLOSE_CODE_INVALID');
     }

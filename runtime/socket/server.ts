@@ -12,12 +12,12 @@ import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type ServerOptions, type WebSocket, WebSocketServer } from 'ws';
 import { HydrogenError } from '../errors.ts';
-import { type Closure, Connection } from './connection.ts';
 import { closeCodes } from './close.ts';
-import { createHeartbeat, type HeartbeatPolicy } from './heartbeat.ts';
-import { createThrottle } from './throttle.ts';
+import { type Closure, Connection } from './connection.ts';
 import { type Handshake, type HandshakePolicy, readHandshake } from './handshake.ts';
+import { createHeartbeat, type HeartbeatPolicy } from './heartbeat.ts';
 import { errorBody, refuse } from './refusal.ts';
+import { createThrottle } from './throttle.ts';
 
 /** Read anew at each use, so that a changed configuration applies at once. */
 export interface SocketPolicy extends HandshakePolicy {

@@ -18,7 +18,9 @@ async function post(gateway: GatewayProcess, path: string, body: string): Promis
   return (await fetch(gateway.managementUrl + path, { method: 'POST', body })).status;
 }
 
-test('two gateways and two processors: echo, push, broadcast and disconnect through the other gateway', { skip }, async () => {
+test('two gateways and two processors: echo, push, broadcast and disconnect through the other gateway', {
+  skip,
+}, async () => {
   await using nats = await startNats();
   await using destination = await startDestination((request) => ({ body: `echo ${request.json()['message']}` }));
   const group = { natsUrl: nats.url };
@@ -39,7 +41,9 @@ test('two gateways and two processors: echo, push, broadcast and disconnect thro
     assert.equal(await client.nextText(), `echo ${text}`);
   }
   const idOf = (text: string): string =>
-    String(destination.requests.map((request) => request.json()).find((body) => body['message'] === text)?.['connection_id']);
+    String(
+      destination.requests.map((request) => request.json()).find((body) => body['message'] === text)?.['connection_id'],
+    );
 
   assert.equal(await post(two, `/connections/${idOf('from a')}/_send`, 'pushed through two'), 200);
   assert.equal(await a.nextText(), 'pushed through two');
@@ -64,7 +68,11 @@ test('several processors of one group each see every message of their endpoints'
   await using chatOnly = await startDestination();
   const group = { natsUrl: nats.url };
   await using _all = await startMprocProcess({ group, name: 'all', spec: rules(everything.url) });
-  await using _chat = await startMprocProcess({ group, name: 'chat', spec: { ...rules(chatOnly.url), endpoints: ['/chat'] } });
+  await using _chat = await startMprocProcess({
+    group,
+    name: 'chat',
+    spec: { ...rules(chatOnly.url), endpoints: ['/chat'] },
+  });
   await using gateway = await startGatewayProcess({ group, spec: { endpoints } });
   await using chat = await connect(gateway.url('/chat'));
   await using feed = await connect(gateway.url('/feed'));
@@ -92,7 +100,9 @@ test('a gateway whose owner was killed is told apart: 503 while its lease is hel
   await eventually(async () => (await post(two, path, 'x')) === 410, { timeoutMs: 20_000, everyMs: 250 });
 });
 
-test('a gateway starts before NATS and before its processor, and becomes ready when both are there', { skip }, async () => {
+test('a gateway starts before NATS and before its processor, and becomes ready when both are there', {
+  skip,
+}, async () => {
   await using nats = await startNats();
   await nats.stop();
   await using destination = await startDestination();
@@ -111,7 +121,9 @@ test('a gateway starts before NATS and before its processor, and becomes ready w
   await eventually(() => destination.requests.length === 1);
 });
 
-test('a changed file is taken over without touching connections, an invalid one is logged and the old kept', { skip }, async () => {
+test('a changed file is taken over without touching connections, an invalid one is logged and the old kept', {
+  skip,
+}, async () => {
   await using nats = await startNats();
   await using first = await startDestination();
   await using second = await startDestination();
@@ -129,7 +141,9 @@ test('a changed file is taken over without touching connections, an invalid one 
 
   const text = await readFile(gateway.file, 'utf8');
   await writeFile(gateway.file, text.replace('"endpoints"', '"endpionts"'));
-  const refused = await eventually(() => gateway.lines().find(({ msg }) => String(msg).startsWith('new configuration refused')) ?? false);
+  const refused = await eventually(
+    () => gateway.lines().find(({ msg }) => String(msg).startsWith('new configuration refused')) ?? false,
+  );
   assert.match(JSON.stringify(refused), /endpionts: unknown field; did you mean endpoints/);
   client.send('three');
   await eventually(() => second.requests.length === 2);

@@ -15,72 +15,71 @@ const total = connections * perConnection;
 const rejectEvery = 2_000;
 const failEvery = 50;
 
-test(
-  `every acknowledged message of ${total} from ${connections} connections is delivered or dead-lettered, while processors are killed twice and NATS is restarted`,
-  { skip, timeout: 180_000 },
-  async (t) => {
-    await using nats = await startNats();
-    const delivered = new Set<number>();
-    const rejected = new Set<number>();
-    const failedOnce = new Set<number>();
-    await using destination = await startDestination((request) => {
-      const number = Number(request.json()['message']);
-      if (number % rejectEvery === 0) {
-        rejected.add(number);
-        return { status: 422 };
-      }
-      if (number % failEvery === 1 && !failedOnce.has(number)) {
-        failedOnce.add(number);
-        return { status: 503 };
-      }
-      delivered.add(number);
-      return undefined;
-    });
-    const group = { natsUrl: nats.url };
-    const spec = {
-      routing: { rules: [{ name: 'all', pattern: '.*', destination: { url: destination.url } }] },
-      delivery: { ackTimeoutSeconds: 5, backoffSeconds: [1] },
-    };
-    await using first = await startMprocProcess({ group, spec });
-    await using gateway = await startGatewayProcess({ group, spec: { endpoints: [{ path: '/chat' }] } });
-    const clients = await Promise.all(Array.from({ length: connections }, () => connect(gateway.url('/chat'))));
+test(`every acknowledged message of ${total} from ${connections} connections is delivered or dead-lettered, while processors are killed twice and NATS is restarted`, {
+  skip,
+  timeout: 180_000,
+}, async (t) => {
+  await using nats = await startNats();
+  const delivered = new Set<number>();
+  const rejected = new Set<number>();
+  const failedOnce = new Set<number>();
+  await using destination = await startDestination((request) => {
+    const number = Number(request.json()['message']);
+    if (number % rejectEvery === 0) {
+      rejected.add(number);
+      return { status: 422 };
+    }
+    if (number % failEvery === 1 && !failedOnce.has(number)) {
+      failedOnce.add(number);
+      return { status: 503 };
+    }
+    delivered.add(number);
+    return undefined;
+  });
+  const group = { natsUrl: nats.url };
+  const spec = {
+    routing: { rules: [{ name: 'all', pattern: '.*', destination: { url: destination.url } }] },
+    delivery: { ackTimeoutSeconds: 5, backoffSeconds: [1] },
+  };
+  await using first = await startMprocProcess({ group, spec });
+  await using gateway = await startGatewayProcess({ group, spec: { endpoints: [{ path: '/chat' }] } });
+  const clients = await Promise.all(Array.from({ length: connections }, () => connect(gateway.url('/chat'))));
 
-    const sending = sendAll(clients);
-    await eventually(() => delivered.size > total / 10, { timeoutMs: 60_000 });
-    first.kill('SIGKILL');
-    await first.exited;
-    await using second = await startMprocProcess({ group, spec });
-    await eventually(() => delivered.size > total / 4, { timeoutMs: 60_000 });
-    await nats.kill('SIGKILL');
-    await nats.start();
-    await eventually(() => delivered.size > total / 2, { timeoutMs: 60_000 });
-    second.kill('SIGKILL');
-    await second.exited;
-    await using third = await startMprocProcess({ group, spec });
-    await sending;
+  const sending = sendAll(clients);
+  await eventually(() => delivered.size > total / 10, { timeoutMs: 60_000 });
+  first.kill('SIGKILL');
+  await first.exited;
+  await using second = await startMprocProcess({ group, spec });
+  await eventually(() => delivered.size > total / 4, { timeoutMs: 60_000 });
+  await nats.kill('SIGKILL');
+  await nats.start();
+  await eventually(() => delivered.size > total / 2, { timeoutMs: 60_000 });
+  second.kill('SIGKILL');
+  await second.exited;
+  await using third = await startMprocProcess({ group, spec });
+  await sending;
 
-    await eventually(async () => (await unacknowledged(gateway.probesUrl)) === 0, { timeoutMs: 30_000 });
-    const acknowledged = await metric(gateway.probesUrl, 'hydrogen_gateway_messages_received_total{endpoint="/chat"}');
-    await eventually(() => delivered.size + rejected.size === total, { timeoutMs: 60_000 });
-    const letters = await eventually(
-      async () => {
-        const numbers = await deadLetters(third.file);
-        return numbers.size === rejected.size && numbers;
-      },
-      { timeoutMs: 30_000, everyMs: 500 },
-    );
-    const attempts = destination.requests.length;
-    t.diagnostic(
-      `sent ${total}, acknowledged ${acknowledged}, delivered ${delivered.size}, dead-lettered ${letters.size}, ` +
-        `lost ${acknowledged - delivered.size - letters.size}, attempts ${attempts} (${attempts - total} more than messages)`,
-    );
-    assert.equal(acknowledged, total);
-    assert.deepEqual([...letters].sort(), [...rejected].sort());
-    assert.equal(delivered.size + letters.size, total);
-    assert.ok(clients.every((client) => client.socket.readyState === client.socket.OPEN));
-    await Promise.all(clients.map((client) => client[Symbol.asyncDispose]()));
-  },
-);
+  await eventually(async () => (await unacknowledged(gateway.probesUrl)) === 0, { timeoutMs: 30_000 });
+  const acknowledged = await metric(gateway.probesUrl, 'hydrogen_gateway_messages_received_total{endpoint="/chat"}');
+  await eventually(() => delivered.size + rejected.size === total, { timeoutMs: 60_000 });
+  const letters = await eventually(
+    async () => {
+      const numbers = await deadLetters(third.file);
+      return numbers.size === rejected.size && numbers;
+    },
+    { timeoutMs: 30_000, everyMs: 500 },
+  );
+  const attempts = destination.requests.length;
+  t.diagnostic(
+    `sent ${total}, acknowledged ${acknowledged}, delivered ${delivered.size}, dead-lettered ${letters.size}, ` +
+      `lost ${acknowledged - delivered.size - letters.size}, attempts ${attempts} (${attempts - total} more than messages)`,
+  );
+  assert.equal(acknowledged, total);
+  assert.deepEqual([...letters].sort(), [...rejected].sort());
+  assert.equal(delivered.size + letters.size, total);
+  assert.ok(clients.every((client) => client.socket.readyState === client.socket.OPEN));
+  await Promise.all(clients.map((client) => client[Symbol.asyncDispose]()));
+});
 
 /** Numbers from 0, round robin over the connections, at a pace that leaves room for the faults. */
 async function sendAll(clients: readonly Client[]): Promise<void> {

@@ -11,7 +11,9 @@ import { startGateway } from '../kit/gateway.ts';
 const call = (url: string, more: object = {}): object => ({ url, timeoutSeconds: 1, ...more });
 
 test('asks the authorizer with the upgrade request and carries its context in every message', async () => {
-  await using auth = await startDestination(() => ({ body: JSON.stringify({ context: { user: 'alice', roles: ['a'] } }) }));
+  await using auth = await startDestination(() => ({
+    body: JSON.stringify({ context: { user: 'alice', roles: ['a'] } }),
+  }));
   await using gateway = await startGateway({
     spec: { authorizer: { http: call(auth.url, { headers: [{ name: 'X-Key', value: 'k' }] }) } },
   });
@@ -68,7 +70,12 @@ const verdicts: [title: string, answer: CannedAnswer, status: number, code: stri
   ['a context that is a string', { body: '{"context":"admin"}' }, 503, 'HYD_AUTHORIZER_INVALID'],
   ['a context that is an array', { body: '{"context":[]}' }, 503, 'HYD_AUTHORIZER_INVALID'],
   ['10 MB', { body: JSON.stringify({ context: { x: 'x'.repeat(10_000_000) } }) }, 503, 'HYD_AUTHORIZER_INVALID'],
-  ['a context over maxContextBytes', { body: `{"context":{"x":"${'x'.repeat(17_000)}"}}` }, 503, 'HYD_AUTHORIZER_INVALID'],
+  [
+    'a context over maxContextBytes',
+    { body: `{"context":{"x":"${'x'.repeat(17_000)}"}}` },
+    503,
+    'HYD_AUTHORIZER_INVALID',
+  ],
   ['a subprotocol that was not offered', { body: '{"subprotocol":"v9"}' }, 503, 'HYD_AUTHORIZER_INVALID'],
 ];
 
@@ -191,7 +198,10 @@ test('sends header values of secrets, takes a rotated one over, and refuses when
   const dir = await mkdtemp(join(tmpdir(), 'hydrogen-secrets-'));
   await using auth = await startDestination();
   const headers = [{ name: 'Authorization', valueFrom: { secretKeyRef: { name: 'auth', key: 'token' } } }];
-  await using gateway = await startGateway({ spec: { authorizer: { http: call(auth.url, { headers }) } }, secretsDir: dir });
+  await using gateway = await startGateway({
+    spec: { authorizer: { http: call(auth.url, { headers }) } },
+    secretsDir: dir,
+  });
   const { status, body } = await refusal(gateway.url('/chat'));
   assert.deepEqual([status, body.code, auth.requests.length], [503, 'HYD_AUTHORIZER_UNAVAILABLE', 0]);
   await mkdir(join(dir, 'auth'));
@@ -202,7 +212,10 @@ test('sends header values of secrets, takes a rotated one over, and refuses when
   await eventually(
     async () => {
       await using client = await connect(gateway.url('/chat'));
-      return client.socket.readyState === first.socket.OPEN && auth.requests.at(-1)?.headers['authorization'] === 'Bearer two';
+      return (
+        client.socket.readyState === first.socket.OPEN &&
+        auth.requests.at(-1)?.headers['authorization'] === 'Bearer two'
+      );
     },
     { timeoutMs: 10_000, everyMs: 200 },
   );

@@ -39,7 +39,9 @@ async function idOf(gateway: TestGateway, client: Client): Promise<string> {
 }
 
 /** Two gateways of one group; the second is the one that is asked. */
-async function startPair(spec: Record<string, unknown> = {}): Promise<{ owner: TestGateway; other: TestGateway } & AsyncDisposable> {
+async function startPair(
+  spec: Record<string, unknown> = {},
+): Promise<{ owner: TestGateway; other: TestGateway } & AsyncDisposable> {
   const broker = createMemoryBroker();
   const owner = await startGateway({ broker, spec });
   const other = await startGateway({ broker, spec, isConsumed: false });
@@ -177,11 +179,17 @@ test('broadcasts to every connection of the group, or to those of some endpoints
   assert.equal((await ask(pair.owner, '/connections/_broadcast', post('all'))).status, 202);
   assert.deepEqual(await Promise.all([a, b, c].map((client) => client.nextText())), ['all', 'all', 'all']);
   assert.equal((await ask(pair.other, '/connections/_broadcast?endpoints[]=/chat', post('chat'))).status, 202);
-  assert.equal((await ask(pair.other, '/connections/_broadcast?endpoints[]=/chat&endpoints[]=/feed', post('both'))).status, 202);
+  assert.equal(
+    (await ask(pair.other, '/connections/_broadcast?endpoints[]=/chat&endpoints[]=/feed', post('both'))).status,
+    202,
+  );
   assert.deepEqual([await a.nextText(), await a.nextText()], ['chat', 'both']);
   assert.deepEqual([await b.nextText(), await b.nextText()], ['chat', 'both']);
   assert.equal(await c.nextText(), 'both');
-  assert.equal((await ask(pair.other, '/connections/_broadcast?endpoints[]=chat', post('x'))).code, 'HYD_ENDPOINTS_INVALID');
+  assert.equal(
+    (await ask(pair.other, '/connections/_broadcast?endpoints[]=chat', post('x'))).code,
+    'HYD_ENDPOINTS_INVALID',
+  );
   assert.equal((await ask(pair.other, '/connections/_broadcast?endpoint[]=/chat', post('x'))).code, 'HYD_BAD_REQUEST');
 });
 
@@ -197,7 +205,9 @@ test('answers 429 and keeps memory bounded when the client does not read, and cl
   await eventually(
     async () => {
       const signal = AbortSignal.timeout(200);
-      const answer = await ask(gateway, `/connections/${id}/_send`, { ...post(body, octets), signal }).catch(() => undefined);
+      const answer = await ask(gateway, `/connections/${id}/_send`, { ...post(body, octets), signal }).catch(
+        () => undefined,
+      );
       if (answer !== undefined) statuses.add(answer.status);
       return statuses.has(429);
     },
@@ -207,9 +217,12 @@ test('answers 429 and keeps memory bounded when the client does not read, and cl
   const described = await ask(gateway, `/connections/${id}`, {});
   assert.ok(Number(described.body['buffered_bytes']) <= 600_000);
   assert.equal((await ask(gateway, '/connections/_broadcast', post(body, octets))).status, 202);
-  await eventually(() => gateway.lines.some(({ msg, code }) => msg === 'connection closed' && code === 'HYD_SLOW_CLIENT'), {
-    timeoutMs: 20_000,
-  });
+  await eventually(
+    () => gateway.lines.some(({ msg, code }) => msg === 'connection closed' && code === 'HYD_SLOW_CLIENT'),
+    {
+      timeoutMs: 20_000,
+    },
+  );
 });
 
 test('answers 503 with a Retry-After while the bus is down, but still reaches its own connections', async () => {
@@ -250,7 +263,10 @@ test('asks for the bearer token of the secret on everything but /health', async 
     const { status, code } = await ask(gateway, '/connections/_broadcast', init);
     assert.deepEqual([authorization, status, code], [authorization, 401, 'HYD_TOKEN_INVALID']);
   }
-  assert.equal((await ask(gateway, '/connections/_broadcast', post('x', { authorization: 'Bearer s3cret' }))).status, 202);
+  assert.equal(
+    (await ask(gateway, '/connections/_broadcast', post('x', { authorization: 'Bearer s3cret' }))).status,
+    202,
+  );
   assert.equal((await ask(gateway, '/health', {})).status, 200);
   assert.equal((await ask(gateway, '/healthcheck-of-something-else', {})).status, 401);
   await rm(dir, { recursive: true });

@@ -147,7 +147,9 @@ test('pings, and cuts off a client without a sign of life', async () => {
   assert.equal((await silent.closed).code, 1006);
   await eventually(() => pings >= 2);
   assert.equal(alive.socket.readyState, alive.socket.OPEN);
-  await eventually(() => gateway.lines.some(({ msg, code }) => msg === 'connection closed' && code === 'HYD_HEARTBEAT_TIMEOUT'));
+  await eventually(() =>
+    gateway.lines.some(({ msg, code }) => msg === 'connection closed' && code === 'HYD_HEARTBEAT_TIMEOUT'),
+  );
 });
 
 test('takes routes, limits and origins over without touching connections', async () => {
@@ -169,7 +171,9 @@ test('logs interval statistics and no payload', async () => {
   await using gateway = await startGateway({ spec: { statsIntervalSeconds: 1 } });
   await using client = await connect(gateway.url('/chat'));
   client.send('a secret of the client');
-  const line = await eventually(() => gateway.lines.find(({ msg, messagesIn }) => msg === 'statistics' && messagesIn === 1) ?? false);
+  const line = await eventually(
+    () => gateway.lines.find(({ msg, messagesIn }) => msg === 'statistics' && messagesIn === 1) ?? false,
+  );
   assert.deepEqual(
     { connections: line['connections'], bytesIn: line['bytesIn'], intervalSeconds: line['intervalSeconds'] },
     { connections: 1, bytesIn: 22, intervalSeconds: 1 },
