@@ -69,7 +69,8 @@ const stream = Fields(
   {
     storage: withDefault(
       StringEnum(['File', 'Memory'], {
-        description: 'Where NATS keeps messages. Memory is lost when the servers restart. Default File.',
+        description:
+          'Where NATS keeps messages. Memory is lost when the servers restart. It cannot be changed later. Default File.',
       }),
       'File',
     ),
@@ -182,6 +183,12 @@ export const groupRules: readonly CrossFieldRule[] = [
     rule: 'self.stream.replicas % 2 == 1',
     message: 'must be 1, 3 or 5, is {stream.replicas}',
     check: (self) => self.stream.replicas % 2 === 1,
+  }),
+  rule({
+    path: 'spec',
+    field: 'stream.storage',
+    rule: 'self.stream.storage == oldSelf.stream.storage',
+    message: 'cannot be changed, because NATS cannot move a stream; delete the group and its streams first',
   }),
   ...(['stream', 'deadLetter'] as const).map((name) =>
     rule<HydrogenGroupSpec>({

@@ -22,6 +22,7 @@ export {
   type Resource,
   type ResourceInput,
 } from './kinds.ts';
+export { type CustomResourceDefinition, customResourceDefinitions } from './manifest.ts';
 export type { Metadata, MetadataInput } from './metadata.ts';
 export { type ParseResult, parse } from './parse.ts';
 export {
@@ -34,6 +35,12 @@ export {
 } from './processor.ts';
 export { parseQuantity } from './quantity.ts';
 export type { CrossFieldRule } from './rules.ts';
+export type {
+  Condition,
+  HydrogenGatewayStatus,
+  HydrogenGroupStatus,
+  HydrogenMessageProcessorStatus,
+} from './status.ts';
 
 /** The schema of each kind's `spec`. */
 export const schemas: Readonly<Record<Kind, TSchema>> = {

@@ -28,6 +28,7 @@ import {
   processorUnsupported,
 } from './processor.ts';
 import type { CrossFieldRule } from './rules.ts';
+import { gatewayStatus, groupStatus, processorStatus } from './status.ts';
 import type { Unsupported } from './unsupported.ts';
 
 /** An object as `parse` returns it: checked, with defaults, deeply frozen. */
@@ -69,8 +70,12 @@ export type Kind = Resource['kind'];
 
 /** What is known of a kind. */
 export interface KindDefinition {
+  /** What an object of the kind is, for `kubectl explain`. */
+  readonly description: string;
   /** Schema of `spec`. */
   readonly schema: TSchema;
+  /** Schema of `status`. */
+  readonly status: TSchema;
   /** The rules between fields. */
   readonly rules: readonly CrossFieldRule[];
   /** What this release refuses although the schema has it. */
@@ -79,10 +84,26 @@ export interface KindDefinition {
 
 /** Every kind by name. */
 export const kinds: Readonly<Record<Kind, KindDefinition>> = {
-  [groupKind]: { schema: groupSpec, rules: [...metadataRules, ...groupRules], unsupported: groupUnsupported },
-  [gatewayKind]: { schema: gatewaySpec, rules: [...metadataRules, ...gatewayRules], unsupported: gatewayUnsupported },
+  [groupKind]: {
+    description:
+      'Gateways and message processors that share one bus: one stream of messages and one set of connections.',
+    schema: groupSpec,
+    status: groupStatus,
+    rules: [...metadataRules, ...groupRules],
+    unsupported: groupUnsupported,
+  },
+  [gatewayKind]: {
+    description:
+      'Where clients connect: WebSocket endpoints, and an API through which services push messages to clients.',
+    schema: gatewaySpec,
+    status: gatewayStatus,
+    rules: [...metadataRules, ...gatewayRules],
+    unsupported: gatewayUnsupported,
+  },
   [processorKind]: {
+    description: 'Which service receives which message of the clients, and how hard it is tried.',
     schema: processorSpec,
+    status: processorStatus,
     rules: [...metadataRules, ...processorRules],
     unsupported: processorUnsupported,
   },

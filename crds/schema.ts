@@ -47,6 +47,7 @@ export interface Node {
   readonly minItems?: number;
   readonly maxItems?: number;
   readonly pattern?: string;
+  readonly format?: 'date-time';
   readonly minLength?: number;
   readonly maxLength?: number;
   readonly minimum?: number;
@@ -99,6 +100,16 @@ export function FreeText(
   options: Partial<Described> & { readonly minLength?: number } = {},
 ): TString {
   return Type.String({ maxLength, ...options });
+}
+
+/** A string in a syntax that no user writes, so that no message has to explain it. */
+export function Pattern(pattern: string, maxLength: number, options: Described): TString {
+  return Type.String({ pattern, minLength: 1, maxLength, ...options });
+}
+
+/** A moment, as RFC 3339 writes it. */
+export function Timestamp(options: Described): TString {
+  return Type.String({ format: 'date-time', maxLength: 64, ...options });
 }
 
 /** One of these words. */

@@ -21,7 +21,7 @@ const keywords: Readonly<Record<string, readonly string[]>> = {
     'x-kubernetes-map-type',
   ],
   array: [...common, 'items', 'minItems', 'maxItems', 'x-kubernetes-list-type', 'x-kubernetes-list-map-keys'],
-  string: [...common, 'enum', 'pattern', 'minLength', 'maxLength'],
+  string: [...common, 'enum', 'pattern', 'format', 'minLength', 'maxLength'],
   integer: [...common, 'minimum', 'maximum'],
   boolean: common,
 };

@@ -1,0 +1,90 @@
+/**
+ * The rules between fields as a CustomResourceDefinition states them: `x-kubernetes-validations` on the node that CEL
+ * calls `self`. What this release does not support is refused by such rules as well.
+ */
+import type { KindDefinition } from './kinds.ts';
+import { join, segments } from './path.ts';
+import type { CrossFieldRule } from './rules.ts';
+import { type Node, nodeOf } from './schema.ts';
+import type { Unsupported } from './unsupported.ts';
+
+/** One entry of `x-kubernetes-validations`. */
+export interface Validation {
+  readonly rule: string;
+  /** What is wrong; also for when `messageExpression` cannot be evaluated. */
+  readonly message: string;
+  /** The message with the values that it speaks of, in CEL. */
+  readonly messageExpression?: string;
+  /** The field at fault, below the node of the rule. */
+  readonly fieldPath?: string;
+  readonly reason?: 'FieldValueForbidden';
+}
+
+/** The validations of a kind, each under the path of the node that it belongs to (`''` for the root). */
+export function validationsOf({ schema, rules, unsupported }: KindDefinition): Map<string, Validation[]> {
+  const root: Node = {
+    type: 'object',
+    properties: { metadata: { type: 'object', properties: { name: { type: 'string' } } }, spec: nodeOf(schema) },
+  };
+  const validations = new Map<string, Validation[]>();
+  const entries = [
+    ...rules.map((rule) => [rule.path, ruleValidation(rule, root)] as const),
+    ...unsupported.map((field) => unsupportedValidation(field)),
+  ];
+  for (const [path, validation] of entries) validations.set(path, [...(validations.get(path) ?? []), validation]);
+  return validations;
+}
+
+/** The node at `path`, `[*]` standing for the entries of a list. */
+export function nodeAt(root: Node, path: string): Node | undefined {
+  return segments(path).reduce<Node | undefined>(
+    (node, segment) => (segment === '*' ? node?.items : node?.properties?.[segment]),
+    root,
+  );
+}
+
+const placeholder = /\{([\w.]+)\}/;
+
+function ruleValidation({ path, field, rule, message }: CrossFieldRule, root: Node): Validation {
+  // The API server knows no fields of metadata, so a rule cannot point at one.
+  const isPointing = field !== undefined && path !== '';
+  return {
+    rule,
+    message: withoutValues(message),
+    ...(placeholder.test(message) ? { messageExpression: expressionOf(message, path, root) } : {}),
+    ...(isPointing ? { fieldPath: `.${field}` } : {}),
+  };
+}
+
+function unsupportedValidation({ path, value, instead }: Unsupported): readonly [string, Validation] {
+  const parent = path.slice(0, path.lastIndexOf('.'));
+  const field = path.slice(parent.length + 1);
+  const isAbsent = `!has(self.${field})`;
+  const rule = value === undefined ? isAbsent : `${isAbsent} || self.${field} != ${literal(value)}`;
+  const message = `not supported yet; ${instead}`;
+  return [parent, { rule, message, fieldPath: `.${field}`, reason: 'FieldValueForbidden' }];
+}
+
+/** `must exceed a ({a}), is {b}` without what depends on values: `must exceed a`. */
+function withoutValues(message: string): string {
+  return message.replaceAll(/( \(|, is |)\{[\w.]+\}(\)|) ?/g, '').trim();
+}
+
+/** The message as an expression, with strings in quotes as `parse` shows them. */
+function expressionOf(message: string, path: string, root: Node): string {
+  const parts = message.split(new RegExp(placeholder, 'g'));
+  return parts
+    .map((part, index) => {
+      if (index % 2 === 0) return literal(part);
+      const isText = nodeAt(root, join(path, part))?.type === 'string';
+      return isText ? `'"' + self.${part} + '"'` : `string(self.${part})`;
+    })
+    .filter((part) => part !== "''")
+    .join(' + ');
+}
+
+/** A value in CEL. */
+function literal(value: string | number | boolean): string {
+  if (typeof value !== 'string') return String(value);
+  return `'${value.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`;
+}

@@ -1,0 +1,143 @@
+/**
+ * The CustomResourceDefinitions of the kinds, made of nothing but the schemas and the rules beside them: what a cluster
+ * accepts is what `parse` accepts. The same input gives the same bytes.
+ */
+import { apiVersion } from './contract.ts';
+import { type Kind, type KindDefinition, kinds } from './kinds.ts';
+import { type PrinterColumn, printerColumns } from './manifest-columns.ts';
+import { type Validation, validationsOf } from './manifest-validations.ts';
+import { child } from './path.ts';
+import { type Node, nodeOf } from './schema.ts';
+
+/** A CustomResourceDefinition of apiextensions.k8s.io/v1, as far as ours go. */
+export interface CustomResourceDefinition {
+  readonly apiVersion: 'apiextensions.k8s.io/v1';
+  readonly kind: 'CustomResourceDefinition';
+  readonly metadata: {
+    readonly name: string;
+    readonly labels: Readonly<Record<string, string>>;
+    readonly annotations: Readonly<Record<string, string>>;
+  };
+  readonly spec: {
+    readonly group: string;
+    readonly names: Readonly<Record<string, string | readonly string[]>>;
+    readonly scope: 'Namespaced';
+    readonly versions: readonly Version[];
+  };
+}
+
+interface Version {
+  readonly name: string;
+  readonly served: true;
+  readonly storage: true;
+  readonly schema: { readonly openAPIV3Schema: ManifestNode };
+  readonly subresources: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  readonly additionalPrinterColumns: readonly PrinterColumn[];
+  readonly selectableFields?: readonly { readonly jsonPath: string }[];
+}
+
+/** A schema with the rules of its node. */
+export interface ManifestNode extends Omit<Node, 'properties' | 'items' | 'additionalProperties'> {
+  readonly 'x-kubernetes-validations'?: readonly Validation[];
+  readonly properties?: Readonly<Record<string, ManifestNode>>;
+  readonly items?: ManifestNode;
+  readonly additionalProperties?: ManifestNode;
+}
+
+const [group = '', version = ''] = apiVersion.split('/');
+
+const shortNames: Readonly<Record<Kind, string>> = {
+  HydrogenGroup: 'hgrp',
+  HydrogenGateway: 'hgw',
+  HydrogenMessageProcessor: 'hmp',
+};
+
+/** Argo CD applies the definitions before everything else, whole, and never prunes them: that would delete all objects. */
+const annotations = {
+  'argocd.argoproj.io/sync-options': 'ServerSideApply=true,Prune=false',
+  'argocd.argoproj.io/sync-wave': '-5',
+};
+
+const scale = {
+  specReplicasPath: '.spec.replicas',
+  statusReplicasPath: '.status.replicas',
+  labelSelectorPath: '.status.selector',
+};
+
+/** The CustomResourceDefinitions of all kinds; a new copy with each call. */
+export function customResourceDefinitions(): CustomResourceDefinition[] {
+  return (Object.keys(kinds) as Kind[]).map((kind) => definitionOf(kind, kinds[kind]));
+}
+
+function definitionOf(kind: Kind, definition: KindDefinition): CustomResourceDefinition {
+  const singular = kind.toLowerCase();
+  const spec = nodeOf(definition.schema);
+  return {
+    apiVersion: 'apiextensions.k8s.io/v1',
+    kind: 'CustomResourceDefinition',
+    metadata: {
+      name: `${singular}s.${group}`,
+      labels: { 'app.kubernetes.io/name': 'hydrogen', 'app.kubernetes.io/component': 'crds' },
+      annotations,
+    },
+    spec: {
+      group,
+      names: {
+        kind,
+        listKind: `${kind}List`,
+        plural: `${singular}s`,
+        singular,
+        shortNames: [shortNames[kind]],
+        categories: ['hydrogen'],
+      },
+      scope: 'Namespaced',
+      versions: [
+        {
+          name: version,
+          served: true,
+          storage: true,
+          schema: { openAPIV3Schema: schemaOf(kind, definition) },
+          subresources: { status: {}, ...(spec.properties?.replicas ? { scale } : {}) },
+          additionalPrinterColumns: printerColumns[kind],
+          ...(spec.properties?.groupRef ? { selectableFields: [{ jsonPath: '.spec.groupRef.name' }] } : {}),
+        },
+      ],
+    },
+  };
+}
+
+function schemaOf(kind: Kind, definition: KindDefinition): ManifestNode {
+  const validations = validationsOf(definition);
+  const root: Node = {
+    description: definition.description,
+    type: 'object',
+    required: ['spec'],
+    properties: {
+      apiVersion: { type: 'string', description: `Version of the API: ${apiVersion}.` },
+      kind: { type: 'string', description: `Kind of the object: ${kind}.` },
+      metadata: { type: 'object' },
+      spec: nodeOf(definition.schema),
+      status: nodeOf(definition.status),
+    },
+  };
+  const schema = withValidations(root, '', validations);
+  const [lost] = validations.keys();
+  if (lost !== undefined) throw new TypeError(`${kind} has a rule at ${lost}, which is no field`);
+  return schema;
+}
+
+/** A plain copy of `node`, with each of `validations` on its node; those that were placed are removed from the map. */
+function withValidations(node: Node, path: string, validations: Map<string, Validation[]>): ManifestNode {
+  const { properties, items, additionalProperties, ...keywords } = node;
+  const own = validations.get(path);
+  validations.delete(path);
+  const copy = (inner: Node, at: string): ManifestNode => withValidations(inner, at, validations);
+  const fields = Object.entries(properties ?? {}).map(([name, field]) => [name, copy(field, child(path, name))]);
+  return {
+    ...structuredClone(keywords),
+    ...(own ? { 'x-kubernetes-validations': own } : {}),
+    ...(properties ? { properties: Object.fromEntries(fields) as Record<string, ManifestNode> } : {}),
+    ...(items ? { items: copy(items, `${path}[*]`) } : {}),
+    ...(additionalProperties ? { additionalProperties: copy(additionalProperties, `${path}[*]`) } : {}),
+  };
+}

@@ -1,0 +1,105 @@
+/**
+ * What a cluster reports of an object, under `status`: written by the operator alone and never read by `parse`. The
+ * schemas here feed the CRDs and the operator's types.
+ */
+import { type Static, type TInteger, type TString, Type } from 'typebox';
+
+import type { DeepReadonly } from './infer.ts';
+import { Fields, FreeText, Integer, ListMap, ListSet, Pattern, StringEnum, Timestamp } from './schema.ts';
+
+const conditionType = Pattern(
+  '^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$',
+  316,
+  { description: 'What the condition is about, such as Ready.' },
+);
+const conditionReason = Pattern('^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$', 1024, {
+  description: 'One word for why, such as GroupNotFound; never empty.',
+});
+
+const count = (description: string): TInteger => Integer(0, Number.MAX_SAFE_INTEGER, { description });
+
+/** A condition in the shape of metav1.Condition. */
+const condition = Fields(
+  {
+    type: conditionType,
+    status: StringEnum(['True', 'False', 'Unknown'], { description: 'Whether the condition holds.' }),
+    reason: conditionReason,
+    message: FreeText(32768, { description: 'What a person should know, and what to do about it.' }),
+    lastTransitionTime: Timestamp({ description: 'When status last changed from one of its values to another.' }),
+    observedGeneration: Type.Optional(count('The metadata.generation that the condition was set for.')),
+  },
+  { description: 'One condition.' },
+);
+
+const common = {
+  observedGeneration: Type.Optional(count('The metadata.generation that the operator has acted on.')),
+  conditions: Type.Optional(
+    ListMap(['type'], condition, {
+      description: 'State of the object by aspect. Ready sums up the others.',
+      maxItems: 32,
+    }),
+  ),
+};
+
+const url = (description: string): TString => FreeText(2048, { description });
+
+const workload = {
+  replicas: Type.Optional(count('Number of pods that exist.')),
+  readyReplicas: Type.Optional(count('Number of pods that are ready.')),
+  availableReplicas: Type.Optional(count('Number of pods that have been ready for long enough to count on.')),
+  updatedReplicas: Type.Optional(count('Number of pods that run the current specification.')),
+  selector: Type.Optional(
+    FreeText(4096, { description: 'Label selector of the pods, as text, for autoscalers and kubectl scale.' }),
+  ),
+};
+
+/** Schema of a group's `status`. */
+export const groupStatus = Fields(
+  {
+    ...common,
+    gateways: Type.Optional(count('Number of gateways of the group.')),
+    processors: Type.Optional(count('Number of message processors of the group.')),
+  },
+  { description: 'What the cluster reports of the group.' },
+);
+
+/** Schema of a gateway's `status`. */
+export const gatewayStatus = Fields(
+  {
+    ...common,
+    ...workload,
+    endpoints: Type.Optional(
+      ListSet(url('One URL.'), { description: 'URLs that clients can connect to.', maxItems: 2048 }),
+    ),
+    url: Type.Optional(url('Base URL of the management API in the cluster.')),
+  },
+  { description: 'What the cluster reports of the gateway.' },
+);
+
+/** Schema of a message processor's `status`. */
+export const processorStatus = Fields(
+  {
+    ...common,
+    ...workload,
+    lag: Type.Optional(
+      Fields(
+        {
+          pendingMessages: count('Messages in the stream that no pod has been given yet.'),
+          unacknowledgedMessages: count('Messages that pods have been given and not finished.'),
+          observedTime: Timestamp({ description: 'When the numbers were read.' }),
+        },
+        { description: 'How far the processor is behind its group.' },
+      ),
+    ),
+  },
+  { description: 'What the cluster reports of the message processor.' },
+);
+
+/** One condition of a status. */
+export type Condition = DeepReadonly<Static<typeof condition>>;
+/** What the cluster reports of a group. */
+export type HydrogenGroupStatus = DeepReadonly<Static<typeof groupStatus>>;
+/** What the cluster reports of a gateway. */
+export type HydrogenGatewayStatus = DeepReadonly<Static<typeof gatewayStatus>>;
+/** What the cluster reports of a message processor. */
+export type HydrogenMessageProcessorStatus = DeepReadonly<Static<typeof processorStatus>>;
