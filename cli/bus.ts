@@ -2,10 +2,9 @@
 
 import type { Logger } from 'pino';
 import { busGroup } from '../crds/contract.ts';
-import { type HydrogenGroup, parseQuantity } from '../crds/index.ts';
+import { type HydrogenGroup, natsConnectionOf, parseQuantity } from '../crds/index.ts';
 import { createNatsBus, type NatsAuthentication, type NatsTls } from '../runtime/bus/nats.ts';
 import type { Bus } from '../runtime/bus/port.ts';
-import { HydrogenError } from '../runtime/errors.ts';
 import { createLog } from '../runtime/log.ts';
 import type { Secrets } from '../runtime/secrets.ts';
 
@@ -18,20 +17,16 @@ export interface GroupBusOptions {
   readonly servers?: readonly string[];
 }
 
-/** Credentials and certificates are read again on every connection. @throws {HydrogenError} HYD_CONFIG_INVALID */
+/** Credentials and certificates are read again on every connection. */
 export function createGroupBus(group: HydrogenGroup, options: GroupBusOptions): Bus {
-  const { nats, stream, deadLetter, instanceLeaseSeconds } = group.spec;
-  const servers = options.servers ?? nats.servers;
-  if (servers === undefined) {
-    throw new HydrogenError('HYD_CONFIG_INVALID', `HydrogenGroup/${group.metadata.name}: spec.nats.servers is missing`);
-  }
+  const { stream, deadLetter, instanceLeaseSeconds } = group.spec;
+  const { servers, tls, credentialsSecretRef, tokenSecretRef } = natsConnectionOf(group);
   const name = busGroup(group.metadata.namespace, group.metadata.name);
   const log = createLog(options.logger, { group: name });
   const { secrets } = options;
-  const { tls, credentialsSecretRef, tokenSecretRef } = nats;
   return createNatsBus({
     group: name,
-    servers,
+    servers: options.servers ?? servers,
     clientName: `hydrogen ${options.name}`,
     stream: {
       storage: stream.storage,

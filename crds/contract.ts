@@ -38,3 +38,21 @@ export const defaultNamespace = 'default';
 export function busGroup(namespace: string, name: string): string {
   return `${namespace}_${name}`;
 }
+
+/** Ports of a NATS server that hydrogen runs for a group: clients, monitoring, the other servers. */
+export const natsPorts = { client: 4222, monitor: 8222, cluster: 6222 } as const;
+
+/** Name of the NATS service, config map and stateful set that a group with `nats.managed` has. */
+export function natsServiceName(group: string): string {
+  return `${group}-nats`;
+}
+
+/** Where the members of a group with `nats.managed` find NATS. */
+export function managedNatsUrl(namespace: string, group: string): string {
+  return `nats://${natsServiceName(group)}.${namespace}.svc:${natsPorts.client}`;
+}
+
+/** Name of the service by which other services reach the management API of a gateway. */
+export function managementServiceName(gateway: string): string {
+  return `${gateway}-management`;
+}

@@ -31,18 +31,26 @@ const managed = Fields(
     storage: withDefault(
       Fields(
         {
-          size: withDefault(Quantity({ description: 'Size of the volume of each server. Default 4Gi.' }), '4Gi'),
+          size: withDefault(
+            Quantity({
+              description:
+                'Size of the volume of each server. It must hold stream.maxBytes and deadLetter.maxBytes. Default 4Gi.',
+            }),
+            '4Gi',
+          ),
           className: Type.Optional(
             Text('dnsName', { description: "Storage class of the volumes. Absent: the cluster's default class." }),
           ),
         },
-        { description: 'The volume of each NATS server.' },
+        { description: 'The volume of each NATS server. It cannot be changed later.' },
       ),
       {},
     ),
   },
   {
-    description: 'Lets the operator run NATS with JetStream for this group. Exactly one of servers and managed is set.',
+    description:
+      'Runs NATS with JetStream for this group, as a stateful set. With tokenSecretRef its servers ask for that token. ' +
+      'Exactly one of servers and managed is set.',
   },
 );
 
@@ -59,7 +67,9 @@ const nats = Fields(
     ),
     managed: Type.Optional(managed),
     credentialsSecretRef: Type.Optional(secretKeyRef('A NATS credentials file (JWT and seed) to log in with.')),
-    tokenSecretRef: Type.Optional(secretKeyRef('A NATS token to log in with.')),
+    tokenSecretRef: Type.Optional(
+      secretKeyRef('A NATS token to log in with. For managed: without single quotes and line breaks.'),
+    ),
     tls: Type.Optional(tls),
   },
   { description: 'The NATS servers that carry the bus.' },
@@ -176,6 +186,45 @@ export const groupRules: readonly CrossFieldRule[] = [
     message: 'must be 1, 3 or 5, is {replicas}',
     check: (self) => self.replicas % 2 === 1,
   }),
+  rule({
+    path: 'spec.nats.managed',
+    rule: 'self.replicas == oldSelf.replicas || (oldSelf.replicas > 1 && self.replicas > oldSelf.replicas)',
+    message: 'can only grow, and not from 1: a single server cannot hand its messages to a cluster',
+  }),
+  rule({
+    path: 'spec.nats.managed',
+    rule: 'self.storage == oldSelf.storage',
+    message: 'cannot have its storage changed; resize the volume claims, or create another group',
+  }),
+  rule<Nats>({
+    path: 'spec.nats',
+    field: 'managed',
+    reads: [],
+    rule: '!has(self.managed) || !(has(self.credentialsSecretRef) || has(self.tls))',
+    message: 'must not go with credentialsSecretRef or tls; use tokenSecretRef',
+    check: ({ managed, credentialsSecretRef, tls }) => !managed || !(credentialsSecretRef || tls),
+  }),
+  rule<HydrogenGroupSpec>({
+    path: 'spec',
+    field: 'stream.replicas',
+    reads: ['stream.replicas', 'nats.managed'],
+    rule: '!has(self.nats.managed) || self.stream.replicas <= self.nats.managed.replicas',
+    message: 'must not exceed nats.managed.replicas ({nats.managed.replicas}), is {stream.replicas}',
+    check: ({ nats, stream }) => !nats.managed || stream.replicas <= nats.managed.replicas,
+  }),
+  rule<HydrogenGroupSpec>({
+    path: 'spec',
+    field: 'nats.managed.storage.size',
+    reads: ['nats.managed', 'stream.maxBytes', 'deadLetter.maxBytes'],
+    rule:
+      '!has(self.nats.managed) || quantity(string(self.stream.maxBytes)).add(quantity(string(self.deadLetter.maxBytes)))' +
+      '.compareTo(quantity(string(self.nats.managed.storage.size))) <= 0',
+    message:
+      'must hold stream.maxBytes ({stream.maxBytes}) and deadLetter.maxBytes ({deadLetter.maxBytes}), is {nats.managed.storage.size}',
+    check: ({ nats, stream, deadLetter }) =>
+      !nats.managed ||
+      parseQuantity(stream.maxBytes) + parseQuantity(deadLetter.maxBytes) <= parseQuantity(nats.managed.storage.size),
+  }),
   rule<HydrogenGroupSpec>({
     path: 'spec',
     field: 'stream.replicas',
@@ -203,6 +252,4 @@ export const groupRules: readonly CrossFieldRule[] = [
 ];
 
 /** What the schema has but this release cannot do. */
-export const groupUnsupported: readonly Unsupported[] = [
-  { path: 'spec.nats.managed', instead: 'run NATS with JetStream yourself and list it in spec.nats.servers' },
-];
+export const groupUnsupported: readonly Unsupported[] = [];

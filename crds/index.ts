@@ -24,6 +24,7 @@ export {
 } from './kinds.ts';
 export { type CustomResourceDefinition, customResourceDefinitions } from './manifest.ts';
 export type { Metadata, MetadataInput } from './metadata.ts';
+export { type NatsConnectionSpec, natsConnectionOf } from './nats-connection.ts';
 export { type ParseResult, parse } from './parse.ts';
 export {
   type Destination,

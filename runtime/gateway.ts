@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import { busGroup } from '../crds/contract.ts';
+import { natsConnectionOf } from '../crds/index.ts';
 import type { Bus, Lease } from './bus/port.ts';
 import type { GatewayConfig } from './config.ts';
 import { HydrogenError } from './errors.ts';
@@ -298,7 +299,7 @@ function countByEndpoint(connections: Iterable<Connection>): Map<string, number>
 /** What of a change can't be taken live: the bus is connected and the identity given out. */
 function restartFields(before: GatewayConfig, after: GatewayConfig): string[] {
   const fields: string[] = [];
-  if (!isDeepStrictEqual(before.group.spec.nats, after.group.spec.nats)) fields.push('group spec.nats');
+  if (!isDeepStrictEqual(natsConnectionOf(before.group), natsConnectionOf(after.group))) fields.push('group spec.nats');
   if (before.group.spec.instanceLeaseSeconds !== after.group.spec.instanceLeaseSeconds) {
     fields.push('group spec.instanceLeaseSeconds');
   }

@@ -61,6 +61,15 @@ deadLetter: {maxAgeSeconds: 60, maxBytes: 1.5Gi}
 instanceLeaseSeconds: 300`),
     issues: [],
   },
+  {
+    title: 'a group with a NATS of its own',
+    yaml: group(`
+nats:
+  managed: {replicas: 3, storage: {size: 2Gi, className: fast}}
+  tokenSecretRef: {name: nats, key: token}
+stream: {replicas: 3}`),
+    issues: [],
+  },
   { title: 'a name of 52 characters', yaml: group(servers, 'a'.repeat(52)), issues: [] },
   { title: 'a gateway with nothing but endpoints', yaml: gateway(''), issues: [] },
   {
@@ -378,14 +387,20 @@ export const invalidCases: readonly Case[] = [
     issues: [
       'spec.nats: must have exactly one of servers, managed',
       'spec.nats.managed.replicas: must be 1, 3 or 5, is 2',
-      'spec.nats.managed: not supported yet; run NATS with JetStream yourself and list it in spec.nats.servers',
     ],
   },
   {
-    title: 'a managed NATS, which is not supported yet',
-    yaml: group('nats: {managed: {}}'),
-    issues: ['spec.nats.managed: not supported yet; run NATS with JetStream yourself and list it in spec.nats.servers'],
-    isServerLenient: true,
+    title: 'a managed NATS with a way to log in that it does not have',
+    yaml: group('nats: {managed: {}, tls: {}}'),
+    issues: ['spec.nats.managed: must not go with credentialsSecretRef or tls; use tokenSecretRef'],
+  },
+  {
+    title: 'a managed NATS with fewer servers than copies, and a volume that is too small for them',
+    yaml: group('nats: {managed: {replicas: 1, storage: {size: 1Gi}}}\nstream: {replicas: 3}'),
+    issues: [
+      'spec.stream.replicas: must not exceed nats.managed.replicas (1), is 3',
+      'spec.nats.managed.storage.size: must hold stream.maxBytes ("1Gi") and deadLetter.maxBytes ("1Gi"), is "1Gi"',
+    ],
   },
   {
     title: 'credentials beside a token, and a certificate without its key',
