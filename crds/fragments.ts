@@ -4,6 +4,7 @@ import { type Static, type TInteger, type TObject, type TString, Type } from 'ty
 import type { DeepReadonly, Defaulted } from './infer.ts';
 import { type CrossFieldRule, rule } from './rules.ts';
 import { type Described, Fields, Flag, FreeText, Integer, ListMap, Text, withDefault } from './schema.ts';
+import { urlRule } from './url.ts';
 
 /** Header names that hydrogen or HTTP itself sets; `hydrogen-*` is reserved as well. */
 const reservedHeaders: readonly string[] = [
@@ -142,16 +143,6 @@ export const groupRefRules: readonly CrossFieldRule[] = [
     message: 'cannot be changed; delete the object and create it with the other group',
   }),
 ];
-
-/** That the URL at `path` is one that can be called. */
-export function urlRule(path: string): CrossFieldRule {
-  return rule<string>({
-    path,
-    rule: 'isURL(self)',
-    message: 'must be a valid URL: check host and port',
-    check: (self) => URL.canParse(self),
-  });
-}
 
 /** That each entry at `path` has exactly one of `value` and `valueFrom`. */
 export function valueRule(path: string): CrossFieldRule {

@@ -3,12 +3,13 @@ import { Type } from 'typebox';
 
 import { endpointPathRule } from './endpoint.ts';
 import { exposureFields, exposureRules } from './exposure.ts';
-import { groupRef, groupRefRules, paused, secretKeyRef, statsIntervalSeconds, urlRule } from './fragments.ts';
+import { groupRef, groupRefRules, paused, secretKeyRef, statsIntervalSeconds } from './fragments.ts';
 import { hookFields, hookRules } from './hooks.ts';
 import type { Input, Resolved } from './infer.ts';
 import { type CrossFieldRule, rule } from './rules.ts';
 import { Fields, Integer, ListMap, ListSet, StringEnum, Text, withDefault } from './schema.ts';
 import type { Unsupported } from './unsupported.ts';
+import { urlRule } from './url.ts';
 import { autoscaling, replicas, template, workloadRules } from './workload.ts';
 
 /** The kind's name. */

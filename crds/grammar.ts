@@ -14,8 +14,16 @@ export interface Grammar {
   readonly isPrivate?: boolean;
 }
 
-const host = '([A-Za-z0-9_][A-Za-z0-9._-]*|\\[[0-9A-Fa-f:.]+\\])';
-const port = '(:[0-9]{1,5})?';
+// JavaScript, which calls URLs, and Go, by which the API server judges them, read some hosts differently: a last label
+// that is a number but no part of an IPv4 address, old spellings of such addresses. Those are refused.
+const lastLabel = '([A-Za-z_]|[0-9]+[A-WYZa-wyz_-]|[0-9]+[xX][0-9A-Fa-f]*[G-Zg-z_-])[A-Za-z0-9_-]*';
+const name = `([A-Za-z0-9_][A-Za-z0-9_-]*[.])*${lastLabel}[.]?`;
+const byte = '(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])';
+const hex = '[0-9A-Fa-f]{1,4}';
+const hexes = `(${hex}(:${hex})*)?`;
+const host = `(${name}|(${byte}[.]){3}${byte}|\\[((${hex}:){7}${hex}|${hexes}::${hexes})\\])`;
+const port = '(:(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[0-5]?[0-9]{1,4}))?';
+const escaped = '%[0-9A-Fa-f]{2}';
 const label = '[a-z0-9]([-a-z0-9]*[a-z0-9])?';
 const tchar = "[A-Za-z0-9!#$%&'*+.^_`|~-]";
 const pchar = "([A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})";
@@ -23,14 +31,14 @@ const pchar = "([A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})";
 /** The syntaxes by name. */
 export const grammars = {
   httpUrl: {
-    pattern: `^https?://${host}${port}([/?][!-"$-~]*)?$`,
+    pattern: `^https?://${host}${port}([/?]([!-"$&-~]|${escaped})*)?$`,
     maxLength: 2048,
-    words: 'an http:// or https:// URL without user name, password, fragment or spaces',
+    words: 'a valid http:// or https:// URL, without user name, password, fragment or spaces',
   },
   natsUrl: {
     pattern: `^(nats|tls|ws)://${host}${port}/?$`,
     maxLength: 512,
-    words: 'a nats://, tls:// or ws:// URL of host and port, without user name or password',
+    words: 'a nats://, tls:// or ws:// URL of a valid host and port, without user name or password',
   },
   origin: {
     pattern: `^[a-z][a-z0-9+.-]*://([*][.])?${host}${port}$`,
@@ -49,7 +57,7 @@ export const grammars = {
   },
   headerName: {
     pattern: `^${tchar}+$`,
-    maxLength: 128,
+    maxLength: 64,
     words: 'the name of an HTTP header',
   },
   headerValue: {

@@ -1,12 +1,13 @@
 /** HydrogenGroup: gateways and message processors that share one bus. */
 import { Type } from 'typebox';
 
-import { paused, secretKeyRef, urlRule } from './fragments.ts';
+import { paused, secretKeyRef } from './fragments.ts';
 import type { Input, Resolved } from './infer.ts';
 import { parseQuantity } from './quantity.ts';
 import { type CrossFieldRule, rule } from './rules.ts';
 import { Fields, Integer, ListSet, Quantity, StringEnum, Text, withDefault } from './schema.ts';
 import type { Unsupported } from './unsupported.ts';
+import { urlRule } from './url.ts';
 
 /** The kind's name. */
 export const groupKind = 'HydrogenGroup';
@@ -244,7 +245,8 @@ export const groupRules: readonly CrossFieldRule[] = [
       path: 'spec',
       field: `${name}.maxBytes`,
       reads: [`${name}.maxBytes`],
-      rule: `quantity(string(self.${name}.maxBytes)).compareTo(quantity('1Ki')) >= 0`,
+      // Fractions of a byte are rounded up.
+      rule: `quantity(string(self.${name}.maxBytes)).compareTo(quantity('1023')) > 0`,
       message: `must be at least 1Ki, is {${name}.maxBytes}`,
       check: (self) => parseQuantity(self[name].maxBytes) >= 1024,
     }),

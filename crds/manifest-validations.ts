@@ -11,7 +11,7 @@ import type { Unsupported } from './unsupported.ts';
 /** One entry of `x-kubernetes-validations`. */
 export interface Validation {
   readonly rule: string;
-  /** What is wrong; also for when `messageExpression` cannot be evaluated. */
+  /** What is wrong, without values. */
   readonly message: string;
   /** The message with the values that it speaks of, in CEL. */
   readonly messageExpression?: string;
@@ -22,10 +22,7 @@ export interface Validation {
 
 /** The validations of a kind, each under the path of the node that it belongs to (`''` for the root). */
 export function validationsOf({ schema, rules, unsupported }: KindDefinition): Map<string, Validation[]> {
-  const root: Node = {
-    type: 'object',
-    properties: { metadata: { type: 'object', properties: { name: { type: 'string' } } }, spec: nodeOf(schema) },
-  };
+  const root: Node = { type: 'object', properties: { spec: nodeOf(schema) } };
   const validations = new Map<string, Validation[]>();
   const entries = [
     ...rules.map((rule) => [rule.path, ruleValidation(rule, root)] as const),
@@ -48,10 +45,11 @@ const placeholder = /\{([\w.]+)\}/;
 function ruleValidation({ path, field, rule, message }: CrossFieldRule, root: Node): Validation {
   // The API server knows no fields of metadata, so a rule cannot point at one.
   const isPointing = field !== undefined && path !== '';
+  const expression = expressionOf(message, path, root);
   return {
     rule,
     message: withoutValues(message),
-    ...(placeholder.test(message) ? { messageExpression: expressionOf(message, path, root) } : {}),
+    ...(expression === undefined ? {} : { messageExpression: expression }),
     ...(isPointing ? { fieldPath: `.${field}` } : {}),
   };
 }
@@ -70,15 +68,17 @@ function withoutValues(message: string): string {
   return message.replaceAll(/( \(|, is |)\{[\w.]+\}(\)|) ?/g, '').trim();
 }
 
-/** The message as an expression, with strings in quotes as `parse` shows them. */
-function expressionOf(message: string, path: string, root: Node): string {
+/**
+ * The message as an expression, with strings in quotes as `parse` shows them. Undefined when it speaks of no values, or of
+ * others than short strings: to the API server, the text of a number has no bound and so no price.
+ */
+function expressionOf(message: string, path: string, root: Node): string | undefined {
   const parts = message.split(new RegExp(placeholder, 'g'));
+  const nodes = parts.filter((_, index) => index % 2 === 1).map((part) => nodeAt(root, join(path, part)));
+  if (nodes.length === 0 || nodes.some((node) => node?.type !== 'string' || node.maxLength === undefined))
+    return undefined;
   return parts
-    .map((part, index) => {
-      if (index % 2 === 0) return literal(part);
-      const isText = nodeAt(root, join(path, part))?.type === 'string';
-      return isText ? `'"' + self.${part} + '"'` : `string(self.${part})`;
-    })
+    .map((part, index) => (index % 2 === 0 ? literal(part) : `'"' + self.${part} + '"'`))
     .filter((part) => part !== "''")
     .join(' + ');
 }

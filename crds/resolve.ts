@@ -1,6 +1,6 @@
 /**
- * Fills in defaults and checks a value against a schema in one walk, as the API server does: a field that is null counts
- * as absent, an absent one takes its default, and the default's own fields take theirs.
+ * Fills in defaults and checks a value against a schema in one walk, as the API server does: a field or map entry that is null
+ * counts as absent, an absent one takes its default, and the default's own fields take theirs.
  */
 import { countIssue, type Issue, mismatch, show, unknownField } from './issue.ts';
 import { isObject } from './json.ts';
@@ -29,7 +29,10 @@ function resolveObject(node: Node, value: unknown, path: string, issues: Issue[]
     if (given !== undefined) result[name] = resolve(field, given, child(path, name), issues);
     else if (node.required?.includes(name)) issues.push({ path: child(path, name), message: 'is required' });
   }
-  const others = Object.keys(value).filter((name) => !Object.hasOwn(properties, name));
+  const isUnknown = (name: string): boolean => !Object.hasOwn(properties, name);
+  const others = Object.keys(value).filter(
+    (name) => isUnknown(name) && !(node.additionalProperties && value[name] === null),
+  );
   for (const name of others) {
     const field = node.additionalProperties;
     if (field) result[name] = resolve(field, value[name], child(path, name), issues);

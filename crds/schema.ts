@@ -125,6 +125,8 @@ export function Quantity(options: Partial<Described> = {}): TUnsafe<number | str
     anyOf: [{ type: 'integer' }, { type: 'string' }],
     pattern,
     maxLength,
+    minimum: 0,
+    maximum: Number.MAX_SAFE_INTEGER,
     ...options,
   });
 }

@@ -26,7 +26,10 @@ const keywords: Readonly<Record<string, readonly string[]>> = {
   boolean: common,
 };
 
-const intOrString = ['description', 'default', 'anyOf', 'pattern', 'maxLength', 'x-kubernetes-int-or-string'];
+const intOrString = [
+  ...['description', 'default', 'anyOf', 'pattern', 'maxLength', 'minimum', 'maximum'],
+  'x-kubernetes-int-or-string',
+];
 const onlyIntOrString = JSON.stringify([{ type: 'integer' }, { type: 'string' }]);
 
 /** Regular-expression syntax that RE2, the API server's, does not have: look-around and back-references. */

@@ -8,7 +8,7 @@ export interface Case {
   readonly yaml: string;
   /** Every problem as `path: message`, in any order; none: the document is valid. */
   readonly issues: readonly string[];
-  /** Whether an API server takes the document although `parse` does not. Default: it refuses it too. */
+  /** Whether an API server drops what is wrong, unless it is asked to be strict. Default: it refuses the document. */
   readonly isServerLenient?: boolean;
 }
 
@@ -36,9 +36,10 @@ const rules = 'routing: {rules: [{name: all, pattern: ".*", destination: {url: "
 const header = (fields: string): string => gateway(`authorizer: {http: {url: "http://auth", headers: [{${fields}}]}}`);
 
 const headerPath = 'spec.authorizer.http.headers[0]';
-const urlWords = 'must be an http:// or https:// URL without user name, password, fragment or spaces';
+const urlWords = 'must be a valid http:// or https:// URL, without user name, password, fragment or spaces';
 const pathWords =
   'must be a URL path that starts with /, has no empty segment and no query, and percent-encodes all other characters';
+const quantityWords = 'must be a quantity such as 500m, 512Mi or 4Gi (in quotes if it has a decimal point)';
 const nameWords =
   "must be at most 52 lower-case letters, digits and '-', beginning with a letter and not ending with '-'";
 
@@ -114,7 +115,21 @@ template:
     yaml: endpoints(`[{path: /}, {path: /a/}, {path: /a}, {path: "/-._~!$&'()*+,;=:@/%2F%c3%A9"}, {path: /.../..a}]`),
     issues: [],
   },
-  { title: 'null as if the field were absent', yaml: gateway('limits:\ndrain: {periodSeconds: null}'), issues: [] },
+  {
+    title: 'null as if the field were absent',
+    yaml: gateway(
+      'limits:\ndrain: {periodSeconds: null}\ntemplate: {labels: {team: null}, affinity: {a: null, b: {c: null}}}',
+    ),
+    issues: [],
+  },
+  ...[
+    'http://10.0.0.1',
+    'https://[2001:db8::1]:65535/a',
+    'http://a_b/',
+    'http://3proxy:80?x=/:99999',
+    'http://a./%41',
+    'http://[::ffff:102:304]',
+  ].map((url) => ({ title: `the URL ${url}`, yaml: gateway(`hooks: {connect: {url: "${url}"}}`), issues: [] })),
   { title: 'a processor with rules', yaml: processor(rules), issues: [] },
   {
     title: 'a processor with a rules engine',
@@ -275,10 +290,24 @@ export const invalidCases: readonly Case[] = [
     yaml: gateway('hooks: {connect: {url: "http://me:hunter2@host/"}}'),
     issues: [`spec.hooks.connect.url: ${urlWords}, is "http://***@host/"`],
   },
+  ...[
+    'http://host:99999/',
+    'http://999.1.1.1',
+    'http://10.1',
+    'http://a.0x7f/',
+    'http://[::ffff:1.2.3.4]',
+    'http://a..b',
+  ]
+    .concat('http://[1::2::3]', 'http://a/%zz', 'http://a/?b=5%')
+    .map((url) => ({
+      title: `the URL ${url}`,
+      yaml: gateway(`hooks: {connect: {url: "${url}"}}`),
+      issues: [`spec.hooks.connect.url: ${urlWords}, is "${url}"`],
+    })),
   {
-    title: 'a URL with an impossible port',
-    yaml: gateway('hooks: {connect: {url: "http://host:99999/"}}'),
-    issues: ['spec.hooks.connect.url: must be a valid URL: check host and port'],
+    title: 'a URL with an address that is none',
+    yaml: gateway('hooks: {connect: {url: "http://[1:2:3:4:5::6:7:8:9]"}}'),
+    issues: ['spec.hooks.connect.url: must be a valid URL: check the address in brackets'],
   },
   ...[
     ...[
@@ -419,7 +448,7 @@ nats:
     title: 'a NATS URL of another scheme',
     yaml: group('nats: {servers: ["http://a"]}'),
     issues: [
-      'spec.nats.servers[0]: must be a nats://, tls:// or ws:// URL of host and port, without user name or password, is "http://a"',
+      'spec.nats.servers[0]: must be a nats://, tls:// or ws:// URL of a valid host and port, without user name or password, is "http://a"',
     ],
   },
   {
@@ -428,11 +457,25 @@ nats:
     issues: ['spec.stream.replicas: must be 1, 3 or 5, is 2'],
   },
   {
+    title: 'a stream of less than 1Ki',
+    yaml: group(`${servers}\nstream: {maxBytes: "1022.5"}`),
+    issues: ['spec.stream.maxBytes: must be at least 1Ki, is "1022.5"'],
+  },
+  {
     title: 'quantities that are none or too small',
     yaml: group(`${servers}\nstream: {maxBytes: 1GB}\ndeadLetter: {maxBytes: 500}`),
     issues: [
       'spec.stream.maxBytes: must be a quantity such as 500m, 512Mi or 4Gi (in quotes if it has a decimal point), is "1GB"',
       'spec.deadLetter.maxBytes: must be at least 1Ki, is 500',
+    ],
+  },
+  {
+    title: 'quantities below zero, with a fraction as a number, and beyond what a number holds',
+    yaml: gateway('template: {resources: {requests: {cpu: -1, memory: 1.5}, limits: {memory: 9007199254740993}}}'),
+    issues: [
+      `spec.template.resources.requests.cpu: ${quantityWords}, is -1`,
+      `spec.template.resources.requests.memory: ${quantityWords}, is 1.5`,
+      `spec.template.resources.limits.memory: ${quantityWords}, is 9007199254740992`,
     ],
   },
   {
