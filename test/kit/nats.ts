@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { eventually } from './eventually.ts';
 import { findNatsServer } from './nats-binary.ts';
+import { whyNot } from './program.ts';
 
 export interface NatsOptions {
   /** Default: a free one. */
@@ -87,21 +88,10 @@ export async function startNats(options: NatsOptions = {}): Promise<TestNats> {
   };
 }
 
-/**
- * Why NATS tests can't run here, or false. With `CI` set there is no skipping: it throws.
- * Use it as `test(..., { skip: await natsOrSkip() }, ...)`.
- */
-export async function natsOrSkip(): Promise<string | false> {
-  try {
-    await findNatsServer();
-    return false;
-  } catch (err) {
-    const reason = err instanceof Error ? err.message : String(err);
-    const advice = 'install nats-server >= 2.10 (https://nats.io/download) or set NATS_SERVER to its path';
-    if (process.env.CI) throw new Error(`${reason}; ${advice}`, { cause: err });
-    process.stderr.write(`\nSKIPPING EVERY TEST THAT NEEDS NATS: ${reason}; ${advice}\n\n`);
-    return `no nats-server; ${advice}`;
-  }
+/** Why NATS tests cannot run here, or false. Use it as `test(..., { skip: await natsOrSkip() }, ...)`. */
+export function natsOrSkip(): Promise<string | false> {
+  const advice = 'install nats-server >= 2.10 (https://nats.io/download) or set NATS_SERVER to its path';
+  return whyNot('NATS', advice, findNatsServer);
 }
 
 function hasExited(child: ChildProcess): boolean {

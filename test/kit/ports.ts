@@ -11,6 +11,13 @@ export async function freePortBase(): Promise<number> {
   }
 }
 
+/** This many different free ports. */
+export async function freePorts(count: number): Promise<number[]> {
+  const ports = new Set<number>();
+  while (ports.size < count) ports.add(await freePortBase());
+  return [...ports];
+}
+
 function isFree(port: number): Promise<boolean> {
   const server = createServer();
   return new Promise((resolve) => {

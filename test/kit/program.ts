@@ -1,0 +1,144 @@
+/**
+ * Programs that tests need and a machine may lack: found where they may be already, or else brought into the project's
+ * cache without touching the system, by one process at a time.
+ */
+
+import { chmod, copyFile, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { platform } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+
+/** A place where a program may be: its name in messages, and what resolves with a path or rejects with a reason. */
+export type Place = readonly [name: string, find: () => Promise<string>];
+
+/** A way to get a program: `get` puts what it needs into `folder`, which is removed, and resolves with the binary's path. */
+export type Installer = readonly [name: string, get: (folder: string) => Promise<string>];
+
+/** A program, and where it comes from. */
+export interface Program {
+  /** File name in the cache. */
+  readonly name: string;
+  /** What is looked for, in messages. */
+  readonly wanted: string;
+  /** Rejects when the binary at `path` cannot be used. */
+  check(path: string): Promise<void>;
+  /** Where it may be already, the preferred place first. */
+  readonly places: readonly Place[];
+  /** How to get it, the preferred way first. */
+  readonly installers: readonly Installer[];
+}
+
+/** Folder of the project that holds what was brought. */
+export const cache = join(import.meta.dirname, '../../.cache/bin');
+
+/** The longest that bringing a program may take. */
+export const installMs = 1_200_000;
+
+/** Path of a usable binary. @throws Error that says what was tried and why it failed */
+export async function obtain(program: Program): Promise<string> {
+  const failures: string[] = [];
+  const target = join(cache, platform() === 'win32' ? `${program.name}.exe` : program.name);
+  const cached: Place = ['cache', async () => target];
+  const found = await firstUsable(program, [...program.places, cached], failures);
+  if (found !== undefined) return found;
+  await mkdir(cache, { recursive: true });
+  const unlock = await lock(program.name);
+  try {
+    const ways = program.installers.map<Place>(([name, get]) => [name, () => bring(program, target, get)]);
+    // Another process may have finished while this one waited.
+    const brought = await firstUsable(program, [cached, ...ways], failures);
+    if (brought !== undefined) return brought;
+  } finally {
+    await unlock();
+  }
+  throw new Error(`no ${program.wanted}: ${failures.join('; ')}`);
+}
+
+/**
+ * Why tests that need `program` cannot run here, or false. With `CI` set there is no skipping: it throws.
+ * Use it as `test(..., { skip: await whyNot(...) }, ...)`.
+ */
+export async function whyNot(program: string, advice: string, find: () => Promise<unknown>): Promise<string | false> {
+  try {
+    await find();
+    return false;
+  } catch (err) {
+    const reason = err instanceof Error ? err.message : String(err);
+    if (process.env.CI) throw new Error(`${reason}; ${advice}`, { cause: err });
+    process.stderr.write(`\nSKIPPING EVERY TEST THAT NEEDS ${program}: ${reason}; ${advice}\n\n`);
+    return `no ${program}; ${advice}`;
+  }
+}
+
+/** A line for the person who waits. */
+export function say(what: string): void {
+  process.stderr.write(`test kit: ${what}\n`);
+}
+
+/** @throws Error with `reason` */
+export function fail(reason: string): never {
+  throw new Error(reason);
+}
+
+async function firstUsable(
+  program: Program,
+  places: readonly Place[],
+  failures: string[],
+): Promise<string | undefined> {
+  for (const [name, find] of places) {
+    try {
+      const path = await find();
+      await program.check(path);
+      return path;
+    } catch (err) {
+      const failure = `${name}: ${err instanceof Error ? err.message.split('\n')[0] : String(err)}`;
+      if (!failures.includes(failure)) failures.push(failure);
+    }
+  }
+  return undefined;
+}
+
+// What cannot be used never reaches the cache.
+async function bring(program: Program, target: string, get: Installer[1]): Promise<string> {
+  const folder = join(cache, `work-${program.name}-${process.pid}`);
+  await mkdir(folder, { recursive: true });
+  try {
+    const path = await get(folder);
+    await chmod(path, 0o755);
+    await program.check(path);
+    await copyFile(path, `${target}.${process.pid}`);
+    await rename(`${target}.${process.pid}`, target);
+    return target;
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+// One installation at a time over all test processes; the lock of a dead process, or one older than any installation, is void.
+async function lock(name: string): Promise<() => Promise<void>> {
+  const path = join(cache, `${name}.lock`);
+  for (let waits = 0; ; waits++) {
+    try {
+      const file = await open(path, 'wx');
+      await file.writeFile(`${process.pid}\n`);
+      await file.close();
+      return () => rm(path, { force: true });
+    } catch (err) {
+      if ((err as NodeJS.ErrnoException).code !== 'EEXIST') throw err;
+      if (waits === 0) say(`waiting for another process to get ${name} (${path})`);
+      if (await isVoid(path)) await rm(path, { force: true });
+      await delay(250);
+    }
+  }
+}
+
+async function isVoid(path: string): Promise<boolean> {
+  try {
+    const [text, { mtimeMs }] = await Promise.all([readFile(path, 'utf8'), stat(path)]);
+    if (Date.now() - mtimeMs > 2 * installMs) return true;
+    if (text !== '') process.kill(Number(text), 0);
+    return false;
+  } catch (err) {
+    return (err as NodeJS.ErrnoException).code === 'ESRCH';
+  }
+}
