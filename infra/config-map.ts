@@ -1,0 +1,15 @@
+/** The config map with the documents that a pod reads. */
+import { basename } from 'node:path/posix';
+import { k8s } from 'cdk8s-plus-28';
+import type { Construct } from 'constructs';
+
+import { paths } from '../crds/contract.ts';
+import { type Identity, metadataOf } from './labels.ts';
+
+/** Adds the config map; pods see a change of it within a minute or so, and take it live. */
+export function addConfigMap(scope: Construct, identity: Identity, name: string, text: string): void {
+  new k8s.KubeConfigMap(scope, 'ConfigMap', {
+    metadata: metadataOf(identity, name),
+    data: { [basename(paths.config)]: text },
+  });
+}

@@ -1,0 +1,20 @@
+/** The CustomResourceDefinitions, as a construct. */
+import { ApiObject } from 'cdk8s';
+import { Construct } from 'constructs';
+
+import { customResourceDefinitions } from '../crds/manifest.ts';
+import { clusterScoped } from './cluster-scoped.ts';
+
+/**
+ * The definitions of HydrogenGroup, HydrogenGateway and HydrogenMessageProcessor. Give them a chart of their own: they
+ * come before everything else and stay when an app goes.
+ */
+export class HydrogenCrds extends Construct {
+  constructor(scope: Construct, id: string) {
+    super(scope, id);
+    for (const { metadata, ...definition } of customResourceDefinitions()) {
+      const { name, labels, annotations } = metadata;
+      new ApiObject(this, name, { ...definition, metadata: clusterScoped({ name, labels, annotations }) });
+    }
+  }
+}

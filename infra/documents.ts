@@ -1,0 +1,77 @@
+/** Documents on their way into constructs and pods: checked when they enter, and cut down to what a pod reads. */
+import { createHash } from 'node:crypto';
+import { stringify } from 'yaml';
+
+import { apiVersion } from '../crds/contract.ts';
+import {
+  type HydrogenGateway,
+  type HydrogenGroup,
+  type HydrogenMessageProcessor,
+  InvalidDocuments,
+  type Kind,
+  natsConnectionOf,
+  parse,
+  type Resource,
+} from '../crds/index.ts';
+
+/** The object of a kind. */
+export type ResourceOfKind<K extends Kind> = Extract<Resource, { readonly kind: K }>;
+
+/** Fields of `spec` that shape the workload and that no pod reads. */
+const workloadFields = [
+  'paused',
+  'replicas',
+  'autoscaling',
+  'service',
+  'ingress',
+  'httpRoute',
+  'template',
+] as const satisfies readonly (keyof HydrogenGateway['spec'] | keyof HydrogenMessageProcessor['spec'])[];
+
+/** Largest config map that Kubernetes takes, less room for its metadata. */
+const maxConfigBytes = 1024 * 1024 - 8 * 1024;
+
+/**
+ * The object with defaults.
+ * @throws InvalidDocuments with every problem.
+ */
+export function checked<K extends Kind>(
+  kind: K,
+  metadata: { readonly name: string; readonly namespace?: string | undefined },
+  spec: unknown,
+): ResourceOfKind<K> {
+  const { name, namespace } = metadata;
+  const result = parse({ apiVersion, kind, metadata: namespace === undefined ? { name } : { name, namespace }, spec });
+  if (!result.ok) throw new InvalidDocuments(result.issues.map((issue) => ({ object: `${kind}/${name}`, ...issue })));
+  return result.resource as ResourceOfKind<K>; // parse keeps the kind
+}
+
+/**
+ * The file that a pod of `member` reads: its group and itself, as YAML.
+ * @throws InvalidDocuments when it does not fit into a config map.
+ */
+export function configText(group: HydrogenGroup, member: HydrogenGateway | HydrogenMessageProcessor): string {
+  const documents = [group, member].map(({ apiVersion, kind, metadata, spec }) => ({
+    apiVersion,
+    kind,
+    metadata: { name: metadata.name, namespace: metadata.namespace },
+    spec: Object.fromEntries(Object.entries(spec).filter(([field]) => !isWorkloadField(field))),
+  }));
+  const text = documents.map((document) => stringify(document, yamlOptions)).join('---\n');
+  const bytes = Buffer.byteLength(text);
+  if (bytes <= maxConfigBytes) return text;
+  const message = `must fit into a ConfigMap with its group: at most ${maxConfigBytes} bytes of YAML, has ${bytes}`;
+  throw new InvalidDocuments([{ object: `${member.kind}/${member.metadata.name}`, path: 'spec', message }]);
+}
+
+/** What a running process cannot take over from a changed document, as a short digest: pods restart when it changes. */
+export function restartDigest(group: HydrogenGroup): string {
+  const facts = [group.metadata.name, natsConnectionOf(group), group.spec.instanceLeaseSeconds];
+  return createHash('sha256').update(JSON.stringify(facts)).digest('hex').slice(0, 16);
+}
+
+const yamlOptions = { lineWidth: 0, aliasDuplicateObjects: false } as const;
+
+function isWorkloadField(field: string): boolean {
+  return (workloadFields as readonly string[]).includes(field);
+}

@@ -1,0 +1,123 @@
+/** A gateway in a cluster: from its spec to the objects that run it, without an operator. */
+import type { k8s } from 'cdk8s-plus-28';
+import type { Construct } from 'constructs';
+
+import { env, graceMarginSeconds, ports } from '../crds/contract.ts';
+import type { HydrogenGatewaySpecInput, HydrogenGateway as ParsedGateway } from '../crds/index.ts';
+import { addConfigMap } from './config-map.ts';
+import { checked, configText, restartDigest } from './documents.ts';
+import { addExposure } from './exposure.ts';
+import { type Identity, type Labels, selectorOf } from './labels.ts';
+import { assertMembership, groupOf, Member, type MemberProps, type MemberSpec } from './member.ts';
+import { addServiceMonitor, metricsLabel, metricsPortName } from './monitor.ts';
+import { gatewayNames } from './names.ts';
+import { addNetworkPolicy, sameNamespace, wholeCluster } from './network.ts';
+import { podTemplate } from './pod.ts';
+import { secretRefsIn, secretsVolume } from './secrets.ts';
+import { addService } from './service.ts';
+import { addWorkload } from './workload.ts';
+
+/** Properties of {@link HydrogenGateway}. */
+export interface HydrogenGatewayProps extends MemberProps {
+  /** What the gateway shall be like: `spec` of the custom resource. */
+  readonly spec: MemberSpec<HydrogenGatewaySpecInput>;
+  /** Who may call the management API, besides pods of the same namespace. @default - nobody */
+  readonly managementFrom?: readonly k8s.NetworkPolicyPeer[];
+}
+
+/** Port of the service for clients. */
+const clientServicePort = 80;
+
+/** Longest period of a policy of an autoscaler, in seconds. */
+const maxPolicySeconds = 1800;
+
+const resources = { requests: { cpu: '250m', memory: '256Mi' }, limits: { memory: '2Gi' } };
+
+/** Deployment, services, autoscaler, disruption budget, network policy and ingress or route of one gateway. */
+export class HydrogenGateway extends Member {
+  /** The checked document, with defaults. */
+  readonly document: ParsedGateway;
+  /** What its pods are selected by. */
+  readonly selector: Labels;
+  /** Name of the deployment. */
+  readonly deploymentName: string;
+  /** Name of the service for clients. */
+  readonly serviceName: string;
+  /** Where clients in the cluster connect, followed by the path of an endpoint. */
+  readonly clientUrl: string;
+  /** Base URL of the management API in the cluster. */
+  readonly managementUrl: string;
+
+  /** @throws InvalidDocuments with every problem of the spec. */
+  constructor(scope: Construct, id: string, props: HydrogenGatewayProps) {
+    const group = groupOf(props.group);
+    const metadata = { name: props.name, namespace: props.namespace ?? group.metadata.namespace };
+    const spec = { groupRef: { name: group.metadata.name }, ...props.spec };
+    const document = checked('HydrogenGateway', metadata, spec);
+    assertMembership(document, group);
+    super(scope, id, metadata.name, metadata.namespace);
+
+    const { workload: name, management } = gatewayNames(this.name);
+    const identity: Identity = { component: 'gateway', ...metadata, group: group.metadata.name };
+    this.document = document;
+    this.selector = selectorOf(identity);
+    this.deploymentName = name;
+    this.serviceName = name;
+    this.clientUrl = `ws://${name}.${this.namespace}.svc:${clientServicePort}`;
+    this.managementUrl = `http://${management}.${this.namespace}.svc:${ports.management}`;
+
+    const { template, autoscaling, replicas, drain, service } = document.spec;
+    addConfigMap(this, identity, name, configText(group, document));
+    addWorkload(this, {
+      identity,
+      name,
+      replicas,
+      autoscaling,
+      scaleDown: scaleDown(drain.periodSeconds),
+      template: podTemplate({
+        identity,
+        role: 'gateway',
+        template,
+        image: props.image,
+        resources,
+        ports: { client: ports.client, management: ports.management, probes: ports.probes },
+        env: { [env.callbackUrl]: this.managementUrl },
+        configMap: name,
+        secrets: secretsVolume(secretRefsIn([group.spec, { ...document.spec, template: undefined }])),
+        graceSeconds: drain.periodSeconds + graceMarginSeconds,
+        restartDigest: restartDigest(group),
+      }),
+    });
+    const appProtocol = document.spec.httpRoute && 'kubernetes.io/ws';
+    addService(this, 'Service', identity, {
+      name,
+      ...service,
+      ports: [{ name: 'client', port: clientServicePort, appProtocol }],
+    });
+    addService(this, 'ManagementService', identity, {
+      name: management,
+      labels: metricsLabel,
+      ports: [
+        { name: 'management', port: ports.management },
+        { name: metricsPortName, port: ports.probes, target: 'probes' },
+      ],
+    });
+    addNetworkPolicy(this, identity, name, [
+      { port: 'client' },
+      { port: 'management', from: [sameNamespace, ...(props.managementFrom ?? [])] },
+      { port: 'probes', from: [wholeCluster] },
+    ]);
+    addExposure(this, identity, name, document.spec, { name, port: clientServicePort });
+    if (props.serviceMonitor) addServiceMonitor(this, identity, name, props.serviceMonitor);
+  }
+}
+
+/** One pod per drain, after ten quiet minutes: each pod less means that all of its clients reconnect. */
+function scaleDown(drainSeconds: number): k8s.HpaScalingRulesV2 {
+  const periodSeconds = Math.min(Math.max(drainSeconds + graceMarginSeconds, 60), maxPolicySeconds);
+  return {
+    stabilizationWindowSeconds: 600,
+    selectPolicy: 'Max',
+    policies: [{ type: 'Pods', value: 1, periodSeconds }],
+  };
+}

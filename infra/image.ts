@@ -1,0 +1,7 @@
+/** The container images that manifests name when a user names none. */
+
+/** The image of this release of hydrogen; its tag is the version of the package. */
+export const defaultImage = 'ghcr.io/hydrogen-gateway/hydrogen:0.1.0';
+
+/** The NATS server that a group with `nats.managed` runs. */
+export const natsImage = 'docker.io/library/nats:2.14.9-alpine';

@@ -1,0 +1,37 @@
+/** The constructs of hydrogen, the types of their specs, and the functions that turn documents into objects. */
+export {
+  type DocumentIssue,
+  type HydrogenGatewayInput,
+  type HydrogenGatewaySpec,
+  type HydrogenGatewaySpecInput,
+  type HydrogenGroupInput,
+  type HydrogenGroupSpec,
+  type HydrogenGroupSpecInput,
+  type HydrogenMessageProcessorInput,
+  type HydrogenMessageProcessorSpec,
+  type HydrogenMessageProcessorSpecInput,
+  InvalidDocuments,
+  type MetadataInput,
+  parse,
+  parseDocuments,
+  type Resource,
+} from '../crds/index.ts';
+export { crdObjects, operatorObjects } from './bundles.ts';
+export { HydrogenCrds } from './crds.ts';
+export { HydrogenGateway, type HydrogenGatewayProps } from './gateway.ts';
+export { HydrogenGroup, type HydrogenGroupProps } from './group.ts';
+export { defaultImage, natsImage } from './image.ts';
+export type { Labels } from './labels.ts';
+export { type GroupSource, Member, type MemberProps, type MemberSpec } from './member.ts';
+export type { ServiceMonitorOptions } from './monitor.ts';
+export { defaultOperatorNamespace, HydrogenOperator, type HydrogenOperatorProps } from './operator.ts';
+export { HydrogenMessageProcessor, type HydrogenMessageProcessorProps } from './processor.ts';
+export { type RenderOptions, renderAll, renderGateway, renderGroup, renderProcessor } from './render.ts';
+export {
+  HydrogenGatewayResource,
+  HydrogenGroupResource,
+  HydrogenMessageProcessorResource,
+  type ResourceMetadata,
+  type ResourceProps,
+} from './resource.ts';
+export { type Manifest, toYaml } from './yaml.ts';

@@ -1,0 +1,60 @@
+/**
+ * Labels and selectors. Selectors are immutable in a cluster and these are frozen: changing one means that users must
+ * delete their deployments. `app.kubernetes.io/instance` is in none of them, since Argo CD may claim it as its own.
+ */
+
+/** What part of hydrogen an object belongs to. */
+export type Component = 'gateway' | 'mproc' | 'nats' | 'operator' | 'demo';
+
+/** The one label that pods of each component are selected by. */
+const selectorKeys = {
+  gateway: 'hydrogen.dev/gateway',
+  mproc: 'hydrogen.dev/message-processor',
+  nats: 'hydrogen.dev/nats',
+  operator: 'hydrogen.dev/operator',
+  demo: 'hydrogen.dev/demo',
+} as const satisfies Record<Component, string>;
+
+/** The label that holds the name of an object's group. */
+export const groupLabel = 'hydrogen.dev/group-name';
+
+/** Who an object belongs to. */
+export interface Identity {
+  readonly component: Component;
+  /** Name of the gateway, message processor, group (of its NATS) or operator. */
+  readonly name: string;
+  readonly namespace: string;
+  /** Name of the group. @default - none, for the operator */
+  readonly group?: string;
+}
+
+/** Labels as a plain map. */
+export type Labels = Readonly<Record<string, string>>;
+
+/** What selects the pods of `identity` in its namespace, and nothing else. */
+export function selectorOf({ component, name }: Identity): Labels {
+  return { [selectorKeys[component]]: name };
+}
+
+/** The labels of every object, pods included, that belongs to `identity`. */
+export function labelsOf(identity: Identity): Labels {
+  return {
+    ...selectorOf(identity),
+    'app.kubernetes.io/name': 'hydrogen',
+    'app.kubernetes.io/instance': identity.name,
+    'app.kubernetes.io/component': identity.component,
+    'app.kubernetes.io/part-of': 'hydrogen',
+    'app.kubernetes.io/managed-by': 'hydrogen',
+    ...(identity.group === undefined ? {} : { [groupLabel]: identity.group }),
+  };
+}
+
+/** Metadata of an object of `identity`; every emitted object has exactly this. */
+export function metadataOf(
+  identity: Identity,
+  name: string,
+  annotations?: Labels,
+): { name: string; namespace: string; labels: Labels; annotations?: Labels } {
+  const { namespace } = identity;
+  return { name, namespace, labels: labelsOf(identity), ...(annotations && { annotations }) };
+}

@@ -1,0 +1,92 @@
+/** What gateways and message processors have in common: a group, a name, and pods that others may select. */
+import { Chart } from 'cdk8s';
+import * as kplus from 'cdk8s-plus-28';
+import { Construct } from 'constructs';
+
+import { defaultNamespace } from '../crds/contract.ts';
+import { type HydrogenGroupInput, InvalidDocuments, type HydrogenGroup as ParsedGroup } from '../crds/index.ts';
+import { checked } from './documents.ts';
+import type { Labels } from './labels.ts';
+import type { ServiceMonitorOptions } from './monitor.ts';
+
+/** A group as a member takes it: the construct, or a document of one that is created elsewhere. */
+export type GroupSource = { readonly document: ParsedGroup } | HydrogenGroupInput;
+
+/** Properties of gateways and message processors alike. */
+export interface MemberProps {
+  /** Name of the object; every emitted name is made from it. */
+  readonly name: string;
+  /** Namespace, which is also that of the group. @default - that of the group */
+  readonly namespace?: string;
+  /** The group that it belongs to. */
+  readonly group: GroupSource;
+  /** Image when `spec.template.image` is absent. @default - the image of this release */
+  readonly image?: string;
+  /** Adds a ServiceMonitor of the Prometheus operator. @default - none */
+  readonly serviceMonitor?: ServiceMonitorOptions;
+}
+
+/** A spec whose group may be left to the property `group`. */
+export type MemberSpec<Spec extends { readonly groupRef: unknown }> = Omit<Spec, 'groupRef'> &
+  Partial<Pick<Spec, 'groupRef'>>;
+
+/** A construct whose pods can be selected, for example by network policies of cdk8s-plus. */
+export abstract class Member extends Construct implements kplus.IPodSelector, kplus.INetworkPolicyPeer {
+  /** Name of the object. */
+  readonly name: string;
+  /** Namespace of everything that it emits. */
+  readonly namespace: string;
+
+  constructor(scope: Construct, id: string, name: string, namespace: string) {
+    super(scope, id);
+    this.name = name;
+    this.namespace = namespace;
+  }
+
+  /** What its pods are selected by. It never changes, wherever the construct stands. */
+  abstract get selector(): Labels;
+
+  toPodSelectorConfig(): kplus.PodSelectorConfig {
+    return {
+      labelSelector: kplus.LabelSelector.of({ labels: { ...this.selector } }),
+      namespaces: { names: [this.namespace] },
+    };
+  }
+
+  toPodSelector(): kplus.IPodSelector {
+    return this;
+  }
+
+  toNetworkPolicyPeerConfig(): kplus.NetworkPolicyPeerConfig {
+    return { podSelector: this.toPodSelectorConfig() };
+  }
+}
+
+/** The namespace that objects of `scope` are in when none is given. */
+export function namespaceOf(scope: Construct): string {
+  return Chart.of(scope).namespace ?? defaultNamespace;
+}
+
+/** The checked group of a source. @throws InvalidDocuments */
+export function groupOf(source: GroupSource): ParsedGroup {
+  return 'document' in source ? source.document : checked('HydrogenGroup', source.metadata, source.spec);
+}
+
+/**
+ * That a member lives where its group does and names it.
+ * @throws InvalidDocuments
+ */
+export function assertMembership(
+  member: { kind: string; metadata: { name: string; namespace: string }; spec: { groupRef: { name: string } } },
+  { metadata }: ParsedGroup,
+): void {
+  const object = `${member.kind}/${member.metadata.name}`;
+  if (member.spec.groupRef.name !== metadata.name) {
+    const message = `must be the name of the group it is given, ${metadata.name}, is ${member.spec.groupRef.name}`;
+    throw new InvalidDocuments([{ object, path: 'spec.groupRef.name', message }]);
+  }
+  if (member.metadata.namespace !== metadata.namespace) {
+    const message = `must be that of its group, ${metadata.namespace}, is ${member.metadata.namespace}`;
+    throw new InvalidDocuments([{ object, path: 'metadata.namespace', message }]);
+  }
+}

@@ -1,0 +1,69 @@
+/** The configuration file of the NATS servers that a group runs. */
+import { natsPorts } from '../crds/contract.ts';
+import { type HydrogenGroup, parseQuantity } from '../crds/index.ts';
+import { natsNames } from './names.ts';
+
+/** Where the servers find and keep things. */
+export const natsPaths = { config: '/etc/nats/nats.conf', data: '/data', run: '/var/run/nats' } as const;
+
+/** Variables that the configuration reads. */
+export const natsEnv = {
+  /** Name of the pod, which is also that of the server. */
+  pod: 'POD_NAME',
+  /** The token of the group as it is in the secret. */
+  token: 'HYDROGEN_NATS_TOKEN',
+  /** The token in quotes: a server reads the value of a variable as if it were written in the file. */
+  quotedToken: 'HYDROGEN_NATS_TOKEN_QUOTED',
+} as const;
+
+/** Largest message, the most that NATS recommends: a client's message with its context must fit. */
+const maxPayloadBytes = 8 * 1024 * 1024;
+
+/** Seconds over which a server that stops sends its clients to the others. */
+const lameDuckSeconds = 20;
+
+/** Seconds from SIGTERM to SIGKILL. */
+export const natsGraceSeconds = lameDuckSeconds + 40;
+
+/** The file, the same for every server of the group. */
+export function natsConfig({ metadata, spec }: HydrogenGroup, managed: Managed): string {
+  const { name, namespace } = metadata;
+  return [
+    `server_name: $${natsEnv.pod}`,
+    `port: ${natsPorts.client}`,
+    `http_port: ${natsPorts.monitor}`,
+    `pid_file: "${natsPaths.run}/nats.pid"`,
+    `max_payload: ${maxPayloadBytes}`,
+    `lame_duck_grace_period: "5s"`,
+    `lame_duck_duration: "${lameDuckSeconds}s"`,
+    'jetstream {',
+    `  store_dir: "${natsPaths.data}"`,
+    `  max_file_store: ${parseQuantity(managed.storage.size)}`,
+    '}',
+    ...(spec.nats.tokenSecretRef ? ['authorization {', `  token: $${natsEnv.quotedToken}`, '}'] : []),
+    ...(managed.replicas > 1 ? cluster(name, namespace, managed.replicas) : []),
+    '',
+  ].join('\n');
+}
+
+/** The field `spec.nats.managed`. */
+export type Managed = NonNullable<HydrogenGroup['spec']['nats']['managed']>;
+
+function cluster(group: string, namespace: string, replicas: number): string[] {
+  const { workload, headless } = natsNames(group);
+  const routes = Array.from(
+    { length: replicas },
+    (_, index) => `    "nats://${workload}-${index}.${headless}.${namespace}.svc:${natsPorts.cluster}"`,
+  );
+  return [
+    'cluster {',
+    `  name: "${namespace}_${group}"`,
+    `  port: ${natsPorts.cluster}`,
+    '  no_advertise: true',
+    '  connect_retries: 120',
+    '  routes: [',
+    ...routes,
+    '  ]',
+    '}',
+  ];
+}

@@ -1,0 +1,181 @@
+/** NATS with JetStream for one group: a stateful set, the services that lead to it, and who may reach it. */
+import { createHash } from 'node:crypto';
+import { basename, dirname } from 'node:path/posix';
+import { k8s } from 'cdk8s-plus-28';
+import type { Construct } from 'constructs';
+
+import { natsPorts } from '../crds/contract.ts';
+import type { HydrogenGroup } from '../crds/index.ts';
+import { natsImage } from './image.ts';
+import { groupLabel, type Identity, labelsOf, metadataOf, selectorOf } from './labels.ts';
+import { natsNames } from './names.ts';
+import { type Managed, natsConfig, natsEnv, natsGraceSeconds, natsPaths } from './nats-config.ts';
+import { addNetworkPolicy } from './network.ts';
+import { httpProbe } from './pod.ts';
+import { containerSecurity, podSecurity } from './security.ts';
+import { addService } from './service.ts';
+import { addDisruptionBudget } from './workload.ts';
+
+/** The user of the volumes: the image itself would run as root. */
+const userId = 1000;
+
+const resources: k8s.ResourceRequirements = {
+  requests: { cpu: k8s.Quantity.fromString('250m'), memory: k8s.Quantity.fromString('256Mi') },
+  limits: { memory: k8s.Quantity.fromString('1Gi') },
+};
+
+/** What the garbage collector of the servers aims at, within the limit of their memory. */
+const memoryTarget = '800MiB';
+
+/** Adds the servers of a group. @param image default: the one of this release */
+export function addNats(scope: Construct, group: HydrogenGroup, managed: Managed, image = natsImage): void {
+  const { name, namespace } = group.metadata;
+  const identity: Identity = { component: 'nats', name, namespace, group: name };
+  const { workload, headless } = natsNames(name);
+  const config = natsConfig(group, managed);
+
+  new k8s.KubeConfigMap(scope, 'ConfigMap', {
+    metadata: metadataOf(identity, workload),
+    data: { [basename(natsPaths.config)]: config },
+  });
+  addService(scope, 'Service', identity, { name: workload, ports: [{ name: 'client', port: natsPorts.client }] });
+  addService(scope, 'HeadlessService', identity, {
+    name: headless,
+    isHeadless: true,
+    ports: [
+      { name: 'client', port: natsPorts.client },
+      { name: 'cluster', port: natsPorts.cluster },
+      { name: 'monitor', port: natsPorts.monitor },
+    ],
+  });
+  new k8s.KubeStatefulSet(scope, 'StatefulSet', {
+    metadata: metadataOf(identity, workload),
+    spec: {
+      serviceName: headless,
+      replicas: managed.replicas,
+      revisionHistoryLimit: 3,
+      // A cluster elects its leader only when a majority is up, so none waits for the one before it.
+      podManagementPolicy: 'Parallel',
+      updateStrategy: { type: 'RollingUpdate' },
+      persistentVolumeClaimRetentionPolicy: { whenDeleted: 'Retain', whenScaled: 'Retain' },
+      selector: { matchLabels: selectorOf(identity) },
+      template: podTemplate(group, identity, config, image),
+      volumeClaimTemplates: [volumeClaim(identity, managed)],
+    },
+  });
+  addDisruptionBudget(scope, identity, workload);
+  addNetworkPolicy(scope, identity, workload, [
+    { port: 'client', from: [{ podSelector: { matchLabels: { [groupLabel]: name } } }, operator] },
+    { port: 'cluster', from: [{ podSelector: { matchLabels: selectorOf(identity) } }] },
+    { port: 'monitor', from: [{ namespaceSelector: {} }] },
+  ]);
+}
+
+/** The operator, in whatever namespace: it looks after streams and consumers. */
+const operator: k8s.NetworkPolicyPeer = {
+  namespaceSelector: {},
+  podSelector: { matchLabels: { 'app.kubernetes.io/name': 'hydrogen', 'app.kubernetes.io/component': 'operator' } },
+};
+
+function podTemplate(group: HydrogenGroup, identity: Identity, config: string, image: string): k8s.PodTemplateSpec {
+  return {
+    metadata: {
+      labels: labelsOf(identity),
+      annotations: { 'hydrogen.dev/restart-digest': createHash('sha256').update(config).digest('hex').slice(0, 16) },
+    },
+    spec: {
+      automountServiceAccountToken: false,
+      enableServiceLinks: false,
+      terminationGracePeriodSeconds: natsGraceSeconds,
+      securityContext: {
+        ...podSecurity,
+        runAsUser: userId,
+        runAsGroup: userId,
+        fsGroup: userId,
+        fsGroupChangePolicy: 'OnRootMismatch',
+      },
+      affinity: {
+        podAntiAffinity: {
+          preferredDuringSchedulingIgnoredDuringExecution: [
+            {
+              weight: 100,
+              podAffinityTerm: {
+                topologyKey: 'kubernetes.io/hostname',
+                labelSelector: { matchLabels: selectorOf(identity) },
+              },
+            },
+          ],
+        },
+      },
+      containers: [container(group, image)],
+      volumes: [
+        { name: 'config', configMap: { name: natsNames(identity.name).workload } },
+        { name: 'run', emptyDir: {} },
+      ],
+    },
+  };
+}
+
+function container(group: HydrogenGroup, image: string): k8s.Container {
+  return {
+    name: 'nats',
+    image,
+    imagePullPolicy: 'IfNotPresent',
+    args: ['--config', natsPaths.config],
+    env: environment(group),
+    ports: Object.entries(natsPorts).map(([name, containerPort]) => ({ name, containerPort, protocol: 'TCP' })),
+    resources,
+    securityContext: containerSecurity,
+    // Reading back large streams after a restart may take minutes.
+    startupProbe: httpProbe('/healthz', 'monitor', { periodSeconds: 5, timeoutSeconds: 5, failureThreshold: 120 }),
+    livenessProbe: httpProbe('/healthz?js-enabled-only=true', 'monitor', {
+      periodSeconds: 30,
+      timeoutSeconds: 5,
+      failureThreshold: 3,
+    }),
+    readinessProbe: httpProbe('/healthz?js-server-only=true', 'monitor', {
+      periodSeconds: 10,
+      timeoutSeconds: 5,
+      failureThreshold: 3,
+    }),
+    lifecycle: {
+      // Lame duck: clients move to the other servers one by one before this one is gone.
+      preStop: { exec: { command: ['nats-server', `--signal=ldm=${natsPaths.run}/nats.pid`] } },
+    },
+    volumeMounts: [
+      { name: 'config', mountPath: dirname(natsPaths.config), readOnly: true },
+      { name: 'data', mountPath: natsPaths.data },
+      { name: 'run', mountPath: natsPaths.run },
+    ],
+  };
+}
+
+function environment({ spec }: HydrogenGroup): k8s.EnvVar[] {
+  const token = spec.nats.tokenSecretRef;
+  return [
+    { name: natsEnv.pod, valueFrom: { fieldRef: { fieldPath: 'metadata.name' } } },
+    { name: 'GOMEMLIMIT', value: memoryTarget },
+    ...(token
+      ? [
+          { name: natsEnv.token, valueFrom: { secretKeyRef: { name: token.name, key: token.key } } },
+          { name: natsEnv.quotedToken, value: `'$(${natsEnv.token})'` },
+        ]
+      : []),
+  ];
+}
+
+function volumeClaim(identity: Identity, { storage }: Managed): k8s.KubePersistentVolumeClaimProps {
+  const { size, className } = storage;
+  return {
+    metadata: { name: 'data', labels: selectorOf(identity) },
+    spec: {
+      accessModes: ['ReadWriteOnce'],
+      ...(className === undefined ? {} : { storageClassName: className }),
+      resources: {
+        requests: {
+          storage: typeof size === 'number' ? k8s.Quantity.fromNumber(size) : k8s.Quantity.fromString(size),
+        },
+      },
+    },
+  };
+}

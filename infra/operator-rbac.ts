@@ -1,0 +1,77 @@
+/** What the operator may do: as little as it can work with. It never reads a secret. */
+import { k8s } from 'cdk8s-plus-28';
+import type { Construct } from 'constructs';
+
+import { clusterScoped } from './cluster-scoped.ts';
+import { type Identity, labelsOf, metadataOf } from './labels.ts';
+
+const custom = ['hydrogengroups', 'hydrogengateways', 'hydrogenmessageprocessors'];
+
+/** Verbs on what it creates: server-side apply is a patch, and a create the first time. */
+const childVerbs = ['get', 'list', 'watch', 'create', 'patch', 'delete'];
+
+/** The kinds that the constructs of gateways, processors and groups emit, by API group. */
+const children: Readonly<Record<string, readonly string[]>> = {
+  '': ['configmaps', 'services'],
+  apps: ['deployments', 'statefulsets'],
+  autoscaling: ['horizontalpodautoscalers'],
+  'gateway.networking.k8s.io': ['httproutes'],
+  'networking.k8s.io': ['ingresses', 'networkpolicies'],
+  policy: ['poddisruptionbudgets'],
+};
+
+/** Rules for the custom resources and their children, in every namespace that it watches. */
+export const watchRules: readonly k8s.PolicyRule[] = [
+  { apiGroups: ['hydrogen.dev'], resources: custom, verbs: ['get', 'list', 'watch', 'patch'] },
+  { apiGroups: ['hydrogen.dev'], resources: custom.map((name) => `${name}/status`), verbs: ['patch'] },
+  { apiGroups: ['hydrogen.dev'], resources: custom.map((name) => `${name}/finalizers`), verbs: ['update'] },
+  ...Object.entries(children).map(([group, resources]) => ({
+    apiGroups: [group],
+    resources: [...resources],
+    verbs: childVerbs,
+  })),
+  { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] },
+];
+
+/** Rules for its own namespace: the lease of the leader. */
+export const leaseRules: readonly k8s.PolicyRule[] = [
+  { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['get', 'create', 'update'] },
+];
+
+/** Adds the roles and binds them to the service account. @param watched undefined: every namespace */
+export function addOperatorRoles(scope: Construct, identity: Identity, watched: string | undefined): void {
+  const { name } = identity;
+  addRole(scope, 'Lease', identity, identity.namespace, `${name}-lease`, leaseRules);
+  if (watched !== undefined) {
+    addRole(scope, 'Watch', identity, watched, name, watchRules);
+    return;
+  }
+  const metadata = clusterScoped({ name, labels: labelsOf(identity) });
+  new k8s.KubeClusterRole(scope, 'ClusterRole', { metadata, rules: [...watchRules] });
+  new k8s.KubeClusterRoleBinding(scope, 'ClusterRoleBinding', {
+    metadata,
+    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name },
+    subjects: [subject(identity)],
+  });
+}
+
+function addRole(
+  scope: Construct,
+  id: string,
+  identity: Identity,
+  namespace: string,
+  name: string,
+  rules: readonly k8s.PolicyRule[],
+): void {
+  const metadata = metadataOf({ ...identity, namespace }, name);
+  new k8s.KubeRole(scope, `${id}Role`, { metadata, rules: [...rules] });
+  new k8s.KubeRoleBinding(scope, `${id}RoleBinding`, {
+    metadata,
+    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name },
+    subjects: [subject(identity)],
+  });
+}
+
+function subject({ name, namespace }: Identity): k8s.Subject {
+  return { kind: 'ServiceAccount', name, namespace };
+}

@@ -1,0 +1,138 @@
+/** The operator in a cluster: its pods, what they may do, and how they are watched. */
+import { k8s } from 'cdk8s-plus-28';
+import { Construct } from 'constructs';
+
+import { ports, probePaths } from '../crds/contract.ts';
+import { clusterScoped } from './cluster-scoped.ts';
+import { defaultImage } from './image.ts';
+import { type Identity, labelsOf, metadataOf, selectorOf } from './labels.ts';
+import { metricsLabel, metricsPortName } from './monitor.ts';
+import { addNetworkPolicy, wholeCluster } from './network.ts';
+import { addOperatorRoles } from './operator-rbac.ts';
+import { httpProbe } from './pod.ts';
+import { containerSecurity, podSecurity } from './security.ts';
+import { addService } from './service.ts';
+import { addDisruptionBudget } from './workload.ts';
+
+/** Properties of {@link HydrogenOperator}. */
+export interface HydrogenOperatorProps {
+  /** Namespace that it runs in. @default 'hydrogen-system' */
+  readonly namespace?: string;
+  /** Whether the namespace is emitted as well. @default true */
+  readonly createNamespace?: boolean;
+  /** The one namespace whose objects it looks after. @default - every namespace */
+  readonly watchNamespace?: string;
+  /** Image; it must have the role `operator`. @default - the image of this release */
+  readonly image?: string;
+  /** Number of pods, of which one at a time acts. @default 2 */
+  readonly replicas?: number;
+}
+
+/** Where the operator runs when nobody says otherwise. */
+export const defaultOperatorNamespace = 'hydrogen-system';
+
+const name = 'hydrogen-operator';
+const graceSeconds = 30;
+
+/** Namespace, service account, roles, deployment, metrics service, disruption budget and network policy of the operator. */
+export class HydrogenOperator extends Construct {
+  /** Namespace that it runs in. */
+  readonly namespace: string;
+  /** Name of its deployment and service account. */
+  readonly name: string = name;
+
+  constructor(scope: Construct, id: string, props: HydrogenOperatorProps = {}) {
+    super(scope, id);
+    const { namespace = defaultOperatorNamespace, createNamespace = true, watchNamespace } = props;
+    this.namespace = namespace;
+    const identity: Identity = { component: 'operator', name, namespace };
+
+    if (createNamespace) addNamespace(this, identity);
+    new k8s.KubeServiceAccount(this, 'ServiceAccount', {
+      metadata: metadataOf(identity, name),
+      automountServiceAccountToken: false,
+    });
+    addOperatorRoles(this, identity, watchNamespace);
+    new k8s.KubeDeployment(this, 'Deployment', {
+      metadata: metadataOf(identity, name),
+      spec: {
+        replicas: props.replicas ?? 2,
+        revisionHistoryLimit: 3,
+        selector: { matchLabels: selectorOf(identity) },
+        strategy: {
+          type: 'RollingUpdate',
+          rollingUpdate: { maxUnavailable: k8s.IntOrString.fromNumber(0), maxSurge: k8s.IntOrString.fromNumber(1) },
+        },
+        template: podTemplate(identity, watchNamespace, props.image ?? defaultImage),
+      },
+    });
+    addService(this, 'Service', identity, {
+      name: `${name}-metrics`,
+      labels: metricsLabel,
+      ports: [{ name: metricsPortName, port: ports.probes, target: 'probes' }],
+    });
+    addDisruptionBudget(this, identity, name);
+    addNetworkPolicy(this, identity, name, [{ port: 'probes', from: [wholeCluster] }]);
+  }
+}
+
+/** The namespace holds its pods to the strictest profile of PodSecurity. */
+function addNamespace(scope: Construct, identity: Identity): void {
+  new k8s.KubeNamespace(scope, 'Namespace', {
+    metadata: clusterScoped({
+      name: identity.namespace,
+      labels: { ...labelsOf(identity), 'pod-security.kubernetes.io/enforce': 'restricted' },
+    }),
+  });
+}
+
+function podTemplate(identity: Identity, watchNamespace: string | undefined, image: string): k8s.PodTemplateSpec {
+  const fromField = (variable: string, fieldPath: string): k8s.EnvVar => ({
+    name: variable,
+    valueFrom: { fieldRef: { fieldPath } },
+  });
+  return {
+    metadata: { labels: labelsOf(identity) },
+    spec: {
+      serviceAccountName: name,
+      automountServiceAccountToken: true,
+      enableServiceLinks: false,
+      terminationGracePeriodSeconds: graceSeconds,
+      securityContext: podSecurity,
+      topologySpreadConstraints: [
+        {
+          topologyKey: 'kubernetes.io/hostname',
+          maxSkew: 1,
+          whenUnsatisfiable: 'ScheduleAnyway',
+          labelSelector: { matchLabels: selectorOf(identity) },
+          matchLabelKeys: ['pod-template-hash'],
+        },
+      ],
+      containers: [
+        {
+          name: 'operator',
+          image,
+          imagePullPolicy: 'IfNotPresent',
+          args: ['operator', ...(watchNamespace === undefined ? [] : ['--namespace', watchNamespace])],
+          env: [fromField('POD_NAME', 'metadata.name'), fromField('POD_NAMESPACE', 'metadata.namespace')],
+          ports: [{ name: 'probes', containerPort: ports.probes, protocol: 'TCP' }],
+          resources: {
+            requests: { cpu: k8s.Quantity.fromString('50m'), memory: k8s.Quantity.fromString('128Mi') },
+            limits: { memory: k8s.Quantity.fromString('512Mi') },
+          },
+          securityContext: containerSecurity,
+          livenessProbe: httpProbe(probePaths.live, 'probes', {
+            periodSeconds: 10,
+            timeoutSeconds: 5,
+            failureThreshold: 6,
+          }),
+          readinessProbe: httpProbe(probePaths.ready, 'probes', {
+            periodSeconds: 5,
+            timeoutSeconds: 3,
+            failureThreshold: 2,
+          }),
+        },
+      ],
+    },
+  };
+}

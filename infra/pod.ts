@@ -1,0 +1,138 @@
+/** The pods of gateways and message processors, with every field that matters written out: nothing is left to defaults. */
+import { dirname } from 'node:path/posix';
+import { k8s } from 'cdk8s-plus-28';
+
+import { paths, probePaths } from '../crds/contract.ts';
+import type { HydrogenGateway } from '../crds/index.ts';
+import { defaultImage } from './image.ts';
+import { type Identity, type Labels, labelsOf, selectorOf } from './labels.ts';
+import { containerSecurity, podSecurity } from './security.ts';
+
+type Template = HydrogenGateway['spec']['template'];
+type Resources = NonNullable<Template['resources']>;
+
+/** What the pod of a role is made from. */
+export interface PodOptions {
+  readonly identity: Identity;
+  /** What the container is called and the first argument of the command. */
+  readonly role: 'gateway' | 'mproc';
+  /** `spec.template` of the document. */
+  readonly template: Template;
+  /** Image when the document names none. @default defaultImage */
+  readonly image?: string | undefined;
+  /** Resources when the document names none. */
+  readonly resources: Resources;
+  /** Container ports by name. */
+  readonly ports: Readonly<Record<string, number>>;
+  /** Variables that hydrogen sets; those of the document win. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Name of the config map that holds what the pod reads. */
+  readonly configMap: string;
+  /** The volume of referenced secrets. @default - none are referenced */
+  readonly secrets?: k8s.ProjectedVolumeSource | undefined;
+  /** Seconds from SIGTERM to SIGKILL. */
+  readonly graceSeconds: number;
+  /** Digest of what cannot be taken live. */
+  readonly restartDigest: string;
+}
+
+/** The pod template. */
+export function podTemplate(options: PodOptions): k8s.PodTemplateSpec {
+  const { identity, template, secrets, configMap } = options;
+  return {
+    metadata: {
+      labels: { ...template.labels, ...labelsOf(identity) },
+      annotations: { ...template.annotations, 'hydrogen.dev/restart-digest': options.restartDigest },
+    },
+    spec: {
+      automountServiceAccountToken: false,
+      enableServiceLinks: false,
+      terminationGracePeriodSeconds: options.graceSeconds,
+      securityContext: podSecurity,
+      ...placement(template, selectorOf(identity)),
+      containers: [container(options)],
+      volumes: [
+        { name: 'config', configMap: { name: configMap } },
+        ...(secrets ? [{ name: 'secrets', projected: secrets }] : []),
+      ],
+    },
+  };
+}
+
+/** Quantities of a document as L1 resources. */
+export function resourceRequirements({ requests, limits }: Resources): k8s.ResourceRequirements {
+  return {
+    ...(requests && { requests: quantities(requests) }),
+    ...(limits && { limits: quantities(limits) }),
+  };
+}
+
+/** A GET on the probe port. */
+export function httpProbe(path: string, port: string, timing: Omit<k8s.Probe, 'httpGet'>): k8s.Probe {
+  return { httpGet: { path, port: k8s.IntOrString.fromString(port) }, ...timing };
+}
+
+function container({ role, template, image, resources, ...options }: PodOptions): k8s.Container {
+  const mounts = [{ name: 'config', mountPath: dirname(paths.config), readOnly: true }];
+  if (options.secrets) mounts.push({ name: 'secrets', mountPath: paths.secrets, readOnly: true });
+  return {
+    name: role,
+    image: template.image ?? image ?? defaultImage,
+    imagePullPolicy: template.imagePullPolicy,
+    args: [role, '--config', paths.config],
+    ...environment(options.env, template.env ?? []),
+    ports: Object.entries(options.ports).map(([name, containerPort]) => ({ name, containerPort, protocol: 'TCP' })),
+    resources: resourceRequirements(template.resources ?? resources),
+    securityContext: containerSecurity,
+    // A process that is alive is never killed for being busy: that would cost it every connection.
+    startupProbe: httpProbe(probePaths.live, 'probes', { periodSeconds: 2, timeoutSeconds: 2, failureThreshold: 60 }),
+    livenessProbe: httpProbe(probePaths.live, 'probes', { periodSeconds: 10, timeoutSeconds: 5, failureThreshold: 6 }),
+    readinessProbe: httpProbe(probePaths.ready, 'probes', { periodSeconds: 5, timeoutSeconds: 3, failureThreshold: 2 }),
+    volumeMounts: mounts,
+  };
+}
+
+function environment(
+  ours: Readonly<Record<string, string>>,
+  theirs: NonNullable<Template['env']>,
+): { env?: k8s.EnvVar[] } {
+  const names = new Set(theirs.map(({ name }) => name));
+  const kept = Object.entries(ours).filter(([name]) => !names.has(name));
+  const all = [
+    ...kept.map(([name, value]) => ({ name, value })),
+    ...theirs.map(({ name, value, valueFrom }) => ({
+      name,
+      ...(value === undefined ? {} : { value }),
+      ...(valueFrom === undefined ? {} : { valueFrom: { secretKeyRef: { ...valueFrom.secretKeyRef } } }),
+    })),
+  ];
+  return all.length === 0 ? {} : { env: all };
+}
+
+/** Replicas keep apart where they can; an affinity of the user's takes the place of that. */
+function placement(template: Template, selector: Labels): Partial<k8s.PodSpec> {
+  const { nodeSelector, tolerations, affinity } = template;
+  const spread = (topologyKey: string): k8s.TopologySpreadConstraint => ({
+    topologyKey,
+    maxSkew: 1,
+    whenUnsatisfiable: 'ScheduleAnyway',
+    labelSelector: { matchLabels: selector },
+    matchLabelKeys: ['pod-template-hash'],
+  });
+  return {
+    ...(nodeSelector && { nodeSelector }),
+    ...(tolerations && { tolerations: tolerations.map((toleration) => ({ ...toleration })) }),
+    ...(affinity
+      ? { affinity } // checked by Kubernetes, not by the schema
+      : { topologySpreadConstraints: [spread('topology.kubernetes.io/zone'), spread('kubernetes.io/hostname')] }),
+  };
+}
+
+function quantities(values: Readonly<Record<string, number | string>>): Record<string, k8s.Quantity> {
+  return Object.fromEntries(
+    Object.entries(values).map(([name, value]) => [
+      name,
+      typeof value === 'number' ? k8s.Quantity.fromNumber(value) : k8s.Quantity.fromString(value),
+    ]),
+  );
+}

@@ -1,0 +1,94 @@
+/** A message processor in a cluster: from its spec to the objects that run it, without an operator. */
+import type { k8s } from 'cdk8s-plus-28';
+import type { Construct } from 'constructs';
+
+import { ports, processorGraceSeconds } from '../crds/contract.ts';
+import type { HydrogenMessageProcessorSpecInput, HydrogenMessageProcessor as ParsedProcessor } from '../crds/index.ts';
+import { addConfigMap } from './config-map.ts';
+import { checked, configText, restartDigest } from './documents.ts';
+import { type Identity, type Labels, selectorOf } from './labels.ts';
+import { assertMembership, groupOf, Member, type MemberProps, type MemberSpec } from './member.ts';
+import { addServiceMonitor, metricsLabel, metricsPortName } from './monitor.ts';
+import { processorNames } from './names.ts';
+import { addNetworkPolicy, wholeCluster } from './network.ts';
+import { podTemplate } from './pod.ts';
+import { secretRefsIn, secretsVolume } from './secrets.ts';
+import { addService } from './service.ts';
+import { addWorkload } from './workload.ts';
+
+/** Properties of {@link HydrogenMessageProcessor}. */
+export interface HydrogenMessageProcessorProps extends MemberProps {
+  /** What the message processor shall be like: `spec` of the custom resource. */
+  readonly spec: MemberSpec<HydrogenMessageProcessorSpecInput>;
+}
+
+const resources = { requests: { cpu: '250m', memory: '128Mi' }, limits: { memory: '1Gi' } };
+
+/** Deployment, metrics service, autoscaler, disruption budget and network policy of one message processor. */
+export class HydrogenMessageProcessor extends Member {
+  /** The checked document, with defaults. */
+  readonly document: ParsedProcessor;
+  /** What its pods are selected by. */
+  readonly selector: Labels;
+  /** Name of the deployment. */
+  readonly deploymentName: string;
+
+  /** @throws InvalidDocuments with every problem of the spec. */
+  constructor(scope: Construct, id: string, props: HydrogenMessageProcessorProps) {
+    const group = groupOf(props.group);
+    const metadata = { name: props.name, namespace: props.namespace ?? group.metadata.namespace };
+    const spec = { groupRef: { name: group.metadata.name }, ...props.spec };
+    const document = checked('HydrogenMessageProcessor', metadata, spec);
+    assertMembership(document, group);
+    super(scope, id, metadata.name, metadata.namespace);
+
+    const { workload: name } = processorNames(this.name);
+    const identity: Identity = { component: 'mproc', ...metadata, group: group.metadata.name };
+    this.document = document;
+    this.selector = selectorOf(identity);
+    this.deploymentName = name;
+
+    const { template, autoscaling, replicas } = document.spec;
+    addConfigMap(this, identity, name, configText(group, document));
+    addWorkload(this, {
+      identity,
+      name,
+      replicas,
+      autoscaling,
+      scaleDown,
+      template: podTemplate({
+        identity,
+        role: 'mproc',
+        template,
+        image: props.image,
+        resources,
+        ports: { probes: ports.probes },
+        env: {},
+        configMap: name,
+        secrets: secretsVolume(secretRefsIn([group.spec, { ...document.spec, template: undefined }])),
+        graceSeconds: longestDeliverySeconds(document) + processorGraceSeconds,
+        restartDigest: restartDigest(group),
+      }),
+    });
+    addService(this, 'Service', identity, {
+      name,
+      labels: metricsLabel,
+      ports: [{ name: metricsPortName, port: ports.probes, target: 'probes' }],
+    });
+    addNetworkPolicy(this, identity, name, [{ port: 'probes', from: [wholeCluster] }]);
+    if (props.serviceMonitor) addServiceMonitor(this, identity, name, props.serviceMonitor);
+  }
+}
+
+/** Half of the pods a minute after five quiet minutes: what a pod leaves unfinished, another one takes over. */
+const scaleDown: k8s.HpaScalingRulesV2 = {
+  stabilizationWindowSeconds: 300,
+  selectPolicy: 'Max',
+  policies: [{ type: 'Percent', value: 50, periodSeconds: 60 }],
+};
+
+function longestDeliverySeconds({ spec }: ParsedProcessor): number {
+  const { rules = [], rulesEngine } = spec.routing;
+  const engine = rulesEngine ? rulesEngine.timeoutSeconds + rulesEngine.destinationTimeoutSeconds : 0;
+  return Math.max(engine, ...rules.map(({ destination }) => destination.timeoutSeconds));
+}

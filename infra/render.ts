@@ -1,0 +1,74 @@
+/** From documents to plain objects, through the same constructs that a cdk8s app uses. Pure: no files, no cluster, no clock. */
+import { App, Chart } from 'cdk8s';
+import type { Construct } from 'constructs';
+
+import {
+  type HydrogenGateway as ParsedGateway,
+  type HydrogenGroup as ParsedGroup,
+  type HydrogenMessageProcessor as ParsedProcessor,
+  type Resource,
+  resolveGroups,
+} from '../crds/index.ts';
+import { HydrogenGateway } from './gateway.ts';
+import { HydrogenGroup } from './group.ts';
+import { HydrogenMessageProcessor } from './processor.ts';
+import { type Manifest, ordered } from './yaml.ts';
+
+/** What rendering may be told besides the documents. */
+export interface RenderOptions {
+  /** Image of pods whose document names none. @default - the image of this release */
+  readonly image?: string;
+}
+
+/** The objects that run a group: none unless it has `nats.managed`. @throws InvalidDocuments */
+export function renderGroup({ metadata, spec }: ParsedGroup): Manifest[] {
+  return synthesize((chart) => new HydrogenGroup(chart, 'group', { ...named(metadata), spec }));
+}
+
+/** The objects that run a gateway of `group`. @throws InvalidDocuments */
+export function renderGateway(
+  { metadata, spec }: ParsedGateway,
+  group: ParsedGroup,
+  options: RenderOptions = {},
+): Manifest[] {
+  const props = { ...named(metadata), spec, group: { document: group }, ...options };
+  return synthesize((chart) => new HydrogenGateway(chart, 'gateway', props));
+}
+
+/** The objects that run a message processor of `group`. @throws InvalidDocuments */
+export function renderProcessor(
+  { metadata, spec }: ParsedProcessor,
+  group: ParsedGroup,
+  options: RenderOptions = {},
+): Manifest[] {
+  const props = { ...named(metadata), spec, group: { document: group }, ...options };
+  return synthesize((chart) => new HydrogenMessageProcessor(chart, 'processor', props));
+}
+
+/** Everything that runs `resources`: groups, then gateways, then processors. @throws InvalidDocuments */
+export function renderAll(resources: readonly Resource[], options: RenderOptions = {}): Manifest[] {
+  const { groups, gateways, processors } = resolveGroups(resources);
+  return [
+    ...groups.flatMap(renderGroup),
+    ...gateways.flatMap(({ gateway, group }) => renderGateway(gateway, group, options)),
+    ...processors.flatMap(({ processor, group }) => renderProcessor(processor, group, options)),
+  ];
+}
+
+/** The plain objects of a chart that `build` fills, in the order in which they are added. */
+export function synthesize(build: (chart: Chart) => unknown): Manifest[] {
+  const chart = new Chart(new App({ outdir: 'dist', recordConstructMetadata: false }), 'hydrogen');
+  build(chart);
+  return manifestsOf(chart);
+}
+
+/** The plain objects below `scope`, with their fields in one order. */
+export function manifestsOf(scope: Construct): Manifest[] {
+  return Chart.of(scope)
+    .toJson()
+    .map((object) => ordered(object) as Manifest); // an object stays one
+}
+
+function named({ name, namespace }: { readonly name: string; readonly namespace: string }) {
+  return { name, namespace };
+}

@@ -1,0 +1,53 @@
+/** The custom resources as constructs, for users who have the operator: typed, and checked where they are written. */
+import { ApiObject, type ApiObjectMetadata } from 'cdk8s';
+import type { Construct } from 'constructs';
+
+import { apiVersion } from '../crds/contract.ts';
+import type {
+  HydrogenGatewaySpecInput,
+  HydrogenGroupSpecInput,
+  HydrogenMessageProcessorSpecInput,
+  Kind,
+} from '../crds/index.ts';
+import { checked } from './documents.ts';
+import { namespaceOf } from './member.ts';
+
+/** Metadata of a custom resource. Its name is never made up: it is what others refer to. */
+export interface ResourceMetadata extends ApiObjectMetadata {
+  /** Name of the object. */
+  readonly name: string;
+}
+
+/** Properties of a custom resource. */
+export interface ResourceProps<Spec> {
+  readonly metadata: ResourceMetadata;
+  /** `spec`, as a user writes it; defaults are left to the API server. */
+  readonly spec: Spec;
+}
+
+/** A HydrogenGroup for the operator. @throws InvalidDocuments with every problem. */
+export class HydrogenGroupResource extends ApiObject {
+  constructor(scope: Construct, id: string, props: ResourceProps<HydrogenGroupSpecInput>) {
+    super(scope, id, manifest(scope, 'HydrogenGroup', props));
+  }
+}
+
+/** A HydrogenGateway for the operator. @throws InvalidDocuments with every problem. */
+export class HydrogenGatewayResource extends ApiObject {
+  constructor(scope: Construct, id: string, props: ResourceProps<HydrogenGatewaySpecInput>) {
+    super(scope, id, manifest(scope, 'HydrogenGateway', props));
+  }
+}
+
+/** A HydrogenMessageProcessor for the operator. @throws InvalidDocuments with every problem. */
+export class HydrogenMessageProcessorResource extends ApiObject {
+  constructor(scope: Construct, id: string, props: ResourceProps<HydrogenMessageProcessorSpecInput>) {
+    super(scope, id, manifest(scope, 'HydrogenMessageProcessor', props));
+  }
+}
+
+function manifest<Spec>(scope: Construct, kind: Kind, { metadata, spec }: ResourceProps<Spec>) {
+  const { name, namespace = namespaceOf(scope) } = metadata;
+  checked(kind, { name, namespace }, spec);
+  return { apiVersion, kind, metadata, spec };
+}

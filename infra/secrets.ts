@@ -1,0 +1,36 @@
+/** Which secret keys a document names, and the volume that shows them to the process. Values never pass through here. */
+import type { k8s } from 'cdk8s-plus-28';
+
+import type { SecretKeyRef } from '../crds/index.ts';
+
+/** Secrets are readable by every user of the container and by nobody else; the volume is in memory. */
+const fileMode = 0o444;
+
+/**
+ * Every reference in `value`, however deep: an object below a field named `secretKeyRef` or `...SecretRef`. The fields
+ * of the schema follow that convention, so a new one is found without a change here.
+ */
+export function secretRefsIn(value: unknown): SecretKeyRef[] {
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([name, child]) =>
+    /secretKeyRef$|SecretRef$/.test(name) ? [child as SecretKeyRef] : secretRefsIn(child),
+  );
+}
+
+/**
+ * The volume source with `<secret name>/<key>` for each reference, sorted, so that their order in a document does not
+ * restart pods; undefined when there is none.
+ */
+export function secretsVolume(refs: readonly SecretKeyRef[]): k8s.ProjectedVolumeSource | undefined {
+  const keysOf = new Map<string, Set<string>>();
+  for (const { name, key } of refs) keysOf.set(name, (keysOf.get(name) ?? new Set()).add(key));
+  if (keysOf.size === 0) return undefined;
+  const sources = [...keysOf.entries()].sort(byFirst).map(([name, keys]) => ({
+    secret: { name, items: [...keys].sort().map((key) => ({ key, path: `${name}/${key}` })) },
+  }));
+  return { defaultMode: fileMode, sources };
+}
+
+function byFirst([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number {
+  return a < b ? -1 : 1;
+}
