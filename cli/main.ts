@@ -1,13 +1,13 @@
-/** The `hydrogen` command. Exit codes: 0 done, 1 failed, 2 misused (an unknown option, a configuration that is invalid). */
+/**
+ * The `hydrogen` command; what a command needs is loaded when it is the one. Exit codes: 0 done, 1 failed, 2 misused (an unknown option, a configuration that is
+ * invalid).
+ */
 
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { env, paths, ports } from '../crds/contract.ts';
 import { HydrogenError } from '../runtime/errors.ts';
-import { dev } from './dev.ts';
 import { deadLetterCommands } from './dlq.ts';
-import { echo } from './echo.ts';
-import { runGateway, runProcessor } from './serve.ts';
 
 /** Version of this package. */
 export const version: string = JSON.parse(
@@ -57,7 +57,7 @@ function createProgram(): Command {
     .option('--host <address>', 'address to listen on', '127.0.0.1')
     .addOption(secretsOption('./secrets'))
     .addOption(logLevelOption('debug'))
-    .action((options) => dev({ ...options, version }));
+    .action(async (options) => (await import('./dev.ts')).dev({ ...options, version }));
 
   program
     .command('gateway')
@@ -71,7 +71,7 @@ function createProgram(): Command {
     .option('--host <address>', 'address to listen on (default: every one)')
     .addOption(secretsOption(paths.secrets))
     .addOption(logLevelOption())
-    .action((options) => runGateway({ ...options, version }));
+    .action(async (options) => (await import('./serve.ts')).runGateway({ ...options, version }));
 
   program
     .command('mproc')
@@ -81,7 +81,7 @@ function createProgram(): Command {
     .option('--host <address>', 'address to listen on (default: every one)')
     .addOption(secretsOption(paths.secrets))
     .addOption(logLevelOption())
-    .action((options) => runProcessor({ ...options, version }));
+    .action(async (options) => (await import('./serve.ts')).runProcessor({ ...options, version }));
 
   program
     .command('echo')
@@ -89,6 +89,7 @@ function createProgram(): Command {
     .addOption(new Option('--port <port>', 'port to listen on').default(8099).argParser(port))
     .option('--host <address>', 'address to listen on', '127.0.0.1')
     .action(async ({ port, host }) => {
+      const { echo } = await import('./echo.ts');
       const server = await echo(port, host);
       console.log(`echo destination on ${server.url}`);
       await server.closed;

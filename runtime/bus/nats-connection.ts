@@ -5,7 +5,16 @@
  * registered here once and renewed on every connection.
  */
 
-import { connect, credsAuthenticator, type Msg, type NatsConnection, nuid, type Subscription } from 'nats';
+import {
+  connect,
+  credsAuthenticator,
+  ErrorCode,
+  type Msg,
+  type NatsConnection,
+  NatsError,
+  nuid,
+  type Subscription,
+} from 'nats';
 import { HydrogenError } from '../errors.ts';
 import { rawHeaders } from './nats-wire.ts';
 import type { BusStatus } from './port.ts';
@@ -63,7 +72,10 @@ export interface Link {
   stop(): Promise<void>;
   /** Renewed on every connection. */
   subscribe(subject: string, listener: (msg: Msg) => void): Subscribed;
-  /** False when it was not sent because the link is down. @param headers a complete header block */
+  /**
+   * False when it was not sent because the link is down. @param headers a complete header block
+   * @throws {HydrogenError} HYD_MESSAGE_TOO_LARGE
+   */
   publish(subject: string, payload: Uint8Array, reply?: string, headers?: string): boolean;
   /** Resolves when the server has seen everything sent before, or the link went down. */
   flush(): Promise<void>;
@@ -161,9 +173,10 @@ export function createLink(options: NatsConnectionOptions): Link {
   }
 
   async function watch(next: NatsConnection): Promise<void> {
-    for await (const { type, data } of next.status()) {
+    for await (const { type, data, permissionContext: denied } of next.status()) {
       if (type === 'ldm') note({ kind: 'lameDuck', detail: String(data) });
-      if (type === 'error') note({ kind: 'serverError', detail: String(data) });
+      const what = denied === undefined ? '' : ` ${denied.operation} ${denied.subject}`;
+      if (type === 'error') note({ kind: 'serverError', detail: `${data}${what}` });
       if (type !== 'update' || typeof data !== 'object') continue;
       for (const url of data.added ?? []) gossiped.add(url);
       for (const url of data.deleted ?? []) gossiped.delete(url);
@@ -210,11 +223,19 @@ export function createLink(options: NatsConnectionOptions): Link {
     },
     publish: (subject, payload, reply, headers) => {
       if (connection === undefined || status !== 'up' || connection.isClosed()) return false;
-      connection.publish(subject, payload, {
-        ...(reply === undefined ? {} : { reply }),
-        ...(headers === undefined ? {} : { headers: rawHeaders(headers) }),
-      });
-      return true;
+      try {
+        connection.publish(subject, payload, {
+          ...(reply === undefined ? {} : { reply }),
+          ...(headers === undefined ? {} : { headers: rawHeaders(headers) }),
+        });
+        return true;
+      } catch (cause) {
+        if (cause instanceof NatsError && cause.code === ErrorCode.MaxPayloadExceeded) {
+          throw new HydrogenError('HYD_MESSAGE_TOO_LARGE', 'for the server', { cause });
+        }
+        // Closed under our hands: the loss of the connection is about to be noticed.
+        return false;
+      }
     },
     flush: async () => {
       if (connection !== undefined) await within(flushTimeoutMs, connection.flush());

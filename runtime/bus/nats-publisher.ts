@@ -2,13 +2,15 @@
  * Stores messages in one stream. A message is outstanding until the stream acknowledges it under its own id: it is sent
  * again, in order, after an acknowledgement that does not come, a refusal, or a new connection. While the stream
  * refuses, only the oldest message is tried, with back-off; then the rest follows, a few at first.
+ *
+ * One file, though long: every step of a message moves the same counters, and they are right only together.
  */
 
 import type { Msg } from 'nats';
 import { HydrogenError } from '../errors.ts';
 import { Fifo } from './fifo.ts';
 import type { Link } from './nats-connection.ts';
-import { jetStreamCodes } from './nats-requests.ts';
+import { judgeAck } from './nats-wire.ts';
 import { defaultPublishLimits, type PublishLimits } from './port.ts';
 
 /** What is to be stored. `headers` is a complete block with an id, so that a second attempt is recognised. */
@@ -108,9 +110,10 @@ export function createPublisher(
     let isSent = false;
     try {
       isSent = link.publish(pending.subject, pending.payload, inbox + pending.number, pending.headers);
-    } catch (cause) {
+    } catch (err) {
       // A server with a smaller limit than the one that was known when it was accepted.
-      end(pending, new HydrogenError('HYD_MESSAGE_TOO_LARGE', undefined, { cause }));
+      if (!(err instanceof HydrogenError)) throw err;
+      end(pending, err);
       return true;
     }
     if (!isSent) {
@@ -201,7 +204,7 @@ export function createPublisher(
   function hear(msg: Msg): void {
     const pending = all.get(Number(msg.subject.slice(inbox.length)));
     if (pending === undefined) return;
-    const verdict = judge(msg.data, accepted);
+    const verdict = judgeAck(msg.data, accepted);
     if (verdict === 'stored') conclude(pending);
     else if (verdict === 'large') conclude(pending, new HydrogenError('HYD_MESSAGE_TOO_LARGE', 'for the stream'));
     else if (pending.state === 'sent') refuse(pending);
@@ -286,24 +289,4 @@ export function createPublisher(
       for (const pending of all.values()) end(pending, new HydrogenError('HYD_BUS_STOPPED'));
     },
   };
-}
-
-/** @param accepted how an acknowledgement begins: when it does, and a sequence above zero follows, no JSON is parsed */
-function judge(data: Uint8Array, accepted: Uint8Array): 'stored' | 'refused' | 'large' {
-  const digit = data[accepted.length];
-  if (digit !== undefined && digit >= 0x31 && digit <= 0x39 && startsWith(data, accepted)) return 'stored';
-  if (data.length === 0) return 'refused';
-  try {
-    const ack = JSON.parse(Buffer.from(data).toString()) as { error?: { err_code?: number }; seq?: number };
-    if (ack.error?.err_code === jetStreamCodes.messageTooLarge) return 'large';
-    return ack.error === undefined && ack.seq !== undefined && ack.seq > 0 ? 'stored' : 'refused';
-  } catch {
-    // Whatever answered is no stream: the message is not stored.
-    return 'refused';
-  }
-}
-
-function startsWith(data: Uint8Array, prefix: Uint8Array): boolean {
-  for (let i = 0; i < prefix.length; i++) if (data[i] !== prefix[i]) return false;
-  return true;
 }

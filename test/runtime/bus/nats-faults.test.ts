@@ -136,6 +136,29 @@ describe('nats bus when things fail', { skip }, async () => {
     await Promise.all(all);
   });
 
+  test('stores a dead letter of the largest size whatever its cause says', async () => {
+    await using group = natsGroup(server);
+    const bus = await group.started();
+    await collect(bus);
+    const payload = Buffer.alloc(bus.maxPayloadBytes);
+    await bus.deadLetter('chat', message({ payload }), 1, { code: 'HYD_DESTINATION_FAILED', detail: 'ü'.repeat(9000) });
+    const [letter] = await bus.deadLetters('chat').list(1);
+    assert.equal(letter?.payload.byteLength, bus.maxPayloadBytes);
+    assert.match(letter?.detail ?? '', /^ü{100,}$/);
+  });
+
+  test('rejects what a server with a smaller limit will never take', async () => {
+    await using small = await startNats({ config: 'max_payload: 65536' });
+    await using group = natsGroup(small);
+    const bus = group.bus();
+    const refused = assert.rejects(bus.publish(message({ payload: Buffer.alloc(100_000) })), {
+      code: 'HYD_MESSAGE_TOO_LARGE',
+    });
+    await bus.start();
+    await refused;
+    assert.deepEqual(bus.outstanding, { messages: 0, bytes: 0 });
+  });
+
   test('never says that a lease is not held when a server without a disk forgot it', async () => {
     await using group = natsGroup(server, {
       stream: { storage: 'Memory', replicas: 1, maxAgeMs: 3_600_000, maxBytes: 1024 * 1024 },
