@@ -1,6 +1,6 @@
 /**
- * The `hydrogen` command; what a command needs is loaded when it is the one. Exit codes: 0 done, 1 failed, 2 misused (an unknown option, a configuration that is
- * invalid).
+ * The `hydrogen` command; what a command needs is loaded when it is the one that runs. Exit codes: 0 done, 1 failed,
+ * 2 misused (an unknown option, a configuration that is invalid).
  */
 
 import { readFileSync } from 'node:fs';

@@ -3,6 +3,9 @@
  * again, in order, after an acknowledgement that does not come, a refusal, or a new connection. While the stream
  * refuses, only the oldest message is tried, with back-off; then the rest follows, a few at first.
  *
+ * Of each connection one message is on its way at a time: were there two, the stream could refuse the first and take the
+ * second, and no consumer could put them in order again. A connection so sends one message per round trip at most.
+ *
  * One file, though long: every step of a message moves the same counters, and they are right only together.
  */
 
@@ -70,6 +73,8 @@ export function createPublisher(
   const fresh = new Fifo<Pending>();
   const sentOrder = new Fifo<Pending>();
   const listeners: (() => void)[] = [];
+  /** Connections with a message on its way, and what waits behind it. */
+  const lines = new Map<string, Fifo<Pending> | undefined>();
   const flushed = new Set<() => void>();
   const returned: Pending[] = [];
   let isSorted = true;
@@ -141,6 +146,7 @@ export function createPublisher(
     pending.payload = nothing;
     all.delete(pending.number);
     bytes -= pending.bytes;
+    if (!isStopped) moveUp(pending.connectionId);
     if (error === undefined) pending.resolve();
     else pending.reject(error);
     if (isOver) weigh();
@@ -148,6 +154,26 @@ export function createPublisher(
     clearInterval(sweeper);
     sweeper = undefined;
     for (const done of flushed) done();
+  }
+
+  /** True when it is first in its connection's line, and so may be sent. */
+  function standInLine(pending: Pending): boolean {
+    const { connectionId } = pending;
+    if (!lines.has(connectionId)) {
+      lines.set(connectionId, undefined);
+      fresh.push(pending);
+      return true;
+    }
+    const line = lines.get(connectionId) ?? new Fifo<Pending>();
+    lines.set(connectionId, line);
+    line.push(pending);
+    return false;
+  }
+
+  function moveUp(connectionId: string): void {
+    const next = lines.get(connectionId)?.shift();
+    if (next === undefined) lines.delete(connectionId);
+    else fresh.push(next);
   }
 
   function refuse(pending: Pending): void {
@@ -265,8 +291,7 @@ export function createPublisher(
         all.set(pending.number, pending);
         bytes += pending.bytes;
         sweeper ??= setInterval(sweep, sweepMs);
-        fresh.push(pending);
-        pump();
+        if (standInLine(pending)) pump();
         if (!isOver) weigh();
       }),
     flush: async (timeoutMs) => {

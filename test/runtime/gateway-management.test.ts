@@ -26,7 +26,7 @@ async function ask(gateway: TestGateway, path: string, init: RequestInit = { met
 
 const post = (body: string | Uint8Array, headers: Record<string, string> = {}): RequestInit => ({
   method: 'POST',
-  body: body as BodyInit,
+  body: body as NonNullable<RequestInit['body']>,
   headers,
 });
 
