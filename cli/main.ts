@@ -29,7 +29,8 @@ export async function main(args: readonly string[]): Promise<number> {
       return error.code === 'HYD_CONFIG_INVALID' || error.code === 'HYD_SECRET_MISSING' ? 2 : 1;
     }
     const { code, message } = error as { code?: string; message?: string };
-    console.error(`hydrogen: ${code === undefined ? (error as Error).stack : message}`);
+    const advice = code === 'EADDRINUSE' ? ' (choose other ports: see --help)' : '';
+    console.error(`hydrogen: ${code === undefined ? (error as Error).stack : message}${advice}`);
     return 1;
   }
 }
@@ -52,7 +53,7 @@ function createProgram(): Command {
     .addOption(
       new Option('--port-base <port>', 'gateway n listens on port+100n (clients), +1 (management), +1010 (probes)')
         .default(ports.client)
-        .argParser(port),
+        .argParser(portBase),
     )
     .option('--host <address>', 'address to listen on', '127.0.0.1')
     .addOption(secretsOption('./secrets'))
@@ -66,7 +67,7 @@ function createProgram(): Command {
     .addOption(
       new Option('--port-base <port>', 'clients; management is one above, probes 1010 above')
         .default(ports.client)
-        .argParser(port),
+        .argParser(portBase),
     )
     .option('--host <address>', 'address to listen on (default: every one)')
     .addOption(secretsOption(paths.secrets))
@@ -120,5 +121,13 @@ function logLevelOption(fallback = 'info'): Option {
 function port(text: string): number {
   const value = Number(text);
   if (!Number.isInteger(value) || value < 1 || value > 65535) throw new InvalidArgumentError('a port is 1 to 65535');
+  return value;
+}
+
+function portBase(text: string): number {
+  const value = port(text);
+  const last = 65535 - (ports.probes - ports.client);
+  if (value > last)
+    throw new InvalidArgumentError(`at most ${last}, since the probes listen ${ports.probes - ports.client} above it`);
   return value;
 }

@@ -5,16 +5,7 @@
  * registered here once and renewed on every connection.
  */
 
-import {
-  connect,
-  credsAuthenticator,
-  ErrorCode,
-  type Msg,
-  type NatsConnection,
-  NatsError,
-  nuid,
-  type Subscription,
-} from 'nats';
+import { connect, credsAuthenticator, type Msg, type NatsConnection, nuid, type Subscription } from 'nats';
 import { HydrogenError } from '../errors.ts';
 import { rawHeaders } from './nats-wire.ts';
 import type { BusStatus } from './port.ts';
@@ -87,6 +78,13 @@ interface Registered {
   live: Subscription | undefined;
 }
 
+interface Outgoing {
+  readonly subject: string;
+  readonly payload: Uint8Array;
+  readonly reply: string | undefined;
+  readonly headers: string | undefined;
+}
+
 const connectTimeoutMs = 5000;
 const maxDelayMs = 2000;
 const flushTimeoutMs = 1000;
@@ -99,6 +97,7 @@ export function createLink(options: NatsConnectionOptions): Link {
   const note = options.onEvent ?? ((): void => {});
   let status: BusStatus = 'down';
   let connection: NatsConnection | undefined;
+  let outgoing: Outgoing[] = [];
   let timer: NodeJS.Timeout | undefined;
   let isStarted = false;
   let failures = 0;
@@ -172,6 +171,20 @@ export function createLink(options: NatsConnectionOptions): Link {
     redial(Math.random() * (options.reconnectJitterMs ?? 200));
   }
 
+  // What a turn of the event loop publishes leaves in one write: the package would write once per callback, and a write
+  // is what costs most on both sides. What is lost with the connection was not acknowledged, as bytes on the wire.
+  function sendOutgoing(): void {
+    const batch = outgoing;
+    outgoing = [];
+    for (const { subject, payload, reply, headers } of batch) {
+      if (connection === undefined || connection.isClosed()) return;
+      connection.publish(subject, payload, {
+        ...(reply === undefined ? {} : { reply }),
+        ...(headers === undefined ? {} : { headers: rawHeaders(headers) }),
+      });
+    }
+  }
+
   async function watch(next: NatsConnection): Promise<void> {
     for await (const { type, data, permissionContext: denied } of next.status()) {
       if (type === 'ldm') note({ kind: 'lameDuck', detail: String(data) });
@@ -204,6 +217,7 @@ export function createLink(options: NatsConnectionOptions): Link {
     stop: async () => {
       if (status === 'stopped') return;
       clearTimeout(timer);
+      sendOutgoing();
       const last = connection;
       if (last !== undefined) await within(flushTimeoutMs, last.flush());
       become('stopped');
@@ -223,21 +237,15 @@ export function createLink(options: NatsConnectionOptions): Link {
     },
     publish: (subject, payload, reply, headers) => {
       if (connection === undefined || status !== 'up' || connection.isClosed()) return false;
-      try {
-        connection.publish(subject, payload, {
-          ...(reply === undefined ? {} : { reply }),
-          ...(headers === undefined ? {} : { headers: rawHeaders(headers) }),
-        });
-        return true;
-      } catch (cause) {
-        if (cause instanceof NatsError && cause.code === ErrorCode.MaxPayloadExceeded) {
-          throw new HydrogenError('HYD_MESSAGE_TOO_LARGE', 'for the server', { cause });
-        }
-        // Closed under our hands: the loss of the connection is about to be noticed.
-        return false;
+      if (payload.byteLength + (headers?.length ?? 0) > maxPayloadBytes) {
+        throw new HydrogenError('HYD_MESSAGE_TOO_LARGE', 'for the server');
       }
+      if (outgoing.length === 0) setImmediate(sendOutgoing);
+      outgoing.push({ subject, payload, reply, headers });
+      return true;
     },
     flush: async () => {
+      sendOutgoing();
       if (connection !== undefined) await within(flushTimeoutMs, connection.flush());
     },
   };

@@ -159,7 +159,7 @@ export function createPublisher(
   /** True when it is first in its connection's line, and so may be sent. */
   function standInLine(pending: Pending): boolean {
     const { connectionId } = pending;
-    if (true as boolean) {
+    if (!lines.has(connectionId)) {
       lines.set(connectionId, undefined);
       fresh.push(pending);
       return true;

@@ -140,3 +140,18 @@ test('a port that is taken is one clear line and exit 1', async () => {
   assert.match(output, /EADDRINUSE/);
   assert.doesNotMatch(output, /^ +at /m);
 });
+
+test('dev and gateway stop what they started when a port is taken, and exit 1', async () => {
+  await using taken = await startDestination();
+  const base = taken.port - 1;
+  const dev = await run('dev', '-f', 'examples/timer/app.yaml', '--port-base', `${base}`);
+  assert.deepEqual([dev.code, /EADDRINUSE/.test(dev.output)], [1, true], dev.output);
+  const text = yaml(
+    groupDocument({ natsUrl: 'nats://127.0.0.1:1' }),
+    memberDocument('HydrogenGateway', 'e2e', 'g', { endpoints: [{ path: '/chat' }] }),
+  );
+  await withFile(text, async (file) => {
+    const { code, output } = await run('gateway', '--config', file, '--host', '127.0.0.1', '--port-base', `${base}`);
+    assert.deepEqual([code, /EADDRINUSE/.test(output)], [1, true], output);
+  });
+});
