@@ -53,8 +53,8 @@ test('dev without documents runs the echo example and prints what listens and a 
 });
 
 test('dev runs several gateways and processors of several documents, and takes a changed file over', async () => {
-  await using destination = await startDestination((request) => ({ body: `1 ${request.json()['message']}` }));
-  await using other = await startDestination((request) => ({ body: `2 ${request.json()['message']}` }));
+  await using destination = await startDestination((request) => ({ body: `1 ${request.json().message}` }));
+  await using other = await startDestination((request) => ({ body: `2 ${request.json().message}` }));
   const rules = (url: string): Record<string, unknown> => ({
     routing: { rules: [{ name: 'all', pattern: '.*', destination: { url, reply: true } }] },
   });

@@ -39,20 +39,17 @@ test('dead letters can be listed, shown, replayed to their processor alone, and 
     return found.length === 3 && found;
   });
   for (const letter of letters) {
-    assert.equal(letter['code'], 'HYD_DESTINATION_REJECTED');
-    assert.deepEqual(
-      [letter['status'], letter['rule'], letter['endpoint'], letter['attempts']],
-      [422, 'all', '/chat', 1],
-    );
+    assert.equal(letter.code, 'HYD_DESTINATION_REJECTED');
+    assert.deepEqual([letter.status, letter.rule, letter.endpoint, letter.attempts], [422, 'all', '/chat', 1]);
   }
   assert.match((await dlq('list')).output, /^SEQUENCE +DIED AT .*\n.*HYD_DESTINATION_REJECTED/);
 
-  const [first, second] = letters.map((letter) => String(letter['sequence']));
+  const [first, second] = letters.map((letter) => String(letter.sequence));
   assert.ok(first !== undefined && second !== undefined);
   const shown = JSON.parse((await dlq('show', first)).output);
   assert.equal(
     shown.body.message,
-    broken.requests.find(({ headers }) => headers['hydrogen-message-id'] === shown.messageId)?.json()['message'],
+    broken.requests.find(({ headers }) => headers['hydrogen-message-id'] === shown.messageId)?.json().message,
   );
 
   broken.handle(() => undefined);
