@@ -1,13 +1,13 @@
 /**
  * Echo through a destination, closed loop, every part its own process. Two paths do the same work in turns: `durable`
  * (gateway, JetStream on files, message processor) and `floor` (one process, no bus; see floor.ts). Their ratio is what
- * durability costs, and means the same on any machine; rates alone do not.
+ * durability costs; rates alone say little.
  *
  *   node bench/echo.ts [--connections 100] [--seconds 10] [--rounds 3] [--size 32]
  */
 
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { availableParallelism, cpus, tmpdir } from 'node:os';
+import { availableParallelism, cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Load, type Measurement, measure } from './clients.ts';
@@ -23,6 +23,9 @@ console.log(
     `${rounds} rounds of ${load.seconds} s each way after ${load.warmUpSeconds} s of warm-up`,
 );
 console.log(`Node ${process.version}, ${availableParallelism()} x ${cpus()[0]?.model ?? 'unknown CPU'}\n`);
+if ((loadavg()[0] ?? 0) > availableParallelism() / 2) {
+  console.log(`WARNING: others use this machine (load ${loadavg()[0]?.toFixed(1)}): trust CPU times, not rates\n`);
+}
 
 await using stack = new AsyncDisposableStack();
 const interrupted = (): void => {
@@ -58,6 +61,7 @@ await gateway.answers(`http://127.0.0.1:${gatewayPort + 1010}/readyz`);
 const floorRounds: Measurement[] = [];
 const durableRounds: Measurement[] = [];
 const ratios: number[] = [];
+const cpuRatios: number[] = [];
 for (let round = 1; round <= rounds; round += 1) {
   const atFloor = await measure(`ws://127.0.0.1:${floorPort}/echo`, load, [floor, destination]);
   floorRounds.push(atFloor);
@@ -71,7 +75,8 @@ for (let round = 1; round <= rounds; round += 1) {
   durableRounds.push(durable);
   print(round, 'durable', durable);
   ratios.push(durable.rate / atFloor.rate);
-  console.log(`${round}  ratio    ${(durable.rate / atFloor.rate).toFixed(3)}\n`);
+  cpuRatios.push(cpuInAll(atFloor) / cpuInAll(durable));
+  console.log(`${round}  ratio    ${ratios.at(-1)?.toFixed(3)}  of CPU time ${cpuRatios.at(-1)?.toFixed(3)}\n`);
 }
 
 const cpuOf = (name: string): number => median(durableRounds.map((each) => each.cpuMicroseconds[name] ?? Number.NaN));
@@ -79,6 +84,7 @@ console.log('medians');
 console.log(`  floor    ${median(floorRounds.map((each) => each.rate)).toFixed(0)}/s`);
 console.log(`  durable  ${median(durableRounds.map((each) => each.rate)).toFixed(0)}/s`);
 console.log(`  ratio    ${median(ratios).toFixed(3)}  ${verdict(median(ratios) >= goals.ratio, `>= ${goals.ratio}`)}`);
+console.log(`  of CPU   ${median(cpuRatios).toFixed(3)}`);
 for (const [name, goal] of [
   ['gateway', goals.gatewayMicroseconds],
   ['mproc', goals.mprocMicroseconds],
@@ -146,12 +152,17 @@ function script(name: string): string {
   return join(import.meta.dirname, name);
 }
 
-function print(round: number, path: string, { rate, p50Ms, p99Ms, cpuMicroseconds, silentClients }: Measurement): void {
+function print(round: number, path: string, measurement: Measurement): void {
+  const { rate, p50Ms, p99Ms, cpuMicroseconds, silentClients } = measurement;
   const cpu = Object.entries(cpuMicroseconds).map(([name, us]) => `${name} ${us.toFixed(1)}`);
   console.log(
     `${round}  ${path.padEnd(8)} ${rate.toFixed(0).padStart(6)}/s  p50 ${p50Ms.toFixed(2)} ms  p99 ${p99Ms.toFixed(2)} ms  ` +
-      `CPU us/message: ${cpu.join(', ')}${silentClients > 0 ? `  WARNING: ${silentClients} clients got no answer` : ''}`,
+      `CPU us/message: ${cpu.join(', ')}, in all ${cpuInAll(measurement).toFixed(1)}${silentClients > 0 ? `  WARNING: ${silentClients} clients got no answer` : ''}`,
   );
+}
+
+function cpuInAll({ cpuMicroseconds }: Measurement): number {
+  return Object.values(cpuMicroseconds).reduce((sum, us) => sum + us, 0);
 }
 
 function verdict(isMet: boolean, goal: string): string {

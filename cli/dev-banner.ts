@@ -3,7 +3,7 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import type { Documents, ProcessorConfig } from '../runtime/config.ts';
+import type { Documents, GatewayConfig, ProcessorConfig } from '../runtime/config.ts';
 import { devPorts } from './dev.ts';
 
 /** The port that examples/echo.yaml names for its destination. */
@@ -40,8 +40,7 @@ export function describeRun(
   }
   if (echoUrl !== undefined) lines.push(`  echo destination ${echoUrl}`);
   const [first] = gateways;
-  const path = first?.gateway.spec.endpoints[0]?.path;
-  if (path !== undefined) lines.push('', ...tryIt(`ws://${options.host}:${options.portBase}${path}`));
+  if (first !== undefined) lines.push('', ...tryIt(first.gateway, options));
   lines.push('', 'ready, Ctrl-C stops');
   return lines.join('\n');
 }
@@ -55,7 +54,17 @@ function describeRouting({ spec }: ProcessorConfig['processor']): string[] {
   );
 }
 
-function tryIt(url: string): string[] {
-  const script = `const s = new WebSocket('${url}'); s.onopen = () => s.send('hello'); s.onmessage = (m) => { console.log(m.data); s.close() }`;
-  return ['  try it in another terminal:', `    npx wscat -c ${url}`, `    node -e "${script}"`];
+/** A line that works: it says nothing to a gateway that only sends, and warns where an authorizer has its own wishes. */
+function tryIt(
+  { spec }: GatewayConfig['gateway'],
+  options: { readonly portBase: number; readonly host: string },
+): string[] {
+  const url = `ws://${options.host}:${options.portBase}${spec.endpoints[0]?.path ?? '/'}`;
+  const onMessage = '(m) => console.log(m.data)';
+  const script =
+    spec.mode === 'ServerToClient'
+      ? `new WebSocket('${url}').onmessage = ${onMessage}`
+      : `const s = new WebSocket('${url}'); s.onopen = () => s.send('hello'); s.onmessage = ${onMessage}`;
+  const note = spec.authorizer === undefined ? '' : ' (add what your authorizer asks for)';
+  return [`  try it in another terminal${note}:`, `    npx wscat -c ${url}`, `    node -e "${script}"`];
 }

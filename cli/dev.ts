@@ -5,7 +5,7 @@
 
 import type { Logger } from 'pino';
 import pretty from 'pino-pretty';
-import { busGroup } from '../crds/contract.ts';
+import { busGroup, env, ports } from '../crds/contract.ts';
 import { createMemoryBroker, type MemoryBroker } from '../runtime/bus/memory.ts';
 import type { Bus } from '../runtime/bus/port.ts';
 import {
@@ -39,7 +39,8 @@ export interface DevOptions {
 /** Ports of gateway n, counted from 0 in the order of the documents. */
 export function devPorts(portBase: number, index: number): Gateway['ports'] {
   const client = portBase + 100 * index;
-  return { client, management: client + 1, probes: client + 1010 };
+  const from = client - ports.client;
+  return { client, management: ports.management + from, probes: ports.probes + from };
 }
 
 /** From the port base: 8099 by default, as examples/echo.yaml says. */
@@ -81,13 +82,13 @@ export async function dev(options: DevOptions): Promise<void> {
   const buses = createBuses(options, secrets, logger);
   const gateways = new Map<string, Gateway>();
   for (const [index, config] of documents.gateways.entries()) {
-    const ports = devPorts(options.portBase, index);
-    const callbackUrl = `http://${options.host}:${ports.management}`;
+    const listening = devPorts(options.portBase, index);
+    const callbackUrl = process.env[env.callbackUrl] ?? `http://${reachable(options.host)}:${listening.management}`;
     const { host, version } = options;
     const bus = buses(config);
     gateways.set(
       keyOf(config.gateway),
-      createGateway(config, { bus, secrets, logger, ports, host, callbackUrl, version }),
+      createGateway(config, { bus, secrets, logger, ports: listening, host, callbackUrl, version }),
     );
   }
   const processors = new Map<string, Mproc>();
@@ -97,8 +98,15 @@ export async function dev(options: DevOptions): Promise<void> {
     processors.set(keyOf(config.processor), createMproc(config, { bus, secrets, logger, host, version }));
   }
   const stopped = untilStopped();
-  for (const server of [...processors.values(), ...gateways.values()]) await server.start();
-  await untilReady([...gateways.values()], stopped);
+  const servers = [...processors.values(), ...gateways.values()];
+  try {
+    for (const server of servers) await server.start();
+  } catch (error) {
+    await Promise.all(servers.map((server) => server.stop('failed start', 0)));
+    echoServer?.stop();
+    throw error;
+  }
+  await untilReady(servers, stopped);
 
   console.log(describeRun(documents, options, echoServer?.url));
   const unwatch = options.file === undefined ? undefined : watchFiles(options.file, load, takeOver, refuse);
@@ -149,15 +157,20 @@ function createBuses(
   };
 }
 
+/** The address by which this machine reaches what listens on `host`. */
+function reachable(host: string): string {
+  return host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
+}
+
 /** Readiness is announced once, when everything can serve; with NATS away it says so and goes on waiting. */
-async function untilReady(gateways: readonly Gateway[], stopped: Promise<string>): Promise<void> {
+async function untilReady(servers: readonly (Gateway | Mproc)[], stopped: Promise<string>): Promise<void> {
   let isStopped = false;
   void stopped.then(() => {
     isStopped = true;
   });
   let saidAtMs = Date.now();
   while (!isStopped) {
-    const reason = gateways.map((gateway) => gateway.notReadyReason()).find((text) => text !== undefined);
+    const reason = servers.map((server) => server.notReadyReason()).find((text) => text !== undefined);
     if (reason === undefined) return;
     if (Date.now() - saidAtMs > 2_000) {
       saidAtMs = Date.now();

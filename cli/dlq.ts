@@ -3,11 +3,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { env, paths } from '../crds/contract.ts';
 import type { DeadLetter, DeadLetters } from '../runtime/bus/port.ts';
-import { loadProcessor } from '../runtime/config.ts';
 import { HydrogenError } from '../runtime/errors.ts';
-import { createLogger } from '../runtime/log.ts';
-import { createSecrets } from '../runtime/secrets.ts';
-import { createGroupBus } from './bus.ts';
 
 interface DlqOptions {
   readonly config: string;
@@ -90,6 +86,10 @@ function add(parent: Command, name: string, description: string): Command {
 
 /** @throws {HydrogenError} HYD_CONFIG_INVALID, HYD_BUS_UNREACHABLE */
 async function withDeadLetters(options: DlqOptions, work: (letters: DeadLetters) => Promise<void>): Promise<void> {
+  const { createGroupBus } = await import('./bus.ts');
+  const { loadProcessor } = await import('../runtime/config.ts');
+  const { createLogger } = await import('../runtime/log.ts');
+  const { createSecrets } = await import('../runtime/secrets.ts');
   const { group, processor } = await loadProcessor(options.config);
   const logger = createLogger({ level: 'error', destination: process.stderr });
   const secrets = createSecrets(options.secrets, () => {});

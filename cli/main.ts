@@ -1,13 +1,13 @@
-/** The `hydrogen` command. Exit codes: 0 done, 1 failed, 2 misused (an unknown option, a configuration that is invalid). */
+/**
+ * The `hydrogen` command; what a command needs is loaded when it is the one that runs. Exit codes: 0 done, 1 failed,
+ * 2 misused (an unknown option, a configuration that is invalid).
+ */
 
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { env, paths, ports } from '../crds/contract.ts';
 import { HydrogenError } from '../runtime/errors.ts';
-import { dev } from './dev.ts';
 import { deadLetterCommands } from './dlq.ts';
-import { echo } from './echo.ts';
-import { runGateway, runProcessor } from './serve.ts';
 
 /** Version of this package. */
 export const version: string = JSON.parse(
@@ -29,7 +29,8 @@ export async function main(args: readonly string[]): Promise<number> {
       return error.code === 'HYD_CONFIG_INVALID' || error.code === 'HYD_SECRET_MISSING' ? 2 : 1;
     }
     const { code, message } = error as { code?: string; message?: string };
-    console.error(`hydrogen: ${code === undefined ? (error as Error).stack : message}`);
+    const advice = code === 'EADDRINUSE' ? ' (choose other ports: see --help)' : '';
+    console.error(`hydrogen: ${code === undefined ? (error as Error).stack : message}${advice}`);
     return 1;
   }
 }
@@ -52,12 +53,12 @@ function createProgram(): Command {
     .addOption(
       new Option('--port-base <port>', 'gateway n listens on port+100n (clients), +1 (management), +1010 (probes)')
         .default(ports.client)
-        .argParser(port),
+        .argParser(portBase),
     )
     .option('--host <address>', 'address to listen on', '127.0.0.1')
     .addOption(secretsOption('./secrets'))
     .addOption(logLevelOption('debug'))
-    .action((options) => dev({ ...options, version }));
+    .action(async (options) => (await import('./dev.ts')).dev({ ...options, version }));
 
   program
     .command('gateway')
@@ -66,12 +67,12 @@ function createProgram(): Command {
     .addOption(
       new Option('--port-base <port>', 'clients; management is one above, probes 1010 above')
         .default(ports.client)
-        .argParser(port),
+        .argParser(portBase),
     )
     .option('--host <address>', 'address to listen on (default: every one)')
     .addOption(secretsOption(paths.secrets))
     .addOption(logLevelOption())
-    .action((options) => runGateway({ ...options, version }));
+    .action(async (options) => (await import('./serve.ts')).runGateway({ ...options, version }));
 
   program
     .command('mproc')
@@ -81,7 +82,7 @@ function createProgram(): Command {
     .option('--host <address>', 'address to listen on (default: every one)')
     .addOption(secretsOption(paths.secrets))
     .addOption(logLevelOption())
-    .action((options) => runProcessor({ ...options, version }));
+    .action(async (options) => (await import('./serve.ts')).runProcessor({ ...options, version }));
 
   program
     .command('echo')
@@ -89,6 +90,7 @@ function createProgram(): Command {
     .addOption(new Option('--port <port>', 'port to listen on').default(8099).argParser(port))
     .option('--host <address>', 'address to listen on', '127.0.0.1')
     .action(async ({ port, host }) => {
+      const { echo } = await import('./echo.ts');
       const server = await echo(port, host);
       console.log(`echo destination on ${server.url}`);
       await server.closed;
@@ -119,5 +121,13 @@ function logLevelOption(fallback = 'info'): Option {
 function port(text: string): number {
   const value = Number(text);
   if (!Number.isInteger(value) || value < 1 || value > 65535) throw new InvalidArgumentError('a port is 1 to 65535');
+  return value;
+}
+
+function portBase(text: string): number {
+  const value = port(text);
+  const last = 65535 - (ports.probes - ports.client);
+  if (value > last)
+    throw new InvalidArgumentError(`at most ${last}, since the probes listen ${ports.probes - ports.client} above it`);
   return value;
 }

@@ -63,7 +63,12 @@ async function serve<Config>(
   server: Server<Config>,
 ): Promise<void> {
   const stopped = untilStopped();
-  await server.start();
+  try {
+    await server.start();
+  } catch (error) {
+    await server.stop('failed start');
+    throw error;
+  }
   const unwatch = watchFiles(
     [file],
     () => load(file),

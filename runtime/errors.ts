@@ -91,8 +91,9 @@ export type ErrorCode = keyof typeof errors;
 export class HydrogenError extends Error {
   readonly code: ErrorCode;
 
-  constructor(code: ErrorCode, detail?: string, options?: { readonly cause?: unknown }) {
-    super(detail === undefined ? errors[code].message : `${errors[code].message}: ${detail}`, options);
+  constructor(code: ErrorCode, detail = '', options?: { readonly cause?: unknown }) {
+    const gap = detail === '' ? '' : detail.startsWith('\n') ? ':' : ': ';
+    super(`${errors[code].message}${gap}${detail}`, options);
     this.name = 'HydrogenError';
     this.code = code;
   }

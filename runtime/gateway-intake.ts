@@ -36,6 +36,7 @@ const maxUnacknowledgedBytes = 1_048_576;
 export function createIntake(deps: IntakeDeps): Intake {
   const { bus, counts, log } = deps;
   const writeEnvelope = createEnvelopeWriter();
+  let wasPressed = false;
 
   function settled(connection: Connection, bytes: number): void {
     connection.unacknowledgedMessages -= 1;
@@ -96,7 +97,8 @@ export function createIntake(deps: IntakeDeps): Intake {
 
     setPressure(connections, isPressed) {
       const { messages: outstandingMessages, bytes: outstandingBytes } = bus.outstanding;
-      log.pressure({ isPressed, outstandingMessages, outstandingBytes });
+      if (isPressed !== wasPressed) log.pressure({ isPressed, outstandingMessages, outstandingBytes });
+      wasPressed = isPressed;
       for (const connection of connections) {
         if (isPressed) connection.hold(holds.bus);
         else connection.release(holds.bus);

@@ -274,10 +274,10 @@ export function createGateway(initial: GatewayConfig, deps: GatewayDeps): Gatewa
       if (phase === 'draining' || phase === 'stopped') return;
       const startedAtMs = performance.now();
       phase = 'draining';
-      const { periodSeconds } = spec().drain;
+      const periodSeconds = Math.min(spec().drain.periodSeconds, maxDrainMs / 1000);
       log.stopping({ signal, connections: connections.size, periodSeconds });
       statistics.stop();
-      const unsavedMessages = await drain(Math.min(periodSeconds * 1000, maxDrainMs));
+      const unsavedMessages = await drain(periodSeconds * 1000);
       await hooks.finish();
       await sockets.stop();
       await lease?.release();

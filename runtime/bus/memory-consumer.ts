@@ -1,7 +1,7 @@
 /**
  * A durable consumer of the memory bus: what JetStream keeps for one message processor. Messages wait in lanes (one
  * without a limit when unordered, `partitions` with one open delivery each when ordered) and go to attached members,
- * which are the replicas of the processor, as far as they have room.
+ * which are the replicas of the processor, as far as they have room. Its timers keep no process alive.
  */
 
 import { Fifo } from './fifo.ts';
@@ -35,7 +35,6 @@ export interface MemoryConsumer {
   lag(): Lag;
   /** Hands out what can be handed out, soon and never inside the caller. */
   wake(): void;
-  stop(): void;
 }
 
 interface Lane {
@@ -233,10 +232,6 @@ export function createMemoryConsumer(initial: ConsumerOptions, release: (stored:
       return { pending, unacknowledged };
     },
     wake,
-    stop: () => {
-      clearInterval(sweeper);
-      for (const timer of delayed.values()) clearTimeout(timer);
-    },
   };
 }
 

@@ -63,7 +63,10 @@ export interface Link {
   stop(): Promise<void>;
   /** Renewed on every connection. */
   subscribe(subject: string, listener: (msg: Msg) => void): Subscribed;
-  /** False when it was not sent because the link is down. @param headers a complete header block */
+  /**
+   * False when it was not sent because the link is down. @param headers a complete header block
+   * @throws {HydrogenError} HYD_MESSAGE_TOO_LARGE
+   */
   publish(subject: string, payload: Uint8Array, reply?: string, headers?: string): boolean;
   /** Resolves when the server has seen everything sent before, or the link went down. */
   flush(): Promise<void>;
@@ -73,6 +76,13 @@ interface Registered {
   readonly subject: string;
   readonly listener: (msg: Msg) => void;
   live: Subscription | undefined;
+}
+
+interface Outgoing {
+  readonly subject: string;
+  readonly payload: Uint8Array;
+  readonly reply: string | undefined;
+  readonly headers: string | undefined;
 }
 
 const connectTimeoutMs = 5000;
@@ -87,6 +97,7 @@ export function createLink(options: NatsConnectionOptions): Link {
   const note = options.onEvent ?? ((): void => {});
   let status: BusStatus = 'down';
   let connection: NatsConnection | undefined;
+  let outgoing: Outgoing[] = [];
   let timer: NodeJS.Timeout | undefined;
   let isStarted = false;
   let failures = 0;
@@ -160,10 +171,25 @@ export function createLink(options: NatsConnectionOptions): Link {
     redial(Math.random() * (options.reconnectJitterMs ?? 200));
   }
 
+  // What a turn of the event loop publishes leaves in one write: the package would write once per callback, and a write
+  // is what costs most on both sides. What is lost with the connection was not acknowledged, as bytes on the wire.
+  function sendOutgoing(): void {
+    const batch = outgoing;
+    outgoing = [];
+    for (const { subject, payload, reply, headers } of batch) {
+      if (connection === undefined || connection.isClosed()) return;
+      connection.publish(subject, payload, {
+        ...(reply === undefined ? {} : { reply }),
+        ...(headers === undefined ? {} : { headers: rawHeaders(headers) }),
+      });
+    }
+  }
+
   async function watch(next: NatsConnection): Promise<void> {
-    for await (const { type, data } of next.status()) {
+    for await (const { type, data, permissionContext: denied } of next.status()) {
       if (type === 'ldm') note({ kind: 'lameDuck', detail: String(data) });
-      if (type === 'error') note({ kind: 'serverError', detail: String(data) });
+      const what = denied === undefined ? '' : ` ${denied.operation} ${denied.subject}`;
+      if (type === 'error') note({ kind: 'serverError', detail: `${data}${what}` });
       if (type !== 'update' || typeof data !== 'object') continue;
       for (const url of data.added ?? []) gossiped.add(url);
       for (const url of data.deleted ?? []) gossiped.delete(url);
@@ -191,6 +217,7 @@ export function createLink(options: NatsConnectionOptions): Link {
     stop: async () => {
       if (status === 'stopped') return;
       clearTimeout(timer);
+      sendOutgoing();
       const last = connection;
       if (last !== undefined) await within(flushTimeoutMs, last.flush());
       become('stopped');
@@ -210,13 +237,15 @@ export function createLink(options: NatsConnectionOptions): Link {
     },
     publish: (subject, payload, reply, headers) => {
       if (connection === undefined || status !== 'up' || connection.isClosed()) return false;
-      connection.publish(subject, payload, {
-        ...(reply === undefined ? {} : { reply }),
-        ...(headers === undefined ? {} : { headers: rawHeaders(headers) }),
-      });
+      if (payload.byteLength + (headers?.length ?? 0) > maxPayloadBytes) {
+        throw new HydrogenError('HYD_MESSAGE_TOO_LARGE', 'for the server');
+      }
+      if (outgoing.length === 0) setImmediate(sendOutgoing);
+      outgoing.push({ subject, payload, reply, headers });
       return true;
     },
     flush: async () => {
+      sendOutgoing();
       if (connection !== undefined) await within(flushTimeoutMs, connection.flush());
     },
   };

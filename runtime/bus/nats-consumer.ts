@@ -11,20 +11,19 @@
 import type { ConsumerInfo, Msg } from 'nats';
 import { HydrogenError } from '../errors.ts';
 import { Fifo } from './fifo.ts';
+import type { Link } from './nats-connection.ts';
+import { type DeliveryOwner, type Received, readDelivery } from './nats-delivery.ts';
+import { ensureConsumers, type Lanes } from './nats-durables.ts';
+import { createPuller, type Puller } from './nats-pull.ts';
+import { JetStreamError, type Requests } from './nats-requests.ts';
 import {
   type Conflict,
   clientStream,
   type DeadLetterOptions,
   deadLetterStream,
-  ensureConsumers,
   ensureStream,
-  type Lanes,
   type StreamOptions,
-} from './nats-admin.ts';
-import type { Link } from './nats-connection.ts';
-import { type DeliveryOwner, type Received, readDelivery } from './nats-delivery.ts';
-import { createPuller, type Puller } from './nats-pull.ts';
-import { JetStreamError, type Requests } from './nats-requests.ts';
+} from './nats-streams.ts';
 import { parseAckSubject, receivedHeaders } from './nats-wire.ts';
 import type { ConsumerOptions, Consumption, Delivery } from './port.ts';
 import type { Subjects } from './subjects.ts';
@@ -109,10 +108,7 @@ export function createConsumption(
       adopt(await ensureConsumers(requests, subjects, options, hasRun));
       hasRun = true;
     } catch (cause) {
-      // While the link is down it comes back through `up`; JetStream may need a moment after the server does.
-      if (cause instanceof JetStreamError) {
-        report(new HydrogenError('HYD_STREAM_CONFLICT', `consumer ${options.processor}: ${cause.message}`, { cause }));
-      }
+      reportFailure(cause);
       retryLater();
     }
     isEnsuring = false;
@@ -124,6 +120,16 @@ export function createConsumption(
     if (isStopped) return;
     retryTimer = setTimeout(() => void ensure(), retryMs * (0.5 + Math.random() / 2));
     retryMs = Math.min(maxRetryMs, retryMs * 2);
+  }
+
+  // JetStream needs a moment after its server is up, so what may pass is told only when it does not.
+  function reportFailure(cause: unknown): void {
+    const what = `consumer ${options.processor}: ${cause instanceof Error ? cause.message : String(cause)}`;
+    if (cause instanceof JetStreamError && !cause.isTransient) {
+      report(new HydrogenError('HYD_STREAM_CONFLICT', what, { cause }));
+    } else if (link.isUp && retryMs >= maxRetryMs / 4) {
+      report(new HydrogenError('HYD_BUS_UNREACHABLE', what, { cause }));
+    }
   }
 
   function reportAll(conflicts: readonly Conflict[]): void {

@@ -6,7 +6,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { HydrogenError } from '../errors.ts';
-import { filtersOf, listConsumers, metadataKeys } from './nats-admin.ts';
+import { filtersOf, listConsumers, metadataKeys } from './nats-durables.ts';
 import { createCoverage } from './nats-interest.ts';
 import type { Publisher } from './nats-publisher.ts';
 import { isRefused, jetStreamCodes, type Requests } from './nats-requests.ts';
@@ -23,7 +23,8 @@ interface StoredMessage {
 
 type Kept = Omit<DeadLetter, 'sequence' | 'payload'>;
 
-const maxDetailChars = 1024;
+/** What the header may take of the room that is left to headers. */
+const maxHeaderBytes = 3072;
 
 /** Stores a letter; each has an id of its own, for a replayed message may die again within the deduplication window. */
 export function storeDeadLetter(
@@ -43,13 +44,13 @@ export function storeDeadLetter(
     attempts,
     diedAtMs: Date.now(),
     code,
-    detail: detail.slice(0, maxDetailChars),
+    detail,
     ...(status === undefined ? {} : { status }),
     ...(rule === undefined ? {} : { rule }),
   };
   const headers = headerBlock([
     [headerNames.messageId, randomUUID()],
-    [headerNames.deadLetter, asciiJson(kept)],
+    [headerNames.deadLetter, boundedJson(kept)],
   ]);
   return publisher.store({ subject: subjects.deadLetters(processor), headers, payload, connectionId });
 }
@@ -143,6 +144,14 @@ function parse({ seq, hdrs = '', data = '' }: StoredMessage): DeadLetter {
 function isAbsent(err: unknown): boolean {
   const { messageNotFound, streamNotFound, sequenceNotFound, deleteFailed } = jetStreamCodes;
   return isRefused(err, messageNotFound, streamNotFound, sequenceNotFound, deleteFailed);
+}
+
+// The detail is shortened until the rest fits: a letter that can't be stored would never let go of its message.
+function boundedJson(kept: Kept): string {
+  const json = asciiJson(kept);
+  if (json.length <= maxHeaderBytes || kept.detail === '') return json;
+  const chars = Math.floor(Math.min(kept.detail.length, maxHeaderBytes) / 2);
+  return boundedJson({ ...kept, detail: kept.detail.slice(0, chars) });
 }
 
 function asciiJson(value: unknown): string {

@@ -4,16 +4,10 @@
  */
 
 import type { NatsBusOptions } from './nats.ts';
-import {
-  type Conflict,
-  clientStream,
-  deadLetterStream,
-  deleteConsumers,
-  ensureConsumers,
-  ensureStream,
-} from './nats-admin.ts';
 import { createLink } from './nats-connection.ts';
+import { deleteConsumers, ensureConsumers } from './nats-durables.ts';
 import { createRequests } from './nats-requests.ts';
+import { type Conflict, clientStream, deadLetterStream, ensureStream } from './nats-streams.ts';
 import type { BusStatus, ConsumerOptions } from './port.ts';
 import { createSubjects } from './subjects.ts';
 

@@ -4,8 +4,8 @@
  * the names changed, an advisory came, or a minute has passed. Nothing is asked before somebody wants to know.
  */
 
-import { filtersOf, listConsumers } from './nats-admin.ts';
 import type { Link } from './nats-connection.ts';
+import { filtersOf, listConsumers } from './nats-durables.ts';
 import type { Requests } from './nats-requests.ts';
 import { encodeEndpoint, partitionCount, type Subjects } from './subjects.ts';
 

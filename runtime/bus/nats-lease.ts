@@ -9,9 +9,9 @@
  */
 
 import type { StreamConfig, StreamInfo } from 'nats';
-import { ensureStream, nanos, type StreamOptions } from './nats-admin.ts';
 import type { Link } from './nats-connection.ts';
 import { isRefused, jetStreamCodes, type Requests } from './nats-requests.ts';
+import { ensureStream, nanos, type StreamOptions } from './nats-streams.ts';
 import { headerBlock, headerValue } from './nats-wire.ts';
 import type { Lease } from './port.ts';
 import type { Subjects } from './subjects.ts';

@@ -2,13 +2,18 @@
  * Stores messages in one stream. A message is outstanding until the stream acknowledges it under its own id: it is sent
  * again, in order, after an acknowledgement that does not come, a refusal, or a new connection. While the stream
  * refuses, only the oldest message is tried, with back-off; then the rest follows, a few at first.
+ *
+ * Of each connection one message is on its way at a time: were there two, the stream could refuse the first and take the
+ * second, and no consumer could put them in order again. A connection so sends one message per round trip at most.
+ *
+ * One file, though long: every step of a message moves the same counters, and they are right only together.
  */
 
 import type { Msg } from 'nats';
 import { HydrogenError } from '../errors.ts';
 import { Fifo } from './fifo.ts';
 import type { Link } from './nats-connection.ts';
-import { jetStreamCodes } from './nats-requests.ts';
+import { judgeAck } from './nats-wire.ts';
 import { defaultPublishLimits, type PublishLimits } from './port.ts';
 
 /** What is to be stored. `headers` is a complete block with an id, so that a second attempt is recognised. */
@@ -68,6 +73,8 @@ export function createPublisher(
   const fresh = new Fifo<Pending>();
   const sentOrder = new Fifo<Pending>();
   const listeners: (() => void)[] = [];
+  /** Connections with a message on its way, and what waits behind it. */
+  const lines = new Map<string, Fifo<Pending> | undefined>();
   const flushed = new Set<() => void>();
   const returned: Pending[] = [];
   let isSorted = true;
@@ -108,9 +115,10 @@ export function createPublisher(
     let isSent = false;
     try {
       isSent = link.publish(pending.subject, pending.payload, inbox + pending.number, pending.headers);
-    } catch (cause) {
+    } catch (err) {
       // A server with a smaller limit than the one that was known when it was accepted.
-      end(pending, new HydrogenError('HYD_MESSAGE_TOO_LARGE', undefined, { cause }));
+      if (!(err instanceof HydrogenError)) throw err;
+      end(pending, err);
       return true;
     }
     if (!isSent) {
@@ -138,6 +146,7 @@ export function createPublisher(
     pending.payload = nothing;
     all.delete(pending.number);
     bytes -= pending.bytes;
+    if (!isStopped) moveUp(pending.connectionId);
     if (error === undefined) pending.resolve();
     else pending.reject(error);
     if (isOver) weigh();
@@ -145,6 +154,26 @@ export function createPublisher(
     clearInterval(sweeper);
     sweeper = undefined;
     for (const done of flushed) done();
+  }
+
+  /** True when it is first in its connection's line, and so may be sent. */
+  function standInLine(pending: Pending): boolean {
+    const { connectionId } = pending;
+    if (!lines.has(connectionId)) {
+      lines.set(connectionId, undefined);
+      fresh.push(pending);
+      return true;
+    }
+    const line = lines.get(connectionId) ?? new Fifo<Pending>();
+    lines.set(connectionId, line);
+    line.push(pending);
+    return false;
+  }
+
+  function moveUp(connectionId: string): void {
+    const next = lines.get(connectionId)?.shift();
+    if (next === undefined) lines.delete(connectionId);
+    else fresh.push(next);
   }
 
   function refuse(pending: Pending): void {
@@ -201,7 +230,7 @@ export function createPublisher(
   function hear(msg: Msg): void {
     const pending = all.get(Number(msg.subject.slice(inbox.length)));
     if (pending === undefined) return;
-    const verdict = judge(msg.data, accepted);
+    const verdict = judgeAck(msg.data, accepted);
     if (verdict === 'stored') conclude(pending);
     else if (verdict === 'large') conclude(pending, new HydrogenError('HYD_MESSAGE_TOO_LARGE', 'for the stream'));
     else if (pending.state === 'sent') refuse(pending);
@@ -262,8 +291,7 @@ export function createPublisher(
         all.set(pending.number, pending);
         bytes += pending.bytes;
         sweeper ??= setInterval(sweep, sweepMs);
-        fresh.push(pending);
-        pump();
+        if (standInLine(pending)) pump();
         if (!isOver) weigh();
       }),
     flush: async (timeoutMs) => {
@@ -286,24 +314,4 @@ export function createPublisher(
       for (const pending of all.values()) end(pending, new HydrogenError('HYD_BUS_STOPPED'));
     },
   };
-}
-
-/** @param accepted how an acknowledgement begins: when it does, and a sequence above zero follows, no JSON is parsed */
-function judge(data: Uint8Array, accepted: Uint8Array): 'stored' | 'refused' | 'large' {
-  const digit = data[accepted.length];
-  if (digit !== undefined && digit >= 0x31 && digit <= 0x39 && startsWith(data, accepted)) return 'stored';
-  if (data.length === 0) return 'refused';
-  try {
-    const ack = JSON.parse(Buffer.from(data).toString()) as { error?: { err_code?: number }; seq?: number };
-    if (ack.error?.err_code === jetStreamCodes.messageTooLarge) return 'large';
-    return ack.error === undefined && ack.seq !== undefined && ack.seq > 0 ? 'stored' : 'refused';
-  } catch {
-    // Whatever answered is no stream: the message is not stored.
-    return 'refused';
-  }
-}
-
-function startsWith(data: Uint8Array, prefix: Uint8Array): boolean {
-  for (let i = 0; i < prefix.length; i++) if (data[i] !== prefix[i]) return false;
-  return true;
 }

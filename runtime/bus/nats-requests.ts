@@ -25,14 +25,16 @@ export interface Requests {
   api<T>(subject: string, body?: unknown): Promise<T>;
 }
 
-/** A refusal of the JetStream API. `code` is the server's `err_code`. */
+/** A refusal of the JetStream API. `code` is the server's `err_code`; `isTransient`: it could not, rather than would not. */
 export class JetStreamError extends Error {
   readonly code: number;
+  readonly isTransient: boolean;
 
-  constructor(code: number, description: string) {
+  constructor(code: number, description: string, isTransient: boolean) {
     super(`${description} (${code})`);
     this.name = 'JetStreamError';
     this.code = code;
+    this.isTransient = isTransient;
   }
 }
 
@@ -41,7 +43,6 @@ export const jetStreamCodes = {
   consumerNotFound: 10014,
   messageNotFound: 10037,
   sequenceNotFound: 10043,
-  messageTooLarge: 10054,
   deleteFailed: 10057,
   streamNameInUse: 10058,
   streamNotFound: 10059,
@@ -104,9 +105,8 @@ export function createRequests(link: Link): Requests {
         error?: { err_code?: number; code?: number; description?: string };
       };
       const { error } = answer;
-      if (error !== undefined)
-        throw new JetStreamError(error.err_code ?? error.code ?? 0, error.description ?? 'refused');
-      return answer as T;
+      if (error === undefined) return answer as T;
+      throw new JetStreamError(error.err_code ?? 0, error.description ?? 'refused', error.code === 503);
     },
   };
 }

@@ -20,6 +20,8 @@ export const headerNames = {
 } as const;
 
 const version = 'NATS/1.0';
+/** JetStream's `err_code` for a message above the stream's own limit. */
+const messageTooLargeCode = 10054;
 
 /** A header block of `Name: value` lines. Names and values must be ASCII without line breaks. */
 export function headerBlock(lines: readonly (readonly [name: string, value: string])[]): string {
@@ -99,4 +101,27 @@ export function parseAckSubject(reply: string | undefined): AckSubject | undefin
   const storedAtMs = Number(tokens[at + 4]?.slice(0, -6));
   if (consumer === undefined || !(attempt > 0) || !(streamSequence > 0) || !(storedAtMs > 0)) return undefined;
   return { consumer, attempt, streamSequence, storedAtMs };
+}
+
+/**
+ * What a stream says about a message. `large`: it will never take it.
+ * @param accepted how its acknowledgements begin: after that and a sequence above zero no JSON is parsed
+ */
+export function judgeAck(data: Uint8Array, accepted: Uint8Array): 'stored' | 'refused' | 'large' {
+  const digit = data[accepted.length];
+  if (digit !== undefined && digit >= 0x31 && digit <= 0x39 && startsWith(data, accepted)) return 'stored';
+  if (data.length === 0) return 'refused';
+  try {
+    const ack = JSON.parse(Buffer.from(data).toString()) as { error?: { err_code?: number }; seq?: number };
+    if (ack.error?.err_code === messageTooLargeCode) return 'large';
+    return ack.error === undefined && ack.seq !== undefined && ack.seq > 0 ? 'stored' : 'refused';
+  } catch {
+    // Whatever answered is no stream: the message is not stored.
+    return 'refused';
+  }
+}
+
+function startsWith(data: Uint8Array, prefix: Uint8Array): boolean {
+  for (let i = 0; i < prefix.length; i++) if (data[i] !== prefix[i]) return false;
+  return true;
 }

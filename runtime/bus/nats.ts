@@ -4,7 +4,6 @@
  */
 
 import { HydrogenError } from '../errors.ts';
-import type { DeadLetterOptions, StreamOptions } from './nats-admin.ts';
 import { createLink, type NatsConnectionOptions } from './nats-connection.ts';
 import { createConsumption } from './nats-consumer.ts';
 import { createDeadLetters, storeDeadLetter } from './nats-dead-letters.ts';
@@ -12,13 +11,15 @@ import { createInterest } from './nats-interest.ts';
 import { createLeases } from './nats-lease.ts';
 import { createPublisher } from './nats-publisher.ts';
 import { createRequests } from './nats-requests.ts';
+import type { DeadLetterOptions, StreamOptions } from './nats-streams.ts';
 import { checkedValue, headerNames } from './nats-wire.ts';
 import type { Bus, BusStatus, Consumption, PublishLimits } from './port.ts';
 import { createSubjects } from './subjects.ts';
 
-export type { DeadLetterOptions, StreamOptions } from './nats-admin.ts';
-export { deleteConsumers, ensureConsumers, ensureStream } from './nats-admin.ts';
 export type { NatsAuthentication, NatsConnectionOptions, NatsEvent, NatsTls } from './nats-connection.ts';
+export { deleteConsumers, ensureConsumers } from './nats-durables.ts';
+export type { DeadLetterOptions, StreamOptions } from './nats-streams.ts';
+export { ensureStream } from './nats-streams.ts';
 
 export interface NatsBusOptions extends NatsConnectionOptions {
   /** `<namespace>_<name>`. */

@@ -3,8 +3,9 @@
  * It settles once with the outcome, and leaves the gate once when undici is done with it; either may come first.
  */
 
-import type { Agent, Dispatcher } from 'undici';
+import type { Dispatcher } from 'undici';
 import type { Answer, Call, CallResult, Target } from './call.ts';
+import type { Connections } from './call-connections.ts';
 import type { Admissible, CallGate } from './call-gate.ts';
 
 type AnswerHeaders = Readonly<Record<string, string | string[] | undefined>>;
@@ -32,7 +33,7 @@ class ReceivedAnswer implements Answer {
 }
 
 export class Exchange implements Admissible, Dispatcher.DispatchHandler {
-  readonly #agent: Agent;
+  readonly #connections: Connections;
   readonly #gate: CallGate;
   readonly #call: Call;
   readonly #target: Target;
@@ -43,10 +44,17 @@ export class Exchange implements Admissible, Dispatcher.DispatchHandler {
   #headers: AnswerHeaders = {};
   #chunks: Buffer[] = [];
   #bytes = 0;
-  isWanted = true;
+  /** Until it has its outcome. */
+  #isWanted = true;
 
-  constructor(agent: Agent, gate: CallGate, call: Call, target: Target, resolve: (result: CallResult) => void) {
-    this.#agent = agent;
+  constructor(
+    connections: Connections,
+    gate: CallGate,
+    call: Call,
+    target: Target,
+    resolve: (result: CallResult) => void,
+  ) {
+    this.#connections = connections;
     this.#gate = gate;
     this.#call = call;
     this.#target = target;
@@ -60,7 +68,7 @@ export class Exchange implements Admissible, Dispatcher.DispatchHandler {
     const { origin, path } = this.#target;
     // Undici reads the headers and never writes to them, whatever its type says.
     const request = { origin, path, method: 'POST', headers: headers as string[], body };
-    this.#agent.dispatch(request, this);
+    this.#connections.dispatch(request, this);
   }
 
   timeOut(): void {
@@ -78,7 +86,7 @@ export class Exchange implements Admissible, Dispatcher.DispatchHandler {
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     // Undici answers a throw by dropping the request before anything is written; `abort` would cost the connection.
-    if (!this.isWanted) throw cutError;
+    if (!this.#isWanted) throw cutError;
     this.#controller = controller;
   }
 
@@ -117,15 +125,15 @@ export class Exchange implements Admissible, Dispatcher.DispatchHandler {
   }
 
   #cut(result: CallResult): void {
-    if (!this.isWanted) return;
+    if (!this.#isWanted) return;
     this.#settle(result);
     if (this.#controller !== undefined) this.#controller.abort(cutError);
     else if (this.#gate.isWaiting(this)) this.#gate.leave(this);
   }
 
   #settle(result: CallResult): void {
-    if (!this.isWanted) return;
-    this.isWanted = false;
+    if (!this.#isWanted) return;
+    this.#isWanted = false;
     this.#chunks = [];
     clearTimeout(this.#timer);
     this.#call.signal?.removeEventListener('abort', this);

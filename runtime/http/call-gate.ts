@@ -6,8 +6,6 @@
 
 /** A call as the gate sees it. */
 export interface Admissible {
-  /** False once it has its outcome: it need not be sent any more. */
-  readonly isWanted: boolean;
   /** Sends it. `leave` is called exactly once afterwards, when nothing of it is left on a connection. */
   send(): void;
   abort(): void;
@@ -52,7 +50,6 @@ export class CallGate {
   #admit(): void {
     for (const next of this.#waiting) {
       this.#waiting.delete(next);
-      if (!next.isWanted) continue;
       this.#active.add(next);
       next.send();
       return;

@@ -6,7 +6,7 @@
  * undici per call.
  */
 
-import { Agent } from 'undici';
+import { Connections } from './call-connections.ts';
 import { Exchange } from './call-exchange.ts';
 import { CallGate } from './call-gate.ts';
 
@@ -17,10 +17,7 @@ export interface HttpClientOptions {
   readonly connectTimeoutMs?: number;
   /** How long an idle connection is kept when the server names no time (`Keep-Alive: timeout=`). Default 4,000. */
   readonly keepAliveMs?: number;
-  /**
-   * Age at which a connection is replaced once its call is done. Default 60,000: a Kubernetes service balances
-   * connections, not requests, so only new ones reach the pods that were added.
-   */
+  /** How old connections get before new ones take their place, each once its call is done. Default 60,000. */
   readonly maxConnectionAgeMs?: number;
 }
 
@@ -82,16 +79,11 @@ const defaults = { connectionsPerOrigin: 128, connectTimeoutMs: 5_000, keepAlive
 
 export function createHttpClient(options: HttpClientOptions = {}): HttpClient {
   const { connectionsPerOrigin, connectTimeoutMs, keepAliveMs, maxConnectionAgeMs } = { ...defaults, ...options };
-  const agent = new Agent({
-    pipelining: 1,
-    allowH2: false,
-    connections: Number.isFinite(connectionsPerOrigin) ? connectionsPerOrigin : null,
-    connect: { timeout: connectTimeoutMs },
-    keepAliveTimeout: keepAliveMs,
-    clientTtl: maxConnectionAgeMs,
-    // The exchange has one timer for all of it.
-    headersTimeout: 0,
-    bodyTimeout: 0,
+  const connections = new Connections({
+    connectionsPerOrigin,
+    connectTimeoutMs,
+    keepAliveMs,
+    maxAgeMs: maxConnectionAgeMs,
   });
   const gates = new Map<string, CallGate>();
   let isClosed = false;
@@ -109,13 +101,13 @@ export function createHttpClient(options: HttpClientOptions = {}): HttpClient {
           gate = new CallGate(connectionsPerOrigin, () => gates.delete(target.origin));
           gates.set(target.origin, gate);
         }
-        gate.enter(new Exchange(agent, gate, call, target, resolve));
+        gate.enter(new Exchange(connections, gate, call, target, resolve));
       }),
     close: async () => {
       if (isClosed) return;
       isClosed = true;
       for (const gate of gates.values()) gate.abort();
-      await agent.destroy();
+      await connections.destroy();
     },
   };
 }

@@ -192,7 +192,7 @@ function readEndpoints(request: FastifyRequest): string[] | undefined {
   const query = request.query as Record<string, string | string[] | undefined>;
   const unknown = Object.keys(query).find((name) => name !== 'endpoints[]' && name !== 'endpoints');
   if (unknown !== undefined) throw new HydrogenError('HYD_BAD_REQUEST', `unknown query parameter ${unknown}`);
-  const endpoints = [query['endpoints[]'] ?? [], query['endpoints'] ?? []].flat();
+  const endpoints = [query['endpoints[]'] ?? [], query.endpoints ?? []].flat();
   if (endpoints.some((path) => !path.startsWith('/'))) throw new HydrogenError('HYD_ENDPOINTS_INVALID');
   return endpoints.length === 0 ? undefined : endpoints;
 }

@@ -10,7 +10,7 @@ import { natsOrSkip, startNats } from '../kit/nats.ts';
 const skip = await natsOrSkip();
 
 const endpoints = [{ path: '/chat' }, { path: '/feed' }];
-const rules = (url: string, more: object = {}): object => ({
+const rules = (url: string, more: object = {}): Record<string, unknown> => ({
   routing: { rules: [{ name: 'all', pattern: '.*', destination: { url, ...more } }] },
 });
 
@@ -22,7 +22,7 @@ test('two gateways and two processors: echo, push, broadcast and disconnect thro
   skip,
 }, async () => {
   await using nats = await startNats();
-  await using destination = await startDestination((request) => ({ body: `echo ${request.json()['message']}` }));
+  await using destination = await startDestination((request) => ({ body: `echo ${request.json().message}` }));
   const group = { natsUrl: nats.url };
   await using mproc1 = await startMprocProcess({ group, spec: rules(destination.url, { reply: true }) });
   await using mproc2 = await startMprocProcess({ group, spec: rules(destination.url, { reply: true }) });
@@ -41,9 +41,7 @@ test('two gateways and two processors: echo, push, broadcast and disconnect thro
     assert.equal(await client.nextText(), `echo ${text}`);
   }
   const idOf = (text: string): string =>
-    String(
-      destination.requests.map((request) => request.json()).find((body) => body['message'] === text)?.['connection_id'],
-    );
+    String(destination.requests.map((request) => request.json()).find((body) => body.message === text)?.connection_id);
 
   assert.equal(await post(two, `/connections/${idOf('from a')}/_send`, 'pushed through two'), 200);
   assert.equal(await a.nextText(), 'pushed through two');
@@ -79,7 +77,7 @@ test('several processors of one group each see every message of their endpoints'
   chat.send('1');
   feed.send('2');
   await eventually(() => everything.requests.length === 2 && chatOnly.requests.length === 1);
-  assert.equal(chatOnly.requests[0]?.json()['message'], '1');
+  assert.equal(chatOnly.requests[0]?.json().message, '1');
 });
 
 test('a gateway whose owner was killed is told apart: 503 while its lease is held, then 410', { skip }, async () => {
@@ -92,7 +90,7 @@ test('a gateway whose owner was killed is told apart: 503 while its lease is hel
   await using client = await connect(one.url('/chat'));
   client.send('hi');
   await eventually(() => destination.requests.length === 1);
-  const path = `/connections/${destination.requests[0]?.json()['connection_id']}/_send`;
+  const path = `/connections/${destination.requests[0]?.json().connection_id}/_send`;
   assert.equal(await post(two, path, 'x'), 200);
   one.kill('SIGKILL');
   await one.exited;
@@ -166,7 +164,7 @@ test('a changed file is taken over without touching connections, an invalid one 
 test('SIGTERM drains and exits 0, a second one exits at once', { skip }, async () => {
   await using nats = await startNats();
   await using destination = await startDestination(async (request) => {
-    if (request.json()['message'] === 'slow') await new Promise((resolve) => setTimeout(resolve, 1_000));
+    if (request.json().message === 'slow') await new Promise((resolve) => setTimeout(resolve, 1_000));
     return undefined;
   });
   const group = { natsUrl: nats.url };

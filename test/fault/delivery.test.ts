@@ -24,7 +24,7 @@ test(`every acknowledged message of ${total} from ${connections} connections is 
   const rejected = new Set<number>();
   const failedOnce = new Set<number>();
   await using destination = await startDestination((request) => {
-    const number = Number(request.json()['message']);
+    const number = Number(request.json().message);
     if (number % rejectEvery === 0) {
       rejected.add(number);
       return { status: 422 };

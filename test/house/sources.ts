@@ -1,6 +1,8 @@
 /** The files that git knows or would add, as paths from the root. */
 
 import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 
 const root = new URL('../..', import.meta.url).pathname;
 process.chdir(root);
@@ -16,5 +18,5 @@ export function files(): string[] {
     cwd: root,
     encoding: 'utf8',
   });
-  return listed.split('\n').filter((path) => path !== '');
+  return listed.split('\n').filter((path) => path !== '' && existsSync(join(root, path)));
 }

@@ -2,7 +2,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,6 +15,8 @@ export interface NatsOptions {
   readonly port?: number;
   /** Further command line arguments. */
   readonly args?: readonly string[];
+  /** Content of a configuration file. Port and store are given by the command line. */
+  readonly config?: string;
 }
 
 export interface TestNats extends AsyncDisposable {
@@ -38,6 +40,11 @@ export async function startNats(options: NatsOptions = {}): Promise<TestNats> {
   const port = options.port ?? (await freePort());
   const storeDir = await mkdtemp(join(tmpdir(), 'hydrogen-nats-'));
   const args = ['-a', '127.0.0.1', '-p', `${port}`, '-js', '-sd', storeDir, ...(options.args ?? [])];
+  if (options.config !== undefined) {
+    const path = join(storeDir, 'nats.conf');
+    await writeFile(path, options.config);
+    args.push('-c', path);
+  }
   let child: ChildProcess | undefined;
   let output = '';
 

@@ -62,6 +62,6 @@ test('calls the disconnect hook for every connection before it stops', async () 
   const clients = await Promise.all(Array.from({ length: 20 }, () => connect(gateway.url('/chat'))));
   await gateway.gateway.stop('SIGTERM');
   assert.equal(gone.requests.length, 20);
-  assert.deepEqual(new Set(gone.requests.map((request) => request.json()['code'])), new Set([1001]));
+  assert.deepEqual(new Set(gone.requests.map((request) => request.json().code)), new Set([1001]));
   await Promise.all(clients.map((client) => client.closed));
 });

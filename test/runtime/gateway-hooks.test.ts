@@ -23,7 +23,7 @@ test('asks the authorizer with the upgrade request and carries its context in ev
   });
   client.send('hi');
   await eventually(() => gateway.messages.length === 1);
-  assert.deepEqual(gateway.messages[0]?.body['context'], { authorizer: { user: 'alice', roles: ['a'] } });
+  assert.deepEqual(gateway.messages[0]?.body.context, { authorizer: { user: 'alice', roles: ['a'] } });
   const [request] = auth.requests;
   assert.ok(request);
   assert.equal(request.headers['content-type'], 'application/json');
@@ -41,13 +41,13 @@ test('asks the authorizer with the upgrade request and carries its context in ev
     'subprotocols',
     'time',
   ]);
-  assert.deepEqual(body['query'], [
+  assert.deepEqual(body.query, [
     ['token', 'a b'],
     ['token', 'c'],
   ]);
-  assert.deepEqual(body['subprotocols'], ['v1', 'v2']);
-  assert.equal(body['remote_address'], '127.0.0.1');
-  const headers = body['headers'] as [string, string][];
+  assert.deepEqual(body.subprotocols, ['v1', 'v2']);
+  assert.equal(body.remote_address, '127.0.0.1');
+  const headers = body.headers as [string, string][];
   assert.deepEqual(
     headers.filter(([name]) => ['cookie', 'X-Case', 'hydrogen-attempt'].includes(name)),
     [
@@ -113,13 +113,13 @@ test('admits with an empty context when the authorizer answers 200 without one, 
   assert.equal(client.socket.protocol, 'v2');
   client.send('hi');
   await eventually(() => gateway.messages.length === 1);
-  assert.deepEqual(gateway.messages[0]?.body['context'], { authorizer: {} });
+  assert.deepEqual(gateway.messages[0]?.body.context, { authorizer: {} });
 });
 
 test('delivers a push made from inside the connect hook as the first message', async () => {
   await using gateway = await startGateway();
   await using hook = await startDestination(async (request) => {
-    const url = `${gateway.managementUrl}/connections/${request.json()['connection_id']}/_send`;
+    const url = `${gateway.managementUrl}/connections/${request.json().connection_id}/_send`;
     const first = await fetch(url, { method: 'POST', body: 'welcome' });
     const second = await fetch(url, { method: 'POST', body: 'to hydrogen' });
     return { status: first.status === 202 && second.status === 202 ? 200 : 500 };
@@ -142,7 +142,7 @@ test('refuses the upgrade with 500 when the connect hook does not answer 2xx, an
   client.socket.close(4001, 'bye');
   await eventually(() => gone.requests.length > 0);
   assert.equal(gone.requests.length, 1);
-  assert.equal(gone.requests[0]?.json()['connection_id'], hook.requests[1]?.json()['connection_id']);
+  assert.equal(gone.requests[0]?.json().connection_id, hook.requests[1]?.json().connection_id);
 });
 
 test('tells the disconnect hook code, reason, context and how long it lasted', async () => {
@@ -156,10 +156,10 @@ test('tells the disconnect hook code, reason, context and how long it lasted', a
   await eventually(() => gone.requests.length === 1);
   const body = gone.requests[0]?.json() ?? {};
   assert.deepEqual(
-    { code: body['code'], reason: body['reason'], context: body['context'], endpoint: body['endpoint'] },
+    { code: body.code, reason: body.reason, context: body.context, endpoint: body.endpoint },
     { code: 4001, reason: 'enough', context: { authorizer: { user: 'bob' } }, endpoint: '/chat' },
   );
-  assert.equal(typeof body['connected_seconds'], 'number');
+  assert.equal(typeof body.connected_seconds, 'number');
 });
 
 test('tells the disconnect hook 1006 when the client vanishes, and the code of the gateway when that closed', async () => {
@@ -174,7 +174,7 @@ test('tells the disconnect hook 1006 when the client vanishes, and the code of t
   tooLarge.send('x'.repeat(11));
   await eventually(() => gone.requests.length === 2);
   assert.deepEqual(
-    gone.requests.map((request) => request.json()['code']),
+    gone.requests.map((request) => request.json().code),
     [1006, 1009],
   );
 });
@@ -207,14 +207,13 @@ test('sends header values of secrets, takes a rotated one over, and refuses when
   await mkdir(join(dir, 'auth'));
   await writeFile(join(dir, 'auth', 'token'), 'Bearer one\n');
   await using first = await connect(gateway.url('/chat'));
-  assert.equal(auth.requests.at(-1)?.headers['authorization'], 'Bearer one');
+  assert.equal(auth.requests.at(-1)?.headers.authorization, 'Bearer one');
   await writeFile(join(dir, 'auth', 'token'), 'Bearer two\n');
   await eventually(
     async () => {
       await using client = await connect(gateway.url('/chat'));
       return (
-        client.socket.readyState === first.socket.OPEN &&
-        auth.requests.at(-1)?.headers['authorization'] === 'Bearer two'
+        client.socket.readyState === first.socket.OPEN && auth.requests.at(-1)?.headers.authorization === 'Bearer two'
       );
     },
     { timeoutMs: 10_000, everyMs: 200 },

@@ -26,7 +26,7 @@ async function ask(gateway: TestGateway, path: string, init: RequestInit = { met
 
 const post = (body: string | Uint8Array, headers: Record<string, string> = {}): RequestInit => ({
   method: 'POST',
-  body: body as BodyInit,
+  body: body as NonNullable<RequestInit['body']>,
   headers,
 });
 
@@ -34,8 +34,8 @@ const post = (body: string | Uint8Array, headers: Record<string, string> = {}): 
 async function idOf(gateway: TestGateway, client: Client): Promise<string> {
   const mark = randomUUID();
   client.send(mark);
-  const message = await eventually(() => gateway.messages.find(({ body }) => body['message'] === mark) ?? false);
-  return String(message.body['connection_id']);
+  const message = await eventually(() => gateway.messages.find(({ body }) => body.message === mark) ?? false);
+  return String(message.body.connection_id);
 }
 
 /** Two gateways of one group; the second is the one that is asked. */
@@ -215,7 +215,7 @@ test('answers 429 and keeps memory bounded when the client does not read, and cl
   );
   assert.deepEqual([...statuses].sort(), [200, 429]);
   const described = await ask(gateway, `/connections/${id}`, {});
-  assert.ok(Number(described.body['buffered_bytes']) <= 600_000);
+  assert.ok(Number(described.body.buffered_bytes) <= 600_000);
   assert.equal((await ask(gateway, '/connections/_broadcast', post(body, octets))).status, 202);
   await eventually(
     () => gateway.lines.some(({ msg, code }) => msg === 'connection closed' && code === 'HYD_SLOW_CLIENT'),
@@ -245,7 +245,7 @@ test('describes a connection', async () => {
   const { status, body } = await ask(pair.other, `/connections/${id}`, {});
   assert.equal(status, 200);
   assert.deepEqual(
-    { id: body['connection_id'], endpoint: body['endpoint'], subprotocol: body['subprotocol'], state: body['state'] },
+    { id: body.connection_id, endpoint: body.endpoint, subprotocol: body.subprotocol, state: body.state },
     { id, endpoint: '/feed', subprotocol: 'v1', state: 'open' },
   );
 });

@@ -20,15 +20,15 @@ test('puts a text message on the bus as the body that destinations receive', asy
     'message_encoding',
     'time',
   ]);
-  assert.equal(body['message'], 'he said "grüß dich"\n');
-  assert.equal(body['message_encoding'], 'text');
-  assert.equal(body['endpoint'], '/chat');
-  assert.equal(body['group_id'], 'default_test');
-  assert.equal(body['instance_id'], gateway.gateway.instanceId);
-  assert.deepEqual(body['context'], { authorizer: {} });
-  assert.match(String(body['connection_id']), /^[0-9a-f]{12}-[0-9a-f]{32}$/);
-  assert.equal(id, `${body['connection_id']}-1`);
-  assert.ok(Math.abs(Date.parse(String(body['time'])) - Date.now()) < 60_000);
+  assert.equal(body.message, 'he said "grüß dich"\n');
+  assert.equal(body.message_encoding, 'text');
+  assert.equal(body.endpoint, '/chat');
+  assert.equal(body.group_id, 'default_test');
+  assert.equal(body.instance_id, gateway.gateway.instanceId);
+  assert.deepEqual(body.context, { authorizer: {} });
+  assert.match(String(body.connection_id), /^[0-9a-f]{12}-[0-9a-f]{32}$/);
+  assert.equal(id, `${body.connection_id}-1`);
+  assert.ok(Math.abs(Date.parse(String(body.time)) - Date.now()) < 60_000);
 });
 
 test('puts a binary message on the bus in base64', async () => {
@@ -37,8 +37,8 @@ test('puts a binary message on the bus in base64', async () => {
   const data = Buffer.from([0, 1, 2, 0xff, 0xfe]);
   client.send(data);
   await eventually(() => gateway.messages.length === 1);
-  assert.equal(gateway.messages[0]?.body['message_encoding'], 'base64');
-  assert.deepEqual(Buffer.from(String(gateway.messages[0]?.body['message']), 'base64'), data);
+  assert.equal(gateway.messages[0]?.body.message_encoding, 'base64');
+  assert.deepEqual(Buffer.from(String(gateway.messages[0]?.body.message), 'base64'), data);
 });
 
 test('keeps the order of a connection', async () => {
@@ -47,7 +47,7 @@ test('keeps the order of a connection', async () => {
   for (let index = 0; index < 2_000; index++) client.send(String(index));
   await eventually(() => gateway.messages.length === 2_000);
   assert.deepEqual(
-    gateway.messages.map(({ body }) => Number(body['message'])),
+    gateway.messages.map(({ body }) => Number(body.message)),
     Array.from({ length: 2_000 }, (_, index) => index),
   );
 });
@@ -175,7 +175,7 @@ test('logs interval statistics and no payload', async () => {
     () => gateway.lines.find(({ msg, messagesIn }) => msg === 'statistics' && messagesIn === 1) ?? false,
   );
   assert.deepEqual(
-    { connections: line['connections'], bytesIn: line['bytesIn'], intervalSeconds: line['intervalSeconds'] },
+    { connections: line.connections, bytesIn: line.bytesIn, intervalSeconds: line.intervalSeconds },
     { connections: 1, bytesIn: 22, intervalSeconds: 1 },
   );
   assert.doesNotMatch(JSON.stringify(gateway.lines), /a secret of the client/);

@@ -38,6 +38,8 @@ export interface TestProcessor extends AsyncDisposable {
   readonly worked: Map<string, number>;
   /** Publishes a text message and resolves with its id once it is stored. */
   send(connectionId: string, text: string): Promise<string>;
+  /** Hands over a delivery as the bus does. */
+  deliver(delivery: Delivery): void;
   reconfigure(overrides: SpecOverrides): Promise<void>;
   /** Messages that the bus still keeps. */
   stored(): number;
@@ -101,8 +103,9 @@ export async function startProcessor(url: string, options: StartOptions = {}): P
     problems: [],
   };
   const pushed: TestProcessor['pushed'] = [];
+  const watching = watched(bus, worked, options.deadLetterAfter);
   const processor = createProcessor(resourceOf(url, options.spec), {
-    bus: watched(bus, worked, options.deadLetterAfter),
+    bus: watching.bus,
     resolveHeaders: options.resolveHeaders ?? ((headers) => headers.flatMap(({ name, value = '' }) => [name, value])),
     push:
       options.push ??
@@ -127,6 +130,7 @@ export async function startProcessor(url: string, options: StartOptions = {}): P
       await bus.publish(message);
       return message.id;
     },
+    deliver: watching.deliver,
     reconfigure: (overrides) => processor.reconfigure(resourceOf(url, overrides)),
     stored: () => broker.stored.messages,
     [Symbol.asyncDispose]: async () => {
@@ -163,15 +167,21 @@ function recorder(recorded: Recorded): ProcessorEvents {
 }
 
 /** The same bus, but `working()` is counted and dead letters wait. */
-function watched(bus: Bus, worked: Map<string, number>, deadLetterAfter?: Promise<void>): Bus {
-  const consume: Bus['consume'] = (options, onDelivery, onProblem) =>
-    bus.consume(options, (delivery) => onDelivery(counted(delivery, worked)), onProblem);
+function watched(bus: Bus, worked: Map<string, number>, deadLetterAfter?: Promise<void>) {
+  let deliver: (delivery: Delivery) => void = () => assert.fail('nothing is consumed yet');
+  const consume: Bus['consume'] = (options, onDelivery, onProblem) => {
+    deliver = onDelivery;
+    return bus.consume(options, (delivery) => onDelivery(counted(delivery, worked)), onProblem);
+  };
   const deadLetter: Bus['deadLetter'] = async (...letter) => {
     await deadLetterAfter;
     return bus.deadLetter(...letter);
   };
   const replaced: Readonly<Record<PropertyKey, unknown>> = { consume, deadLetter };
-  return new Proxy(bus, { get: (target, key) => replaced[key] ?? Reflect.get(target, key) });
+  return {
+    bus: new Proxy(bus, { get: (target, key) => replaced[key] ?? Reflect.get(target, key) }),
+    deliver: (delivery: Delivery) => deliver(delivery),
+  };
 }
 
 function counted(delivery: Delivery, worked: Map<string, number>): Delivery {

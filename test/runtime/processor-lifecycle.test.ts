@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { HydrogenError } from '../../runtime/errors.ts';
 import { startDestination } from '../kit/destination.ts';
 import { eventually, holds } from '../kit/eventually.ts';
-import { routingTo, startProcessor, textsOf } from './processor-kit.ts';
+import { messageOf, routingTo, startProcessor, textsOf } from './processor-kit.ts';
 
 const connection = (n: number): string => `0123456789ab-${String(n).padStart(32, '0')}`;
 
@@ -28,6 +28,18 @@ test('lets started deliveries finish when it stops, and gives back those not sta
   assert.deepEqual(textsOf(destination.requests), ['started']);
   assert.equal(kit.recorded.consumed.length, 1);
   assert.equal(kit.stored(), 2);
+});
+
+test('gives back at once what the bus still delivers while it stops', async () => {
+  await using destination = await startDestination();
+  await using kit = await startProcessor(destination.url);
+  await kit.processor.stop({ graceMs: 1_000 });
+  const delays: number[] = [];
+  const message = messageOf('late', connection(1), 'late');
+  const end = { ack: assert.fail, term: assert.fail, working: assert.fail, nak: (ms: number) => delays.push(ms) };
+  kit.deliver({ ...message, ...end, attempt: 1, isReplay: false, storedAtMs: 0 });
+  assert.deepEqual(delays, [0]);
+  assert.equal(destination.requests.length, 0);
 });
 
 test('leaves what is unfinished after graceMs to others, without a word to the bus', async () => {
@@ -130,6 +142,8 @@ test('restarts the consumption for a new maxInFlight, dropping nothing and never
   await eventually(() => open === 4);
   await kit.reconfigure({ delivery: { maxInFlight: 2 } });
   assert.equal(kit.processor.isReady, true);
+  await eventually(() => kit.processor.stats.waiting === 2);
+  await holds(() => open === 4, 50);
   for (let i = 0; i < 4; i++) waiting.shift()?.();
   await eventually(() => open === 2);
   most = 0;

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
-import { ack, collect, message } from '../../contract/bus-kit.ts';
+import { ack, collect, message, text } from '../../contract/bus-kit.ts';
 import { eventually, holds } from '../../kit/eventually.ts';
 import { natsOrSkip, startNats } from '../../kit/nats.ts';
 import { natsGroup } from './nats-kit.ts';
@@ -119,6 +119,36 @@ describe('nats bus when things fail', { skip }, async () => {
     });
   });
 
+  test('keeps the order of each connection while the stream refuses some messages', async () => {
+    await using group = natsGroup(server, {
+      stream: { storage: 'File', replicas: 1, maxAgeMs: 3_600_000, maxBytes: 16 * 1024 },
+    });
+    const bus = await group.started();
+    const last = new Map<string, number>();
+    let consumed = 0;
+    await collect(bus, { ordering: 'PerConnection', partitions: 4 }, (delivery) => {
+      const [, number = 0] = /^(\d+) /.exec(text(delivery.payload))?.map(Number) ?? [];
+      assert.equal(number, (last.get(delivery.connectionId) ?? 0) + 1);
+      last.set(delivery.connectionId, number);
+      consumed++;
+      delivery.ack();
+    });
+    let presses = 0;
+    bus.onPressure((isPressed) => {
+      if (isPressed) presses++;
+    });
+    const sent: Promise<void>[] = [];
+    for (let number = 1; number <= 60; number++) {
+      for (const connectionId of ['a-1', 'b-2', 'c-3', 'd-4', 'e-5']) {
+        const payload = Buffer.from(`${number} ${'x'.repeat((number * 977) % 3000)}`);
+        sent.push(bus.publish(message({ connectionId, payload })));
+      }
+    }
+    await Promise.all(sent);
+    await eventually(() => consumed === 300);
+    assert.ok(presses > 0, 'the stream was full at times');
+  });
+
   test('retries a dead letter while the dead-letter stream is full', async () => {
     await using group = natsGroup(server, { deadLetter: { maxAgeMs: 3_600_000, maxBytes: 8192 } });
     const bus = await group.started();
@@ -134,6 +164,29 @@ describe('nats bus when things fail', { skip }, async () => {
     assert.equal(bus.isPressed, false);
     assert.equal(await bus.deadLetters('chat').purge(), 2);
     await Promise.all(all);
+  });
+
+  test('stores a dead letter of the largest size whatever its cause says', async () => {
+    await using group = natsGroup(server);
+    const bus = await group.started();
+    await collect(bus);
+    const payload = Buffer.alloc(bus.maxPayloadBytes);
+    await bus.deadLetter('chat', message({ payload }), 1, { code: 'HYD_DESTINATION_FAILED', detail: 'ü'.repeat(9000) });
+    const [letter] = await bus.deadLetters('chat').list(1);
+    assert.equal(letter?.payload.byteLength, bus.maxPayloadBytes);
+    assert.match(letter?.detail ?? '', /^ü{100,}$/);
+  });
+
+  test('rejects what a server with a smaller limit will never take', async () => {
+    await using small = await startNats({ config: 'max_payload: 65536' });
+    await using group = natsGroup(small);
+    const bus = group.bus();
+    const refused = assert.rejects(bus.publish(message({ payload: Buffer.alloc(100_000) })), {
+      code: 'HYD_MESSAGE_TOO_LARGE',
+    });
+    await bus.start();
+    await refused;
+    assert.deepEqual(bus.outstanding, { messages: 0, bytes: 0 });
   });
 
   test('never says that a lease is not held when a server without a disk forgot it', async () => {

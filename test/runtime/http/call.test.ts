@@ -9,7 +9,7 @@ import {
   parseTarget,
 } from '../../../runtime/http/call.ts';
 import { startDestination } from '../../kit/destination.ts';
-import { eventually } from '../../kit/eventually.ts';
+import { eventually, holds } from '../../kit/eventually.ts';
 
 function startClient(options?: HttpClientOptions) {
   const client = createHttpClient(options);
@@ -120,6 +120,16 @@ test('skips informational answers', async () => {
   assert.equal(Buffer.from(answer.body).toString(), 'made');
 });
 
+test('times out after an informational answer without taking it for the status', async () => {
+  await using destination = await startDestination((_request, response) => {
+    response.writeEarlyHints({ link: '</a>; rel=preload' });
+    return 'handled';
+  });
+  await using client = startClient();
+  assert.deepEqual(await client.post(destination.url, { timeoutMs: 100 }), { kind: 'timeout' });
+  assert.deepEqual(await client.post(destination.url, { timeoutMs: 100, readBody: false }), { kind: 'timeout' });
+});
+
 test('uses connections again for calls one after another, also when bodies are not asked for', async () => {
   await using destination = await startDestination(() => ({ body: 'x'.repeat(500) }));
   await using client = startClient();
@@ -130,13 +140,25 @@ test('uses connections again for calls one after another, also when bodies are n
 });
 
 test('replaces connections that are older than maxConnectionAgeMs, losing no call', async () => {
+  let release = (): void => {};
   await using destination = await startDestination();
-  await using client = startClient({ maxConnectionAgeMs: 20, connectionsPerOrigin: 4 });
+  await using client = startClient({ maxConnectionAgeMs: 20 });
+  destination.handle(async () => {
+    await new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    return {};
+  });
+  const slow = client.post(destination.url);
+  await eventually(() => destination.requests.length === 1);
+  destination.handle(() => undefined);
   await eventually(async () => {
-    const results = await Promise.all(Array.from({ length: 8 }, () => client.post(destination.url)));
+    const results = await Promise.all(Array.from({ length: 4 }, () => client.post(destination.url)));
     for (const result of results) answerOf(result);
     return destination.connections >= 20;
   });
+  release();
+  answerOf(await slow);
 });
 
 test('sends no more than connectionsPerOrigin calls at once to an origin', async () => {
@@ -177,6 +199,18 @@ test('times out when a connection is accepted but its TLS handshake never ends',
   await using tcp = await startTcp(() => {});
   await using client = startClient();
   assert.deepEqual(await client.post(`https://127.0.0.1:${tcp.port}/`, { timeoutMs: 100 }), { kind: 'timeout' });
+});
+
+test('does not try to connect for calls that timed out while an origin was dead', async () => {
+  let connections = 0;
+  await using tcp = await startTcp(() => connections++);
+  await using client = startClient({ connectionsPerOrigin: 2, connectTimeoutMs: 300 });
+  const url = `https://127.0.0.1:${tcp.port}/`;
+  const results = await Promise.all(Array.from({ length: 6 }, () => client.post(url, { timeoutMs: 100 })));
+  assert.deepEqual(new Set(results.map(({ kind }) => kind)), new Set(['timeout']));
+  // A handshake is given up after a second at the latest; then nothing may be left that connects.
+  await eventually(() => tcp.sockets.size === 0);
+  await holds(() => connections === 2, 100);
 });
 
 test('gives up a handshake after connectTimeoutMs', async () => {
@@ -297,6 +331,20 @@ test('is aborted by its signal, before and while it runs', async () => {
   await eventually(() => destination.requests.length === 1);
   controller.abort();
   assert.deepEqual(await result, { kind: 'aborted' });
+});
+
+test('does not send a call that was aborted while it connected, and keeps the connection for the next', async () => {
+  await using destination = await startDestination();
+  await using client = startClient();
+  const controller = new AbortController();
+  const aborted = client.post(destination.url, { signal: controller.signal });
+  controller.abort();
+  assert.deepEqual(await aborted, { kind: 'aborted' });
+  await eventually(() => destination.connections === 1);
+  await holds(() => destination.requests.length === 0, 50);
+  answerOf(await client.post(destination.url));
+  assert.equal(destination.requests.length, 1);
+  assert.equal(destination.connections, 1);
 });
 
 test('ends running, waiting and later calls as aborted when it is closed', async () => {

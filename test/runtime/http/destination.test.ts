@@ -92,8 +92,9 @@ test('keeps one trace id over all attempts of a message, with a fresh parent id 
   await using server = await startDestination();
   const http = createHttpClient();
   const spec: DestinationSpec = { url: server.url, headers: () => none, timeoutMs: 5_000, reply: false };
-  await deliver(http, prepareDestination(spec), deliveryOf());
-  await deliver(http, prepareDestination(spec), deliveryOf({ attempt: 2 }));
+  const destination = prepareDestination(spec);
+  await deliver(http, destination, deliveryOf());
+  await deliver(http, destination, deliveryOf({ attempt: 2 }));
   await deliver(http, prepareDestination(spec), deliveryOf({ id: 'message-2' }));
   await http.close();
   const parts = server.requests.map(({ headers }) => String(headers.traceparent).split('-'));

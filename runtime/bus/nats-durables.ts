@@ -1,37 +1,14 @@
 /**
- * Streams and durable consumers of a group: created where missing, adapted where that can be done in place. Nothing is
- * ever deleted to make it fit, except consumers of the same processor whose place others have taken.
- *
- * A change of ordering or of the number of partitions needs other consumers. The new ones start at the oldest message
- * that an old one had not acknowledged and only then are the old ones deleted: nothing is lost, and what the old ones
- * had acknowledged out of order or had open is delivered again.
+ * Durable consumers of a processor. A change of ordering or of the number of partitions needs other consumers: the new
+ * ones start at the oldest message that an old one had not acknowledged, and only when all exist are the old ones
+ * deleted. Nothing is lost; what the old ones had open, or had acknowledged out of order, may be delivered again.
  */
 
-import type { ConsumerConfig, ConsumerInfo, StreamConfig, StreamInfo } from 'nats';
+import type { ConsumerConfig, ConsumerInfo, StreamInfo } from 'nats';
 import { isRefused, jetStreamCodes, type Requests } from './nats-requests.ts';
+import { differences, nanos } from './nats-streams.ts';
 import type { ConsumerOptions } from './port.ts';
 import { checkedName, type Subjects } from './subjects.ts';
-
-/** How the stream of client messages is kept. The dead-letter stream and the leases share storage and replicas. */
-export interface StreamOptions {
-  readonly storage: 'File' | 'Memory';
-  readonly replicas: number;
-  readonly maxAgeMs: number;
-  readonly maxBytes: number;
-}
-
-export interface DeadLetterOptions {
-  readonly maxAgeMs: number;
-  readonly maxBytes: number;
-}
-
-/** A setting that exists otherwise than wanted and can't be changed in place. */
-export interface Conflict {
-  readonly object: string;
-  readonly field: string;
-  readonly have: unknown;
-  readonly want: unknown;
-}
 
 /** The consumers that deliver to one processor. */
 export interface Lanes {
@@ -39,74 +16,8 @@ export interface Lanes {
   readonly isOrdered: boolean;
 }
 
-export type WantedStream = Partial<StreamConfig> & Pick<StreamConfig, 'name' | 'subjects' | 'retention' | 'storage'>;
-
 /** Consumer metadata: whose it is, and which set of consumers it is one of. */
 export const metadataKeys = { processor: 'hydrogen-processor', shape: 'hydrogen-shape' } as const;
-
-const duplicateWindowMs = 120_000;
-const immutable = ['retention', 'storage'] as const;
-
-export function clientStream(subjects: Subjects, options: StreamOptions): WantedStream {
-  return {
-    name: subjects.stream,
-    subjects: [subjects.allClientMessages],
-    retention: 'interest' as StreamConfig['retention'],
-    discard: 'new' as StreamConfig['discard'],
-    duplicate_window: nanos(windowMs(options.maxAgeMs)),
-    ...kept(options, options),
-  };
-}
-
-export function deadLetterStream(subjects: Subjects, options: StreamOptions, letters: DeadLetterOptions): WantedStream {
-  return {
-    name: subjects.deadLetterStream,
-    subjects: [subjects.allDeadLetters],
-    retention: 'limits' as StreamConfig['retention'],
-    discard: 'new' as StreamConfig['discard'],
-    duplicate_window: nanos(windowMs(letters.maxAgeMs)),
-    ...kept(options, letters),
-  };
-}
-
-/**
- * Creates the stream or adapts it, and returns what could not be adapted; the stream is usable all the same.
- * @throws what `Requests.api` throws
- */
-export async function ensureStream(requests: Requests, wanted: WantedStream): Promise<Conflict[]> {
-  let info: StreamInfo;
-  try {
-    info = await requests.api<StreamInfo>(`STREAM.INFO.${wanted.name}`);
-  } catch (err) {
-    if (!isRefused(err, jetStreamCodes.streamNotFound)) throw err;
-    try {
-      await requests.api(`STREAM.CREATE.${wanted.name}`, wanted);
-      return [];
-    } catch (refusal) {
-      // Another process made it first.
-      if (!isRefused(refusal, jetStreamCodes.streamNameInUse)) throw refusal;
-      info = await requests.api<StreamInfo>(`STREAM.INFO.${wanted.name}`);
-    }
-  }
-  const object = `stream ${wanted.name}`;
-  const differing = differences(info.config, wanted);
-  const isImmutable = (field: string): boolean => (immutable as readonly string[]).includes(field);
-  const conflicts = differing.filter(({ field }) => isImmutable(field)).map((one) => ({ object, ...one }));
-  for (const one of differing.filter(({ field }) => !isImmutable(field))) {
-    // One by one, so that a refused change (too many replicas, say) does not keep the others from being made.
-    try {
-      const { config } = await requests.api<StreamInfo>(`STREAM.UPDATE.${wanted.name}`, {
-        ...info.config,
-        [one.field]: one.want,
-      });
-      info = { ...info, config };
-    } catch (err) {
-      if (!isRefused(err, codeOf(err))) throw err;
-      conflicts.push({ object, ...one, want: `${JSON.stringify(one.want)}: ${messageOf(err)}` });
-    }
-  }
-  return conflicts;
-}
 
 /**
  * The durable consumers that `options` ask for, without a deliver policy: `<processor>`, or `<processor>_p<k>of<n>`,
@@ -220,56 +131,10 @@ async function deleteConsumer(requests: Requests, stream: string, name: string):
   }
 }
 
-function kept(
-  { storage, replicas }: StreamOptions,
-  { maxAgeMs, maxBytes }: DeadLetterOptions,
-): Pick<StreamConfig, 'storage' | 'num_replicas' | 'max_age' | 'max_bytes'> {
-  return {
-    storage: storage.toLowerCase() as StreamConfig['storage'],
-    num_replicas: replicas,
-    max_age: nanos(maxAgeMs),
-    max_bytes: maxBytes,
-  };
-}
-
-// Zero means that nothing ages.
-function windowMs(maxAgeMs: number): number {
-  return maxAgeMs === 0 ? duplicateWindowMs : Math.min(duplicateWindowMs, maxAgeMs);
-}
-
-function differences(have: object, want: object): { field: string; have: unknown; want: unknown }[] {
-  const existing: Record<string, unknown> = { ...have };
-  return Object.entries(want)
-    .filter(([field, value]) => !covers(existing[field], value))
-    .map(([field, value]) => ({ field, have: existing[field], want: value }));
-}
-
-// The server adds metadata of its own, and may list subjects in another order.
-function covers(have: unknown, want: unknown): boolean {
-  if (Array.isArray(want)) {
-    return Array.isArray(have) && have.length === want.length && want.every((item) => have.includes(item));
-  }
-  if (typeof want !== 'object' || want === null) return have === want;
-  const existing: Record<string, unknown> = { ...(have as object | undefined) };
-  return Object.entries(want).every(([key, value]) => existing[key] === value);
-}
-
 function normalised(config: ConsumerConfig): ConsumerConfig {
   return { ...config, filter_subjects: [...filtersOf(config)] };
 }
 
 function shapeOf(config: Partial<ConsumerConfig> | undefined): string | undefined {
   return config?.metadata?.[metadataKeys.shape];
-}
-
-function codeOf(err: unknown): number {
-  return typeof err === 'object' && err !== null && 'code' in err && typeof err.code === 'number' ? err.code : -1;
-}
-
-function messageOf(err: unknown): string {
-  return err instanceof Error ? err.message : String(err);
-}
-
-export function nanos(ms: number): number {
-  return ms * 1_000_000;
 }

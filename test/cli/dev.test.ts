@@ -1,0 +1,157 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test from 'node:test';
+import { connect } from '../kit/client.ts';
+import { startDestination } from '../kit/destination.ts';
+import { eventually } from '../kit/eventually.ts';
+import { groupDocument, type HydrogenProcess, memberDocument, startHydrogen, yaml } from '../kit/hydrogen.ts';
+import { freePortBase } from '../kit/ports.ts';
+
+async function untilReady(dev: HydrogenProcess): Promise<void> {
+  await eventually(() => /^ready/m.test(dev.output()), { timeoutMs: 30_000 });
+}
+
+/** Runs a command that must end by itself. */
+async function run(...args: string[]): Promise<{ code: number | string; output: string }> {
+  await using command = startHydrogen(args);
+  const code = await command.exited;
+  return { code, output: command.output() };
+}
+
+async function withFile<T>(content: string, use: (file: string) => Promise<T>): Promise<T> {
+  const directory = await mkdtemp(join(tmpdir(), 'hydrogen-cli-'));
+  const file = join(directory, 'app.yaml');
+  await writeFile(file, content);
+  try {
+    return await use(file);
+  } finally {
+    await rm(directory, { recursive: true });
+  }
+}
+
+test('dev without documents runs the echo example and prints what listens and a line to try', async () => {
+  const base = await freePortBase();
+  await using dev = startHydrogen(['dev', '--port-base', `${base}`]);
+  await untilReady(dev);
+  const output = dev.output();
+  assert.match(output, new RegExp(`ws://127\\.0\\.0\\.1:${base}/echo`));
+  assert.match(output, /messages do not survive this process/);
+  const line = /node -e "(.*)"/.exec(output)?.[1] ?? '';
+  assert.match(line, /new WebSocket/);
+  await using client = await connect(`ws://127.0.0.1:${base}/echo`);
+  client.send('hello');
+  assert.equal(await client.nextText(), 'hello');
+  client.send(Buffer.from([0, 255]));
+  await eventually(() => client.binaries.length === 1);
+  assert.deepEqual([...(client.binaries[0] ?? [])], [0, 255]);
+  assert.equal((await fetch(`http://127.0.0.1:${base + 1010}/readyz`)).status, 200);
+  assert.equal((await fetch(`http://127.0.0.1:${base + 1}/health`)).status, 200);
+  dev.kill('SIGINT');
+  assert.equal(await dev.exited, 0);
+});
+
+test('dev runs several gateways and processors of several documents, and takes a changed file over', async () => {
+  await using destination = await startDestination((request) => ({ body: `1 ${request.json().message}` }));
+  await using other = await startDestination((request) => ({ body: `2 ${request.json().message}` }));
+  const rules = (url: string): Record<string, unknown> => ({
+    routing: { rules: [{ name: 'all', pattern: '.*', destination: { url, reply: true } }] },
+  });
+  const text = yaml(
+    groupDocument({ natsUrl: 'nats://127.0.0.1:4222' }),
+    memberDocument('HydrogenGateway', 'e2e', 'one', { endpoints: [{ path: '/one' }] }),
+    memberDocument('HydrogenGateway', 'e2e', 'two', { endpoints: [{ path: '/two' }] }),
+    memberDocument('HydrogenMessageProcessor', 'e2e', 'all', rules(destination.url)),
+  );
+  await withFile(text, async (file) => {
+    const base = await freePortBase();
+    await using dev = startHydrogen(['dev', '-f', file, '--port-base', `${base}`]);
+    await untilReady(dev);
+    await using one = await connect(`ws://127.0.0.1:${base}/one`);
+    await using two = await connect(`ws://127.0.0.1:${base + 100}/two`);
+    one.send('a');
+    two.send('b');
+    assert.deepEqual([await one.nextText(), await two.nextText()], ['1 a', '1 b']);
+    await writeFile(file, (await readFile(file, 'utf8')).replace(destination.url, other.url));
+    await eventually(() => /configuration taken over/.test(dev.output()));
+    one.send('c');
+    assert.equal(await one.nextText(), '2 c');
+  });
+});
+
+const group = yaml(groupDocument({ natsUrl: 'nats://127.0.0.1:4222' }));
+const gateway = (spec: object = {}, name = 'g'): string =>
+  yaml(memberDocument('HydrogenGateway', 'e2e', name, { endpoints: [{ path: '/chat' }], ...spec }));
+
+const mistakes: [title: string, text: string, pattern: RegExp][] = [
+  [
+    'an unknown kind',
+    `${group}\n---\n{"apiVersion": "hydrogen.dev/v1alpha1", "kind": "HydrogenGate"}`,
+    /HydrogenGateway, HydrogenMessageProcessor/,
+  ],
+  ['a name twice', [group, gateway(), gateway()].join('\n---\n'), /HydrogenGateway\/g/],
+  [
+    'an unknown field',
+    [group, gateway({ limit: {} })].join('\n---\n'),
+    /spec\.limit: unknown field; did you mean limits/,
+  ],
+  ['a missing group', gateway(), /spec\.groupRef\.name: there is no HydrogenGroup e2e/],
+  ['a syntax error', 'kind: [', /app\.yaml/],
+  ['nothing', '', /app\.yaml/],
+  ['a group alone', group, /neither a HydrogenGateway nor/],
+];
+
+for (const [title, text, pattern] of mistakes) {
+  test(`dev refuses a file with ${title} in one clear line and exits 2`, async () => {
+    await withFile(text, async (file) => {
+      const { code, output } = await run('dev', '-f', file, '--port-base', '29000');
+      assert.equal(code, 2, output);
+      assert.match(output, pattern);
+      assert.doesNotMatch(output, /^ +at /m);
+    });
+  });
+}
+
+test('misuse exits 2 and names the mistake, help exits 0', async () => {
+  for (const [args, pattern] of [
+    [['dev', '--prot-base', '1'], /--prot-base/],
+    [['dev', '--port-base', '70000'], /port/],
+    [['fly'], /fly/],
+    [['gateway', '--config', '/nonexistent.yaml'], /nonexistent/],
+    [['mproc', '--log-level', 'loud'], /loud/],
+    [['dlq', 'show', 'x'], /whole number/],
+  ] as const) {
+    const { code, output } = await run(...args);
+    assert.equal(code, 2, output);
+    assert.match(output, pattern);
+    assert.doesNotMatch(output, /^ +at /m);
+  }
+  const help = await run('--help');
+  assert.equal(help.code, 0);
+  for (const command of ['dev', 'gateway', 'mproc', 'echo', 'dlq'])
+    assert.match(help.output, new RegExp(`^ +${command} `, 'm'));
+});
+
+test('a port that is taken is one clear line and exit 1', async () => {
+  await using taken = await startDestination();
+  const { code, output } = await run('echo', '--port', `${taken.port}`);
+  assert.equal(code, 1);
+  assert.match(output, /EADDRINUSE/);
+  assert.doesNotMatch(output, /^ +at /m);
+});
+
+test('dev and gateway stop what they started when a port is taken, and exit 1', async () => {
+  await using taken = await startDestination();
+  const base = taken.port - 1;
+  const dev = await run('dev', '-f', 'examples/timer/app.yaml', '--port-base', `${base}`);
+  assert.deepEqual([dev.code, /EADDRINUSE/.test(dev.output)], [1, true], dev.output);
+  const text = yaml(
+    groupDocument({ natsUrl: 'nats://127.0.0.1:1' }),
+    memberDocument('HydrogenGateway', 'e2e', 'g', { endpoints: [{ path: '/chat' }] }),
+  );
+  await withFile(text, async (file) => {
+    const { code, output } = await run('gateway', '--config', file, '--host', '127.0.0.1', '--port-base', `${base}`);
+    assert.deepEqual([code, /EADDRINUSE/.test(output)], [1, true], output);
+  });
+});

@@ -1,0 +1,40 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import test from 'node:test';
+import {
+  createGatewayCounts,
+  createGatewayRegistry,
+  createProcessorCounts,
+  createProcessorRegistry,
+} from '../../runtime/metrics.ts';
+import './sources.ts';
+
+const page = readFileSync('docs/operations.md', 'utf8');
+
+test('docs/operations.md lists every metric of ours and no other', () => {
+  const gateway = createGatewayRegistry(createGatewayCounts(), {
+    connections: () => [],
+    unacknowledged: () => ({ messages: 0, bytes: 0 }),
+    isBusUp: () => true,
+    isPressed: () => false,
+  });
+  const processor = createProcessorRegistry(createProcessorCounts(), {
+    inFlight: () => 0,
+    lag: async () => undefined,
+    isBusUp: () => true,
+  }).registry;
+  const registered = [gateway, processor]
+    .flatMap((registry) => registry.getMetricsAsArray().map(({ name }) => name))
+    .filter((name) => name.startsWith('hydrogen_'));
+  const documented = [...page.matchAll(/^\| `(hydrogen_\w+)` \|/gm)].map((match) => match[1]);
+  assert.deepEqual(documented.sort(), registered.sort());
+});
+
+test('docs/operations.md explains every log line', () => {
+  const messages = [...readFileSync('runtime/log.ts', 'utf8').matchAll(/'([a-z][^'\n]+)'\)?,?$/gm)]
+    .map((match) => match[1] ?? '')
+    .filter((message) => !message.startsWith('pino'));
+  assert.ok(messages.length > 20, `${messages.length} messages`);
+  const table = page.slice(page.indexOf('## What the log says'));
+  for (const message of messages) assert.ok(table.includes(message), `"${message}" is not in docs/operations.md`);
+});
