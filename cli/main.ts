@@ -85,6 +85,21 @@ function createProgram(): Command {
     .action(async (options) => (await import('./serve.ts')).runProcessor({ ...options, version }));
 
   program
+    .command('manifests')
+    .description('print the CustomResourceDefinitions and the operator, for kubectl apply --server-side -f -')
+    .option('--namespace <namespace>', 'namespace of the operator (default: hydrogen-system)')
+    .option('--image <image>', 'image of the operator (default: that of this release)')
+    .option('--crds-only', 'the CustomResourceDefinitions alone')
+    .action(async (options) => print((await import('./manifests.ts')).manifests(options)));
+
+  program
+    .command('render')
+    .description('print the Kubernetes objects that run some documents; needs no cluster and no operator')
+    .requiredOption('-f, --file <file...>', 'YAML documents of hydrogen; - is standard input')
+    .option('--image <image>', 'image of pods whose document names none (default: that of this release)')
+    .action(async (options) => print(await (await import('./render.ts')).render(options)));
+
+  program
     .command('echo')
     .description('run a destination that answers every message with itself, to try things with')
     .addOption(new Option('--port <port>', 'port to listen on').default(8099).argParser(port))
@@ -99,6 +114,14 @@ function createProgram(): Command {
   program.addCommand(deadLetterCommands());
   for (const command of program.commands) command.exitOverride();
   return program;
+}
+
+/** Writes all of it; a reader who has seen enough, such as `head`, is no failure. */
+function print(text: string): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
+  process.stdout.write(text);
 }
 
 function configOption(): Option {

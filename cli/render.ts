@@ -1,0 +1,35 @@
+/** `hydrogen render`: the objects that run some documents, for clusters without the operator and for the curious. */
+
+import { readFile } from 'node:fs/promises';
+import { text as readAll } from 'node:stream/consumers';
+
+import { InvalidDocuments, parseDocuments, renderAll, toYaml } from '../infra/index.ts';
+import { HydrogenError } from '../runtime/errors.ts';
+
+export interface RenderOptions {
+  /** Files of YAML documents; `-` is standard input. */
+  readonly file: readonly string[];
+  /** For pods whose document names no image. */
+  readonly image?: string;
+}
+
+/** YAML for kubectl. @throws {HydrogenError} HYD_CONFIG_INVALID with every problem, one per line */
+export async function render({ file, image }: RenderOptions): Promise<string> {
+  const texts = await Promise.all(file.map(readSource));
+  try {
+    const resources = texts.flatMap(({ text, source }) => parseDocuments(text, source));
+    return toYaml(renderAll(resources, image === undefined ? {} : { image }));
+  } catch (cause) {
+    if (!(cause instanceof InvalidDocuments)) throw cause;
+    throw new HydrogenError('HYD_CONFIG_INVALID', `\n${cause.message}`, { cause });
+  }
+}
+
+async function readSource(file: string): Promise<{ readonly text: string; readonly source: string }> {
+  if (file === '-') return { text: await readAll(process.stdin), source: 'stdin' };
+  try {
+    return { text: await readFile(file, 'utf8'), source: file };
+  } catch (cause) {
+    throw new HydrogenError('HYD_CONFIG_INVALID', `${file}: ${(cause as Error).message}`, { cause });
+  }
+}

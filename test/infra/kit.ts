@@ -1,0 +1,63 @@
+/** Renders documents the way users do, and finds things in what comes out. */
+
+import assert from 'node:assert/strict';
+import { App, Chart } from 'cdk8s';
+
+import { parseDocuments } from '../../crds/index.ts';
+import { valueAt } from '../../crds/path.ts';
+import { manifestsOf, renderAll } from '../../infra/render.ts';
+import type { Manifest } from '../../infra/yaml.ts';
+
+/** The objects for the documents of a YAML text. */
+export function render(yaml: string): Manifest[] {
+  return renderAll(parseDocuments(yaml, 'test'));
+}
+
+/** The objects of a chart that `build` fills. */
+export function synth(build: (chart: Chart) => unknown, chartId = 'chart', namespace?: string): Manifest[] {
+  const chart = new Chart(new App({ outdir: 'dist' }), chartId, namespace === undefined ? {} : { namespace });
+  build(chart);
+  return manifestsOf(chart);
+}
+
+/** The one object of a kind and, where there are several, a name. */
+export function find(objects: readonly Manifest[], kind: string, name?: string): Manifest {
+  const found = objects.filter((object) => object.kind === kind && (name === undefined || nameOf(object) === name));
+  assert.equal(found.length, 1, `${found.length} of kind ${kind}${name === undefined ? '' : ` named ${name}`}`);
+  return found[0] ?? {};
+}
+
+/** `Kind/name` of each object. */
+export function identities(objects: readonly Manifest[]): string[] {
+  return objects.map((object) => `${object.kind}/${nameOf(object)}`);
+}
+
+export function nameOf(object: Manifest): string {
+  return String(valueAt(object, 'metadata.name'));
+}
+
+/** What is at `path`. */
+export function at(object: unknown, path: string): unknown {
+  return valueAt(object, path);
+}
+
+/** A group, a gateway and a processor, as text with room for more fields of their specs. */
+export function documents(
+  options: { group?: string; gateway?: string; processor?: string; name?: string } = {},
+): string {
+  const { group = 'nats: {servers: ["nats://nats:4222"]}', name = 'chat' } = options;
+  const document = (kind: string, spec: string): string =>
+    `apiVersion: hydrogen.dev/v1alpha1\nkind: ${kind}\nmetadata: {name: ${name}, namespace: shop}\nspec:\n${spec
+      .trim()
+      .split('\n')
+      .map((line) => `  ${line}`)
+      .join('\n')}\n`;
+  const member = `groupRef: {name: ${name}}\n`;
+  return [
+    document('HydrogenGroup', group),
+    ...(options.gateway === undefined
+      ? []
+      : [document('HydrogenGateway', `${member}endpoints: [{path: /chat}]\n${options.gateway}`)]),
+    ...(options.processor === undefined ? [] : [document('HydrogenMessageProcessor', member + options.processor)]),
+  ].join('---\n');
+}
