@@ -1,5 +1,7 @@
 /** Plain HTTP calls to an API server: a test sees what goes over the wire, with no client library in between. */
 
+import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
 import { Agent, request } from 'node:https';
 import { text } from 'node:stream/consumers';
 
@@ -8,6 +10,8 @@ import type { Certificate } from './certificate.ts';
 /** An answer; `body` is the JSON in it. */
 export interface ApiAnswer {
   readonly status: number;
+  /** Texts of the `Warning` headers. */
+  readonly warnings: readonly string[];
   // biome-ignore lint/suspicious/noExplicitAny: tests assert on whatever fields the answer should have.
   readonly body: any;
 }
@@ -16,8 +20,8 @@ export interface ApiClient {
   readonly url: string;
   /** The JSON at `path`. @throws unless it is answered 200 */
   get(path: string): Promise<ApiAnswer['body']>;
-  /** Any call; `contentType` defaults to JSON. */
-  call(method: string, path: string, body?: unknown, contentType?: string): Promise<ApiAnswer>;
+  /** Any call; the content type is JSON unless `headers` says otherwise. */
+  call(method: string, path: string, body?: unknown, headers?: Readonly<Record<string, string>>): Promise<ApiAnswer>;
   /** Server-side apply of `body` at `path`. */
   apply(path: string, body: unknown, manager?: string): Promise<ApiAnswer>;
 }
@@ -34,15 +38,17 @@ export function createApiClient(
     method: string,
     path: string,
     body?: unknown,
-    contentType = 'application/json',
+    headers: Readonly<Record<string, string>> = {},
   ): Promise<ApiAnswer> {
-    const { status, answer } = await new Promise<{ status: number; answer: Promise<string> }>((resolve, reject) => {
-      const outgoing = request(new URL(path, url), { method, agent, headers: { 'content-type': contentType } });
-      outgoing.once('error', reject);
-      outgoing.once('response', (incoming) => resolve({ status: incoming.statusCode ?? 0, answer: text(incoming) }));
-      outgoing.end(body === undefined ? undefined : JSON.stringify(body));
+    const outgoing = request(new URL(path, url), {
+      method,
+      agent,
+      headers: { 'content-type': 'application/json', ...headers },
     });
-    return { status, body: parseJson(await answer) };
+    outgoing.end(body === undefined ? undefined : JSON.stringify(body));
+    const [incoming] = (await once(outgoing, 'response')) as [IncomingMessage];
+    const warnings = [incoming.headers.warning ?? []].flat();
+    return { status: incoming.statusCode ?? 0, warnings, body: parseJson(await text(incoming)) };
   }
 
   return {
@@ -54,7 +60,9 @@ export function createApiClient(
       return body;
     },
     apply: (path, body, manager = 'test') =>
-      call('PATCH', `${path}?fieldManager=${manager}&force=true`, body, 'application/apply-patch+yaml'),
+      call('PATCH', `${path}?fieldManager=${manager}&force=true`, body, {
+        'content-type': 'application/apply-patch+yaml',
+      }),
     close: () => agent.destroy(),
   };
 }

@@ -1,0 +1,203 @@
+/** The definitions on a real API server: it must accept them, and judge documents as `parse` does. */
+import assert from 'node:assert/strict';
+import test, { after, before } from 'node:test';
+import { parse as parseYaml } from 'yaml';
+
+import { parse } from '../../crds/index.ts';
+import { customResourceDefinitions } from '../../crds/manifest.ts';
+import { type Case, invalidCases, validCases } from '../crds/cases.ts';
+import { apiServerOrSkip, type TestApiServer } from '../kit/apiserver.ts';
+import type { ApiAnswer } from '../kit/apiserver-client.ts';
+import { eventually } from '../kit/eventually.ts';
+import { definitionsPath, pathOf, startCluster } from './kit.ts';
+
+const skip = await apiServerOrSkip();
+let cluster: TestApiServer;
+
+before(async () => {
+  if (skip === false) cluster = await startCluster();
+});
+after(() => cluster?.[Symbol.asyncDispose]());
+
+/** What the server says to the document, without keeping it. */
+function tryCreate(document: unknown, validation: 'Strict' | 'Ignore' = 'Strict'): Promise<ApiAnswer> {
+  const { kind } = Object(document) as { kind?: unknown };
+  const path = pathOf(typeof kind === 'string' ? kind : 'HydrogenGroup');
+  return cluster.call('POST', `${path}?dryRun=All&fieldValidation=${validation}`, document);
+}
+
+test('applies the definitions a second time without a change or a warning', { skip }, async () => {
+  for (const definition of customResourceDefinitions()) {
+    const path = `${definitionsPath}/${definition.metadata.name}`;
+    const before = await cluster.get(path);
+    const { status, body, warnings } = await cluster.apply(path, definition);
+    assert.deepEqual([status, warnings], [200, []]);
+    assert.equal(body.metadata.resourceVersion, before.metadata.resourceVersion);
+    const established = body.status.conditions.filter((condition: { status: string }) => condition.status === 'True');
+    assert.deepEqual(established.map(({ type }: { type: string }) => type).sort(), ['Established', 'NamesAccepted']);
+  }
+});
+
+for (const { title, yaml } of validCases) {
+  test(`takes ${title}, and fills in what parse fills in`, { skip }, async () => {
+    const document: unknown = parseYaml(yaml);
+    const { status, body } = await tryCreate(document);
+    assert.equal(status, 201, JSON.stringify(body));
+    const result = parse(document);
+    assert.ok(result.ok);
+    assert.deepEqual(body.spec, result.resource.spec);
+  });
+}
+
+for (const { title, yaml, issues, isServerLenient = false } of invalidCases) {
+  test(`refuses ${title}, for no other reason than parse`, { skip }, async () => {
+    const document: unknown = parseYaml(yaml);
+    const { status, body } = await tryCreate(document);
+    assert.ok(status >= 400 && status < 500, `${status} ${JSON.stringify(body)}`);
+    for (const place of placesOf(body)) {
+      assert.ok(
+        issues.some((issue) => plain(issue).startsWith(place)),
+        `the server calls ${place} wrong, parse does not`,
+      );
+    }
+    assert.equal((await tryCreate(document, 'Ignore')).status, isServerLenient ? 201 : status);
+  });
+}
+
+/** The fields that an answer finds fault with; what concerns the object as a whole has no name. */
+function placesOf(answer: ApiAnswer['body']): string[] {
+  const causes: readonly { field?: string }[] = answer?.details?.causes ?? [];
+  return causes.map(({ field = '' }) => plain(field)).filter((field) => field !== '<nil>');
+}
+
+/** A path in one notation: the server has no quotes around map keys, and a dot before some. */
+function plain(path: string): string {
+  return path.replace(/^\./, '').replaceAll(/\["([^"]*)"\]/g, '.$1');
+}
+
+const gateway: Case | undefined = validCases.find(({ title }) => title === 'a gateway with nothing but endpoints');
+
+async function create(kind: string, name: string, yaml: string | undefined): Promise<void> {
+  const document = parseYaml(yaml ?? '') as { metadata: { name: string } };
+  document.metadata.name = name;
+  const { status, body } = await cluster.call('POST', pathOf(kind), document);
+  assert.equal(status, 201, JSON.stringify(body));
+}
+
+const merge = (path: string, patch: unknown): Promise<ApiAnswer> =>
+  cluster.call('PATCH', path, patch, { 'content-type': 'application/merge-patch+json' });
+
+test('keeps an object in its group', { skip }, async () => {
+  await create('HydrogenGateway', 'stays', gateway?.yaml);
+  const { status, body } = await merge(pathOf('HydrogenGateway', 'stays'), { spec: { groupRef: { name: 'other' } } });
+  assert.equal(status, 422);
+  assert.match(body.message, /spec\.groupRef: .*cannot be changed; delete the object/);
+  assert.equal((await merge(pathOf('HydrogenGateway', 'stays'), { spec: { paused: true } })).status, 200);
+});
+
+test('keeps the storage of a stream', { skip }, async () => {
+  await create('HydrogenGroup', 'stays', validCases[0]?.yaml);
+  const path = pathOf('HydrogenGroup', 'stays');
+  const { status, body } = await merge(path, { spec: { stream: { storage: 'Memory' } } });
+  assert.equal(status, 422);
+  assert.match(body.message, /spec\.stream\.storage: .*cannot be changed, because NATS cannot move a stream/);
+  assert.equal((await merge(path, { spec: { stream: { maxBytes: '2Gi' } } })).status, 200);
+});
+
+test('says which value a message is about', { skip }, async () => {
+  const [reserved] = invalidCases.filter(({ title }) => title === 'the reserved header Host');
+  const { body } = await tryCreate(parseYaml(reserved?.yaml ?? ''));
+  const { field, message } = body.details.causes[0];
+  assert.equal(`${field}: ${message.replace(/^Invalid value: "[^"]*": /, '')}`, reserved?.issues[0]);
+});
+
+test('scales a gateway and shows its pods to an autoscaler', { skip }, async () => {
+  await create('HydrogenGateway', 'scales', gateway?.yaml);
+  const path = pathOf('HydrogenGateway', 'scales');
+  const scale = await cluster.get(`${path}/scale`);
+  assert.equal(scale.spec.replicas, 1);
+  const grown = await merge(`${path}/scale`, { spec: { replicas: 3 } });
+  assert.equal(grown.status, 200);
+  assert.equal((await cluster.get(path)).spec.replicas, 3);
+  await merge(`${path}/status`, { status: { replicas: 2, selector: 'a=b' } });
+  assert.deepEqual((await cluster.get(`${path}/scale`)).status, { replicas: 2, selector: 'a=b' });
+});
+
+test('keeps status apart from spec, and the conditions of two writers apart from one another', { skip }, async () => {
+  await create('HydrogenGateway', 'reports', gateway?.yaml);
+  const path = pathOf('HydrogenGateway', 'reports');
+  const { generation } = (await cluster.get(path)).metadata;
+  const report = (type: string, status: string): Promise<ApiAnswer> => {
+    const condition = { type, status, reason: 'Seen', message: '', lastTransitionTime: '2026-01-01T00:00:00Z' };
+    const metadata = { name: 'reports', namespace: 'default' };
+    const object = { apiVersion: 'hydrogen.dev/v1alpha1', kind: 'HydrogenGateway', metadata };
+    return cluster.apply(`${path}/status`, { ...object, status: { conditions: [condition] } }, `manager-of-${type}`);
+  };
+  assert.equal((await report('Ready', 'True')).status, 200);
+  assert.equal((await report('Seen', 'False')).status, 200);
+  assert.equal((await report('Bad', 'Perhaps')).status, 422);
+  const { metadata, status } = await cluster.get(path);
+  assert.deepEqual(
+    status.conditions.map(({ type }: { type: string }) => type),
+    ['Ready', 'Seen'],
+  );
+  assert.equal(metadata.generation, generation);
+  await merge(path, { status: { replicas: 9 } });
+  assert.equal((await cluster.get(path)).status.replicas, undefined);
+});
+
+test('finds the members of a group', { skip }, async () => {
+  await create('HydrogenGateway', 'selected', gateway?.yaml);
+  const select = async (name: string): Promise<number> =>
+    (await cluster.get(`${pathOf('HydrogenGateway')}?fieldSelector=spec.groupRef.name%3D${name}`)).items.length;
+  assert.ok((await select('chat')) > 0);
+  assert.equal(await select('nobody'), 0);
+});
+
+test('prints a row that says what matters', { skip }, async () => {
+  await create('HydrogenGateway', 'printed', gateway?.yaml);
+  const path = pathOf('HydrogenGateway', 'printed');
+  const table = await cluster.call('GET', path, undefined, { accept: 'application/json;as=Table;g=meta.k8s.io;v=v1' });
+  const columns: readonly { name: string; priority: number }[] = table.body.columnDefinitions;
+  const shown = columns.flatMap(({ name, priority }, index) =>
+    priority === 0 ? [[name, table.body.rows[0].cells[index]]] : [],
+  );
+  assert.deepEqual(Object.fromEntries(shown), {
+    Name: 'printed',
+    Ready: null,
+    Group: 'chat',
+    Endpoints: '/chat',
+    Replicas: null,
+    Available: null,
+    Age: '0s',
+  });
+});
+
+test('explains every field', { skip }, async () => {
+  const silent: string[] = [];
+  const listen = (node: ApiAnswer['body'], path: string): void => {
+    for (const [name, field] of Object.entries<ApiAnswer['body']>(node?.properties ?? {})) {
+      if (!field.description) silent.push(`${path}.${name}`);
+      listen(field, `${path}.${name}`);
+      listen(field.items, `${path}.${name}[*]`);
+    }
+  };
+  for (const { metadata, spec } of customResourceDefinitions()) {
+    const { properties } = await explanationOf(metadata.name, `dev.hydrogen.v1alpha1.${spec.names.kind}`);
+    assert.ok(properties.spec.properties.paused.description);
+    listen(properties.spec, `${spec.names.kind}.spec`);
+    listen(properties.status, `${spec.names.kind}.status`);
+  }
+  assert.deepEqual(silent, []);
+});
+
+/** What kubectl explain reads. The small server does not publish it and can only say what it would publish. */
+async function explanationOf(definition: string, schema: string): Promise<ApiAnswer['body']> {
+  if (!cluster.isFull) {
+    return (await cluster.get(`${definitionsPath}/${definition}`)).spec.versions[0].schema.openAPIV3Schema;
+  }
+  return eventually(async () => {
+    const { components } = await cluster.get('/openapi/v3/apis/hydrogen.dev/v1alpha1');
+    return components?.schemas[schema] ?? false;
+  });
+}

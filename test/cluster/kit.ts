@@ -1,0 +1,33 @@
+/** A test cluster that has hydrogen's definitions. */
+
+import { customResourceDefinitions } from '../../crds/manifest.ts';
+import { startApiServer, type TestApiServer } from '../kit/apiserver.ts';
+import { eventually } from '../kit/eventually.ts';
+
+/** Where the definitions are. */
+export const definitionsPath = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
+
+/** Where the objects of `kind` are, in the default namespace, or the one of this name. */
+export function pathOf(kind: string, name?: string): string {
+  const list = `/apis/hydrogen.dev/v1alpha1/namespaces/default/${kind.toLowerCase()}s`;
+  return name === undefined ? list : `${list}/${name}`;
+}
+
+/** An API server that serves the three kinds. */
+export async function startCluster(): Promise<TestApiServer> {
+  const cluster = await startApiServer();
+  try {
+    for (const definition of customResourceDefinitions()) {
+      const { status, body } = await cluster.apply(`${definitionsPath}/${definition.metadata.name}`, definition);
+      if (status !== 201)
+        throw new Error(`${definition.metadata.name}: ${status} ${JSON.stringify(body).slice(0, 2000)}`);
+    }
+    for (const { spec } of customResourceDefinitions()) {
+      await eventually(() => cluster.get(pathOf(String(spec.names.kind))));
+    }
+    return cluster;
+  } catch (err) {
+    await cluster[Symbol.asyncDispose]();
+    throw err;
+  }
+}
