@@ -1,0 +1,174 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+
+import { kinds } from '../../crds/kinds.ts';
+import { customResourceDefinitions, type ManifestNode } from '../../crds/manifest.ts';
+import { type Validation, validationsOf } from '../../crds/manifest-validations.ts';
+import { Fields, FreeText, Integer } from '../../crds/schema.ts';
+import { assertStructural } from '../../crds/structural.ts';
+
+/** Every object in `value`, with its path. */
+function* objectsIn(value: unknown, path = ''): Generator<[string, Record<string, unknown>]> {
+  if (typeof value !== 'object' || value === null) return;
+  if (!Array.isArray(value)) yield [path, value as Record<string, unknown>];
+  for (const [key, inner] of Object.entries(value)) yield* objectsIn(inner, `${path}/${key}`);
+}
+
+const definitions = customResourceDefinitions();
+const named = Object.fromEntries(definitions.map((definition) => [definition.spec.names.kind, definition]));
+
+test('names the kinds as users type them', () => {
+  assert.deepEqual(
+    definitions.map(({ metadata, spec: { names } }) => [
+      metadata.name,
+      names.listKind,
+      names.shortNames,
+      names.categories,
+    ]),
+    [
+      ['hydrogengroups.hydrogen.dev', 'HydrogenGroupList', ['hgrp'], ['hydrogen']],
+      ['hydrogengateways.hydrogen.dev', 'HydrogenGatewayList', ['hgw'], ['hydrogen']],
+      ['hydrogenmessageprocessors.hydrogen.dev', 'HydrogenMessageProcessorList', ['hmp'], ['hydrogen']],
+    ],
+  );
+});
+
+test('returns the same bytes with each call, and nothing that two callers share', () => {
+  const [first, second] = [customResourceDefinitions(), customResourceDefinitions()];
+  assert.equal(JSON.stringify(first), JSON.stringify(second));
+  const seen = new Set([...objectsIn(first)].map(([, object]) => object));
+  const shared = [...objectsIn(second)].filter(([, object]) => seen.has(object)).map(([path]) => path);
+  assert.deepEqual(
+    shared.filter((path) => path.includes('openAPIV3Schema')),
+    [],
+  );
+});
+
+test('holds plain JSON and nothing else', () => {
+  assert.deepEqual(JSON.parse(JSON.stringify(definitions)), definitions);
+});
+
+test('lets kubectl scale workloads and select the members of a group', () => {
+  const scaled = definitions.filter(({ spec }) => spec.versions[0]?.subresources.scale !== undefined);
+  const selectable = definitions.filter(({ spec }) => spec.versions[0]?.selectableFields !== undefined);
+  const workloads = ['HydrogenGateway', 'HydrogenMessageProcessor'];
+  assert.deepEqual(
+    scaled.map(({ spec }) => spec.names.kind),
+    workloads,
+  );
+  assert.deepEqual(
+    selectable.map(({ spec }) => spec.names.kind),
+    workloads,
+  );
+});
+
+// What `cdk8s import` asks of a definition: src/import/crd.ts and reviver.ts of cdk8s-cli.
+test('has only keys that cdk8s import takes', () => {
+  const keys = [...objectsIn(definitions)].flatMap(([path, object]) =>
+    Object.keys(object).map((key) => `${path}/${key}`),
+  );
+  assert.ok(keys.length > 1000);
+  assert.deepEqual(
+    keys.filter((key) => !/^(\w|\.|\/|-|#|,)*$/.test(key)),
+    [],
+  );
+});
+
+test('has only words in enumerations that cdk8s import keeps', () => {
+  const words = [...objectsIn(definitions)].flatMap(([, { enum: values }]) => (Array.isArray(values) ? values : []));
+  assert.ok(words.includes('ServerToClient'));
+  assert.deepEqual(
+    words.filter((word) => !/^[ \w./\-#,+:*!=~]*$/.test(String(word))),
+    [],
+  );
+});
+
+test('lists no field with a default as required, so that imported classes leave it optional', () => {
+  for (const [path, { required, properties }] of objectsIn(definitions)) {
+    for (const name of Array.isArray(required) ? (required as string[]) : []) {
+      assert.equal('default' in ((properties as Record<string, object>)[name] ?? {}), false, `${path}/${name}`);
+    }
+  }
+});
+
+for (const [kind, definition] of Object.entries(kinds)) {
+  test(`places every rule of ${kind}`, () => {
+    const placed = [...objectsIn(named[kind])].flatMap(([, object]) => object['x-kubernetes-validations'] ?? []);
+    assert.equal(placed.length, definition.rules.length + definition.unsupported.length);
+  });
+
+  test(`has a structural schema for the status of ${kind}`, () => assertStructural(definition.status));
+
+  test(`shows ${kind} with columns of fields that exist`, () => {
+    const version = named[kind]?.spec.versions[0];
+    for (const { jsonPath } of version?.additionalPrinterColumns ?? []) {
+      const [, ...steps] = jsonPath.replaceAll(/\[[^\]]*\]/g, '.*').split('.');
+      if (steps[0] === 'metadata') continue;
+      let node: ManifestNode | undefined = version?.schema.openAPIV3Schema;
+      for (const step of steps) node = step === '*' ? node?.items : node?.properties?.[step];
+      assert.ok(node, jsonPath);
+    }
+  });
+}
+
+const description = 'A thing.';
+const thing = Fields({ word: FreeText(9, { description }), count: Integer(0, 9, { description }) }, { description });
+const kindOf = (parts: Partial<Parameters<typeof validationsOf>[0]>): Parameters<typeof validationsOf>[0] => ({
+  description,
+  schema: Fields({ thing }, { description }),
+  status: thing,
+  rules: [],
+  unsupported: [],
+  ...parts,
+});
+const only = (validations: Map<string, Validation[]>): unknown =>
+  [...validations].map(([path, list]) => [path, ...list]);
+
+test('puts the text that a message speaks of into an expression, and points at the field', () => {
+  const rule = { path: 'spec.thing', field: 'word', rule: 'false', message: "{word} isn't one, is {word}" };
+  assert.deepEqual(only(validationsOf(kindOf({ rules: [rule] }))), [
+    [
+      'spec.thing',
+      {
+        rule: 'false',
+        message: "isn't one",
+        messageExpression: `'"' + self.word + '"' + ' isn\\'t one, is ' + '"' + self.word + '"'`,
+        fieldPath: '.word',
+      },
+    ],
+  ]);
+});
+
+test('leaves numbers out of messages, because the API server sets no price on their text', () => {
+  const rule = { path: 'spec.thing', rule: 'false', message: 'must exceed a ({count}), is {count}' };
+  assert.deepEqual(only(validationsOf(kindOf({ rules: [rule] }))), [
+    ['spec.thing', { rule: 'false', message: 'must exceed a' }],
+  ]);
+});
+
+test('refuses what is not supported yet, with one value or altogether', () => {
+  const unsupported = [
+    { path: 'spec.thing', instead: 'do without' },
+    { path: 'spec.thing.word', value: "it's", instead: 'say another' },
+  ];
+  assert.deepEqual(only(validationsOf(kindOf({ unsupported }))), [
+    [
+      'spec',
+      {
+        rule: '!has(self.thing)',
+        message: 'not supported yet; do without',
+        fieldPath: '.thing',
+        reason: 'FieldValueForbidden',
+      },
+    ],
+    [
+      'spec.thing',
+      {
+        rule: "!has(self.word) || self.word != 'it\\'s'",
+        message: 'not supported yet; say another',
+        fieldPath: '.word',
+        reason: 'FieldValueForbidden',
+      },
+    ],
+  ]);
+});
