@@ -1,11 +1,10 @@
-/** Metadata of objects that are in no namespace. */
-import type { ApiObjectMetadata } from 'cdk8s';
+/** Objects that are in no namespace. */
+import { type ApiObject, JsonPatch } from 'cdk8s';
 
 /**
- * `metadata` so that cdk8s does not add the namespace of the chart: the API server would drop it, but tools that compare
- * would show it as a difference for ever.
+ * Takes the namespace of the chart, which cdk8s adds, off an object again: the API server would drop it, but tools that
+ * compare would show it as a difference for ever.
  */
-export function clusterScoped(metadata: ApiObjectMetadata): ApiObjectMetadata {
-  // Present and undefined is what keeps the chart's namespace out; the type allows only absent.
-  return { ...metadata, namespace: undefined } as unknown as ApiObjectMetadata;
+export function clusterScoped(object: ApiObject): void {
+  if (object.metadata.namespace !== undefined) object.addJsonPatch(JsonPatch.remove('/metadata/namespace'));
 }

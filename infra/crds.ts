@@ -14,7 +14,7 @@ export class HydrogenCrds extends Construct {
     super(scope, id);
     for (const { metadata, ...definition } of customResourceDefinitions()) {
       const { name, labels, annotations } = metadata;
-      new ApiObject(this, name, { ...definition, metadata: clusterScoped({ name, labels, annotations }) });
+      clusterScoped(new ApiObject(this, name, { ...definition, metadata: { name, labels, annotations } }));
     }
   }
 }

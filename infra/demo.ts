@@ -22,9 +22,8 @@ export class HydrogenDemo extends Construct {
   constructor(scope: Construct, id: string) {
     super(scope, id);
     const identity: Identity = { component: 'demo', name: 'echo-destination', namespace: demoNamespace };
-    new k8s.KubeNamespace(this, 'Namespace', {
-      metadata: clusterScoped({ name: demoNamespace, labels: labelsOf(identity) }),
-    });
+    const metadata = { name: demoNamespace, labels: labelsOf(identity) };
+    clusterScoped(new k8s.KubeNamespace(this, 'Namespace', { metadata }));
     const group = new HydrogenGroup(this, 'Group', {
       name,
       namespace: demoNamespace,

@@ -46,13 +46,15 @@ export function addOperatorRoles(scope: Construct, identity: Identity, watched: 
     addRole(scope, 'Watch', identity, watched, name, watchRules);
     return;
   }
-  const metadata = clusterScoped({ name, labels: labelsOf(identity) });
-  new k8s.KubeClusterRole(scope, 'ClusterRole', { metadata, rules: [...watchRules] });
-  new k8s.KubeClusterRoleBinding(scope, 'ClusterRoleBinding', {
+  const metadata = { name, labels: labelsOf(identity) };
+  const role = new k8s.KubeClusterRole(scope, 'ClusterRole', { metadata, rules: [...watchRules] });
+  const binding = new k8s.KubeClusterRoleBinding(scope, 'ClusterRoleBinding', {
     metadata,
     roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name },
     subjects: [subject(identity)],
   });
+  clusterScoped(role);
+  clusterScoped(binding);
 }
 
 function addRole(

@@ -78,12 +78,8 @@ export class HydrogenOperator extends Construct {
 
 /** The namespace holds its pods to the strictest profile of PodSecurity. */
 function addNamespace(scope: Construct, identity: Identity): void {
-  new k8s.KubeNamespace(scope, 'Namespace', {
-    metadata: clusterScoped({
-      name: identity.namespace,
-      labels: { ...labelsOf(identity), 'pod-security.kubernetes.io/enforce': 'restricted' },
-    }),
-  });
+  const labels = { ...labelsOf(identity), 'pod-security.kubernetes.io/enforce': 'restricted' };
+  clusterScoped(new k8s.KubeNamespace(scope, 'Namespace', { metadata: { name: identity.namespace, labels } }));
 }
 
 function podTemplate(identity: Identity, watchNamespace: string | undefined, image: string): k8s.PodTemplateSpec {

@@ -1,0 +1,64 @@
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'node:test';
+import { parseAllDocuments } from 'yaml';
+
+import { HydrogenOperator } from '../../infra/index.ts';
+import { watchRules } from '../../infra/operator-rbac.ts';
+import type { Manifest } from '../../infra/yaml.ts';
+import { at, find, identities, synth } from './kit.ts';
+
+const folder = join(import.meta.dirname, 'goldens');
+const rendered = readdirSync(folder)
+  .filter((file) => file.endsWith('.out.yaml'))
+  .flatMap((file) => parseAllDocuments(readFileSync(join(folder, file), 'utf8')))
+  .map((document) => document.toJS() as Manifest | null)
+  .filter((object) => object !== null);
+
+function resourceOf({ apiVersion, kind }: Manifest): string {
+  const group = String(apiVersion).includes('/') ? String(apiVersion).split('/')[0] : '';
+  const plural = `${String(kind).toLowerCase()}s`.replace('ys', 'ies').replace('classs', 'classes');
+  return `${group}/${kind === 'Ingress' ? 'ingresses' : plural}`;
+}
+
+test('may create, change and delete exactly the kinds that the constructs emit', () => {
+  const allowed = watchRules
+    .filter(({ verbs }) => verbs.includes('delete'))
+    .flatMap(({ apiGroups = [], resources = [] }) => resources.map((resource) => `${apiGroups[0]}/${resource}`));
+  assert.deepEqual(allowed.sort(), [...new Set(rendered.map(resourceOf))].sort());
+});
+
+test('may not read secrets, nor do anything with wildcards', () => {
+  assert.doesNotMatch(JSON.stringify(watchRules), /secrets|"\*"/);
+});
+
+test('runs two pods, which agree on a lease of their own namespace', () => {
+  const objects = synth((chart) => new HydrogenOperator(chart, 'operator'));
+  assert.equal(at(find(objects, 'Deployment'), 'spec.replicas'), 2);
+  assert.deepEqual(at(find(objects, 'Role'), 'rules'), [
+    { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['get', 'create', 'update'] },
+  ]);
+  assert.equal(at(find(objects, 'Role'), 'metadata.namespace'), 'hydrogen-system');
+});
+
+test('has no right outside of the one namespace that it is limited to', () => {
+  const objects = synth((chart) => new HydrogenOperator(chart, 'operator', { watchNamespace: 'shop' }));
+  assert.ok(!identities(objects).some((identity) => identity.startsWith('Cluster')));
+  assert.deepEqual(at(find(objects, 'Role', 'hydrogen-operator'), 'metadata.namespace'), 'shop');
+  const subject = at(find(objects, 'RoleBinding', 'hydrogen-operator'), 'subjects[0].namespace');
+  assert.equal(subject, 'hydrogen-system');
+  assert.deepEqual(at(find(objects, 'Deployment'), 'spec.template.spec.containers[0].args'), [
+    'operator',
+    '--namespace',
+    'shop',
+  ]);
+});
+
+test('keeps what is in no namespace out of that of its chart', () => {
+  const objects = synth((chart) => new HydrogenOperator(chart, 'operator', { namespace: 'ops' }), 'chart', 'shop');
+  for (const kind of ['Namespace', 'ClusterRole', 'ClusterRoleBinding']) {
+    assert.equal(at(find(objects, kind), 'metadata.namespace'), undefined, kind);
+  }
+  assert.equal(at(find(objects, 'Deployment'), 'metadata.namespace'), 'ops');
+});
