@@ -56,7 +56,7 @@ export const printerColumns: Readonly<Record<Kind, readonly PrinterColumn[]>> = 
   HydrogenGateway: [
     ready,
     group,
-    text('Endpoints', '.spec.endpoints[*].path', 'The URL paths that clients can connect to.'),
+    text('Endpoints', '.spec.endpoints', 'The URL paths that clients can connect to.'),
     ...pods,
     age,
     wide(text('Mode', '.spec.mode', 'Whether clients can send messages.')),

@@ -166,7 +166,7 @@ test('prints a row that says what matters', { skip }, async () => {
     Name: 'printed',
     Ready: null,
     Group: 'chat',
-    Endpoints: '/chat',
+    Endpoints: '[{"path":"/chat"}]',
     Replicas: null,
     Available: null,
     Age: '0s',
