@@ -19,11 +19,11 @@ export const natsEnv = {
 /** Largest message, the most that NATS recommends: a client's message with its context must fit. */
 const maxPayloadBytes = 8 * 1024 * 1024;
 
-/** Seconds over which a server that stops sends its clients to the others. */
-const lameDuckSeconds = 20;
+/** Seconds over which a server that stops sends its clients to the others: the least that NATS allows. */
+const lameDuckSeconds = 30;
 
 /** Seconds from SIGTERM to SIGKILL. */
-export const natsGraceSeconds = lameDuckSeconds + 40;
+export const natsGraceSeconds = lameDuckSeconds + 30;
 
 /** The file, the same for every server of the group. */
 export function natsConfig({ metadata, spec }: HydrogenGroup, managed: Managed): string {

@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'node:test';
+import { parseAllDocuments } from 'yaml';
+
+import { root } from '../kit/hydrogen.ts';
+
+function hydrogen(args: readonly string[], input = ''): { readonly code: number | null; readonly text: string } {
+  const command = spawnSync(process.execPath, [join(root, 'cli/hydrogen.js'), ...args], {
+    cwd: root,
+    encoding: 'utf8',
+    input,
+  });
+  return { code: command.status, text: command.status === 0 ? command.stdout : command.stderr };
+}
+
+function withoutComments(file: string): string {
+  return readFileSync(join(root, file), 'utf8').replaceAll(/^#.*\n/gm, '');
+}
+
+test('manifests prints what dist/install.yaml and dist/crds.yaml hold', () => {
+  assert.deepEqual(hydrogen(['manifests']), { code: 0, text: withoutComments('dist/install.yaml') });
+  assert.deepEqual(hydrogen(['manifests', '--crds-only']), { code: 0, text: withoutComments('dist/crds.yaml') });
+});
+
+test('manifests puts the operator where and how the user wants it', () => {
+  const { text } = hydrogen(['manifests', '--namespace', 'ops', '--image', 'registry.example.com/hydrogen:1']);
+  const objects = parseAllDocuments(text).map((document) => document.toJS());
+  const namespaces = objects.map(({ metadata }) => metadata.namespace).filter((name) => name !== undefined);
+  assert.deepEqual([...new Set(namespaces)], ['ops']);
+  const deployment = objects.find(({ kind }) => kind === 'Deployment');
+  assert.equal(deployment.spec.template.spec.containers[0].image, 'registry.example.com/hydrogen:1');
+});
+
+test('render prints what the constructs make of a file, and of standard input', () => {
+  const file = 'test/infra/goldens/gateway-plain.in.yaml';
+  const golden = readFileSync(join(root, 'test/infra/goldens/gateway-plain.out.yaml'), 'utf8');
+  assert.deepEqual(hydrogen(['render', '-f', file]), { code: 0, text: golden });
+  assert.deepEqual(hydrogen(['render', '-f', '-'], readFileSync(join(root, file), 'utf8')), { code: 0, text: golden });
+});
+
+test('render names an image for documents that name none', () => {
+  const { text } = hydrogen(['render', '-f', 'examples/echo.yaml', '--image', 'registry.example.com/hydrogen:1']);
+  assert.equal(text.match(/image: registry\.example\.com\/hydrogen:1/g)?.length, 2);
+});
+
+test('render refuses invalid documents with every problem on a line of its own, and exit code 2', () => {
+  const input = readFileSync(join(root, 'examples/echo.yaml'), 'utf8').replace('- path: /echo', '- path: echo');
+  const { code, text } = hydrogen(['render', '-f', '-'], input);
+  assert.equal(code, 2);
+  assert.match(text, /^stdin:\d+ HydrogenGateway\/echo: spec\.endpoints\[0\]\.path: must be a URL path/m);
+  const missing = hydrogen(['render', '-f', 'nowhere.yaml']);
+  assert.deepEqual([missing.code, /nowhere\.yaml: ENOENT/.test(missing.text)], [2, true]);
+});

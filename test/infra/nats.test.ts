@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test from 'node:test';
+import { connect } from 'nats';
+
+import { type HydrogenGroup, natsConnectionOf, parseDocuments } from '../../crds/index.ts';
+import { natsEnv } from '../../infra/nats-config.ts';
+import { natsOrSkip, startNats } from '../kit/nats.ts';
+import { findNatsServer } from '../kit/nats-binary.ts';
+import { at, documents, find, nameOf, render } from './kit.ts';
+
+const skip = await natsOrSkip();
+
+/** Begins like a number, and holds what the configuration language would take for something else. */
+const token = '12e4 "#$x\\';
+
+/** The environment of a server as Kubernetes would make it, after one level of `$(...)`. */
+const serverEnv = { [natsEnv.pod]: 'chat-nats-0', [natsEnv.token]: token, [natsEnv.quotedToken]: `'${token}'` };
+
+function configOf(group: string): string {
+  return String(at(find(render(documents({ group })), 'ConfigMap', 'chat-nats'), 'data["nats.conf"]'));
+}
+
+function inFile(config: string): { readonly path: string } & Disposable {
+  const folder = mkdtempSync(join(tmpdir(), 'hydrogen-nats-config-'));
+  const path = join(folder, 'nats.conf');
+  writeFileSync(path, config.replace('/var/run/nats', folder));
+  return { path, [Symbol.dispose]: () => rmSync(folder, { recursive: true }) };
+}
+
+test('a real server accepts the configuration of one and of five servers', { skip }, async () => {
+  for (const replicas of [1, 5]) {
+    const group = `nats: {managed: {replicas: ${replicas}}, tokenSecretRef: {name: nats, key: token}}`;
+    using file = inFile(configOf(group));
+    const env = { ...process.env, ...serverEnv };
+    execFileSync(await findNatsServer(), ['-t', '-c', file.path], { env, stdio: 'pipe' });
+  }
+});
+
+test('a server lets in who has the token of the group, whatever its characters, and nobody else', {
+  skip,
+}, async () => {
+  const config = configOf('nats: {managed: {replicas: 1}, tokenSecretRef: {name: nats, key: token}}');
+  using file = inFile(config.replace(/ *store_dir.*\n/, '')); // the test server has its own
+  for (const [name, value] of Object.entries(serverEnv)) process.env[name] = value;
+  try {
+    await using nats = await startNats({ args: ['-c', file.path, '-m', '-1'] });
+    await assert.rejects(connect({ servers: nats.url, token: 'other', reconnect: false }), /Authorization Violation/);
+    const connection = await connect({ servers: nats.url, token, reconnect: false });
+    assert.equal(connection.info?.max_payload, 8 * 1024 * 1024);
+    assert.equal(connection.info?.server_name, 'chat-nats-0');
+    assert.ok((await (await connection.jetstreamManager()).getAccountInfo()).limits);
+    await connection.close();
+  } finally {
+    for (const name of Object.keys(serverEnv)) delete process.env[name];
+  }
+});
+
+test('members look for the servers of their group where the manifests put them', () => {
+  const yaml = documents({ group: 'nats: {managed: {}}' });
+  const [group] = parseDocuments(yaml, 'test') as [HydrogenGroup];
+  const service = find(render(yaml), 'Service', 'chat-nats');
+  const port = at(service, 'spec.ports[0].port');
+  const url = `nats://${nameOf(service)}.${at(service, 'metadata.namespace')}.svc:${port}`;
+  assert.deepEqual(natsConnectionOf(group), { servers: [url] });
+});
+
+test('only members of the group, and the operator, may reach the servers', () => {
+  const [clients] = at(
+    find(render(documents({ group: 'nats: {managed: {}}', gateway: 'replicas: 1' })), 'NetworkPolicy', 'chat-nats'),
+    'spec.ingress',
+  ) as [object];
+  assert.deepEqual(at(clients, 'from[0]'), { podSelector: { matchLabels: { 'hydrogen.dev/group-name': 'chat' } } });
+  assert.equal((at(clients, 'from') as object[]).length, 2);
+});
