@@ -10,7 +10,7 @@ const mayImport: Record<string, readonly string[]> = {
   operator: ['operator', 'crds', 'infra', 'runtime/bus'],
   runtime: ['runtime', 'crds'],
   cli: ['cli', 'crds', 'infra', 'operator', 'runtime'],
-  bench: ['bench', 'crds', 'runtime', 'test/kit'],
+  bench: ['bench', 'crds', 'infra', 'runtime', 'test/kit'],
 };
 
 /** The only folder that may import each package. */
