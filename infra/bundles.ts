@@ -40,6 +40,10 @@ export function bundles(): Readonly<Record<string, string>> {
         ...operatorNote,
       ],
     ),
+    'kustomization.yaml': toYaml(
+      [{ apiVersion: 'kustomize.config.k8s.io/v1beta1', kind: 'Kustomization', resources: ['install.yaml'] }],
+      [generated, 'The base of overlays: kubectl kustomize'],
+    ),
     'demo.yaml': toYaml(demo, [
       generated,
       'An echo in namespace hydrogen-demo, with a NATS server of its own; it needs neither operator nor CRDs:',
