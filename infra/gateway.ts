@@ -73,6 +73,7 @@ export class HydrogenGateway extends Member {
       name,
       replicas,
       autoscaling,
+      affinity: template.affinity,
       scaleDown: scaleDown(drain.periodSeconds),
       template: podTemplate({
         identity,

@@ -109,7 +109,7 @@ function environment(
   return all.length === 0 ? {} : { env: all };
 }
 
-/** Replicas keep apart where they can; an affinity of the user's takes the place of that. */
+/** Replicas keep apart where they can, unless the user brings an affinity of their own. */
 function placement(template: Template, selector: Labels): Partial<k8s.PodSpec> {
   const { nodeSelector, tolerations, affinity } = template;
   const spread = (topologyKey: string): k8s.TopologySpreadConstraint => ({
@@ -122,8 +122,9 @@ function placement(template: Template, selector: Labels): Partial<k8s.PodSpec> {
   return {
     ...(nodeSelector && { nodeSelector }),
     ...(tolerations && { tolerations: tolerations.map((toleration) => ({ ...toleration })) }),
+    // The affinity itself is added to the deployment by addWorkload.
     ...(affinity
-      ? { affinity } // checked by Kubernetes, not by the schema
+      ? {}
       : { topologySpreadConstraints: [spread('topology.kubernetes.io/zone'), spread('kubernetes.io/hostname')] }),
   };
 }

@@ -55,6 +55,7 @@ export class HydrogenMessageProcessor extends Member {
       name,
       replicas,
       autoscaling,
+      affinity: template.affinity,
       scaleDown,
       template: podTemplate({
         identity,

@@ -1,4 +1,5 @@
 /** What gateways and message processors have in common around their pods: deployment, autoscaler, disruption budget. */
+import { ApiObject } from 'cdk8s';
 import { k8s } from 'cdk8s-plus-28';
 import type { Construct } from 'constructs';
 
@@ -13,6 +14,8 @@ export interface WorkloadOptions {
   /** Name of every object. */
   readonly name: string;
   readonly template: k8s.PodTemplateSpec;
+  /** `spec.template.affinity` of the document. */
+  readonly affinity: Spec['template']['affinity'];
   readonly replicas: Spec['replicas'];
   readonly autoscaling: Spec['autoscaling'];
   /** How fast pods may be taken away. */
@@ -22,24 +25,24 @@ export interface WorkloadOptions {
 const revisionHistoryLimit = 3;
 
 /** Adds the deployment and what goes with it; the number of pods is left to the autoscaler when there is one. */
-export function addWorkload(scope: Construct, options: WorkloadOptions): k8s.KubeDeployment {
-  const { identity, name, template, replicas, autoscaling } = options;
-  const deployment = new k8s.KubeDeployment(scope, 'Deployment', {
-    metadata: metadataOf(identity, name),
-    spec: {
-      ...(autoscaling ? {} : { replicas }),
-      revisionHistoryLimit,
-      selector: { matchLabels: selectorOf(identity) },
-      strategy: {
-        type: 'RollingUpdate',
-        rollingUpdate: { maxUnavailable: k8s.IntOrString.fromNumber(0), maxSurge: k8s.IntOrString.fromString('25%') },
-      },
-      template,
+export function addWorkload(scope: Construct, options: WorkloadOptions): void {
+  const { identity, name, template, affinity, replicas, autoscaling } = options;
+  const spec = k8s.toJson_DeploymentSpec({
+    ...(autoscaling ? {} : { replicas }),
+    revisionHistoryLimit,
+    selector: { matchLabels: selectorOf(identity) },
+    strategy: {
+      type: 'RollingUpdate',
+      rollingUpdate: { maxUnavailable: k8s.IntOrString.fromNumber(0), maxSurge: k8s.IntOrString.fromString('25%') },
     },
+    template,
   });
+  // The L1 classes drop fields that they do not know; what the user wrote is for the API server to judge.
+  if (affinity && spec) spec.template.spec.affinity = affinity;
+  const { apiVersion, kind } = k8s.KubeDeployment.GVK;
+  new ApiObject(scope, 'Deployment', { apiVersion, kind, metadata: metadataOf(identity, name), spec });
   if (autoscaling) addAutoscaler(scope, options, autoscaling);
   addDisruptionBudget(scope, identity, name);
-  return deployment;
 }
 
 /** Adds a budget of one pod at a time, so that a single replica never blocks the drain of a node. */

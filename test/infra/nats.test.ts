@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,8 +9,10 @@ import { connect } from 'nats';
 
 import { type HydrogenGroup, natsConnectionOf, parseDocuments } from '../../crds/index.ts';
 import { natsEnv } from '../../infra/nats-config.ts';
+import { eventually } from '../kit/eventually.ts';
 import { natsOrSkip, startNats } from '../kit/nats.ts';
 import { findNatsServer } from '../kit/nats-binary.ts';
+import { freePorts } from '../kit/ports.ts';
 import { at, documents, find, nameOf, render } from './kit.ts';
 
 const skip = await natsOrSkip();
@@ -57,6 +60,41 @@ test('a server lets in who has the token of the group, whatever its characters, 
   } finally {
     for (const name of Object.keys(serverEnv)) delete process.env[name];
   }
+});
+
+test('three servers find one another and keep three copies of a message', { skip }, async () => {
+  const config = configOf('nats: {managed: {replicas: 3}}');
+  const ports = await freePorts(9);
+  const [client = [], cluster = [], monitor = []] = [0, 3, 6].map((first) => ports.slice(first, first + 3));
+  await using stack = new AsyncDisposableStack();
+  for (const index of [0, 1, 2]) {
+    const local = config
+      .replace('$POD_NAME', `server-${index}`)
+      .replace('port: 4222', `port: ${client[index]}`)
+      .replace('port: 6222', `port: ${cluster[index]}`)
+      .replace('http_port: 8222', `http_port: ${monitor[index]}`)
+      .replaceAll(/[\w.-]*-nats-(\d)\.[\w.-]*:6222/g, (_, peer: string) => `127.0.0.1:${cluster[Number(peer)]}`);
+    const folder = mkdtempSync(join(tmpdir(), 'hydrogen-nats-cluster-'));
+    stack.defer(() => rmSync(folder, { recursive: true }));
+    const file = join(folder, 'nats.conf');
+    writeFileSync(file, local.replace('/var/run/nats', folder).replace('"/data"', `"${folder}"`));
+    const server = spawn(await findNatsServer(), ['-c', file], { stdio: 'ignore' });
+    stack.defer(async () => {
+      server.kill('SIGKILL');
+      await once(server, 'exit');
+    });
+  }
+  const isHealthy = (port: number): Promise<boolean> =>
+    fetch(`http://127.0.0.1:${port}/healthz`).then(
+      ({ ok }) => ok,
+      () => false,
+    );
+  await eventually(async () => (await Promise.all(monitor.map(isHealthy))).every(Boolean), { timeoutMs: 30_000 });
+  const connection = await connect({ servers: `nats://127.0.0.1:${client[0]}` });
+  stack.defer(() => connection.close());
+  const streams = (await connection.jetstreamManager()).streams;
+  const stream = await eventually(() => streams.add({ name: 'test', subjects: ['test'], num_replicas: 3 }));
+  assert.equal(stream.cluster?.replicas?.length, 2, 'besides the leader');
 });
 
 test('members look for the servers of their group where the manifests put them', () => {

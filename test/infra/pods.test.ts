@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import test from 'node:test';
 import { parseAllDocuments } from 'yaml';
 
-import { type HydrogenGateway, parseDocuments } from '../../crds/index.ts';
+import { type HydrogenGateway, parseDocuments, schemas } from '../../crds/index.ts';
 import { bundles } from '../../infra/bundles.ts';
 import type { Manifest } from '../../infra/yaml.ts';
 import { readDocuments } from '../../runtime/config.ts';
@@ -79,6 +79,30 @@ template: {env: [{name: EXTRA, valueFrom: {secretKeyRef: {name: extra, key: valu
   assert.doesNotMatch(JSON.stringify(at(pod, 'volumes')), /extra/);
   assert.doesNotMatch(JSON.stringify(at(pod, 'containers[0].env')), /auth/);
 });
+
+test('hands an affinity on as it is written, also fields that cdk8s does not know, and then spreads nothing itself', () => {
+  const affinity = { podAntiAffinity: { fieldOfTomorrow: true }, typo: {} };
+  const gateway = `template: {affinity: ${JSON.stringify(affinity)}}`;
+  const pod = at(find(render(documents({ gateway })), 'Deployment'), 'spec.template.spec');
+  assert.deepEqual(at(pod, 'affinity'), affinity);
+  assert.equal(at(pod, 'topologySpreadConstraints'), undefined);
+});
+
+test('finds the references to secrets in every field that the schemas have for them', () => {
+  const places = Object.values(schemas).flatMap((schema) => secretFields(schema, ''));
+  assert.ok(places.length > 10, places.join());
+  for (const place of places) assert.match(place, /secretKeyRef$|SecretRef$/);
+});
+
+/** The paths of the fields below `node` that refer to a key of a secret, by their shape. */
+function secretFields(node: unknown, path: string): string[] {
+  if (typeof node !== 'object' || node === null) return [];
+  const properties = at(node, 'properties');
+  const names = Object.keys(Object(properties)).join();
+  if (names === 'name,key') return [path];
+  const fields = Object.entries(Object(properties)).flatMap(([name, field]) => secretFields(field, `${path}.${name}`));
+  return [...fields, ...secretFields(at(node, 'items'), path)];
+}
 
 test("labels that hydrogen sets win over a user's, and a user's environment over that of hydrogen", () => {
   const gateway = `template:
