@@ -10,9 +10,10 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism, cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { freePortBase } from '../test/kit/ports.ts';
 import { type Load, type Measurement, measure } from './clients.ts';
 import { startNatsServer } from './nats-server.ts';
-import { type BenchProcess, findPortBase, startBenchProcess } from './processes.ts';
+import { type BenchProcess, startBenchProcess } from './processes.ts';
 
 const goals = { ratio: 0.45, gatewayMicroseconds: 45, mprocMicroseconds: 60 } as const;
 const hydrogen = join(import.meta.dirname, '../cli/hydrogen.js');
@@ -36,18 +37,18 @@ process.once('SIGINT', interrupted).once('SIGTERM', interrupted);
 const directory = await mkdtemp(join(tmpdir(), 'hydrogen-bench-'));
 stack.defer(() => rm(directory, { recursive: true, force: true }));
 
-const destinationPort = await findPortBase();
+const destinationPort = await freePortBase();
 const destinationUrl = `http://127.0.0.1:${destinationPort}/`;
 const destination = stack.use(startNode('destination', [script('destination.ts'), `${destinationPort}`]));
 await destination.answers(destinationUrl);
 
-const floorPort = await findPortBase();
+const floorPort = await freePortBase();
 const floor = stack.use(startNode('floor', [script('floor.ts'), `${floorPort}`, destinationUrl]));
 await floor.answers(`http://127.0.0.1:${floorPort}/`);
 
 const nats = stack.use(await startNatsServer(join(directory, 'jetstream')));
-const gatewayPort = await findPortBase();
-const mprocProbePort = await findPortBase();
+const gatewayPort = await freePortBase();
+const mprocProbePort = await freePortBase();
 const config = await writeConfig(directory, nats.url, destinationUrl);
 const gateway = stack.use(
   startNode('gateway', [hydrogen, 'gateway', '--config', config.gateway, '--port-base', `${gatewayPort}`]),

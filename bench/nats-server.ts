@@ -1,7 +1,8 @@
 /** The nats-server of the benchmark, the one that tests find too. JetStream on files, in a directory of its own. */
 
 import { findNatsServer } from '../test/kit/nats-binary.ts';
-import { type BenchProcess, findPortBase, startBenchProcess } from './processes.ts';
+import { freePortBase } from '../test/kit/ports.ts';
+import { type BenchProcess, startBenchProcess } from './processes.ts';
 
 export interface BenchNatsServer extends AsyncDisposable {
   readonly url: string;
@@ -9,7 +10,7 @@ export interface BenchNatsServer extends AsyncDisposable {
 }
 
 export async function startNatsServer(storeDirectory: string): Promise<BenchNatsServer> {
-  const port = await findPortBase();
+  const port = await freePortBase();
   const args = ['-a', '127.0.0.1', '-p', `${port}`, '-m', `${port + 1}`, '-js', '-sd', storeDirectory];
   const server = startBenchProcess('nats-server', await findNatsServer(), args);
   await server.answers(`http://127.0.0.1:${port + 1}/healthz`);

@@ -3,7 +3,6 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const startTimeoutMs = 60_000;
@@ -68,23 +67,6 @@ export function startBenchProcess(
       clearTimeout(killer);
     },
   };
-}
-
-/** A base with its three ports free: clients, management, probes; below the range of outgoing connections. */
-export async function findPortBase(): Promise<number> {
-  for (;;) {
-    const base = 10_000 + Math.floor(Math.random() * 20_000);
-    const free = await Promise.all([base, base + 1, base + 1010].map(isFree));
-    if (free.every(Boolean)) return base;
-  }
-}
-
-async function isFree(port: number): Promise<boolean> {
-  const server = createServer();
-  return new Promise((resolve) => {
-    server.once('error', () => resolve(false));
-    server.listen(port, () => server.close(() => resolve(true)));
-  });
 }
 
 function hasExited(child: ChildProcess): boolean {

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import type { Documents, GatewayConfig, ProcessorConfig } from '../runtime/config.ts';
-import { devPorts } from './dev.ts';
+import { gatewayPorts } from './ports.ts';
 
 /** The port that examples/echo.yaml names for its destination. */
 const exampleEchoPort = 8099;
@@ -27,7 +27,7 @@ export function describeRun(
   const bus = options.nats === undefined ? 'memory bus: messages do not survive this process' : `NATS ${options.nats}`;
   const lines = ['', `hydrogen dev, ${bus}`, ''];
   for (const [index, { gateway }] of gateways.entries()) {
-    const ports = devPorts(options.portBase, index);
+    const ports = gatewayPorts(options.portBase, index);
     lines.push(`  gateway ${gateway.metadata.name} (${gateway.spec.mode})`);
     for (const { path } of gateway.spec.endpoints)
       lines.push(`    clients     ws://${options.host}:${ports.client}${path}`);

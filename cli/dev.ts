@@ -5,7 +5,7 @@
 
 import type { Logger } from 'pino';
 import pretty from 'pino-pretty';
-import { busGroup, env, ports } from '../crds/contract.ts';
+import { busGroup, env } from '../crds/contract.ts';
 import { createMemoryBroker, type MemoryBroker } from '../runtime/bus/memory.ts';
 import type { Bus } from '../runtime/bus/port.ts';
 import {
@@ -24,6 +24,7 @@ import { createSecrets, type Secrets } from '../runtime/secrets.ts';
 import { createGroupBus } from './bus.ts';
 import { describeRun, echoDocuments } from './dev-banner.ts';
 import { type EchoServer, echo } from './echo.ts';
+import { gatewayPorts } from './ports.ts';
 import { untilStopped } from './signals.ts';
 
 export interface DevOptions {
@@ -34,13 +35,6 @@ export interface DevOptions {
   readonly secrets: string;
   readonly logLevel: LogLevel;
   readonly version: string;
-}
-
-/** Ports of gateway n, counted from 0 in the order of the documents. */
-export function devPorts(portBase: number, index: number): Gateway['ports'] {
-  const client = portBase + 100 * index;
-  const from = client - ports.client;
-  return { client, management: ports.management + from, probes: ports.probes + from };
 }
 
 /** From the port base: 8099 by default, as examples/echo.yaml says. */
@@ -82,7 +76,7 @@ export async function dev(options: DevOptions): Promise<void> {
   const buses = createBuses(options, secrets, logger);
   const gateways = new Map<string, Gateway>();
   for (const [index, config] of documents.gateways.entries()) {
-    const listening = devPorts(options.portBase, index);
+    const listening = gatewayPorts(options.portBase, index);
     const callbackUrl = process.env[env.callbackUrl] ?? `http://${reachable(options.host)}:${listening.management}`;
     const { host, version } = options;
     const bus = buses(config);

@@ -8,7 +8,7 @@ import { createLog, createLogger, type LogLevel } from '../runtime/log.ts';
 import { createMproc } from '../runtime/mproc.ts';
 import { createSecrets, type Secrets } from '../runtime/secrets.ts';
 import { createGroupBus } from './bus.ts';
-import { devPorts } from './dev.ts';
+import { gatewayPorts } from './ports.ts';
 import { untilStopped } from './signals.ts';
 
 export interface ServeOptions {
@@ -26,7 +26,7 @@ export async function runGateway(options: ServeOptions & { readonly portBase: nu
   const { logger, secrets } = createBasics(options);
   const name = config.gateway.metadata.name;
   const bus = createGroupBus(config.group, { secrets, logger, name: `gateway ${name}` });
-  const ports = devPorts(options.portBase, 0);
+  const ports = gatewayPorts(options.portBase, 0);
   const gateway = createGateway(config, {
     bus,
     secrets,

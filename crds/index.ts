@@ -35,6 +35,7 @@ export {
   type RulesEngine,
 } from './processor.ts';
 export { parseQuantity } from './quantity.ts';
+export { restartFacts } from './restart.ts';
 export type { CrossFieldRule } from './rules.ts';
 export type {
   Condition,

@@ -9,9 +9,9 @@ import {
   type HydrogenMessageProcessor,
   InvalidDocuments,
   type Kind,
-  natsConnectionOf,
   parse,
   type Resource,
+  restartFacts,
 } from '../crds/index.ts';
 
 /** The object of a kind. */
@@ -66,8 +66,10 @@ export function configText(group: HydrogenGroup, member: HydrogenGateway | Hydro
 
 /** What a running process cannot take over from a changed document, as a short digest: pods restart when it changes. */
 export function restartDigest(group: HydrogenGroup): string {
-  const facts = [group.metadata.name, natsConnectionOf(group), group.spec.instanceLeaseSeconds];
-  return createHash('sha256').update(JSON.stringify(facts)).digest('hex').slice(0, 16);
+  return createHash('sha256')
+    .update(JSON.stringify([group.metadata.name, restartFacts(group)]))
+    .digest('hex')
+    .slice(0, 16);
 }
 
 const yamlOptions = { lineWidth: 0, aliasDuplicateObjects: false } as const;

@@ -4,6 +4,7 @@
  */
 
 import { readFile } from 'node:fs/promises';
+import { isDeepStrictEqual } from 'node:util';
 import {
   type HydrogenGateway,
   type HydrogenGroup,
@@ -11,6 +12,7 @@ import {
   InvalidDocuments,
   parseDocuments,
   resolveGroups,
+  restartFacts,
 } from '../crds/index.ts';
 import { HydrogenError } from './errors.ts';
 
@@ -59,6 +61,22 @@ export async function loadGateway(file: string): Promise<GatewayConfig> {
 /** @throws {HydrogenError} HYD_CONFIG_INVALID, also when the file holds no processor or more than one. */
 export async function loadProcessor(file: string): Promise<ProcessorConfig> {
   return only((await loadDocuments([file])).processors, 'HydrogenMessageProcessor', file);
+}
+
+/** The fields of a change that can't be taken live: the bus is connected, the name given out. */
+export function restartFields<Config extends GatewayConfig | ProcessorConfig>(before: Config, after: Config): string[] {
+  const [old, next] = [before, after].map((config) => {
+    const { metadata, spec } = 'gateway' in config ? config.gateway : config.processor;
+    const facts = Object.entries(restartFacts(config.group)).map(([field, value]) => [`${field} of the group`, value]);
+    return {
+      'metadata.name': metadata.name,
+      'spec.groupRef.name': spec.groupRef.name,
+      ...Object.fromEntries(facts),
+    };
+  });
+  return Object.keys(old ?? {}).filter(
+    (field) => !isDeepStrictEqual(Reflect.get(old ?? {}, field), Reflect.get(next ?? {}, field)),
+  );
 }
 
 /**

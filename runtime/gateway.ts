@@ -7,23 +7,21 @@ import { randomBytes } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import { busGroup } from '../crds/contract.ts';
-import { natsConnectionOf } from '../crds/index.ts';
 import type { Bus, Lease } from './bus/port.ts';
-import type { GatewayConfig } from './config.ts';
+import { type GatewayConfig, restartFields } from './config.ts';
 import { HydrogenError } from './errors.ts';
 import { createDrain } from './gateway-drain.ts';
 import { createGatewayHooks } from './gateway-hooks.ts';
 import { closeFor, createIntake } from './gateway-intake.ts';
+import { createGatewayManagement } from './gateway-management.ts';
 import { createOwner } from './gateway-owner.ts';
 import { createHttpClient } from './http/call.ts';
-import { createManagementServer } from './http/management.ts';
 import { createProbeServer } from './http/probes.ts';
 import { createLog } from './log.ts';
 import { createGatewayCounts, createGatewayRegistry } from './metrics.ts';
-import { createPush, isConnectionId, type PushOutcome } from './push.ts';
-import { decodeBroadcast, decodeRequest, encodeAnswer, encodeBroadcast, type OwnerRequest } from './push-codec.ts';
+import { createPush } from './push.ts';
+import { decodeBroadcast, decodeRequest, encodeAnswer, type OwnerRequest } from './push-codec.ts';
 import type { Secrets } from './secrets.ts';
-import { closeCodes, isCloseReason, isServiceCloseCode } from './socket/close.ts';
 import type { Connection } from './socket/connection.ts';
 import { createSocketServer } from './socket/server.ts';
 import { createStatistics } from './statistics.ts';
@@ -141,32 +139,14 @@ export function createGateway(initial: GatewayConfig, deps: GatewayDeps): Gatewa
     isPressed: () => bus.isPressed,
   });
   const probes = createProbeServer({ notReadyReason, registry });
-  const management = createManagementServer(
-    {
-      isConnectionId,
-      send: (connectionId, data, isBinary) => push.ask({ op: 'send', connectionId, data, isBinary }),
-      disconnect: (connectionId, code, reason) => push.ask({ op: 'disconnect', connectionId, code, reason }),
-      describe: (connectionId): Promise<PushOutcome> => push.ask({ op: 'describe', connectionId }),
-      broadcast(data, isBinary, endpoints) {
-        bus.broadcast(encodeBroadcast({ endpoints, data, isBinary }));
-      },
-      defaultCloseCode: closeCodes.policyViolation,
-      isCloseCode: isServiceCloseCode,
-      isCloseReason,
-      health() {
-        const reason = notReadyReason();
-        return { isReady: reason === undefined, reason: reason ?? 'serving' };
-      },
-    },
-    {
-      maxBodyBytes: () => spec().management.maxBodyBytes,
-      token() {
-        const { tokenSecretRef } = spec().management;
-        return tokenSecretRef === undefined ? undefined : deps.secrets.read(tokenSecretRef);
-      },
-    },
-    log.failed,
-  );
+  const management = createGatewayManagement({
+    bus,
+    push,
+    secrets: deps.secrets,
+    spec: () => spec().management,
+    notReadyReason,
+    onError: log.failed,
+  });
   const drain = createDrain(sockets, bus);
   const statistics = createStatistics(
     () => ({
@@ -294,16 +274,4 @@ function countByEndpoint(connections: Iterable<Connection>): Map<string, number>
   const byEndpoint = new Map<string, number>();
   for (const { endpoint } of connections) byEndpoint.set(endpoint, (byEndpoint.get(endpoint) ?? 0) + 1);
   return byEndpoint;
-}
-
-/** What of a change can't be taken live: the bus is connected and the identity given out. */
-function restartFields(before: GatewayConfig, after: GatewayConfig): string[] {
-  const fields: string[] = [];
-  if (!isDeepStrictEqual(natsConnectionOf(before.group), natsConnectionOf(after.group))) fields.push('group spec.nats');
-  if (before.group.spec.instanceLeaseSeconds !== after.group.spec.instanceLeaseSeconds) {
-    fields.push('group spec.instanceLeaseSeconds');
-  }
-  if (before.gateway.spec.groupRef.name !== after.gateway.spec.groupRef.name) fields.push('spec.groupRef.name');
-  if (before.gateway.metadata.name !== after.gateway.metadata.name) fields.push('metadata.name');
-  return fields;
 }

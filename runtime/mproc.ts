@@ -7,7 +7,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import { busGroup } from '../crds/contract.ts';
 import type { Bus } from './bus/port.ts';
-import type { ProcessorConfig } from './config.ts';
+import { type ProcessorConfig, restartFields } from './config.ts';
 import { HydrogenError } from './errors.ts';
 import { createProbeServer } from './http/probes.ts';
 import { createLog } from './log.ts';
@@ -172,8 +172,10 @@ export function createMproc(initial: ProcessorConfig, deps: MprocDeps): Mproc {
       if (isDeepStrictEqual(next, config)) return;
       processor.reconfigure(next.processor).then(
         () => {
+          const fields = restartFields(config, next);
           config = next;
           log.configTaken();
+          if (fields.length > 0) log.configNeedsRestart({ fields });
           statistics.schedule(config.processor.spec.statsIntervalSeconds);
         },
         (error: unknown) => {

@@ -7,12 +7,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import type { Client } from '../kit/client.ts';
 import { eventually } from '../kit/eventually.ts';
+import { freePortBase } from '../kit/ports.ts';
 
 export const root = join(import.meta.dirname, '../..');
 const hydrogen = join(root, 'cli/hydrogen.js');
@@ -83,12 +83,12 @@ export async function startApp(t: TestContext, documents: string, destinationPor
   await using stack = new AsyncDisposableStack();
   const directory = await mkdtemp(join(tmpdir(), 'hydrogen-example-'));
   stack.defer(() => rm(directory, { recursive: true }));
-  const freeDestinationPort = await findFreePort();
+  const freeDestinationPort = await freePortBase();
   const copy = join(directory, 'app.yaml');
   const text = await readFile(join(root, 'examples', documents), 'utf8');
   await writeFile(copy, text.replaceAll(`127.0.0.1:${destinationPort}/`, `127.0.0.1:${freeDestinationPort}/`));
 
-  const portBase = await findPortBase();
+  const portBase = await freePortBase();
   const dev = stack.use(startProcess(t, process.execPath, [hydrogen, 'dev', '-f', copy, '--port-base', `${portBase}`]));
   await dev.prints(/^ready\b/);
   const kept = stack.move();
@@ -110,35 +110,6 @@ export async function receives({ texts }: Client, pattern: RegExp): Promise<stri
     },
     { timeoutMs: arrivalTimeoutMs },
   );
-}
-
-async function findFreePort(): Promise<number> {
-  for (;;) {
-    const port = randomPort();
-    if (await isFree(port)) return port;
-  }
-}
-
-/** A base with its three ports free: clients, management, probes. */
-async function findPortBase(): Promise<number> {
-  for (;;) {
-    const base = randomPort();
-    const free = await Promise.all([base, base + 1, base + 1010].map(isFree));
-    if (free.every(Boolean)) return base;
-  }
-}
-
-/** Below the range from which the system takes the ports of outgoing connections. */
-function randomPort(): number {
-  return 10_000 + Math.floor(Math.random() * 20_000);
-}
-
-async function isFree(port: number): Promise<boolean> {
-  const server = createServer();
-  return new Promise((resolve) => {
-    server.once('error', () => resolve(false));
-    server.listen(port, () => server.close(() => resolve(true)));
-  });
 }
 
 function hasExited(child: ChildProcess): boolean {

@@ -85,11 +85,7 @@ const liveChanges = {
     'statsIntervalSeconds: 0',
     'service: {type: LoadBalancer}',
   ],
-  group: [
-    `${servers}\nstream: {maxAgeSeconds: 60}`,
-    `${servers}\ndeadLetter: {maxBytes: 2Gi}`,
-    `${servers}\npaused: true`,
-  ],
+  group: [`${servers}\nstream: {deletionPolicy: Delete}`, `${servers}\npaused: true`],
 };
 
 test('leaves the pods of a gateway alone when what changes is taken live', () => {
@@ -104,11 +100,13 @@ test('leaves the pods of a gateway alone while its group scales its own NATS', (
   assert.deepEqual(managed(3), managed(5));
 });
 
-test('restarts the pods of a gateway when the connection to the bus changes', () => {
+test('restarts the pods of a gateway when the bus that it is connected to changes', () => {
   const before = gatewayTemplate('paused: false');
   for (const group of [
     'nats: {servers: ["nats://other:4222"]}',
     `${servers}\ninstanceLeaseSeconds: 60`,
+    `${servers}\nstream: {maxAgeSeconds: 60}`,
+    `${servers}\ndeadLetter: {maxBytes: 2Gi}`,
     'nats: {servers: ["nats://nats:4222"], tls: {}}',
     'nats: {managed: {}}',
   ]) {
