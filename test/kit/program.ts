@@ -65,7 +65,7 @@ export async function whyNot(program: string, advice: string, find: () => Promis
   } catch (err) {
     const reason = err instanceof Error ? err.message : String(err);
     if (process.env.CI) throw new Error(`${reason}; ${advice}`, { cause: err });
-    process.stderr.write(`\nSKIPPING EVERY TEST THAT NEEDS ${program}: ${reason}; ${advice}\n\n`);
+    process.stderr.write(`\nSKIPPING EVERY TEST THAT NEEDS ${program.toUpperCase()}: ${reason}; ${advice}\n\n`);
     return `no ${program}; ${advice}`;
   }
 }
