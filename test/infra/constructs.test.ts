@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import type { Chart } from 'cdk8s';
+import { type ApiObject, type Chart, JsonPatch } from 'cdk8s';
 import * as kplus from 'cdk8s-plus-28';
 
 import {
@@ -161,6 +161,16 @@ test('writes custom resources as the user wrote them, after checking them', () =
     () => synth((chart) => new HydrogenGroupResource(chart, 'group', invalid)),
     /HydrogenGroup\/chat: spec\.nats: must have exactly one of servers, managed/,
   );
+});
+
+test('lets a deployment be patched, also with fields that cdk8s does not know', () => {
+  const objects = synth((chart) => {
+    const group = new HydrogenGroup(chart, 'group', { name: 'chat', spec: external });
+    const gateway = new HydrogenGateway(chart, 'gateway', { name: 'chat', group, spec: { endpoints } });
+    const deployment = gateway.node.findChild('Deployment') as ApiObject;
+    deployment.addJsonPatch(JsonPatch.add('/spec/template/spec/fieldOfTomorrow', true));
+  });
+  assert.equal(at(find(objects, 'Deployment'), 'spec.template.spec.fieldOfTomorrow'), true);
 });
 
 test('keeps the definitions out of the namespace of their chart', () => {
