@@ -7,6 +7,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { after } from 'node:test';
 import { promisify } from 'node:util';
+import { connect } from '../kit/client.ts';
+import { eventually } from '../kit/eventually.ts';
+import { startHydrogen } from '../kit/hydrogen.ts';
+import { freePortBase } from '../kit/ports.ts';
 
 const run = promisify(execFile);
 const root = join(import.meta.dirname, '../..');
@@ -102,6 +106,16 @@ test('the installed command runs from its built files', { skip }, async () => {
   const command = join(folder, 'node_modules/.bin/hydrogen');
   const { stdout } = await run(process.execPath, [command, 'manifests', '--crds-only'], { cwd: folder });
   assert.equal(stdout, (await readFile(join(root, 'dist/crds.yaml'), 'utf8')).replaceAll(/^#.*\n/gm, ''));
+});
+
+test('the installed command runs its echo example', { skip }, async () => {
+  const command = join(folder, 'node_modules/.bin/hydrogen');
+  const base = await freePortBase();
+  await using dev = startHydrogen(['dev', '--port-base', `${base}`], {}, command);
+  await eventually(() => /^ready/m.test(dev.output()), { timeoutMs: 30_000 });
+  await using client = await connect(`ws://127.0.0.1:${base}/echo`);
+  client.send('from a package');
+  assert.equal(await client.nextText(), 'from a package');
 });
 
 test('the package holds what is built and dist/, and no sources or tests', async () => {

@@ -23,9 +23,13 @@ export interface HydrogenProcess extends AsyncDisposable {
   kill(signal: NodeJS.Signals): void;
 }
 
-/** Starts `hydrogen ...args`. Disposal kills it. */
-export function startHydrogen(args: readonly string[], env: Record<string, string> = {}): HydrogenProcess {
-  const child: ChildProcess = spawn(process.execPath, [command, ...args], {
+/** Starts `hydrogen ...args`. Disposal kills it. @param file the command; default: this tree's */
+export function startHydrogen(
+  args: readonly string[],
+  env: Record<string, string> = {},
+  file: string = command,
+): HydrogenProcess {
+  const child: ChildProcess = spawn(process.execPath, [file, ...args], {
     cwd: root,
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
