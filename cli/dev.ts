@@ -100,10 +100,10 @@ export async function dev(options: DevOptions): Promise<void> {
     echoServer?.stop();
     throw error;
   }
-  await untilReady(servers, stopped);
+  const isReady = await untilReady(servers, stopped);
 
-  console.log(describeRun(documents, options, echoServer?.url));
-  const unwatch = options.file === undefined ? undefined : watchFiles(options.file, load, takeOver, refuse);
+  if (isReady) console.log(describeRun(documents, options, echoServer?.url));
+  const unwatch = options.file === undefined || !isReady ? undefined : watchFiles(options.file, load, takeOver, refuse);
 
   function takeOver(next: Documents): void {
     for (const config of next.gateways) gateways.get(keyOf(config.gateway))?.reconfigure(config);
@@ -156,8 +156,8 @@ function reachable(host: string): string {
   return host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
 }
 
-/** Readiness is announced once, when everything can serve; with NATS away it says so and goes on waiting. */
-async function untilReady(servers: readonly (Gateway | Mproc)[], stopped: Promise<string>): Promise<void> {
+/** Resolves with true when everything can serve, with false when it was stopped before; says what it waits for. */
+async function untilReady(servers: readonly (Gateway | Mproc)[], stopped: Promise<string>): Promise<boolean> {
   let isStopped = false;
   void stopped.then(() => {
     isStopped = true;
@@ -165,11 +165,12 @@ async function untilReady(servers: readonly (Gateway | Mproc)[], stopped: Promis
   let saidAtMs = Date.now();
   while (!isStopped) {
     const reason = servers.map((server) => server.notReadyReason()).find((text) => text !== undefined);
-    if (reason === undefined) return;
+    if (reason === undefined) return true;
     if (Date.now() - saidAtMs > 2_000) {
       saidAtMs = Date.now();
       console.log(`waiting: ${reason}`);
     }
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
+  return false;
 }

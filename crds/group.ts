@@ -6,7 +6,7 @@ import type { Input, Resolved } from './infer.ts';
 import { parseQuantity } from './quantity.ts';
 import { type CrossFieldRule, rule } from './rules.ts';
 import { Fields, Integer, ListSet, Quantity, StringEnum, Text, withDefault } from './schema.ts';
-import type { Unsupported } from './unsupported.ts';
+import { pausedUnsupported, type Unsupported } from './unsupported.ts';
 import { urlRule } from './url.ts';
 
 /** The kind's name. */
@@ -121,7 +121,9 @@ const deadLetter = Fields(
     ),
     maxBytes: withDefault(
       Quantity({
-        description: 'Size at which the oldest dead letters are discarded, at least 1Ki. Default 1Gi.',
+        description:
+          'Size at which no more dead letters are stored, at least 1Ki: messages that would become one then wait on the ' +
+          'stream until there is room. Default 1Gi.',
       }),
       '1Gi',
     ),
@@ -139,8 +141,8 @@ export const groupSpec = Fields(
     instanceLeaseSeconds: withDefault(
       Integer(10, 300, {
         description:
-          'Seconds that a gateway which lost the bus keeps its connections. After that it closes them with 1013, and the ' +
-          'rest of the group calls them gone. Default 30.',
+          'Seconds after which the rest of the group calls the connections of a gateway that lost the bus gone. It closes ' +
+          'them itself, with 1013, when 80 % of them have passed. Default 30.',
       }),
       30,
     ),
@@ -254,4 +256,7 @@ export const groupRules: readonly CrossFieldRule[] = [
 ];
 
 /** What the schema has but this release cannot do. */
-export const groupUnsupported: readonly Unsupported[] = [];
+export const groupUnsupported: readonly Unsupported[] = [
+  pausedUnsupported,
+  { path: 'spec.stream.deletionPolicy', value: 'Delete', instead: 'delete the stream with your NATS tools' },
+];

@@ -3,7 +3,7 @@
  * is a mounted ConfigMap; a change is noticed by content, since the kubelet swaps directories, not files.
  */
 
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
 import {
   type HydrogenGateway,
@@ -33,6 +33,8 @@ export interface Documents {
 }
 
 const pollMs = 1_000;
+/** What a ConfigMap can hold. */
+const maxFileBytes = 1_048_576;
 /** Problems of one file that are told at once. */
 const maxProblems = 20;
 
@@ -70,6 +72,7 @@ export function restartFields<Config extends GatewayConfig | ProcessorConfig>(be
     const facts = Object.entries(restartFacts(config.group)).map(([field, value]) => [`${field} of the group`, value]);
     return {
       'metadata.name': metadata.name,
+      'metadata.namespace': metadata.namespace,
       'spec.groupRef.name': spec.groupRef.name,
       ...Object.fromEntries(facts),
     };
@@ -95,7 +98,7 @@ export function watchFiles<Config>(
   let isBusy = false;
 
   async function look(): Promise<void> {
-    const texts = await Promise.all(files.map((file) => readFile(file, 'utf8').catch(String)));
+    const texts = await Promise.all(files.map((file) => readText(file).catch(String)));
     const content = JSON.stringify(texts);
     if (content === known) return;
     known = content;
@@ -123,6 +126,8 @@ export function watchFiles<Config>(
 
 async function readText(file: string): Promise<string> {
   try {
+    const { size } = await stat(file);
+    if (size > maxFileBytes) throw new RangeError(`${size} bytes, at most ${maxFileBytes} are read`);
     return await readFile(file, 'utf8');
   } catch (cause) {
     throw new HydrogenError('HYD_CONFIG_INVALID', `${file}: ${(cause as Error).message}`, { cause });

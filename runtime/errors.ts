@@ -24,6 +24,7 @@ export const errors = {
   HYD_FORBIDDEN: { message: 'the authorizer refused this client', http: 403 },
   HYD_AUTHORIZER_UNAVAILABLE: { message: 'the authorizer could not be asked', http: 503 },
   HYD_AUTHORIZER_INVALID: { message: 'the authorizer gave an answer that is not {"context": {...}}', http: 503 },
+  HYD_CLIENT_LEFT: { message: 'the client left before its upgrade was answered', http: 400 },
   HYD_CONNECT_HOOK_REFUSED: { message: 'the connect hook refused this connection', http: 500 },
   HYD_TOO_MANY_CONNECTIONS: { message: 'this gateway holds limits.maxConnections connections', http: 503 },
   HYD_NOT_READY: { message: 'the bus is unreachable or no message processor consumes this endpoint yet', http: 503 },
@@ -82,6 +83,7 @@ export const errors = {
   HYD_CONFIG_INVALID: { message: 'the configuration is invalid' },
   HYD_DEAD_LETTER_MISSING: { message: 'there is no such dead letter' },
   HYD_BUS_STOPPED: { message: 'the bus was stopped before it acknowledged the message' },
+  HYD_DEAD_LETTERS_REFUSED: { message: 'the dead-letter stream takes no more: purge it or raise deadLetter.maxBytes' },
   HYD_STREAM_CONFLICT: { message: 'the stream or consumer exists with settings that cannot be changed in place' },
 } as const satisfies Record<string, ErrorEntry>;
 

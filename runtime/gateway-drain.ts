@@ -1,6 +1,6 @@
 /**
  * The end of a gateway: its connections are closed with 1001, spread evenly over the drain period so that their clients
- * do not all come back at once, and what they sent before they saw it is stored. A client whose messages the bus can't
+ * do not all come back at once, and what they sent before they saw it is stored. A client whose messages the bus does not
  * take is told so with 1013.
  */
 
@@ -10,43 +10,67 @@ import { type Connection, holds } from './socket/connection.ts';
 import type { SocketServer } from './socket/server.ts';
 
 const tickMs = 100;
-/** Milliseconds after the period for the last closing handshakes and for what the bus has not acknowledged. */
+/** Milliseconds that the bus gets to acknowledge what a connection has sent, before its client is told it is unsaved. */
+const settleMs = 1_500;
+/** Milliseconds after the period for the last closing handshakes, and for what the bus has not acknowledged. */
 const handshakeMs = 3_000;
-const flushMs = 5_000;
+/** The same for upgrades whose connect hook is running: what the grace period of a pod leaves for it. */
+const maxConnectHookMs = 5_000;
+const flushMs = 3_000;
 
-/** @returns drains over `periodMs`; resolves with how many connections had messages that could not be stored. */
-export function createDrain(sockets: SocketServer, bus: Bus): (periodMs: number) => Promise<number> {
+/**
+ * @param connectHookSeconds how long an upgrade under way may still need.
+ * @returns drains over `periodMs`; resolves when nothing is open or the time of what is left is up.
+ */
+export function createDrain(
+  sockets: SocketServer,
+  bus: Bus,
+  connectHookSeconds: () => number,
+): (periodMs: number) => Promise<void> {
   const { connections } = sockets;
+  const begun = new Set<Connection>();
 
-  function closeOne(connection: Connection): void {
-    const isUnsaved = bus.isPressed;
-    closeFor(connection, isUnsaved ? 'HYD_MESSAGES_UNSAVED' : 'HYD_DRAINING');
+  async function closeOne(connection: Connection): Promise<void> {
+    begun.add(connection);
+    connection.hold(holds.drain);
+    const isSaved = await eventually(() => connection.unacknowledgedMessages === 0, settleMs);
+    closeFor(connection, isSaved && !bus.isPressed ? 'HYD_DRAINING' : 'HYD_MESSAGES_UNSAVED');
     // What it sent before it saw the close frame is still read; only the bus may hold that up.
-    connection.release(holds.rate);
+    connection.release(holds.drain | holds.rate);
+  }
+
+  function waiting(): Connection[] {
+    return [...connections.values()].filter((connection) => connection.state === 'open' && !begun.has(connection));
   }
 
   async function closeAll(periodMs: number): Promise<void> {
     const startedAtMs = Date.now();
-    const total = openOnes().length;
-    for (let open = openOnes(); open.length > 0; open = openOnes()) {
+    const total = waiting().length;
+    const closing: Promise<void>[] = [];
+    for (let open = waiting(); open.length > 0; open = waiting()) {
       const elapsedMs = Date.now() - startedAtMs;
       const due = elapsedMs >= periodMs ? total : Math.ceil((total * (elapsedMs + 1)) / periodMs);
-      for (const connection of open.slice(0, Math.max(0, due - (total - open.length)))) closeOne(connection);
-      if (openOnes().length > 0) await sleep(tickMs);
+      for (const connection of open.slice(0, Math.max(0, due - (total - open.length))))
+        closing.push(closeOne(connection));
+      if (waiting().length > 0) await sleep(tickMs);
     }
-  }
-
-  function openOnes(): Connection[] {
-    return [...connections.values()].filter(({ state }) => state === 'open');
+    await Promise.all(closing);
   }
 
   return async (periodMs) => {
     await closeAll(periodMs);
-    const deadlineMs = Date.now() + handshakeMs;
-    while (sockets.count > 0 && Date.now() < deadlineMs) await sleep(tickMs / 5);
-    const unsaved = await bus.flush(flushMs);
-    return unsaved.length;
+    await eventually(
+      () => sockets.count === 0,
+      Math.max(handshakeMs, Math.min(maxConnectHookMs, connectHookSeconds() * 1000)),
+    );
+    await bus.flush(flushMs);
   };
+}
+
+async function eventually(isDone: () => boolean, timeoutMs: number): Promise<boolean> {
+  const deadlineMs = Date.now() + timeoutMs;
+  while (!isDone() && Date.now() < deadlineMs) await sleep(tickMs / 5);
+  return isDone();
 }
 
 function sleep(ms: number): Promise<void> {

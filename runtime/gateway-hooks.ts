@@ -35,8 +35,8 @@ export interface GatewayHooks {
   connect(connection: Connection): Promise<void>;
   /** Returns at once; the hook is retried in the background. */
   disconnected(connection: Connection, closure: Closure): void;
-  /** Lets every disconnect hook under way make one last attempt; resolves when they are done. */
-  finish(): Promise<void>;
+  /** Lets every disconnect hook under way make one last attempt; resolves with how many were not done in time. */
+  finish(): Promise<number>;
 }
 
 /** Milliseconds that disconnect hooks get when the gateway stops. */
@@ -133,6 +133,7 @@ export function createGatewayHooks(deps: GatewayHooksDeps): GatewayHooks {
       stopping.abort();
       const deadline = new Promise<void>((resolve) => setTimeout(resolve, finishMs).unref());
       await Promise.race([Promise.all(underway), deadline]);
+      return underway.size;
     },
   };
 }

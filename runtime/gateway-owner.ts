@@ -56,6 +56,10 @@ export function createOwner(
         if (result === 'sent' || result === 'accepted') countSent(connection, request.data.byteLength);
         return { status: statusOf[result] };
       }
+      case 'reply':
+        if (!connection.offer(request.data, request.isBinary)) return { status: 'full' };
+        countSent(connection, request.data.byteLength);
+        return { status: 'done' };
       case 'disconnect':
         connection.close({ code: request.code, reason: request.reason, by: 'service' });
         return { status: 'done' };

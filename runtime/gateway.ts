@@ -65,6 +65,7 @@ export interface Gateway {
 
 /** Milliseconds that the owner of a connection gets to answer. */
 const pushTimeoutMs = 5_000;
+const readinessPollMs = 250;
 
 export function createGateway(initial: GatewayConfig, deps: GatewayDeps): Gateway {
   let config = initial;
@@ -92,6 +93,7 @@ export function createGateway(initial: GatewayConfig, deps: GatewayDeps): Gatewa
   let phase: 'new' | 'serving' | 'draining' | 'stopped' = 'new';
   let lease: Lease | undefined;
   let wasReady = false;
+  let readiness: NodeJS.Timeout | undefined;
 
   const sockets = createSocketServer(instanceId, spec, {
     refusal,
@@ -105,7 +107,7 @@ export function createGateway(initial: GatewayConfig, deps: GatewayDeps): Gatewa
     },
     message: (connection, data, isBinary) => intake.take(connection, data, isBinary),
     disconnected(connection, closure) {
-      counts.closed.add(String(closure.code));
+      if (connection.wasOpen) counts.closed.add(String(closure.code));
       log.connectionClosed({
         connectionId: connection.id,
         endpoint: connection.endpoint,
@@ -147,7 +149,7 @@ export function createGateway(initial: GatewayConfig, deps: GatewayDeps): Gatewa
     notReadyReason,
     onError: log.failed,
   });
-  const drain = createDrain(sockets, bus);
+  const drain = createDrain(sockets, bus, () => spec().hooks.connect?.timeoutSeconds ?? 0);
   const statistics = createStatistics(
     () => ({
       opened: counts.opened.total,
@@ -170,6 +172,7 @@ export function createGateway(initial: GatewayConfig, deps: GatewayDeps): Gatewa
   function refusal(endpoint: string): HydrogenError | undefined {
     if (phase !== 'serving') return new HydrogenError('HYD_DRAINING');
     if (bus.status !== 'up') return new HydrogenError('HYD_NOT_READY', 'the bus is down');
+    if (lease?.isHeld !== true) return new HydrogenError('HYD_NOT_READY', 'the lease of this instance is not held');
     if (spec().mode === 'Bidirectional' && !bus.isConsumed(endpoint)) {
       return new HydrogenError('HYD_NOT_READY', `no message processor consumes ${endpoint}`);
     }
@@ -191,7 +194,6 @@ export function createGateway(initial: GatewayConfig, deps: GatewayDeps): Gatewa
 
   function holdLease(): void {
     lease = bus.holdLease(instanceId, () => {
-      lease = undefined;
       log.leaseLost({ connections: connections.size });
       for (const connection of connections.values()) closeFor(connection, 'HYD_BUS_UNREACHABLE');
     });
@@ -225,7 +227,6 @@ export function createGateway(initial: GatewayConfig, deps: GatewayDeps): Gatewa
       bus.onStatus((status, err) => {
         if (status === 'up') log.busUp();
         else if (status === 'down') log.busDown({ err });
-        if (status === 'up' && lease === undefined && phase === 'serving') holdLease();
         onReadinessChange();
       });
       bus.onBroadcast(onBroadcast);
@@ -239,11 +240,14 @@ export function createGateway(initial: GatewayConfig, deps: GatewayDeps): Gatewa
       log.started({ version: deps.version, ports: { ...ports } });
       statistics.schedule(spec().statsIntervalSeconds);
       await bus.start();
+      holdLease();
+      readiness = setInterval(onReadinessChange, readinessPollMs);
+      readiness.unref();
       onReadinessChange();
     },
     reconfigure(next) {
       if (isDeepStrictEqual(next, config)) return;
-      const fields = restartFields(config, next);
+      const fields = restartFields(initial, next);
       if (fields.length > 0) log.configNeedsRestart({ fields });
       config = next;
       log.configTaken();
@@ -257,15 +261,18 @@ export function createGateway(initial: GatewayConfig, deps: GatewayDeps): Gatewa
       const periodSeconds = Math.min(spec().drain.periodSeconds, maxDrainMs / 1000);
       log.stopping({ signal, connections: connections.size, periodSeconds });
       statistics.stop();
-      const unsavedMessages = await drain(periodSeconds * 1000);
-      await hooks.finish();
+      clearInterval(readiness);
+      await drain(periodSeconds * 1000);
       await sockets.stop();
+      const unsavedMessages = bus.outstanding.messages;
+      if (unsavedMessages > 0) log.messagesUnsaved({ unsavedMessages });
+      const unfinishedHooks = await hooks.finish();
       await lease?.release();
       await Promise.all([management.stop(), bus.stop()]);
       await client.close();
       await probes.stop();
       phase = 'stopped';
-      log.stopped({ unsavedMessages, durationMs: Math.round(performance.now() - startedAtMs) });
+      log.stopped({ unsavedMessages, unfinishedHooks, durationMs: Math.round(performance.now() - startedAtMs) });
     },
   };
 }

@@ -34,7 +34,10 @@ export function createLog(root: Logger, bindings: Readonly<Record<string, string
     ready: () => log.info('ready'),
     notReady: (facts: { reason: string }) => log.warn(facts, 'not ready'),
     stopping: (facts: { signal: string; connections?: number; periodSeconds?: number }) => log.info(facts, 'stopping'),
-    stopped: (facts: { unsavedMessages?: number; durationMs: number }) => log.info(facts, 'stopped'),
+    stopped: (facts: { unsavedMessages?: number; unfinishedHooks?: number; durationMs: number }) =>
+      log.info(facts, 'stopped'),
+    messagesUnsaved: (facts: { unsavedMessages: number }) =>
+      log.error(facts, 'stopped with client messages that the bus did not take'),
     failed: (err: unknown) => log.error({ err }, 'unexpected failure'),
 
     configTaken: () => log.info('configuration taken over'),

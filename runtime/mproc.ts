@@ -76,7 +76,7 @@ export function createMproc(initial: ProcessorConfig, deps: MprocDeps): Mproc {
     resolveHeaders: (headers) => secrets.headers(headers),
     events: createEvents(),
     async push(connectionId, data, isBinary) {
-      const { status } = await push.ask({ op: 'send', connectionId, data, isBinary });
+      const { status } = await push.ask({ op: 'reply', connectionId, data, isBinary });
       counts.replies.add(status === 'done' || status === 'accepted' ? 'sent' : status);
       if (status === 'done' || status === 'accepted') return 'sent';
       return status === 'gone' ? 'gone' : 'failed';
@@ -172,7 +172,7 @@ export function createMproc(initial: ProcessorConfig, deps: MprocDeps): Mproc {
       if (isDeepStrictEqual(next, config)) return;
       processor.reconfigure(next.processor).then(
         () => {
-          const fields = restartFields(config, next);
+          const fields = restartFields(initial, next);
           config = next;
           log.configTaken();
           if (fields.length > 0) log.configNeedsRestart({ fields });

@@ -9,6 +9,7 @@ import { type ErrorCode, type ErrorEntry, errors, HydrogenError } from './errors
 import type { HttpClient } from './http/call.ts';
 import { deliver, type Outcome } from './http/destination.ts';
 import { retryDelayMs } from './processor-backoff.ts';
+import { createBurials } from './processor-burial.ts';
 import type { DeliveryFacts, ProcessorEvents } from './processor-events.ts';
 import type { ProcessorSettings } from './processor-settings.ts';
 
@@ -42,12 +43,18 @@ interface Attempt {
   readonly startedMs: number;
 }
 
+/** Milliseconds that a message keeps its place while its dead letter is not stored. */
+const burialPatienceMs = 5_000;
+
 /** The returned function resolves when nothing of the attempt is left to do; a rejection is a bug. */
 export function createAttempt(deps: AttemptDeps): (delivery: Delivery, settings: ProcessorSettings) => Promise<void> {
   const { bus, http, push, events, random } = deps;
+  const burials = createBurials(bus, burialPatienceMs);
 
   async function attempt(delivery: Delivery, settings: ProcessorSettings): Promise<void> {
     const self = { delivery, settings, startedMs: performance.now() };
+    const buried = burials.causeOf(delivery.id);
+    if (buried !== undefined) return bury(self, buried.rule, { ...buried, error: buried.code as ErrorCode });
     const decided = settings.router.route(delivery);
     const route = decided instanceof Promise ? await decided : decided;
     switch (route.kind) {
@@ -108,12 +115,12 @@ export function createAttempt(deps: AttemptDeps): (delivery: Delivery, settings:
       ...(status === undefined ? {} : { status }),
       ...(rule === undefined ? {} : { rule }),
     };
-    try {
-      await bus.deadLetter(settings.consumer.processor, delivery, delivery.attempt, cause);
-    } catch (err) {
-      // Not stored, so not terminated: the bus delivers the message again elsewhere.
-      if (err instanceof HydrogenError && err.code === 'HYD_BUS_STOPPED') return;
-      throw err;
+    const burial = await burials.bury(settings.consumer.processor, delivery, cause);
+    if (burial === 'stopped') return;
+    if (burial === 'refused') {
+      delivery.nak(Math.max(...settings.backoffMs));
+      events.busProblem(new HydrogenError('HYD_DEAD_LETTERS_REFUSED', `message ${delivery.id} waits`));
+      return;
     }
     delivery.term(error);
     events.deliveryDeadLettered({ ...factsOf(self, rule), error, detail, status });

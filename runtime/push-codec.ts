@@ -5,12 +5,15 @@
  *     send        op(1: text, 2: binary) length(1) id data
  *     disconnect  op(3) length(1) id code(2, big-endian) reason
  *     describe    op(4) length(1) id
+ *     reply       op(5: text, 6: binary) length(1) id data
  *     broadcast   op(1: text, 2: binary) length(4, big-endian) endpoints-as-JSON data
  *     answer      status(1) data
  */
 
 export type OwnerRequest =
   | { readonly op: 'send'; readonly connectionId: string; readonly data: Uint8Array; readonly isBinary: boolean }
+  /** As send, but done when the owner has taken it: a client too slow for it is closed, and nobody waits for its socket. */
+  | { readonly op: 'reply'; readonly connectionId: string; readonly data: Uint8Array; readonly isBinary: boolean }
   | { readonly op: 'disconnect'; readonly connectionId: string; readonly code: number; readonly reason: string }
   | { readonly op: 'describe'; readonly connectionId: string };
 
@@ -24,7 +27,7 @@ export interface Broadcast {
   readonly isBinary: boolean;
 }
 
-const ops = { text: 1, binary: 2, disconnect: 3, describe: 4 } as const;
+const ops = { text: 1, binary: 2, disconnect: 3, describe: 4, replyText: 5, replyBinary: 6 } as const;
 const statuses: readonly OwnerStatus[] = ['done', 'accepted', 'gone', 'full', 'too-large', 'invalid'];
 
 /** Bytes that a request adds to its data at the most. */
@@ -33,11 +36,10 @@ export const requestOverheadBytes = 258;
 export function encodeRequest(request: OwnerRequest): Uint8Array {
   const id = request.connectionId;
   switch (request.op) {
-    case 'send': {
-      const bytes = head(request.isBinary ? ops.binary : ops.text, id, request.data.byteLength);
-      bytes.set(request.data, 2 + id.length);
-      return bytes;
-    }
+    case 'send':
+      return withData(request.isBinary ? ops.binary : ops.text, id, request.data);
+    case 'reply':
+      return withData(request.isBinary ? ops.replyBinary : ops.replyText, id, request.data);
     case 'disconnect': {
       const bytes = head(ops.disconnect, id, 2 + Buffer.byteLength(request.reason));
       bytes.writeUInt16BE(request.code, 2 + id.length);
@@ -59,6 +61,9 @@ export function decodeRequest(payload: Uint8Array): OwnerRequest | undefined {
     case ops.text:
     case ops.binary:
       return { op: 'send', connectionId, data: bytes.subarray(rest), isBinary: bytes[0] === ops.binary };
+    case ops.replyText:
+    case ops.replyBinary:
+      return { op: 'reply', connectionId, data: bytes.subarray(rest), isBinary: bytes[0] === ops.replyBinary };
     case ops.disconnect:
       if (bytes.length < rest + 2) return undefined;
       return {
@@ -116,6 +121,12 @@ function readEndpoints(text: string): string[] | undefined | null {
   } catch {
     return null;
   }
+}
+
+function withData(op: number, id: string, data: Uint8Array): Buffer {
+  const bytes = head(op, id, data.byteLength);
+  bytes.set(data, 2 + id.length);
+  return bytes;
 }
 
 function head(op: number, id: string, restBytes: number): Buffer {

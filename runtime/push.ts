@@ -39,8 +39,7 @@ export function createPush(bus: Bus, timeoutMs: number, local?: { instanceId: st
     async ask(request) {
       const instanceId = request.connectionId.slice(0, request.connectionId.indexOf('-'));
       if (local !== undefined && instanceId === local.instanceId) {
-        const { status, data = '' } = await local.owner(request);
-        return { status, data };
+        return within(timeoutMs, local.owner(request));
       }
       const payload = encodeRequest(request);
       if (payload.byteLength > bus.maxPayloadBytes) return { status: 'too-large', data: '' };
@@ -57,4 +56,15 @@ export function createPush(bus: Bus, timeoutMs: number, local?: { instanceId: st
       }
     },
   };
+}
+
+/** A client that does not read keeps its owner waiting; the answer is then the same as another gateway would get. */
+async function within(timeoutMs: number, work: ReturnType<Owner>): Promise<PushOutcome> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<PushOutcome>((resolve) => {
+    timer = setTimeout(resolve, timeoutMs, { status: 'timeout', data: '' });
+  });
+  const { status, data = '' } = await Promise.race([work, late]);
+  clearTimeout(timer);
+  return { status, data };
 }

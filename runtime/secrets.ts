@@ -36,7 +36,8 @@ const rereadMs = 5_000;
 /** @param onUnreadable told when a value that was read before can't be read any more; the old one stays in use. */
 export function createSecrets(dir: string, onUnreadable: (ref: SecretRef, cause: unknown) => void): Secrets {
   const entries = new Map<string, Entry>();
-  const resolved = new WeakMap<readonly HeaderSource[], { headers: readonly string[]; readAtMs: number }>();
+  const resolved = new WeakMap<readonly HeaderSource[], { headers: readonly string[]; changes: number }>();
+  let changes = 0;
 
   function read(ref: SecretRef): string {
     const path = join(dir, ref.name, ref.key);
@@ -45,6 +46,7 @@ export function createSecrets(dir: string, onUnreadable: (ref: SecretRef, cause:
     if (known !== undefined && nowMs - known.readAtMs < rereadMs) return known.value;
     try {
       const value = readFileSync(path, 'utf8').replace(/\r?\n$/, '');
+      if (value !== known?.value) changes += 1;
       entries.set(path, { value, readAtMs: nowMs });
       return value;
     } catch (cause) {
@@ -58,14 +60,14 @@ export function createSecrets(dir: string, onUnreadable: (ref: SecretRef, cause:
   }
 
   function headers(sources: readonly HeaderSource[]): readonly string[] {
+    for (const { valueFrom } of sources) if (valueFrom !== undefined) read(valueFrom.secretKeyRef);
     const known = resolved.get(sources);
-    const nowMs = Date.now();
-    if (known !== undefined && nowMs - known.readAtMs < rereadMs) return known.headers;
+    if (known?.changes === changes) return known.headers;
     const flat = sources.flatMap(({ name, value, valueFrom }) => [
       name,
       valueFrom === undefined ? (value ?? '') : headerValue(name, valueFrom.secretKeyRef),
     ]);
-    resolved.set(sources, { headers: flat, readAtMs: nowMs });
+    resolved.set(sources, { headers: flat, changes });
     return flat;
   }
 

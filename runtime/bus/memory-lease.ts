@@ -16,6 +16,7 @@ interface Held {
   readonly owner: object;
   readonly onLost: () => void;
   isAbandoned: boolean;
+  isLost: boolean;
   expiresAtMs: number;
   lossTimer: NodeJS.Timeout | undefined;
 }
@@ -27,12 +28,12 @@ export function createMemoryLeases(leaseMs: number): MemoryLeases {
   const leases = new Map<string, Held>();
   let isDown = false;
 
-  function expire(instanceId: string, held: Held): void {
+  function expire(held: Held): void {
     if (held.expiresAtMs !== Number.POSITIVE_INFINITY) return;
     held.expiresAtMs = Date.now() + leaseMs;
     if (held.isAbandoned) return;
     held.lossTimer = setTimeout(() => {
-      if (leases.get(instanceId) === held) leases.delete(instanceId);
+      held.isLost = true;
       held.onLost();
     }, leaseMs * lossShare).unref();
   }
@@ -43,12 +44,16 @@ export function createMemoryLeases(leaseMs: number): MemoryLeases {
         owner,
         onLost,
         isAbandoned: false,
+        isLost: false,
         expiresAtMs: Number.POSITIVE_INFINITY,
         lossTimer: undefined,
       };
       leases.set(instanceId, held);
-      if (isDown) expire(instanceId, held);
+      if (isDown) expire(held);
       return {
+        get isHeld() {
+          return leases.get(instanceId) === held && !held.isLost && !held.isAbandoned;
+        },
         release: async () => {
           clearTimeout(held.lossTimer);
           if (leases.get(instanceId) === held) leases.delete(instanceId);
@@ -58,24 +63,24 @@ export function createMemoryLeases(leaseMs: number): MemoryLeases {
     isHeld: (instanceId) => {
       const held = leases.get(instanceId);
       if (held !== undefined && held.expiresAtMs > Date.now()) return true;
-      leases.delete(instanceId);
       return false;
     },
     abandon: (owner) => {
-      for (const [instanceId, held] of leases) {
+      for (const held of leases.values()) {
         if (held.owner !== owner) continue;
         clearTimeout(held.lossTimer);
         held.isAbandoned = true;
-        expire(instanceId, held);
+        expire(held);
       }
     },
     setDown: (next) => {
       isDown = next;
-      for (const [instanceId, held] of leases) {
-        if (isDown) expire(instanceId, held);
+      for (const held of leases.values()) {
+        if (isDown) expire(held);
         else if (!held.isAbandoned) {
           clearTimeout(held.lossTimer);
           held.expiresAtMs = Number.POSITIVE_INFINITY;
+          held.isLost = false;
         }
       }
     },

@@ -70,7 +70,7 @@ export function createLeases(
   }
 
   function hold(instanceId: string, onLost: () => void): Lease {
-    let renewedAtMs: number | undefined;
+    let isHeld = false;
     let isOver = false;
     let isEnsured = false;
     let isWriting: Promise<void> | undefined;
@@ -81,6 +81,7 @@ export function createLeases(
       isOver = true;
       clearTimeout(renewTimer);
       clearTimeout(lossTimer);
+      isHeld = false;
       stops.delete(stop);
     }
 
@@ -97,7 +98,7 @@ export function createLeases(
       const isWritten = link.isUp && (await put().catch(() => false));
       if (isOver) return;
       if (isWritten) {
-        renewedAtMs = startedAtMs;
+        isHeld = true;
         clearTimeout(lossTimer);
         lossTimer = setTimeout(lose, leaseMs * lossShare - (performance.now() - startedAtMs));
       } else {
@@ -115,8 +116,7 @@ export function createLeases(
     }
 
     function lose(): void {
-      if (isOver || renewedAtMs === undefined) return;
-      stop();
+      isHeld = false;
       onLost();
     }
 
@@ -126,6 +126,9 @@ export function createLeases(
     });
     renew();
     return {
+      get isHeld() {
+        return isHeld;
+      },
       release: async () => {
         if (isOver) return;
         stop();

@@ -54,7 +54,9 @@ export function createNatsBus(options: NatsBusOptions): Bus {
   let lastPressed = true;
 
   const isPressed = (): boolean => !link.isUp || publisher.isPressed;
-  const maxPayloadBytes = (): number => Math.max(0, link.maxPayloadBytes - headerBytes);
+  // A message larger than the whole stream would be refused for ever, and everything behind it would wait.
+  const maxPayloadBytes = (): number =>
+    Math.max(0, Math.min(link.maxPayloadBytes, options.stream.maxBytes) - headerBytes);
 
   function weigh(): void {
     const pressed = isPressed();

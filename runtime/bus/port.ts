@@ -117,6 +117,8 @@ export interface DeadLetters {
 
 /** An instance's claim that its connections may live. */
 export interface Lease {
+  /** True while it is known to be held: it was written, and renewed within its time. */
+  readonly isHeld: boolean;
   /** Gives it up at once, so that its connections count as gone. Never rejects. */
   release(): Promise<void>;
 }
@@ -182,8 +184,9 @@ export interface Bus {
   onBroadcast(listener: (payload: Uint8Array) => void): void;
 
   /**
-   * Claims the lease of this instance and renews it until released. `onLost` is called once when it could not be
-   * renewed for so long that others may soon see it as expired: the owner must end its connections.
+   * Claims the lease of this instance and renews it until released. `onLost` is called whenever it could not be
+   * renewed for so long that others may soon see it as expired: the owner must end its connections, and may take new
+   * ones once the lease is held again, which the bus goes on trying.
    */
   holdLease(instanceId: string, onLost: () => void): Lease;
   /** Whether that instance's lease is held; undefined while it can't be known. */

@@ -40,6 +40,8 @@ const answerMarginBytes = 4096;
 /** Bytes read of an answer that is not used. */
 const ignoredAnswerBytes = 65_536;
 const maxRetryDelayMs = 30_000;
+/** Levels of objects and lists in a context. */
+const maxContextDepth = 64;
 
 /**
  * @param request the wire fields beside `time`.
@@ -146,6 +148,9 @@ function readAuthorizerAnswer(body: Uint8Array, offered: readonly string[], maxC
   if (!isObject(answer)) throw new HydrogenError('HYD_AUTHORIZER_INVALID', 'not an object');
   const { context = {}, subprotocol } = answer;
   if (!isObject(context)) throw new HydrogenError('HYD_AUTHORIZER_INVALID', 'context is not an object');
+  if (!isShallow(context, maxContextDepth)) {
+    throw new HydrogenError('HYD_AUTHORIZER_INVALID', `context is nested deeper than ${maxContextDepth} levels`);
+  }
   if (Buffer.byteLength(JSON.stringify(context)) > maxContextBytes) {
     throw new HydrogenError(
       'HYD_AUTHORIZER_INVALID',
@@ -157,6 +162,11 @@ function readAuthorizerAnswer(body: Uint8Array, offered: readonly string[], maxC
     throw new HydrogenError('HYD_AUTHORIZER_INVALID', 'subprotocol is not one that the client offered');
   }
   return { context, subprotocol };
+}
+
+function isShallow(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return true;
+  return levels > 0 && Object.values(value).every((inner) => isShallow(inner, levels - 1));
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -7,7 +7,7 @@ import { isUtf8 } from 'node:buffer';
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import type { Readable } from 'node:stream';
-import { type FastifyInstance, type FastifyRequest, fastify } from 'fastify';
+import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import { type ErrorCode, HydrogenError } from '../errors.ts';
 
 /** What can be asked of a connection, by any gateway for any connection of the group. */
@@ -43,6 +43,9 @@ export interface ManagementServer {
   stop(): Promise<void>;
 }
 
+/** A request whose body trickles in for longer than this is cut. */
+const requestTimeoutMs = 30_000;
+
 const failures: Readonly<Record<Exclude<PushResult['status'], 'done' | 'accepted'>, ErrorCode>> = {
   gone: 'HYD_CONNECTION_GONE',
   full: 'HYD_SLOW_CLIENT',
@@ -60,8 +63,12 @@ export function createManagementServer(
   onError: (error: unknown) => void,
 ): ManagementServer {
   const app: FastifyInstance = fastify({
-    routerOptions: { maxParamLength: 1024 },
+    routerOptions: { maxParamLength: 16_384 },
     forceCloseConnections: true,
+    requestTimeout: requestTimeoutMs,
+    // Fastify types this reply by the routes, of which a request that is none has none.
+    frameworkErrors: (cause, _request, reply) =>
+      void answerError(reply as unknown as FastifyReply, asHydrogenError(cause)),
   });
 
   app.removeAllContentTypeParsers();
@@ -83,13 +90,12 @@ export function createManagementServer(
   app.setErrorHandler(async (cause, _request, reply) => {
     const error = asHydrogenError(cause);
     if (error.code === 'HYD_INTERNAL') onError(cause);
-    const status = error.entry.http ?? 500;
-    if (status === 503 || status === 429) reply.header('retry-after', '1');
-    return reply.code(status).send({ code: error.code, message: error.message });
+    return answerError(reply, error);
   });
 
   app.get('/health', async (_request, reply) => {
     const { isReady, reason } = backend.health();
+    if (!isReady) reply.header('retry-after', '1');
     return reply.code(isReady ? 200 : 503).send({ status: isReady ? 'ok' : 'not ready', reason });
   });
   app.post('/connections/_broadcast', async (request, reply) => {
@@ -152,6 +158,12 @@ export function createManagementServer(
   };
 }
 
+function answerError(reply: FastifyReply, error: HydrogenError): FastifyReply {
+  const status = error.entry.http ?? 500;
+  if (status === 503 || status === 429) reply.header('retry-after', '1');
+  return reply.code(status).send({ code: error.code, message: error.message });
+}
+
 function ensureDone(status: PushResult['status']): void {
   if (status !== 'done' && status !== 'accepted') throw new HydrogenError(failures[status]);
 }
@@ -206,8 +218,9 @@ function isBearer(header: string | undefined, token: string): boolean {
 
 /** Fastify's own refusals (a bad URL, a body it will not read) in our table's words. */
 function asHydrogenError(cause: unknown): HydrogenError {
-  if (cause instanceof HydrogenError) return cause;
-  const { statusCode, message } = cause as { statusCode?: number; message?: string };
+  if (cause instanceof HydrogenError && cause.entry.http !== undefined) return cause;
+  const { statusCode, message, code } = cause as { statusCode?: number; message?: string; code?: string };
+  if (code === 'ECONNRESET') return new HydrogenError('HYD_BAD_REQUEST', 'the caller left', { cause });
   if (statusCode === 413) return new HydrogenError('HYD_MESSAGE_TOO_LARGE', undefined, { cause });
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
     return new HydrogenError('HYD_BAD_REQUEST', message, { cause });

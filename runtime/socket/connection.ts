@@ -9,7 +9,7 @@ import type { ErrorCode } from '../errors.ts';
 import { closeCodes, fitCloseReason } from './close.ts';
 
 /** Why reading from a client is held: bits, so that reasons come and go independently. */
-export const holds = { bus: 1, unacknowledged: 2, rate: 4 } as const;
+export const holds = { bus: 1, unacknowledged: 2, rate: 4, drain: 8 } as const;
 
 export type ConnectionState = 'opening' | 'open' | 'closing' | 'closed';
 
@@ -47,6 +47,8 @@ export class Connection {
   /** Client messages handed to the bus and not acknowledged by it. */
   unacknowledgedMessages = 0;
   unacknowledgedBytes = 0;
+  /** True once its socket was open. */
+  wasOpen = false;
   /** Set once somebody decided that the connection ends. */
   closure: Closure | undefined;
 
@@ -55,6 +57,8 @@ export class Connection {
   #sequence = 0;
   #waiting: { data: Uint8Array; isBinary: boolean }[] = [];
   #waitingBytes = 0;
+  /** Handed to the socket and not yet to the operating system. */
+  #frames = 0;
   readonly #maxBufferedBytes: () => number;
 
   constructor(init: ConnectionInit) {
@@ -64,9 +68,10 @@ export class Connection {
     this.#maxBufferedBytes = init.maxBufferedBytes;
   }
 
-  /** Bytes kept for the client: in the socket's queue, or waiting for it to open. */
+  /** Bytes kept for the client, in the socket's queue or waiting for it to open, with what keeping them costs. */
   get bufferedBytes(): number {
-    return this.#socket === undefined ? this.#waitingBytes : this.#socket.bufferedAmount;
+    if (this.#socket === undefined) return this.#waitingBytes;
+    return this.#socket.bufferedAmount + this.#frames * frameOverheadBytes;
   }
 
   /** True when it ends for a reason after which nothing that the client sent counts any more: all but a drain. */
@@ -88,9 +93,10 @@ export class Connection {
   open(socket: WebSocket): void {
     this.#socket = socket;
     this.state = 'open';
+    this.wasOpen = true;
     this.lastSeenMs = Date.now();
     if (this.#holds !== 0) socket.pause();
-    for (const { data, isBinary } of this.#waiting) socket.send(data, { binary: isBinary });
+    for (const { data, isBinary } of this.#waiting) this.#write(socket, data, isBinary);
     this.#waiting = [];
     this.#waitingBytes = 0;
   }
@@ -102,11 +108,11 @@ export class Connection {
     const socket = this.#socket;
     if (socket === undefined) {
       this.#waiting.push({ data, isBinary });
-      this.#waitingBytes += data.byteLength + waitingOverheadBytes;
+      this.#waitingBytes += data.byteLength + frameOverheadBytes;
       return 'accepted';
     }
     return new Promise((resolve) => {
-      socket.send(data, { binary: isBinary }, (error) => resolve(error ? 'gone' : 'sent'));
+      this.#write(socket, data, isBinary, (error) => resolve(error ? 'gone' : 'sent'));
     });
   }
 
@@ -119,9 +125,9 @@ export class Connection {
     }
     if (this.#socket === undefined) {
       this.#waiting.push({ data, isBinary });
-      this.#waitingBytes += data.byteLength + waitingOverheadBytes;
+      this.#waitingBytes += data.byteLength + frameOverheadBytes;
     } else {
-      this.#socket.send(data, { binary: isBinary });
+      this.#write(this.#socket, data, isBinary);
     }
     return true;
   }
@@ -160,11 +166,19 @@ export class Connection {
     if (this.isDiscarding) this.release(this.#holds);
   }
 
+  #write(socket: WebSocket, data: Uint8Array, isBinary: boolean, done?: (error?: Error | null) => void): void {
+    this.#frames += 1;
+    socket.send(data, { binary: isBinary }, (error) => {
+      this.#frames -= 1;
+      done?.(error);
+    });
+  }
+
   /** Cuts the connection without a closing handshake. */
   terminate(): void {
     this.#socket?.terminate();
   }
 }
 
-/** What an entry of the waiting list costs beside its data, so that empty messages can't grow it without bound. */
-const waitingOverheadBytes = 64;
+/** What a queued message costs in memory beside its data, so that small ones can't grow a queue without bound. */
+const frameOverheadBytes = 320;

@@ -68,6 +68,9 @@ export interface SocketServer {
 /** Milliseconds that a client gets to answer a close frame before it is cut off. */
 const closeTimeoutMs = 10_000;
 
+/** Turns of 10 ms in which terminated sockets say how they ended. */
+const stopTurns = 50;
+
 /** @param instanceId first part of every connection id, `[a-z0-9]+`. */
 export function createSocketServer(instanceId: string, policy: () => SocketPolicy, deps: SocketDeps): SocketServer {
   const connections = new Map<string, Connection>();
@@ -90,7 +93,7 @@ export function createSocketServer(instanceId: string, policy: () => SocketPolic
   });
   server.on('upgrade', (request, socket, head) => {
     admit(request, socket, head).catch((error) => {
-      socket.destroy();
+      refuse(socket, new HydrogenError('HYD_INTERNAL'));
       deps.failed(error);
     });
   });
@@ -123,6 +126,7 @@ export function createSocketServer(instanceId: string, policy: () => SocketPolic
         maxBufferedBytes: () => policy().limits.maxBufferedBytes,
       });
       const admission = await deps.authorize(connection, handshake);
+      if (socket.destroyed) throw new HydrogenError('HYD_CLIENT_LEFT');
       connection.context = admission.context;
       connection.subprotocol = chooseSubprotocol(handshake, admission, policy());
       connections.set(connection.id, connection);
@@ -135,14 +139,14 @@ export function createSocketServer(instanceId: string, policy: () => SocketPolic
     } catch (error) {
       if (connection === undefined || !connections.delete(connection.id)) underway -= 1;
       if (connection !== undefined) connection.state = 'closed';
+      if (connection !== undefined && isConnected) {
+        deps.disconnected(connection, { code: closeCodes.abnormal, reason: String(error), by: 'gateway' });
+      }
       if (!(error instanceof HydrogenError)) throw error;
       refuse(socket, error);
       const path = (request.url ?? '').split('?', 1)[0] ?? '';
       const remoteAddress = request.socket.remoteAddress ?? '';
       deps.refused(error, { path, remoteAddress, durationMs: performance.now() - startedAtMs });
-      if (connection !== undefined && isConnected) {
-        deps.disconnected(connection, { code: closeCodes.abnormal, reason: error.message, by: 'gateway' });
-      }
     }
   }
 
@@ -226,6 +230,12 @@ export function createSocketServer(instanceId: string, policy: () => SocketPolic
     async stop() {
       heartbeat.stop();
       for (const connection of connections.values()) connection.terminate();
+      // Their closures are told in the turns that follow.
+      for (let turn = 0; connections.size > 0 && turn < stopTurns; turn++)
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      for (const connection of connections.values()) {
+        ended(connection, { code: closeCodes.abnormal, reason: 'the gateway stopped', by: 'gateway' });
+      }
       if (!server.listening) return;
       await new Promise<void>((resolve) => {
         server.close(() => resolve());
@@ -246,8 +256,9 @@ function chooseSubprotocol(handshake: Handshake, admission: Admission, policy: S
 function closureOf(error: Error & { code?: string }): Closure {
   const reason = error.message;
   switch (error.code) {
-    case 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH':
     case 'WS_ERR_TOO_MANY_BUFFERED_PARTS':
+      return { code: closeCodes.policyViolation, reason, by: 'gateway', error: 'HYD_PROTOCOL_ERROR' };
+    case 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH':
       return { code: closeCodes.messageTooBig, reason, by: 'gateway', error: 'HYD_MESSAGE_TOO_LARGE' };
     case 'WS_ERR_INVALID_UTF8':
       return { code: closeCodes.invalidPayload, reason, by: 'gateway', error: 'HYD_INVALID_UTF8' };

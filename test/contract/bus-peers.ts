@@ -132,17 +132,19 @@ export function busPeers(makeEnvironment: MakeBusEnvironment): void {
     });
   });
 
-  test('the owner learns once that its lease was not renewed for too long', async () => {
+  test('the owner learns that its lease was not renewed for too long, and holds it again when it can', async () => {
     await using environment = await makeEnvironment({ leaseMs: 1000 });
     const owner = await startBus(environment);
     let lost = 0;
-    owner.holdLease('gw-1', () => lost++);
+    const lease = owner.holdLease('gw-1', () => lost++);
     await eventually(async () => (await owner.isLeaseHeld('gw-1')) === true);
     await environment.setDown(true);
     await eventually(() => lost === 1);
+    assert.equal(lease.isHeld, false);
     await environment.setDown(false);
     await eventually(() => owner.status === 'up');
-    await eventually(async () => (await owner.isLeaseHeld('gw-1')) === false);
+    await eventually(() => lease.isHeld);
+    await eventually(async () => (await owner.isLeaseHeld('gw-1')) === true);
     await holds(() => lost === 1, 500);
   });
 }

@@ -4,7 +4,12 @@ import test from 'node:test';
 import { connect, refusal } from '../kit/client.ts';
 import { startDestination } from '../kit/destination.ts';
 import { eventually } from '../kit/eventually.ts';
-import { type GatewayProcess, startGatewayProcess, startMprocProcess } from '../kit/hydrogen.ts';
+import {
+  type ConfiguredProcess,
+  type GatewayProcess,
+  startGatewayProcess,
+  startMprocProcess,
+} from '../kit/hydrogen.ts';
 import { natsOrSkip, startNats } from '../kit/nats.ts';
 
 const skip = await natsOrSkip();
@@ -16,6 +21,11 @@ const rules = (url: string, more: object = {}): Record<string, unknown> => ({
 
 async function post(gateway: GatewayProcess, path: string, body: string): Promise<number> {
   return (await fetch(gateway.managementUrl + path, { method: 'POST', body })).status;
+}
+
+async function consumedBy({ probesUrl }: ConfiguredProcess): Promise<number> {
+  const text = await (await fetch(`${probesUrl}/metrics`)).text();
+  return Number(/^hydrogen_processor_consumed_total\{route="all"\} (\d+)$/m.exec(text)?.[1] ?? 0);
 }
 
 test('two gateways and two processors: echo, push, broadcast and disconnect through the other gateway', {
@@ -57,7 +67,18 @@ test('two gateways and two processors: echo, push, broadcast and disconnect thro
   assert.equal(await post(one, `/connections/${idOf('from b')}/_disconnect?code=4000`, 'bye'), 204);
   assert.deepEqual(await b.closed, { code: 4000, reason: 'bye' });
   assert.equal(await post(one, `/connections/${idOf('from b')}/_send`, 'gone'), 410);
-  assert.ok((await mproc1.isReady()) && (await mproc2.isReady()));
+
+  for (let index = 0; index < 400; index++) (index % 2 === 0 ? a : c).send(`${index}`);
+  await eventually(() => destination.requests.length === 403);
+  const consumed = await Promise.all([mproc1, mproc2].map(consumedBy));
+  assert.equal(
+    consumed.reduce((sum, count) => sum + count, 0),
+    403,
+  );
+  assert.ok(
+    consumed.every((count) => count > 0),
+    `one processor did nothing: ${consumed}`,
+  );
 });
 
 test('several processors of one group each see every message of their endpoints', { skip }, async () => {

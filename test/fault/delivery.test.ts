@@ -59,8 +59,11 @@ test(`every acknowledged message of ${total} from ${connections} connections is 
   await using third = await startMprocProcess({ group, spec });
   await sending;
 
+  const received = (): Promise<number> =>
+    metric(gateway.probesUrl, 'hydrogen_gateway_messages_received_total{endpoint="/chat"}');
+  await eventually(async () => (await received()) === total, { timeoutMs: 30_000 });
   await eventually(async () => (await unacknowledged(gateway.probesUrl)) === 0, { timeoutMs: 30_000 });
-  const acknowledged = await metric(gateway.probesUrl, 'hydrogen_gateway_messages_received_total{endpoint="/chat"}');
+  const acknowledged = (await received()) - (await unacknowledged(gateway.probesUrl));
   await eventually(() => delivered.size + rejected.size === total, { timeoutMs: 60_000 });
   const letters = await eventually(
     async () => {

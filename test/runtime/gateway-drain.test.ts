@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { createMemoryBroker } from '../../runtime/bus/memory.ts';
+import type { Bus } from '../../runtime/bus/port.ts';
 import { connect, refusal } from '../kit/client.ts';
 import { startDestination } from '../kit/destination.ts';
 import { eventually } from '../kit/eventually.ts';
@@ -64,4 +66,75 @@ test('calls the disconnect hook for every connection before it stops', async () 
   assert.equal(gone.requests.length, 20);
   assert.deepEqual(new Set(gone.requests.map((request) => request.json().code)), new Set([1001]));
   await Promise.all(clients.map((client) => client.closed));
+});
+
+test('tells the disconnect hook of clients that never answer the close frame', async () => {
+  await using gone = await startDestination();
+  await using gateway = await startGateway({
+    spec: { drain: { periodSeconds: 0 }, hooks: { disconnect: { url: gone.url } } },
+  });
+  const clients = await Promise.all(Array.from({ length: 5 }, () => connect(gateway.url('/chat'))));
+  for (const client of clients) client.socket.pause();
+  await gateway.gateway.stop('SIGTERM');
+  assert.deepEqual(
+    gone.requests.map((request) => request.json().code),
+    [1001, 1001, 1001, 1001, 1001],
+  );
+  for (const client of clients) client.socket.terminate();
+});
+
+test('waits for a connect hook that is running, refuses its client, and tells the disconnect hook', async () => {
+  await using gone = await startDestination();
+  let answer = (): void => {};
+  await using hook = await startDestination(async () => {
+    await new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    return undefined;
+  });
+  await using gateway = await startGateway({
+    spec: { drain: { periodSeconds: 0 }, hooks: { connect: { url: hook.url }, disconnect: { url: gone.url } } },
+  });
+  const refused = refusal(gateway.url('/chat'));
+  await eventually(() => hook.requests.length === 1);
+  const stopped = gateway.gateway.stop('SIGTERM');
+  answer();
+  assert.equal((await refused).body.code, 'HYD_DRAINING');
+  await stopped;
+  assert.deepEqual(
+    gone.requests.map((request) => request.json().code),
+    [1006],
+  );
+});
+
+test('closes with 1013 and logs an error when the bus hangs while it drains', async () => {
+  const broker = createMemoryBroker();
+  let outstanding = 0;
+  const bus: Bus = Object.create(broker.connect(), {
+    publish: {
+      value: () => {
+        outstanding += 1;
+        return new Promise(() => {});
+      },
+    },
+    outstanding: { get: () => ({ messages: outstanding, bytes: outstanding }) },
+  });
+  await using gateway = await startGateway({ broker, bus, spec: { drain: { periodSeconds: 0 } } });
+  await using client = await connect(gateway.url('/chat'));
+  for (let index = 0; index < 50; index++) client.send(`${index}`);
+  await eventually(() => outstanding === 50);
+  await gateway.gateway.stop('SIGTERM');
+  assert.equal((await client.closed).code, 1013);
+  const line = gateway.lines.find(({ msg }) => msg.startsWith('stopped with client messages'));
+  assert.deepEqual([line?.level, line?.unsavedMessages], ['error', 50]);
+});
+
+test('reads on from a client that is over its rate, so that nothing it sent before the close is lost', async () => {
+  await using gateway = await startGateway({ spec: { drain: { periodSeconds: 0 }, limits: { messagesPerSecond: 1 } } });
+  await using client = await connect(gateway.url('/chat'));
+  for (let index = 0; index < 40; index++) client.send('x'.repeat(20_000));
+  await eventually(() => gateway.messages.length > 0);
+  await gateway.gateway.stop('SIGTERM');
+  assert.equal((await client.closed).code, 1001);
+  assert.equal(gateway.messages.length, 40);
 });

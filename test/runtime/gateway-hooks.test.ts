@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { connect as connectTcp } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
 import { connect, refusal } from '../kit/client.ts';
 import { type CannedAnswer, startDestination } from '../kit/destination.ts';
-import { eventually } from '../kit/eventually.ts';
+import { eventually, holds } from '../kit/eventually.ts';
 import { startGateway } from '../kit/gateway.ts';
 
 const call = (url: string, more: object = {}): object => ({ url, timeoutSeconds: 1, ...more });
@@ -219,4 +220,98 @@ test('sends header values of secrets, takes a rotated one over, and refuses when
     { timeoutMs: 10_000, everyMs: 200 },
   );
   await rm(dir, { recursive: true });
+});
+
+test('tells the disconnect hook once of a client that left while its connect hook was running', async () => {
+  await using gone = await startDestination();
+  let answer = (): void => {};
+  await using hook = await startDestination(async () => {
+    await new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    return undefined;
+  });
+  await using gateway = await startGateway({
+    spec: { hooks: { connect: call(hook.url), disconnect: call(gone.url) } },
+  });
+  const socket = connectTcp(gateway.gateway.ports.client, '127.0.0.1');
+  const key = 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==';
+  socket.write(
+    `GET /chat HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n${key}\r\nSec-WebSocket-Version: 13\r\n\r\n`,
+  );
+  await eventually(() => hook.requests.length === 1);
+  socket.resetAndDestroy();
+  answer();
+  await eventually(() => gone.requests.length === 1);
+  await holds(() => gone.requests.length === 1, 200);
+  assert.equal(gone.requests[0]?.json().code, 1006);
+  const metrics = await (await fetch(`${gateway.probesUrl}/metrics`)).text();
+  assert.doesNotMatch(metrics, /^hydrogen_gateway_connections\{.*\} [1-9]/m);
+});
+
+test('refuses a client whose connect hook said yes when the bus went away meanwhile, and tells the disconnect hook', async () => {
+  await using gone = await startDestination();
+  await using gateway = await startGateway();
+  await using hook = await startDestination(() => {
+    gateway.broker.setDown(true);
+    return undefined;
+  });
+  gateway.reconfigure({ hooks: { connect: call(hook.url), disconnect: call(gone.url) } });
+  assert.equal((await refusal(gateway.url('/chat'))).body.code, 'HYD_NOT_READY');
+  await eventually(() => gone.requests.length === 1);
+});
+
+test('keeps no more than maxBufferedBytes for a client that is not open yet', async () => {
+  const statuses: number[] = [];
+  await using gateway = await startGateway();
+  await using hook = await startDestination(async (request) => {
+    const url = `${gateway.managementUrl}/connections/${request.json().connection_id}/_send`;
+    for (let index = 0; index < 3; index++) {
+      statuses.push((await fetch(url, { method: 'POST', body: 'x'.repeat(40_000) })).status);
+    }
+    return undefined;
+  });
+  const limits = { maxBufferedBytes: 100_000 };
+  gateway.reconfigure({ hooks: { connect: call(hook.url) }, limits, management: { maxBodyBytes: 50_000 } });
+  await using client = await connect(gateway.url('/chat'));
+  assert.deepEqual(statuses, [202, 202, 429]);
+  await eventually(() => client.texts.length === 2);
+});
+
+test('closes a client with the code of a service that disconnected it while its connect hook was running', async () => {
+  await using gateway = await startGateway();
+  await using hook = await startDestination(async (request) => {
+    const url = `${gateway.managementUrl}/connections/${request.json().connection_id}/_disconnect?code=4001`;
+    assert.equal((await fetch(url, { method: 'POST', body: 'not you' })).status, 204);
+    return undefined;
+  });
+  gateway.reconfigure({ hooks: { connect: call(hook.url) } });
+  await using client = await connect(gateway.url('/chat'));
+  assert.deepEqual(await client.closed, { code: 4001, reason: 'not you' });
+});
+
+test('asks another authorizer as soon as the configuration names it', async () => {
+  await using strict = await startDestination(() => ({ status: 403 }));
+  await using lenient = await startDestination();
+  await using gateway = await startGateway({ spec: { authorizer: { http: call(strict.url) } } });
+  assert.equal((await refusal(gateway.url('/chat'))).status, 403);
+  gateway.reconfigure({ authorizer: { http: call(lenient.url) } });
+  await using client = await connect(gateway.url('/chat'));
+  assert.equal(client.socket.readyState, client.socket.OPEN);
+});
+
+test('refuses a context that is nested too deep to be written down', async () => {
+  const depth = 3_000;
+  await using auth = await startDestination(() => ({
+    body: `{"context":${'{"a":'.repeat(depth)}1${'}'.repeat(depth)}}`,
+  }));
+  await using gateway = await startGateway({
+    spec: { authorizer: { http: call(auth.url) }, limits: { maxContextBytes: 65_536 } },
+  });
+  assert.equal((await refusal(gateway.url('/chat'))).body.code, 'HYD_AUTHORIZER_INVALID');
+  auth.handle(() => ({ body: '{"context":{"__proto__":{"admin":true},"a":1}}' }));
+  await using client = await connect(gateway.url('/chat'));
+  client.send('hi');
+  await eventually(() => gateway.messages.length === 1);
+  assert.equal(JSON.stringify(gateway.messages[0]?.body.context), '{"authorizer":{"__proto__":{"admin":true},"a":1}}');
 });

@@ -20,6 +20,8 @@ const requests: OwnerRequest[] = [
   { op: 'disconnect', connectionId, code: 4999, reason: 'grüß dich' },
   { op: 'disconnect', connectionId, code: 1000, reason: '' },
   { op: 'describe', connectionId },
+  { op: 'reply', connectionId, data, isBinary: false },
+  { op: 'reply', connectionId, data, isBinary: true },
 ];
 
 test('a request comes back as it was, from any place in a buffer', () => {

@@ -60,6 +60,33 @@ describe('nats bus when things fail', { skip }, async () => {
     await holds(() => got.deliveries.length === 1, 200);
   });
 
+  test('holds a lease again that it lost while the server hung and the link stayed up', async () => {
+    await using group = natsGroup(server, { leaseMs: 3000 });
+    const bus = await group.started();
+    let lost = 0;
+    const lease = bus.holdLease('gw-1', () => lost++);
+    await eventually(() => lease.isHeld);
+    const pid = server.pid ?? assert.fail('it runs');
+    process.kill(pid, 'SIGSTOP');
+    await eventually(() => lost === 1);
+    process.kill(pid, 'SIGCONT');
+    await eventually(() => lease.isHeld);
+    assert.equal(await bus.isLeaseHeld('gw-1'), true);
+    await lease.release();
+    assert.equal(await bus.isLeaseHeld('gw-1'), false);
+  });
+
+  test('refuses a message larger than the whole stream, and stores the next one', async () => {
+    const stream = { storage: 'File', replicas: 1, maxAgeMs: 3_600_000, maxBytes: 128 * 1024 } as const;
+    await using group = natsGroup(server, { stream });
+    const bus = await group.started();
+    const got = await collect(bus, {}, ack);
+    await assert.rejects(bus.publish(message({ payload: Buffer.alloc(200_000) })), { code: 'HYD_MESSAGE_TOO_LARGE' });
+    await bus.publish(message());
+    await eventually(() => got.deliveries.length === 1);
+    assert.equal(bus.isPressed, false);
+  });
+
   test('keeps what was said about deliveries while the server was away', async () => {
     await using group = natsGroup(server);
     const bus = await group.started();
