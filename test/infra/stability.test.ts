@@ -74,24 +74,20 @@ const servers = 'nats: {servers: ["nats://nats:4222"]}';
 const gatewayTemplate = (gateway: string, group = servers): unknown =>
   templateOf('chat-gateway', documents({ group, gateway }));
 
-const liveChanges = {
-  gateway: [
-    'hooks: {connect: {url: "http://presence/"}}',
-    'limits: {maxMessageBytes: 1024}',
-    'mode: ServerToClient',
-    'replicas: 7',
-    'autoscaling: {maxReplicas: 3}',
-    'ingress: {hosts: [chat.example.com]}',
-    'statsIntervalSeconds: 0',
-    'service: {type: LoadBalancer}',
-  ],
-  group: [`${servers}\nstream: {deletionPolicy: Delete}`, `${servers}\npaused: true`],
-};
+const liveChanges = [
+  'hooks: {connect: {url: "http://presence/"}}',
+  'limits: {maxMessageBytes: 1024}',
+  'mode: ServerToClient',
+  'replicas: 7',
+  'autoscaling: {maxReplicas: 3}',
+  'ingress: {hosts: [chat.example.com]}',
+  'statsIntervalSeconds: 0',
+  'service: {type: LoadBalancer}',
+];
 
 test('leaves the pods of a gateway alone when what changes is taken live', () => {
   const before = gatewayTemplate('paused: false');
-  for (const change of liveChanges.gateway) assert.deepEqual(gatewayTemplate(change), before, change);
-  for (const change of liveChanges.group) assert.deepEqual(gatewayTemplate('paused: false', change), before, change);
+  for (const change of liveChanges) assert.deepEqual(gatewayTemplate(change), before, change);
 });
 
 test('leaves the pods of a gateway alone while its group scales its own NATS', () => {
