@@ -16,7 +16,7 @@ export interface TestOperator extends AsyncDisposable {
 export interface TestOperatorOptions {
   readonly namespace?: string;
   readonly timing?: OperatorTiming;
-  readonly lease?: { readonly identity: string };
+  readonly lease?: { readonly identity: string; readonly namespace?: string };
   readonly onLost?: () => void;
 }
 
