@@ -98,6 +98,14 @@ function createProgram(): Command {
     .action(async (options) => (await import('./operator.ts')).runOperator({ ...options, version }));
 
   program
+    .command('describe')
+    .description('print how a group, its gateways and its message processors stand, as a tree')
+    .argument('<group/name>', 'what to describe')
+    .option('-n, --namespace <namespace>', 'namespace of the group', 'default')
+    .option('--kubeconfig <file>', 'the cluster to talk to (default: that of the pod, else KUBECONFIG)')
+    .action(async (target, options) => print(await (await import('./describe.ts')).describe(target, options)));
+
+  program
     .command('manifests')
     .description('print the CustomResourceDefinitions and the operator, for kubectl apply --server-side -f -')
     .option('--namespace <namespace>', 'namespace of the operator (default: hydrogen-system)')

@@ -1,15 +1,13 @@
 /** `hydrogen operator`: looks after the custom resources of a cluster, from inside of it or from a laptop. */
 
-import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 
 import { defaultOperatorNamespace } from '../infra/index.ts';
-import { createKube, type KubeOptions } from '../operator/kube.ts';
 import { createLog } from '../operator/log.ts';
 import { createOperatorMetrics } from '../operator/metrics.ts';
 import { createOperator, type Operator } from '../operator/operator.ts';
 import { createProbes } from '../operator/probes.ts';
-import { HydrogenError } from '../runtime/errors.ts';
+import { connectKube } from './kube.ts';
 import { untilStopped } from './signals.ts';
 
 export interface OperatorCommandOptions {
@@ -40,7 +38,7 @@ export async function runOperator(options: OperatorCommandOptions): Promise<void
     queueDepth: () => operator?.queueDepth ?? 0,
     isLeading: () => operator?.isLeading ?? false,
   });
-  const kube = connect(options.kubeconfig, {
+  const kube = connectKube(options.kubeconfig, {
     onWarning: (warning) => log.warned({ warning }),
     onCall: metrics.called,
   });
@@ -74,13 +72,4 @@ export async function runOperator(options: OperatorCommandOptions): Promise<void
   kube.close();
   log.stopped();
   if (signal === 'lost lease') process.exitCode = 1;
-}
-
-function connect(kubeconfig: string | undefined, hooks: Omit<KubeOptions, 'kubeconfig'>) {
-  try {
-    if (kubeconfig !== undefined) readFileSync(kubeconfig);
-    return createKube({ kubeconfig, ...hooks });
-  } catch (cause) {
-    throw new HydrogenError('HYD_CONFIG_INVALID', `no cluster: ${(cause as Error).message}`, { cause });
-  }
 }
