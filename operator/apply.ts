@@ -14,6 +14,8 @@ export interface Applied {
   readonly conflicts: readonly string[];
   /** Children of a deleted object of the same name, which the cluster is about to remove. */
   readonly leaving: readonly string[];
+  /** Applied a moment ago and not shown by a watch yet: to be looked at again. */
+  readonly unseen: readonly string[];
   readonly written: readonly string[];
   readonly pruned: readonly string[];
 }
@@ -30,7 +32,13 @@ export interface Applier {
 interface Memory {
   readonly wanted: string;
   readonly answered: string;
+  readonly atMs: number;
+  /** Whether a watch has shown it since. */
+  isSeen: boolean;
 }
+
+/** How long a watch may take to show what was applied. */
+const unseenMs = 5000;
 
 export function createApplier(kube: Kube, store: Store): Applier {
   const memories = new Map<string, Map<string, Memory>>();
@@ -44,6 +52,16 @@ export function createApplier(kube: Kube, store: Store): Applier {
     const wanted = digest(desired);
     const isOurs = known !== undefined && controllerOf(known)?.uid === owner.metadata.uid;
     if (isOurs && before?.wanted === wanted && before.answered === digest(project(desired, known))) return 'unchanged';
+    if (isOurs && before !== undefined) before.isSeen = true;
+    // The watch is behind: asking again for every change of a sibling would double the calls of a busy start.
+    if (
+      known === undefined &&
+      before?.wanted === wanted &&
+      !before.isSeen &&
+      performance.now() - before.atMs < unseenMs
+    ) {
+      return 'unseen';
+    }
     // An object without our labels is not watched, so it must be asked for.
     const live = isOurs ? known : await kube.get(type, namespace, name);
     if (live !== undefined && controllerOf(live)?.uid !== owner.metadata.uid) {
@@ -55,7 +73,12 @@ export function createApplier(kube: Kube, store: Store): Applier {
     // With the uid it is an update of that very object; nothing is resurrected, and nobody else's is taken over.
     const body = live === undefined ? desired : { ...desired, metadata: { ...desired.metadata, ...uidOf(live) } };
     const answer = await kube.apply(type, body);
-    memory.set(key, { wanted, answered: digest(project(desired, answer)) });
+    memory.set(key, {
+      wanted,
+      answered: digest(project(desired, answer)),
+      atMs: performance.now(),
+      isSeen: isOurs,
+    });
     return 'written';
   }
 
@@ -94,7 +117,13 @@ export function createApplier(kube: Kube, store: Store): Applier {
       for (const key of [...memory.keys()].filter((one) => !keys.has(one))) memory.delete(key);
       const [conflicts, leaving] = [those('conflict'), those('leaving')];
       const isComplete = conflicts.length === 0 && leaving.length === 0;
-      return { conflicts, leaving, written: those('written'), pruned: isComplete ? await prune(owner, keys) : [] };
+      return {
+        conflicts,
+        leaving,
+        unseen: those('unseen'),
+        written: those('written'),
+        pruned: isComplete ? await prune(owner, keys) : [],
+      };
     },
     removeAll: async (owner) => {
       const children = store.childrenOf(owner.metadata.uid ?? '');
@@ -108,7 +137,7 @@ export function createApplier(kube: Kube, store: Store): Applier {
   };
 }
 
-type Verdict = 'unchanged' | 'written' | 'conflict' | 'leaving';
+type Verdict = 'unchanged' | 'unseen' | 'written' | 'conflict' | 'leaving';
 
 /** `Service/chat-gateway`. */
 function shortName({ kind, metadata }: KubeObject): string {
