@@ -85,6 +85,27 @@ function createProgram(): Command {
     .action(async (options) => (await import('./serve.ts')).runProcessor({ ...options, version }));
 
   program
+    .command('operator')
+    .description('look after the custom resources of a cluster: that of the pod, else that of the kubeconfig')
+    .option('--namespace <namespace>', 'the one namespace to look after (default: every one)')
+    .option('--kubeconfig <file>', 'the cluster to talk to (default: that of the pod, else KUBECONFIG)')
+    .option('--image <image>', 'image of pods whose document names none (default: that of this release)')
+    .option('--no-leader-elect', 'act without a lease: only where no other operator runs')
+    .option('--lease-namespace <namespace>', 'namespace of the lease (default: POD_NAMESPACE, else hydrogen-system)')
+    .addOption(new Option('--probe-port <port>', 'probes and metrics').default(ports.probes).argParser(port))
+    .option('--host <address>', 'address to listen on (default: every one)')
+    .addOption(logLevelOption())
+    .action(async (options) => (await import('./operator.ts')).runOperator({ ...options, version }));
+
+  program
+    .command('describe')
+    .description('print how a group, its gateways and its message processors stand, as a tree')
+    .argument('<group/name>', 'what to describe')
+    .option('-n, --namespace <namespace>', 'namespace of the group', 'default')
+    .option('--kubeconfig <file>', 'the cluster to talk to (default: that of the pod, else KUBECONFIG)')
+    .action(async (target, options) => print(await (await import('./describe.ts')).describe(target, options)));
+
+  program
     .command('manifests')
     .description('print the CustomResourceDefinitions and the operator, for kubectl apply --server-side -f -')
     .option('--namespace <namespace>', 'namespace of the operator (default: hydrogen-system)')

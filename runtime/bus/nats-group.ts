@@ -6,7 +6,7 @@
 import type { NatsBusOptions } from './nats.ts';
 import { createLink } from './nats-connection.ts';
 import { deleteConsumers, ensureConsumers } from './nats-durables.ts';
-import { createRequests } from './nats-requests.ts';
+import { createRequests, isRefused, jetStreamCodes } from './nats-requests.ts';
 import { type Conflict, clientStream, deadLetterStream, ensureStream } from './nats-streams.ts';
 import type { BusStatus, ConsumerOptions } from './port.ts';
 import { createSubjects } from './subjects.ts';
@@ -23,6 +23,8 @@ export interface NatsGroup {
   ensureConsumers(options: ConsumerOptions): Promise<void>;
   /** Deletes a processor's consumers with what they had not acknowledged; resolves with how many. @throws like `ensureStreams` */
   deleteConsumers(processor: string): Promise<number>;
+  /** Deletes the streams of client messages and dead letters and the bucket of leases, with all that they hold. @throws like `ensureStreams` */
+  deleteStreams(): Promise<void>;
 }
 
 export function createNatsGroup(options: Omit<NatsBusOptions, 'leaseMs' | 'publishLimits'>): NatsGroup {
@@ -42,5 +44,14 @@ export function createNatsGroup(options: Omit<NatsBusOptions, 'leaseMs' | 'publi
     ],
     ensureConsumers: async (consumer) => void (await ensureConsumers(requests, subjects, consumer)),
     deleteConsumers: (processor) => deleteConsumers(requests, subjects, processor),
+    deleteStreams: async () => {
+      for (const stream of [subjects.stream, subjects.deadLetterStream, `KV_${subjects.leaseBucket}`]) {
+        try {
+          await requests.api(`STREAM.DELETE.${stream}`);
+        } catch (err) {
+          if (!isRefused(err, jetStreamCodes.streamNotFound)) throw err;
+        }
+      }
+    },
   };
 }

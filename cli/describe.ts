@@ -1,0 +1,26 @@
+/** `hydrogen describe group/NAME`: how a group and all that belongs to it stand, in one look. */
+
+import { describeGroup } from '../operator/describe.ts';
+import { HydrogenError } from '../runtime/errors.ts';
+import { connectKube } from './kube.ts';
+
+export interface DescribeOptions {
+  readonly namespace: string;
+  readonly kubeconfig?: string;
+}
+
+/** The tree. @throws {HydrogenError} HYD_CONFIG_INVALID when there is no such group or no cluster */
+export async function describe(target: string, { namespace, kubeconfig }: DescribeOptions): Promise<string> {
+  const [kind, name, ...rest] = target.split('/');
+  if (!['group', 'hgrp', 'hydrogengroup'].includes(kind?.toLowerCase() ?? '') || !name || rest.length > 0) {
+    throw new HydrogenError('HYD_CONFIG_INVALID', `${target}: what can be described is group/NAME`);
+  }
+  const kube = connectKube(kubeconfig);
+  try {
+    const tree = await describeGroup(kube, namespace, name);
+    if (tree !== undefined) return tree;
+    throw new HydrogenError('HYD_CONFIG_INVALID', `there is no HydrogenGroup ${name} in namespace ${namespace}`);
+  } finally {
+    kube.close();
+  }
+}

@@ -1,0 +1,75 @@
+/** `hydrogen operator`: looks after the custom resources of a cluster, from inside of it or from a laptop. */
+
+import { hostname } from 'node:os';
+
+import { defaultOperatorNamespace } from '../infra/index.ts';
+import { createLog } from '../operator/log.ts';
+import { createOperatorMetrics } from '../operator/metrics.ts';
+import { createOperator, type Operator } from '../operator/operator.ts';
+import { createProbes } from '../operator/probes.ts';
+import { connectKube } from './kube.ts';
+import { untilStopped } from './signals.ts';
+
+export interface OperatorCommandOptions {
+  /** The one namespace that it looks after. */
+  readonly namespace?: string;
+  readonly kubeconfig?: string;
+  /** Image of pods whose document names none. */
+  readonly image?: string;
+  readonly leaderElect: boolean;
+  /** Namespace of the lease. */
+  readonly leaseNamespace?: string;
+  readonly probePort: number;
+  readonly host?: string;
+  readonly logLevel: string;
+  readonly version: string;
+}
+
+const leaseName = 'hydrogen-operator';
+
+/** @throws {HydrogenError} HYD_CONFIG_INVALID when there is no cluster to talk to */
+export async function runOperator(options: OperatorCommandOptions): Promise<void> {
+  const stopped = untilStopped();
+  const log = createLog({ level: options.logLevel });
+  const lost = Promise.withResolvers<string>();
+  const identity = `${process.env.POD_NAME ?? hostname()}_${process.pid}_${Date.now().toString(36)}`;
+  let operator: Operator | undefined;
+  const metrics = createOperatorMetrics({
+    queueDepth: () => operator?.queueDepth ?? 0,
+    isLeading: () => operator?.isLeading ?? false,
+  });
+  const kube = connectKube(options.kubeconfig, {
+    onWarning: (warning) => log.warned({ warning }),
+    onCall: metrics.called,
+  });
+  const namespace = options.leaseNamespace ?? process.env.POD_NAMESPACE ?? defaultOperatorNamespace;
+  operator = createOperator({
+    kube,
+    log,
+    metrics,
+    namespace: options.namespace,
+    image: options.image,
+    instance: process.env.POD_NAME ?? hostname(),
+    lease: options.leaderElect ? { namespace, name: leaseName, identity } : undefined,
+    onLost: () => lost.resolve('lost lease'),
+  });
+  const running = operator;
+  const probes = createProbes({
+    port: options.probePort,
+    host: options.host,
+    registry: metrics.registry,
+    isReady: () => running.isReady,
+  });
+  await probes.start();
+  log.started({ version: options.version, server: kube.server, namespace: options.namespace ?? '*', identity });
+  running.start();
+  const signal = await Promise.race([stopped, lost.promise]);
+  log.stopping({ signal });
+  // Somebody else may act by now: what is still being written is cut off.
+  if (signal === 'lost lease') kube.close();
+  await running.stop();
+  await probes.stop();
+  kube.close();
+  log.stopped();
+  if (signal === 'lost lease') process.exitCode = 1;
+}

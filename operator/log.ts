@@ -1,0 +1,52 @@
+/**
+ * Every line that the operator logs: one function per event, a constant message, fixed keys. `info` is lifecycle, `warn`
+ * degraded but working, `error` needs a person, `debug` is per object. Never the content of a secret.
+ */
+import { type DestinationStream, pino, stdTimeFunctions } from 'pino';
+
+export type Log = ReturnType<typeof createLog>;
+
+export interface LogOptions {
+  /** @default 'info' */
+  readonly level?: string;
+  /** @default - standard output, JSON, one line each */
+  readonly destination?: DestinationStream;
+}
+
+export function createLog({ level = 'info', destination }: LogOptions = {}) {
+  const settings = {
+    level,
+    base: null,
+    timestamp: stdTimeFunctions.isoTime,
+    formatters: { level: (label: string) => ({ level: label }) },
+  };
+  const log = destination === undefined ? pino(settings) : pino(settings, destination);
+  return {
+    started: (facts: { version: string; server: string; namespace: string; identity: string }) =>
+      log.info(facts, 'started'),
+    leading: () => log.info('leading: this operator acts from now on'),
+    following: (facts: { holder: string }) => log.info(facts, 'another operator leads, this one waits'),
+    leaseLost: () => log.error('the lease was lost, this operator ends so that another one acts'),
+    leaseFailed: (facts: { err: unknown }) => log.warn(facts, 'the lease could not be read or renewed, trying again'),
+    stopping: (facts: { signal: string }) => log.info(facts, 'stopping'),
+    stopped: () => log.info('stopped'),
+
+    watchFailed: (facts: { resource: string; delayMs: number; err: unknown }) =>
+      log.warn(facts, 'a list or watch failed, trying again'),
+    reconcileFailed: (facts: { object: string; delayMs: number; err: unknown }) =>
+      log.warn(facts, 'an object could not be looked after, trying again'),
+    applyRefused: (facts: { object: string; status: number; err: unknown }) =>
+      log.error(facts, 'the API server refuses a child of this object'),
+    consumersLeft: (facts: { processor: string; group: string }) =>
+      log.warn(facts, 'the consumers of a deleted message processor were left, its group cannot be reached'),
+    busEvent: (facts: { group: string; event: string; detail: string }) =>
+      log[facts.event === 'connected' ? 'info' : 'warn'](facts, 'bus event'),
+    eventFailed: (facts: { err: unknown }) => log.warn(facts, 'an event could not be recorded'),
+    warned: (facts: { warning: string }) => log.warn(facts, 'the API server warns'),
+    failed: (facts: { err: unknown }) => log.error(facts, 'unexpected failure'),
+
+    applied: (facts: { object: string; written: readonly string[]; pruned: readonly string[] }) =>
+      log.info(facts, 'children written'),
+    reported: (facts: { object: string; changed: number }) => log.debug(facts, 'object looked after'),
+  };
+}

@@ -1,0 +1,243 @@
+/**
+ * The operator: watches of the custom resources and their children fill one queue of keys, and whoever holds the lease
+ * works it off. A follower watches as well, so that it can act at once.
+ */
+import type { HydrogenGroup } from '../crds/index.ts';
+import { createApplier } from './apply.ts';
+import { createBuses } from './buses.ts';
+import { ApiError } from './errors.ts';
+import { createEvents } from './events.ts';
+import type { Kube } from './kube.ts';
+import { createLease } from './lease.ts';
+import type { Log } from './log.ts';
+import type { OperatorMetrics } from './metrics.ts';
+import { conditionIn } from './observe.ts';
+import { createQueue } from './queue.ts';
+import { createReconciler } from './reconcile.ts';
+import { type Change, createReflector, type Reflector } from './reflector.ts';
+import { childTypes, customTypes, type KubeObject, keyOf, optionalKinds, type ResourceType } from './resources.ts';
+import { createStatusWriter } from './status-writer.ts';
+import { createStore, groupKey, groupNameOf, ownerKeyOf, trimmed } from './store.ts';
+
+export interface OperatorOptions {
+  readonly kube: Kube;
+  readonly log: Log;
+  readonly metrics: OperatorMetrics;
+  /** The one namespace that it looks after. @default - every namespace */
+  readonly namespace?: string | undefined;
+  /** Where the lease is, and who we are; undefined: no other operator runs, and this one acts at once. */
+  readonly lease?: { readonly namespace: string; readonly name: string; readonly identity: string } | undefined;
+  /** Name of this operator's pod, for events. */
+  readonly instance: string;
+  /** Image of pods whose document names none. @default - that of this release */
+  readonly image?: string | undefined;
+  /** Called when the lease was lost: the process must end. */
+  readonly onLost: () => void;
+  /** @default - the servers of the document */
+  readonly serversOf?: (group: HydrogenGroup) => readonly string[];
+  readonly timing?: OperatorTiming;
+}
+
+/** For tests; the defaults are for clusters. */
+export interface OperatorTiming {
+  /** How long changes of children are collected. @default 100 */
+  readonly collectMs?: number;
+  /** How often everything is looked at anew. @default 600_000 */
+  readonly resyncMs?: number;
+  /** First delay after a failed list or watch. @default 200 */
+  readonly watchRetryMs?: number;
+  /** Silence after which a watch counts as dead. @default 120_000 */
+  readonly inactivityMs?: number;
+  readonly lease?: { readonly durationMs: number; readonly renewDeadlineMs: number; readonly retryMs: number };
+}
+
+export interface Operator {
+  readonly queueDepth: number;
+  readonly isLeading: boolean;
+  /** Whether every resource has been listed once. */
+  readonly isReady: boolean;
+  start(): void;
+  /** Finishes what is being worked on, and gives the lease up. */
+  stop(): Promise<void>;
+}
+
+/** Children that the constructs make carry this label. */
+const labelSelector = 'app.kubernetes.io/managed-by=hydrogen';
+
+export function createOperator(options: OperatorOptions): Operator {
+  const { log, metrics, namespace, timing = {} } = options;
+  const { collectMs = 100, resyncMs = 600_000 } = timing;
+  const kube = fenced(options.kube, () => lease === undefined || lease.isLeading);
+  const store = createStore();
+  const events = createEvents({ kube, instance: options.instance, onFailure: (err) => log.eventFailed({ err }) });
+  const buses = createBuses({
+    kube,
+    onChange: (key) => queue.add(key),
+    onEvent: (group, event, detail) => log.busEvent({ group, event, detail }),
+    ...(options.serversOf && { serversOf: options.serversOf }),
+  });
+  const applier = createApplier(kube, store);
+  const status = createStatusWriter(kube);
+  const reconciler = createReconciler({ kube, store, applier, buses, status, events, log, image: options.image });
+  const queue = createQueue({
+    work: async (key) => {
+      // A lease that has run out is noticed before the next write, also by a process that was suspended.
+      if (lease !== undefined && !lease.isLeading) return undefined;
+      const outcome = await reconciler.reconcile(key);
+      metrics.reconciled(key.split('/', 1)[0] ?? '', 'done');
+      return outcome;
+    },
+    onFailure: (object, err, delayMs) => {
+      metrics.reconciled(object.split('/', 1)[0] ?? '', 'failed');
+      log.reconcileFailed({ object, delayMs, err });
+    },
+    onTaken: (waitedMs) => metrics.waited(waitedMs / 1000),
+  });
+  const lease =
+    options.lease &&
+    createLease({
+      kube: options.kube,
+      ...options.lease,
+      ...timing.lease,
+      onLeading: () => lead(),
+      onFollowing: (holder) => log.following({ holder }),
+      onLost: () => {
+        log.leaseLost();
+        options.onLost();
+      },
+      onFailure: (err) => log.leaseFailed({ err }),
+    });
+  let isReady = false;
+  let isStopping = false;
+  let resync: NodeJS.Timeout | undefined;
+
+  const reflectors = [
+    ...Object.values(customTypes).map((type) => reflect(type, onCustom)),
+    ...childTypes.map((type) => reflect(type, onChild, labelSelector)),
+  ];
+
+  function reflect(type: ResourceType, onChange: (change: Change) => void, selector?: string): Reflector {
+    const { watchRetryMs, inactivityMs } = timing;
+    return createReflector(kube, {
+      type,
+      namespace,
+      labelSelector: selector,
+      trim: trimmed,
+      isOptional: optionalKinds.includes(type.kind),
+      ...(watchRetryMs !== undefined && { baseDelayMs: watchRetryMs }),
+      ...(inactivityMs !== undefined && { inactivityMs }),
+      onChange,
+      onFailure: (err, delayMs) => {
+        metrics.watchRestarted(type.plural);
+        log.watchFailed({ resource: type.plural, delayMs, err });
+      },
+      onBug: (err) => log.failed({ err }),
+    });
+  }
+
+  function onCustom(change: Change): void {
+    store.putCustom(change);
+    const { before, after } = change;
+    const object = after ?? before;
+    if (object === undefined) return;
+    const { namespace: where = '', name } = object.metadata;
+    if (after === undefined || (before && before.metadata.uid !== after.metadata.uid)) {
+      if (before) void reconciler.forget(before).catch((err: unknown) => log.failed({ err }));
+    }
+    if (isNews(before, after)) queue.add(keyOf(object));
+    if (object.kind === 'HydrogenGroup') {
+      if (isNews(before, after) || !isSameReady(before, after)) {
+        for (const member of store.membersOf(where, name)) queue.add(member);
+      }
+      return;
+    }
+    const group = groupNameOf(object);
+    // The group counts its members, and a deleted one may have waited for this.
+    if (group !== undefined && (before === undefined || after === undefined))
+      queue.add(groupKey(where, group), collectMs);
+  }
+
+  function onChild(change: Change): void {
+    store.putChild(change);
+    const owners = [change.before, change.after].flatMap((object) => (object && ownerKeyOf(object)) ?? []);
+    for (const key of new Set(owners)) queue.add(key, collectMs);
+  }
+
+  function everything(): void {
+    for (const [key] of store.customs()) queue.add(key);
+  }
+
+  function lead(): void {
+    log.leading();
+    void Promise.all(reflectors.map(({ synced }) => synced)).then(() => {
+      if (isStopping) return;
+      everything();
+      queue.start();
+      resync = setInterval(everything, resyncMs);
+      resync.unref();
+    });
+  }
+
+  return {
+    get queueDepth() {
+      return queue.depth;
+    },
+    get isLeading() {
+      return lease?.isLeading ?? !isStopping;
+    },
+    get isReady() {
+      return isReady;
+    },
+    start: () => {
+      for (const reflector of reflectors) reflector.start();
+      void Promise.all(reflectors.map(({ synced }) => synced)).then(() => {
+        isReady = true;
+      });
+      if (lease === undefined) lead();
+      else lease.start();
+    },
+    stop: async () => {
+      isStopping = true;
+      clearInterval(resync);
+      await queue.stop();
+      await Promise.all(reflectors.map((reflector) => reflector.stop()));
+      await events.settled();
+      await buses.stop();
+      await lease?.stop();
+    },
+  };
+}
+
+/** Writes only while `mayWrite`: an operator that was suspended must not finish what another one has taken over. */
+function fenced(kube: Kube, mayWrite: () => boolean): Kube {
+  const guard = <A extends unknown[], R>(write: (...args: A) => Promise<R>): ((...args: A) => Promise<R>) => {
+    return async (...args) => {
+      if (mayWrite()) return write(...args);
+      throw new ApiError(0, 'the lease has run out');
+    };
+  };
+  return {
+    ...kube,
+    apply: guard(kube.apply),
+    create: guard(kube.create),
+    replace: guard(kube.replace),
+    merge: guard(kube.merge),
+    delete: guard(kube.delete),
+  };
+}
+
+/** Whether more than the status of an object has changed. */
+function isNews(before: KubeObject | undefined, after: KubeObject | undefined): boolean {
+  if (before === undefined || after === undefined) return true;
+  const of = ({ metadata }: KubeObject): string =>
+    JSON.stringify([metadata.uid, metadata.generation, metadata.deletionTimestamp, metadata.finalizers]);
+  return of(before) !== of(after);
+}
+
+function isSameReady(before: KubeObject | undefined, after: KubeObject | undefined): boolean {
+  const of = (object: KubeObject | undefined): string => {
+    const { status, message, observedGeneration } = (object && conditionIn(object, 'Ready')) ?? {};
+    return JSON.stringify([status, message, observedGeneration]);
+  };
+  return of(before) === of(after);
+}

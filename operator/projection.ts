@@ -1,0 +1,49 @@
+/**
+ * Whether a live object still holds what was applied. The server fills in defaults and writes quantities its own way, so
+ * the answer to an apply is cut down to the applied fields and remembered; drift is when the live object, cut down the
+ * same way, differs. Whatever others add is none of our business.
+ */
+import { createHash } from 'node:crypto';
+
+/** Fields by which the items of a list of objects are told apart, whatever their order. */
+const itemKeys = ['name', 'uid', 'containerPort', 'port', 'topologyKey', 'type', 'host', 'path'] as const;
+
+/** The part of `live` that `desired` speaks of; undefined where it is absent. */
+export function project(desired: unknown, live: unknown): unknown {
+  if (Array.isArray(desired)) return Array.isArray(live) ? projectList(desired, live) : undefined;
+  if (typeof desired !== 'object' || desired === null) return live;
+  if (typeof live !== 'object' || live === null) return undefined;
+  const fields = live as Record<string, unknown>;
+  return Object.fromEntries(Object.entries(desired).map(([name, value]) => [name, project(value, fields[name])]));
+}
+
+/** A short digest of any JSON. */
+export function digest(value: unknown): string {
+  return createHash('sha256')
+    .update(JSON.stringify(value) ?? '')
+    .digest('base64url')
+    .slice(0, 22);
+}
+
+function projectList(desired: readonly unknown[], live: readonly unknown[]): unknown {
+  const key = itemKeys.find((candidate) => areDistinctBy(candidate, desired));
+  if (key === undefined) {
+    const isPlain = desired.every((item) => typeof item !== 'object');
+    return isPlain ? live : desired.map((item, index) => project(item, live[index]));
+  }
+  return desired.map((item) =>
+    project(
+      item,
+      live.find((candidate) => field(candidate, key) === field(item, key)),
+    ),
+  );
+}
+
+function areDistinctBy(key: string, items: readonly unknown[]): boolean {
+  const values = items.map((item) => field(item, key));
+  return values.length > 0 && !values.includes(undefined) && new Set(values).size === values.length;
+}
+
+function field(item: unknown, name: string): unknown {
+  return typeof item === 'object' && item !== null ? (item as Record<string, unknown>)[name] : undefined;
+}

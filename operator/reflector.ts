@@ -1,0 +1,167 @@
+/**
+ * A copy of the objects of one resource that stays right: a list, then a watch from its version on. A cut watch is
+ * taken up where it ended; only an expired version is listed again, and what vanished meanwhile is told from the
+ * difference. Silence is taken for a dead connection.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+
+import { ApiError, isApiError } from './errors.ts';
+import type { Kube, Selection, WatchEvent } from './kube.ts';
+import { type KubeObject, keyOf, type ResourceType } from './resources.ts';
+
+/** How an object changed; `before` is undefined for a new one, `after` for one that is gone. */
+export interface Change {
+  readonly before: KubeObject | undefined;
+  readonly after: KubeObject | undefined;
+}
+
+export interface ReflectorOptions extends Selection {
+  readonly type: ResourceType;
+  /** What is kept of an object. @default - all of it, without `managedFields` */
+  readonly trim?: (object: KubeObject) => KubeObject;
+  readonly onChange: (change: Change) => void;
+  /** A list or watch has failed and will be tried again. */
+  readonly onFailure: (error: unknown, delayMs: number) => void;
+  /** A handler threw. */
+  readonly onBug: (error: unknown) => void;
+  /** @default 200 */
+  readonly baseDelayMs?: number;
+  /** @default 30_000 */
+  readonly maxDelayMs?: number;
+  /** @default 120_000 */
+  readonly inactivityMs?: number;
+  /** Whether a resource that the server does not know counts as one without objects. @default false */
+  readonly isOptional?: boolean;
+}
+
+export interface Reflector {
+  readonly objects: ReadonlyMap<string, KubeObject>;
+  /** Resolves once the first list is in. */
+  readonly synced: Promise<void>;
+  start(): void;
+  stop(): Promise<void>;
+}
+
+/** How often a resource is asked for that the server did not know. */
+const unknownResourceMs = 60_000;
+
+/** A watch that ends in an orderly way before this is no help. */
+const shortWatchMs = 1000;
+
+export function createReflector(kube: Kube, options: ReflectorOptions): Reflector {
+  const { type, onChange, onFailure, onBug, isOptional = false } = options;
+  const { baseDelayMs = 200, maxDelayMs = 30_000, inactivityMs = 120_000 } = options;
+  const trim = options.trim ?? withoutManagedFields;
+  const selection: Selection = { namespace: options.namespace, labelSelector: options.labelSelector };
+  const objects = new Map<string, KubeObject>();
+  const synced = Promise.withResolvers<void>();
+  const stopping = new AbortController();
+  let version: string | undefined;
+  let failures = 0;
+  let failure: ApiError | undefined;
+  let loop: Promise<void> | undefined;
+
+  function put(key: string, after: KubeObject | undefined): void {
+    const before = objects.get(key);
+    if (after === undefined) objects.delete(key);
+    else objects.set(key, after);
+    if (before === undefined && after === undefined) return;
+    if (before?.metadata.resourceVersion === after?.metadata.resourceVersion) return;
+    try {
+      onChange({ before, after });
+    } catch (error) {
+      onBug(error);
+    }
+  }
+
+  async function list(): Promise<void> {
+    const { items, resourceVersion } = await kube.list(type, selection);
+    const seen = new Set<string>();
+    for (const item of items) {
+      const key = keyOf(item);
+      seen.add(key);
+      put(key, trim(item));
+    }
+    for (const key of [...objects.keys()].filter((known) => !seen.has(known))) put(key, undefined);
+    version = resourceVersion;
+    synced.resolve();
+  }
+
+  function onEvent({ type: what, object }: WatchEvent): void {
+    if (what === 'ERROR') {
+      const { code = 0, message = '' } = object as unknown as { code?: number; message?: string };
+      failure = new ApiError(code, `watch of ${type.plural}: ${message}`);
+      return;
+    }
+    failures = 0;
+    version = object.metadata.resourceVersion ?? version;
+    if (what === 'BOOKMARK') return;
+    put(keyOf(object), what === 'DELETED' ? undefined : trim(object));
+  }
+
+  async function watch(resourceVersion: string): Promise<void> {
+    failure = undefined;
+    const startedMs = performance.now();
+    const timeoutSeconds = 240 + Math.floor(Math.random() * 120);
+    await kube.watch(
+      type,
+      { ...selection, resourceVersion, timeoutSeconds, inactivityMs, signal: stopping.signal },
+      onEvent,
+    );
+    if (failure !== undefined) throw failure;
+    // A server or proxy that ends every watch at once must not be asked in a tight loop.
+    if (performance.now() - startedMs < shortWatchMs) await pause(baseDelayMs * 5);
+  }
+
+  async function run(): Promise<void> {
+    while (!stopping.signal.aborted) {
+      try {
+        if (version === undefined) await list();
+        else await watch(version);
+      } catch (error) {
+        await recover(error);
+      }
+    }
+  }
+
+  async function recover(error: unknown): Promise<void> {
+    if (stopping.signal.aborted) return;
+    if (isOptional && error instanceof ApiError && error.status === 404) {
+      for (const key of [...objects.keys()]) put(key, undefined);
+      version = undefined;
+      synced.resolve();
+      await pause(unknownResourceMs);
+      return;
+    }
+    const isExpired = isApiError(error, 'gone') && error.status === 410;
+    if (isExpired || (isApiError(error, 'gone') && version !== undefined)) version = undefined;
+    const asked = error instanceof ApiError ? (error.retryAfterMs ?? 0) : 0;
+    const backoffMs = Math.min(maxDelayMs, baseDelayMs * 2 ** Math.min(failures, 20)) * (0.5 + Math.random() / 2);
+    // An expired version is listed anew at once, unless that goes on and on.
+    const delayMs = isExpired && failures === 0 ? 0 : Math.max(asked, backoffMs);
+    failures += 1;
+    onFailure(error, delayMs);
+    await pause(delayMs);
+  }
+
+  async function pause(ms: number): Promise<void> {
+    if (ms > 0) await delay(ms, undefined, { signal: stopping.signal }).catch(() => undefined);
+  }
+
+  return {
+    objects,
+    synced: synced.promise,
+    start: () => {
+      loop ??= run();
+    },
+    stop: async () => {
+      stopping.abort();
+      await loop;
+    },
+  };
+}
+
+function withoutManagedFields(object: KubeObject): KubeObject {
+  const { managedFields: _, ...metadata } = object.metadata;
+  return { ...object, metadata };
+}

@@ -1,0 +1,323 @@
+/**
+ * From facts to conditions. Pure: the same facts, the same conditions; `lastTransitionTime` moves only when a status
+ * does. Every reason is in the list, and every message names the object and says what to do.
+ */
+import type { Condition, DocumentIssue, Kind } from '../crds/index.ts';
+
+/** Every reason that a condition can have. */
+export const reasons = {
+  Accepted: [
+    'Accepted',
+    'InvalidSpec',
+    'GroupNotFound',
+    'NameConflict',
+    'WaitingForRemoval',
+    'ApplyRefused',
+    'ApplyForbidden',
+  ],
+  GroupReady: ['GroupReady', 'GroupNotReady', 'GroupNotFound', 'ConsumersRefused'],
+  BusReachable: [
+    'BusReachable',
+    'Connecting',
+    'BusUnreachable',
+    'StreamRefused',
+    'StreamConflict',
+    'SecretNotReadable',
+  ],
+  Available: ['Available', 'NotCreated', 'PodsNotReady', 'ScaledToZero'],
+  RollingOut: ['RolledOut', 'NotCreated', 'PodsUpdating', 'RolloutStuck'],
+  Paused: ['NotPaused', 'Paused', 'GroupPaused'],
+  Deleting: ['WaitingForMembers', 'RemovingConsumers', 'RemovingStreams'],
+} as const;
+
+type Aspect = keyof typeof reasons;
+
+/** One state of one aspect. */
+export type Finding = {
+  [A in Aspect]: {
+    readonly type: A;
+    readonly status: Condition['status'];
+    readonly reason: (typeof reasons)[A][number];
+    readonly message: string;
+  };
+}[Aspect];
+
+/** Why the wanted children are not all there. */
+export type ApplyProblem =
+  | { readonly reason: 'NameConflict'; readonly objects: readonly string[] }
+  | { readonly reason: 'WaitingForRemoval'; readonly objects: readonly string[] }
+  | { readonly reason: 'ApplyRefused'; readonly message: string }
+  | { readonly reason: 'ApplyForbidden'; readonly message: string };
+
+/** The workload as the cluster reports it. */
+export interface Workload {
+  /** `Deployment/chat-gateway`. */
+  readonly object: string;
+  readonly desired: number;
+  readonly existing: number;
+  readonly updated: number;
+  readonly available: number;
+  readonly ready: number;
+  /** Whether the controller of the workload has seen its present specification. */
+  readonly isObserved: boolean;
+  readonly isStuck: boolean;
+}
+
+/** What is known of the group of a gateway or message processor. */
+export type GroupFacts =
+  | { readonly state: 'missing' }
+  | { readonly state: 'ready' }
+  | { readonly state: 'notReady'; readonly message: string }
+  | { readonly state: 'consumersRefused'; readonly message: string };
+
+/** What is known of the bus of a group. */
+export type BusFacts =
+  | { readonly state: 'up' }
+  | { readonly state: 'connecting' }
+  | { readonly state: 'down' | 'refused' | 'conflict' | 'unchecked'; readonly message: string };
+
+/** Everything that the conditions of an object are made from. */
+export interface Facts {
+  readonly kind: Kind;
+  readonly name: string;
+  readonly generation: number;
+  readonly issues?: readonly Pick<DocumentIssue, 'path' | 'message'>[];
+  readonly pausedBy?: 'object' | 'group';
+  readonly problem?: ApplyProblem | undefined;
+  /** For gateways and message processors. */
+  readonly groupName?: string | undefined;
+  readonly group?: GroupFacts;
+  /** For groups. */
+  readonly bus?: BusFacts;
+  /** Undefined: there is none yet. */
+  readonly workload?: Workload | undefined;
+  /** Whether the object has a workload at all: a group with NATS of the user's has none. */
+  readonly hasWorkload: boolean;
+  readonly deleting?: { readonly reason: (typeof reasons)['Deleting'][number]; readonly message: string };
+}
+
+/** Reasons that only a person can help with. */
+const stalling: readonly string[] = [
+  'InvalidSpec',
+  'NameConflict',
+  'ApplyRefused',
+  'ApplyForbidden',
+  'StreamConflict',
+  'StreamRefused',
+  'ConsumersRefused',
+  'RolloutStuck',
+];
+
+/** Longest message of a condition, in characters. */
+const longestMessage = 4096;
+
+/** The conditions of an object. @param now RFC 3339 with seconds @param previous those that it has */
+export function conditionsOf(facts: Facts, previous: readonly Condition[], now: string): Condition[] {
+  const findings = findingsOf(facts);
+  const ready = readyOf(facts, findings);
+  const all = [ready, ...findings, ...kstatus(ready, findings)];
+  return all.map(({ type, status, reason, message }) => {
+    const before = previous.find((condition) => condition.type === type);
+    const text = message.length > longestMessage ? `${message.slice(0, longestMessage - 3)}...` : message;
+    return {
+      type,
+      status,
+      reason,
+      message: text,
+      observedGeneration: facts.generation,
+      lastTransitionTime: before?.status === status ? before.lastTransitionTime : now,
+    };
+  });
+}
+
+type Loose = Pick<Condition, 'type' | 'status' | 'reason' | 'message'>;
+
+function findingsOf(facts: Facts): Finding[] {
+  return [
+    acceptedOf(facts),
+    ...(facts.group ? [groupReadyOf(facts, facts.group)] : []),
+    ...(facts.bus ? [busReachableOf(facts.bus)] : []),
+    ...(facts.hasWorkload ? [availableOf(facts), rollingOutOf(facts)] : []),
+    pausedOf(facts),
+    ...(facts.deleting ? [{ type: 'Deleting', status: 'True', ...facts.deleting } as const] : []),
+  ];
+}
+
+function acceptedOf({ kind, name, issues, group, groupName, problem }: Facts): Finding {
+  const type = 'Accepted';
+  if (issues) {
+    const list = issues.map(({ path, message }) => (path === '' ? message : `${path} ${message}`)).join('; ');
+    const message = `${kind}/${name} is invalid, what was applied last stays in force: ${list}`;
+    return { type, status: 'False', reason: 'InvalidSpec', message };
+  }
+  if (group?.state === 'missing') {
+    const message = `there is no valid HydrogenGroup ${groupName} in this namespace; create or repair it, or correct spec.groupRef.name`;
+    return { type, status: 'False', reason: 'GroupNotFound', message };
+  }
+  if (problem === undefined)
+    return { type, status: 'True', reason: 'Accepted', message: 'the specification is in force' };
+  if (problem.reason === 'NameConflict') {
+    const message = `${problem.objects.join(', ')} exists and does not belong to ${kind}/${name}; delete it or choose another name`;
+    return { type, status: 'False', reason: problem.reason, message };
+  }
+  if (problem.reason === 'WaitingForRemoval') {
+    const message = `${problem.objects.join(', ')} of an earlier ${kind}/${name} is still being removed`;
+    return { type, status: 'False', reason: problem.reason, message };
+  }
+  const advice =
+    problem.reason === 'ApplyForbidden'
+      ? "the operator's service account lacks a right; apply dist/operator.yaml of this release again, or grant it"
+      : 'the API server refuses what the specification asks for; correct it';
+  return { type, status: 'False', reason: problem.reason, message: `${advice}: ${problem.message}` };
+}
+
+function groupReadyOf({ groupName }: Facts, group: GroupFacts): Finding {
+  const type = 'GroupReady';
+  switch (group.state) {
+    case 'ready':
+      return { type, status: 'True', reason: 'GroupReady', message: `HydrogenGroup/${groupName} is ready` };
+    case 'missing':
+      return {
+        type,
+        status: 'False',
+        reason: 'GroupNotFound',
+        message: `there is no valid HydrogenGroup/${groupName}`,
+      };
+    case 'notReady':
+      return {
+        type,
+        status: 'False',
+        reason: 'GroupNotReady',
+        message: `HydrogenGroup/${groupName}: ${group.message}`,
+      };
+    case 'consumersRefused':
+      return {
+        type,
+        status: 'False',
+        reason: 'ConsumersRefused',
+        message: `NATS refuses the consumers: ${group.message}`,
+      };
+  }
+}
+
+function busReachableOf(bus: BusFacts): Finding {
+  const type = 'BusReachable';
+  switch (bus.state) {
+    case 'up':
+      return { type, status: 'True', reason: 'BusReachable', message: 'NATS is connected and has the streams' };
+    case 'connecting':
+      return { type, status: 'Unknown', reason: 'Connecting', message: 'a connection to NATS is being made' };
+    case 'down':
+      return {
+        type,
+        status: 'False',
+        reason: 'BusUnreachable',
+        message: `NATS cannot be reached; check spec.nats and that the servers run with JetStream: ${bus.message}`,
+      };
+    case 'refused':
+      return {
+        type,
+        status: 'False',
+        reason: 'StreamRefused',
+        message: `NATS refuses the streams; check JetStream and the limits of the account: ${bus.message}`,
+      };
+    case 'conflict':
+      return {
+        type,
+        status: 'False',
+        reason: 'StreamConflict',
+        message: `a stream exists with other settings that cannot be changed; delete it or set spec.stream to them: ${bus.message}`,
+      };
+    case 'unchecked':
+      return { type, status: 'Unknown', reason: 'SecretNotReadable', message: bus.message };
+  }
+}
+
+function availableOf({ workload, kind, name }: Facts): Finding {
+  const type = 'Available';
+  if (workload === undefined) {
+    return { type, status: 'False', reason: 'NotCreated', message: `${kind}/${name} has no workload yet` };
+  }
+  const { object, available, desired } = workload;
+  if (desired === 0) {
+    return {
+      type,
+      status: 'False',
+      reason: 'ScaledToZero',
+      message: `${object} is scaled to no pods; set spec.replicas`,
+    };
+  }
+  if (available >= desired) {
+    return {
+      type,
+      status: 'True',
+      reason: 'Available',
+      message: `${available} of ${desired} pods of ${object} are available`,
+    };
+  }
+  const message = `${available} of ${desired} pods of ${object} are available; see kubectl describe ${object.toLowerCase()}`;
+  return { type, status: 'False', reason: 'PodsNotReady', message };
+}
+
+function rollingOutOf({ workload, kind, name }: Facts): Finding {
+  const type = 'RollingOut';
+  if (workload === undefined) {
+    return { type, status: 'False', reason: 'NotCreated', message: `${kind}/${name} has no workload yet` };
+  }
+  const { object, desired, updated, existing, isObserved, isStuck } = workload;
+  if (isStuck) {
+    const message = `${object} makes no progress; see kubectl describe ${object.toLowerCase()}`;
+    return { type, status: 'True', reason: 'RolloutStuck', message };
+  }
+  if (!isObserved || updated < desired || existing > updated) {
+    const message = `${updated} of ${desired} pods of ${object} run the current specification, ${existing} exist`;
+    return { type, status: 'True', reason: 'PodsUpdating', message };
+  }
+  return {
+    type,
+    status: 'False',
+    reason: 'RolledOut',
+    message: `every pod of ${object} runs the current specification`,
+  };
+}
+
+function pausedOf({ pausedBy, groupName }: Facts): Finding {
+  const type = 'Paused';
+  if (pausedBy === 'object') {
+    const message = 'the operator changes nothing; set spec.paused to false to go on';
+    return { type, status: 'True', reason: 'Paused', message };
+  }
+  if (pausedBy === 'group') {
+    const message = `the operator changes nothing because HydrogenGroup/${groupName} is paused`;
+    return { type, status: 'True', reason: 'GroupPaused', message };
+  }
+  return { type, status: 'False', reason: 'NotPaused', message: 'the operator keeps the object as specified' };
+}
+
+/** The first aspect that is not as it should be, else that all is well. */
+function readyOf({ deleting }: Facts, findings: readonly Finding[]): Loose {
+  const type = 'Ready';
+  if (deleting) return { type, status: 'False', reason: deleting.reason, message: deleting.message };
+  const wanted: Partial<Record<Aspect, Condition['status']>> = {
+    Accepted: 'True',
+    GroupReady: 'True',
+    BusReachable: 'True',
+    Available: 'True',
+    RollingOut: 'False',
+  };
+  const bad = findings.filter((finding) => (wanted[finding.type] ?? finding.status) !== finding.status);
+  const worst =
+    bad.find(({ reason }) => stalling.includes(reason)) ?? bad.find(({ status }) => status !== 'Unknown') ?? bad[0];
+  if (worst === undefined) return { type, status: 'True', reason: 'Ready', message: 'all is as it was asked for' };
+  const status = worst.status === 'Unknown' ? 'Unknown' : 'False';
+  return { type, status, reason: worst.reason, message: worst.message };
+}
+
+/** The pair that tools read which know nothing of us; each is there only while it is true. */
+function kstatus(ready: Loose, findings: readonly Finding[]): Loose[] {
+  if (ready.status === 'True') return [];
+  const stuck = findings.find(({ reason }) => stalling.includes(reason));
+  if (stuck !== undefined) return [{ type: 'Stalled', status: 'True', reason: stuck.reason, message: stuck.message }];
+  if (ready.reason === 'ScaledToZero' || ready.reason === 'SecretNotReadable') return [];
+  return [{ type: 'Reconciling', status: 'True', reason: ready.reason, message: ready.message }];
+}

@@ -1,0 +1,134 @@
+/** Groups before a real NATS server: streams, consumers, and what is left of them. */
+
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { connect } from 'nats';
+
+import { eventually } from '../kit/eventually.ts';
+import { natsOrSkip, startNats } from '../kit/nats.ts';
+import { type Any, type FakeApi, startFakeApi } from './fake-api.ts';
+import { condition, gateway, group, processor, startOperator } from './kit.ts';
+
+const skip = await natsOrSkip();
+const ready = (api: FakeApi, plural: string): Any => condition(api.get(plural, 'chat'), 'Ready');
+
+/** Names of the streams and of the consumers of the group's stream. */
+async function observe(url: string): Promise<{ streams: string[]; consumers: string[] }> {
+  const connection = await connect({ servers: url });
+  try {
+    const manager = await connection.jetstreamManager();
+    const streams = (await manager.streams.list().next()).map(({ config }) => config.name).sort();
+    const hasStream = streams.includes('HYDROGEN_shop_chat');
+    const consumers = hasStream ? await manager.consumers.list('HYDROGEN_shop_chat').next() : [];
+    return { streams, consumers: consumers.map(({ name }) => name) };
+  } finally {
+    await connection.close();
+  }
+}
+
+test('a group gets its streams and a processor its consumers, and both follow the spec', { skip }, async () => {
+  await using nats = await startNats();
+  await using api = await startFakeApi();
+  await using _ = startOperator(api.kubeconfig);
+  api.put('hydrogenmessageprocessors', processor());
+  api.put('hydrogengroups', group(nats.url));
+  await eventually(() => ready(api, 'hydrogengroups')?.status === 'True');
+  await eventually(async () => (await observe(nats.url)).consumers.join() === 'chat');
+  assert.deepEqual((await observe(nats.url)).streams, ['HYDROGEN_shop_chat', 'HYDROGEN_shop_chat_DLQ']);
+  assert.equal(api.get('hydrogengroups', 'chat').status.processors, 1);
+  await eventually(() => condition(api.get('hydrogenmessageprocessors', 'chat'), 'GroupReady').status === 'True');
+
+  api.put('hydrogenmessageprocessors', processor({ delivery: { ordering: 'PerConnection', partitions: 2 } }));
+  await eventually(async () => (await observe(nats.url)).consumers.sort().join() === 'chat_p0of2,chat_p1of2');
+});
+
+test('a deleted processor takes its pods and then its consumers along', { skip }, async () => {
+  await using nats = await startNats();
+  await using api = await startFakeApi();
+  await using _ = startOperator(api.kubeconfig);
+  api.put('hydrogengroups', group(nats.url));
+  api.put('hydrogenmessageprocessors', processor());
+  await eventually(async () => (await observe(nats.url)).consumers.length === 1);
+  await eventually(() => api.get('deployments', 'chat-mproc') !== undefined);
+  api.remove('hydrogenmessageprocessors', 'chat');
+  await eventually(() => api.get('hydrogenmessageprocessors', 'chat') === undefined);
+  assert.deepEqual((await observe(nats.url)).consumers, []);
+  assert.deepEqual(api.list('deployments'), []);
+  const deleted = api
+    .writes()
+    .find(({ method, path }) => method === 'DELETE' && path.endsWith('/deployments/chat-mproc'));
+  assert.equal(deleted?.body.propagationPolicy, 'Foreground');
+});
+
+for (const [deletionPolicy, left] of [
+  ['Retain', ['HYDROGEN_shop_chat', 'HYDROGEN_shop_chat_DLQ']],
+  ['Delete', []],
+] as const) {
+  test(`deletionPolicy ${deletionPolicy} leaves ${left.length} streams of a deleted group`, { skip }, async () => {
+    await using nats = await startNats();
+    await using api = await startFakeApi();
+    await using _ = startOperator(api.kubeconfig);
+    api.put('hydrogengroups', group(nats.url, { stream: { deletionPolicy } }));
+    await eventually(() => ready(api, 'hydrogengroups')?.status === 'True');
+    api.remove('hydrogengroups', 'chat');
+    await eventually(() => api.get('hydrogengroups', 'chat') === undefined);
+    assert.deepEqual((await observe(nats.url)).streams, left);
+  });
+}
+
+test('a bus that goes away and comes back is told of by the group and its members', { skip }, async () => {
+  await using nats = await startNats();
+  await using api = await startFakeApi();
+  await using _ = startOperator(api.kubeconfig);
+  api.put('hydrogengroups', group(nats.url));
+  api.put('hydrogengateways', gateway());
+  const memberSays = (): string => condition(api.get('hydrogengateways', 'chat'), 'GroupReady')?.status;
+  await eventually(() => memberSays() === 'True');
+  await nats.stop();
+  await eventually(() => ready(api, 'hydrogengroups').reason === 'BusUnreachable');
+  await eventually(() => memberSays() === 'False');
+  await nats.start();
+  await eventually(() => memberSays() === 'True');
+});
+
+test('credentials come from a secret, and a condition says when it may not be read or is not there', {
+  skip,
+}, async () => {
+  await using nats = await startNats({ args: ['--auth', 'open-sesame'] });
+  await using api = await startFakeApi();
+  api.fault = ({ path }) => (path.includes('/secrets/') ? { status: 403, message: 'secrets is forbidden' } : undefined);
+  const withToken = (name: string): Any => {
+    const one = group(nats.url);
+    one.spec.nats.tokenSecretRef = { name, key: 'token' };
+    return one;
+  };
+  api.put('hydrogengroups', withToken('nats'));
+  await using running = startOperator(api.kubeconfig);
+  await eventually(() => ready(api, 'hydrogengroups')?.reason === 'SecretNotReadable');
+  assert.match(ready(api, 'hydrogengroups').message, /Secret\/nats.*grant/);
+
+  api.fault = undefined;
+  api.put('hydrogengroups', withToken('other'));
+  await eventually(() => ready(api, 'hydrogengroups')?.reason === 'BusUnreachable');
+  assert.match(ready(api, 'hydrogengroups').message, /there is no Secret\/other/);
+
+  const data = { token: Buffer.from('open-sesame').toString('base64') };
+  api.put('secrets', { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'third', namespace: 'shop' }, data });
+  api.put('hydrogengroups', withToken('third'));
+  await eventually(() => ready(api, 'hydrogengroups')?.status === 'True');
+  assert.doesNotMatch(JSON.stringify(running.lines), /open-sesame/);
+});
+
+test('a stream that exists otherwise and cannot be changed is told of and not deleted', { skip }, async () => {
+  await using nats = await startNats();
+  const connection = await connect({ servers: nats.url });
+  const manager = await connection.jetstreamManager();
+  const subjects = ['hydrogen.shop_chat.c2s.>'];
+  await manager.streams.add({ name: 'HYDROGEN_shop_chat', subjects, storage: 'memory' as never });
+  await connection.close();
+  await using api = await startFakeApi();
+  await using _ = startOperator(api.kubeconfig);
+  api.put('hydrogengroups', group(nats.url));
+  await eventually(() => ready(api, 'hydrogengroups')?.reason === 'StreamConflict');
+  assert.match(ready(api, 'hydrogengroups').message, /HYDROGEN_shop_chat has \w+/);
+});

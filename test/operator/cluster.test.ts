@@ -1,0 +1,219 @@
+/** The operator before a real API server: with exactly the rights of dist/operator.yaml, and real server-side apply. */
+
+import assert from 'node:assert/strict';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test from 'node:test';
+
+import { operatorObjects } from '../../infra/index.ts';
+import { createKube } from '../../operator/kube.ts';
+import { createReflector } from '../../operator/reflector.ts';
+import { customTypes } from '../../operator/resources.ts';
+import { createStatusWriter } from '../../operator/status-writer.ts';
+import { startCluster } from '../cluster/kit.ts';
+import { apiServerOrSkip, type TestApiServer } from '../kit/apiserver.ts';
+import { findApiServerBinaries } from '../kit/apiserver-binaries.ts';
+import { eventually, holds } from '../kit/eventually.ts';
+import type { Any } from './fake-api.ts';
+import { condition, gateway, group, processor, startOperator } from './kit.ts';
+
+const skip = await apiServerOrSkip();
+const skipFull = await findApiServerBinaries().then(
+  ({ isFull }) => (isFull ? false : 'needs kube-apiserver: set KUBEBUILDER_ASSETS'),
+  (error: Error) => error.message,
+);
+
+const custom = '/apis/hydrogen.dev/v1alpha1/namespaces/shop';
+const deploymentPath = '/apis/apps/v1/namespaces/shop/deployments/chat-gateway';
+const gatewayPath = `${custom}/hydrogengateways/chat`;
+
+/** Applies as a user would; a field that is left out is taken away. */
+async function put(cluster: TestApiServer, object: Any): Promise<Any> {
+  const path = `${custom}/${object.kind.toLowerCase()}s/${object.metadata.name}`;
+  const { status, body } = await cluster.apply(path, object, 'user');
+  assert.ok(status < 300, `${status} ${JSON.stringify(body)}`);
+  return body;
+}
+
+function pathOf({ apiVersion, kind, metadata }: Any): string {
+  const root = apiVersion.includes('/') ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
+  const scope = metadata.namespace === undefined ? '' : `/namespaces/${metadata.namespace}`;
+  return `${root}${scope}/${kind.toLowerCase().replace(/y$/, 'ie')}s/${metadata.name}`;
+}
+
+/** A kubeconfig of the operator's service account, whose only rights are those of the emitted roles. */
+async function asOperator(cluster: TestApiServer): Promise<{ kubeconfig: string } & AsyncDisposable> {
+  for (const object of operatorObjects() as Any[]) {
+    const { status, body } = await cluster.apply(pathOf(object), object);
+    assert.ok(status < 300, `${object.kind}: ${status} ${JSON.stringify(body)}`);
+  }
+  await cluster.apply('/api/v1/namespaces/shop', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'shop' } });
+  const account = '/api/v1/namespaces/hydrogen-system/serviceaccounts/hydrogen-operator/token';
+  const request = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: { expirationSeconds: 3600 } };
+  const { token } = (await cluster.call('POST', account, request)).body.status;
+  const config = JSON.parse(await readFile(cluster.kubeconfig, 'utf8'));
+  const folder = await mkdtemp(join(tmpdir(), 'hydrogen-operator-'));
+  const kubeconfig = join(folder, 'kubeconfig');
+  await writeFile(kubeconfig, JSON.stringify({ ...config, users: [{ name: 'admin', user: { token } }] }));
+  return { kubeconfig, [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) };
+}
+
+test('with exactly its rights it makes every child, leads, records events, and writes nothing twice', {
+  skip: skipFull,
+}, async () => {
+  await using cluster = await startCluster();
+  await using identity = await asOperator(cluster);
+  await put(cluster, group());
+  await put(cluster, gateway({ autoscaling: { maxReplicas: 3 }, ingress: { hosts: ['chat.example.com'] } }));
+  await put(cluster, processor());
+  const bad = { ...gateway({ groupRef: { name: 'none' } }), metadata: { name: 'other', namespace: 'shop' } };
+  await put(cluster, bad);
+  const timing = { resyncMs: 50 };
+  await using running = startOperator(identity.kubeconfig, {
+    timing,
+    lease: { identity: 'a', namespace: 'hydrogen-system' },
+  });
+
+  await eventually(async () => condition(await cluster.get(gatewayPath), 'Available')?.reason === 'PodsNotReady');
+  const processorPath = `${custom}/hydrogenmessageprocessors/chat`;
+  await eventually(async () => condition(await cluster.get(processorPath), 'Available')?.reason === 'PodsNotReady');
+  await eventually(
+    async () => condition(await cluster.get(`${custom}/hydrogengateways/other`), 'Ready')?.reason === 'GroupNotFound',
+  );
+  const lists = [
+    '/api/v1/namespaces/shop/configmaps',
+    '/api/v1/namespaces/shop/services',
+    '/apis/apps/v1/namespaces/shop/deployments',
+    '/apis/autoscaling/v2/namespaces/shop/horizontalpodautoscalers',
+    '/apis/policy/v1/namespaces/shop/poddisruptionbudgets',
+    '/apis/networking.k8s.io/v1/namespaces/shop/networkpolicies',
+    '/apis/networking.k8s.io/v1/namespaces/shop/ingresses',
+  ];
+  const counts = await Promise.all(lists.map(async (path) => (await cluster.get(path)).items.length));
+  assert.deepEqual(counts, [2, 3, 2, 1, 2, 2, 1]);
+  const lease = await cluster.get('/apis/coordination.k8s.io/v1/namespaces/hydrogen-system/leases/hydrogen-operator');
+  assert.equal(lease.spec.holderIdentity, 'a');
+
+  await eventually(async () =>
+    condition(await cluster.get(gatewayPath), 'GroupReady')?.message.includes('cannot be reached'),
+  );
+  const versions = async (): Promise<string> => {
+    const items = (await Promise.all(lists.map((path) => cluster.get(path)))).flatMap((list) => list.items);
+    const all = [...items, await cluster.get(gatewayPath), await cluster.get(`${custom}/hydrogengroups/chat`)];
+    return all.map(({ metadata }: Any) => metadata.resourceVersion).join();
+  };
+  const before = await versions();
+  await holds(async () => (await versions()) === before, 500);
+  const refused = running.lines.filter(({ level }) => level === 'warn' || level === 'error');
+  assert.deepEqual(
+    refused.filter(({ msg }) => msg !== 'bus event'),
+    [],
+  );
+
+  // Stuck for a reason that the definitions cannot refuse: somebody else's service.
+  const foreign = {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name: 'late-gateway' },
+    spec: { ports: [{ port: 80 }] },
+  };
+  await cluster.apply('/api/v1/namespaces/shop/services/late-gateway', foreign);
+  await put(cluster, { ...gateway(), metadata: { name: 'late', namespace: 'shop' } });
+  await eventually(async () => {
+    const { items } = await cluster.get('/apis/events.k8s.io/v1/namespaces/shop/events');
+    return items.some(({ reason, regarding }: Any) => reason === 'NameConflict' && regarding.name === 'late');
+  });
+  assert.equal(
+    (await cluster.get('/api/v1/namespaces/shop/services/late-gateway')).metadata.ownerReferences,
+    undefined,
+  );
+});
+
+test('the number of pods survives the hand-over to an autoscaler, and kubectl scale works without one', {
+  skip: skipFull,
+}, async () => {
+  await using cluster = await startCluster();
+  await using identity = await asOperator(cluster);
+  await put(cluster, group());
+  await put(cluster, gateway({ replicas: 2 }));
+  await using _ = startOperator(identity.kubeconfig);
+  const replicas = async (): Promise<number> => (await cluster.get(deploymentPath)).spec.replicas;
+  await eventually(async () => (await replicas()) === 2);
+
+  const scaled = await cluster.call(
+    'PATCH',
+    `${gatewayPath}/scale`,
+    { spec: { replicas: 6 } },
+    {
+      'content-type': 'application/merge-patch+json',
+    },
+  );
+  assert.equal(scaled.status, 200);
+  await eventually(async () => (await replicas()) === 6);
+
+  await put(cluster, gateway({ autoscaling: { minReplicas: 2, maxReplicas: 9 } }));
+  await eventually(() => cluster.get('/apis/autoscaling/v2/namespaces/shop/horizontalpodautoscalers/chat-gateway'));
+  assert.equal(await replicas(), 6);
+
+  await cluster.call(
+    'PATCH',
+    `${deploymentPath}/scale`,
+    { spec: { replicas: 4 } },
+    {
+      'content-type': 'application/merge-patch+json',
+    },
+  );
+  await put(cluster, gateway({ autoscaling: { minReplicas: 2, maxReplicas: 9 }, template: { image: 'else:2' } }));
+  await eventually(async () => (await cluster.get(deploymentPath)).spec.template.spec.containers[0].image === 'else:2');
+  assert.equal(await replicas(), 4);
+});
+
+test('a status is applied beside the conditions of others, and a watch shows it', { skip }, async () => {
+  await using cluster = await startCluster();
+  const inDefault = { ...gateway(), metadata: { name: 'chat', namespace: 'default' } };
+  const path = '/apis/hydrogen.dev/v1alpha1/namespaces/default/hydrogengateways/chat';
+  await cluster.apply(path, inDefault, 'user');
+  const foreign = {
+    type: 'Theirs',
+    status: 'True',
+    reason: 'Because',
+    message: 'theirs',
+    lastTransitionTime: '2026-01-01T00:00:00Z',
+  };
+  const { apiVersion, kind } = inDefault;
+  const theirs = {
+    apiVersion,
+    kind,
+    metadata: { name: 'chat', namespace: 'default' },
+    status: { conditions: [foreign] },
+  };
+  assert.equal((await cluster.apply(`${path}/status`, theirs, 'other')).status, 200);
+
+  const kube = createKube({ kubeconfig: cluster.kubeconfig });
+  const reflector = createReflector(kube, {
+    type: customTypes.HydrogenGateway,
+    onChange: () => undefined,
+    onFailure: () => undefined,
+    onBug: () => undefined,
+  });
+  reflector.start();
+  try {
+    await reflector.synced;
+    const seen = (): Any => reflector.objects.get('HydrogenGateway/default/chat');
+    const facts = { kind: 'HydrogenGateway', name: 'chat', generation: 1, hasWorkload: true } as const;
+    const writer = createStatusWriter(kube);
+    await writer.write(seen(), { ...facts, issues: [{ path: 'spec', message: 'is bad' }] }, { replicas: 0 });
+    await eventually(() => condition(seen(), 'Stalled')?.reason === 'InvalidSpec');
+    assert.equal(condition(seen(), 'Theirs').message, 'theirs');
+    await writer.write(seen(), facts, { replicas: 0 });
+    await eventually(() => condition(seen(), 'Stalled') === undefined);
+    assert.equal(condition(seen(), 'Theirs').message, 'theirs');
+    const { resourceVersion } = seen().metadata;
+    await writer.write(seen(), facts, { replicas: 0 });
+    assert.equal((await cluster.get(path)).metadata.resourceVersion, resourceVersion);
+  } finally {
+    await reflector.stop();
+    kube.close();
+  }
+});

@@ -1,0 +1,32 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import test from 'node:test';
+
+import { createOperatorMetrics } from '../../operator/metrics.ts';
+import { reasons } from '../../operator/status.ts';
+
+const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
+const page = read('docs/operator.md');
+
+test('docs/operator.md says what to do about every reason of every condition', () => {
+  const table = page.slice(page.indexOf('## Conditions'), page.indexOf('## Metrics'));
+  for (const [type, known] of Object.entries(reasons)) {
+    const [, rest = ''] = table.split(`| \`${type}\` |`);
+    const [own = ''] = `| |${rest}`.split(/\n\| `/);
+    for (const reason of known) assert.ok(own.includes(`\`${reason}\``), `${type}: ${reason}`);
+  }
+});
+
+test('docs/operator.md lists every metric of ours and no other', () => {
+  const { registry } = createOperatorMetrics({ queueDepth: () => 0, isLeading: () => false });
+  const registered = registry.getMetricsAsArray().map(({ name }) => name);
+  const documented = [...page.matchAll(/^\| `(hydrogen_\w+)` \|/gm)].map((match) => match[1]);
+  assert.deepEqual(documented.sort(), registered.filter((name) => name.startsWith('hydrogen_')).sort());
+});
+
+test('docs/operator.md explains every log line', () => {
+  const messages = [...read('operator/log.ts').matchAll(/'([a-z][^'\n]+)'\)/g)].map((match) => match[1] ?? '');
+  assert.ok(messages.length >= 15, `${messages.length} messages`);
+  const table = page.slice(page.indexOf('## What the log says'));
+  for (const message of messages) assert.ok(table.includes(message), message);
+});
