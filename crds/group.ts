@@ -6,7 +6,7 @@ import type { Input, Resolved } from './infer.ts';
 import { parseQuantity } from './quantity.ts';
 import { type CrossFieldRule, rule } from './rules.ts';
 import { Fields, Integer, ListSet, Quantity, StringEnum, Text, withDefault } from './schema.ts';
-import { pausedUnsupported, type Unsupported } from './unsupported.ts';
+import type { Unsupported } from './unsupported.ts';
 import { urlRule } from './url.ts';
 
 /** The kind's name. */
@@ -256,7 +256,4 @@ export const groupRules: readonly CrossFieldRule[] = [
 ];
 
 /** What the schema has but this release cannot do. */
-export const groupUnsupported: readonly Unsupported[] = [
-  pausedUnsupported,
-  { path: 'spec.stream.deletionPolicy', value: 'Delete', instead: 'delete the stream with your NATS tools' },
-];
+export const groupUnsupported: readonly Unsupported[] = [];

@@ -12,13 +12,6 @@ export interface Unsupported {
   readonly instead: string;
 }
 
-/** Pausing is the operator's, which does not exist yet. */
-export const pausedUnsupported: Unsupported = {
-  path: 'spec.paused',
-  value: true,
-  instead: 'leave it out: nothing would be paused',
-};
-
 /** The places of `resource` that use something of `list`. */
 export function checkUnsupported(list: readonly Unsupported[], resource: unknown): Issue[] {
   return list.flatMap(({ path, value, instead }) =>

@@ -9,8 +9,8 @@ const generated = 'Written by `npm run synth`; changes go into infra/ or crds/.'
 
 /** What readers must know before they apply the operator. */
 const operatorNote = [
-  'The pods run `hydrogen operator`. The image must have that role: release 0.1.0 has not, and its pods end at once.',
-  'Without the operator, `hydrogen render -f FILE` prints what runs a gateway; see docs/decisions/.',
+  'The operator is young: docs/operator.md says what it has been tried with.',
+  'Without it, `hydrogen render -f FILE` prints what runs a gateway.',
 ];
 
 /** The CustomResourceDefinitions. */

@@ -49,7 +49,7 @@ export const validCases: readonly Case[] = [
   {
     title: 'a group that sets everything',
     yaml: group(`
-paused: false
+paused: true
 nats:
   servers: [tls://a.nats:4222, "ws://[::1]:8080", nats://b]
   credentialsSecretRef: {name: nats-creds, key: user.creds}
@@ -57,7 +57,7 @@ nats:
     caSecretRef: {name: nats-ca, key: ca.crt}
     certSecretRef: {name: nats, key: tls.crt}
     keySecretRef: {name: nats, key: tls.key}
-stream: {storage: Memory, replicas: 5, maxAgeSeconds: 60, maxBytes: 1048576, deletionPolicy: Retain}
+stream: {storage: Memory, replicas: 5, maxAgeSeconds: 60, maxBytes: 1048576, deletionPolicy: Delete}
 deadLetter: {maxAgeSeconds: 60, maxBytes: 1.5Gi}
 instanceLeaseSeconds: 300`),
     issues: [],
@@ -205,24 +205,6 @@ export const invalidCases: readonly Case[] = [
     yaml: `${group(servers)}\nspecs: {}`,
     issues: ['specs: unknown field; did you mean spec?'],
     isServerLenient: true,
-  },
-  {
-    title: 'a group that wants what nothing does yet',
-    yaml: group(`paused: true\n${servers}\nstream: {deletionPolicy: Delete}`),
-    issues: [
-      'spec.paused: not supported yet; leave it out: nothing would be paused',
-      'spec.stream.deletionPolicy: not supported yet; delete the stream with your NATS tools',
-    ],
-  },
-  {
-    title: 'a gateway that is to pause',
-    yaml: gateway('paused: true'),
-    issues: ['spec.paused: not supported yet; leave it out: nothing would be paused'],
-  },
-  {
-    title: 'a processor that is to pause',
-    yaml: processor(`${rules}\npaused: true`),
-    issues: ['spec.paused: not supported yet; leave it out: nothing would be paused'],
   },
   {
     title: 'every problem of a document at once',
