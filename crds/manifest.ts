@@ -33,7 +33,6 @@ interface Version {
   readonly schema: { readonly openAPIV3Schema: ManifestNode };
   readonly subresources: Readonly<Record<string, Readonly<Record<string, string>>>>;
   readonly additionalPrinterColumns: readonly PrinterColumn[];
-  readonly selectableFields?: readonly { readonly jsonPath: string }[];
 }
 
 /** A schema with the rules of its node. */
@@ -99,7 +98,6 @@ function definitionOf(kind: Kind, definition: KindDefinition): CustomResourceDef
           schema: { openAPIV3Schema: schemaOf(kind, definition) },
           subresources: { status: {}, ...(spec.properties?.replicas ? { scale } : {}) },
           additionalPrinterColumns: printerColumns[kind],
-          ...(spec.properties?.groupRef ? { selectableFields: [{ jsonPath: '.spec.groupRef.name' }] } : {}),
         },
       ],
     },

@@ -179,14 +179,6 @@ test('keeps status apart from spec, and the conditions of two writers apart from
   assert.equal((await cluster.get(path)).status.replicas, undefined);
 });
 
-test('finds the members of a group', { skip }, async () => {
-  await create('HydrogenGateway', 'selected', gateway?.yaml);
-  const select = async (name: string): Promise<number> =>
-    (await cluster.get(`${pathOf('HydrogenGateway')}?fieldSelector=spec.groupRef.name%3D${name}`)).items.length;
-  assert.ok((await select('chat')) > 0);
-  assert.equal(await select('nobody'), 0);
-});
-
 test('prints a row that says what matters', { skip }, async () => {
   await create('HydrogenGateway', 'printed', gateway?.yaml);
   const path = pathOf('HydrogenGateway', 'printed');
