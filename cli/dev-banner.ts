@@ -39,10 +39,23 @@ export function describeRun(
     lines.push(...describeRouting(processor).map((line) => `    ${line}`));
   }
   if (echoUrl !== undefined) lines.push(`  echo destination ${echoUrl}`);
+  lines.push(...withoutEffect({ gateways, processors }));
   const [first] = gateways;
   if (first !== undefined) lines.push('', ...tryIt(first.gateway, options));
   lines.push('', 'ready, Ctrl-C stops');
   return lines.join('\n');
+}
+
+/** What the documents ask for and only the operator does. */
+function withoutEffect({ gateways, processors }: Documents): string[] {
+  const resources = [
+    ...gateways.flatMap(({ gateway, group }) => [gateway, group]),
+    ...processors.flatMap(({ processor, group }) => [processor, group]),
+  ];
+  const notes = resources
+    .filter(({ spec }) => spec.paused)
+    .map(({ kind, metadata }) => `  ${kind}/${metadata.name}: spec.paused has no effect here, it is for the operator`);
+  return [...new Set(notes)];
 }
 
 function describeRouting({ spec }: ProcessorConfig['processor']): string[] {

@@ -60,7 +60,7 @@ test('dev runs several gateways and processors of several documents, and takes a
   });
   const text = yaml(
     groupDocument({ natsUrl: 'nats://127.0.0.1:4222' }),
-    memberDocument('HydrogenGateway', 'e2e', 'one', { endpoints: [{ path: '/one' }] }),
+    memberDocument('HydrogenGateway', 'e2e', 'one', { endpoints: [{ path: '/one' }], paused: true }),
     memberDocument('HydrogenGateway', 'e2e', 'two', { endpoints: [{ path: '/two' }] }),
     memberDocument('HydrogenMessageProcessor', 'e2e', 'all', rules(destination.url)),
   );
@@ -68,6 +68,7 @@ test('dev runs several gateways and processors of several documents, and takes a
     const base = await freePortBase();
     await using dev = startHydrogen(['dev', '-f', file, '--port-base', `${base}`]);
     await untilReady(dev);
+    assert.match(dev.output(), /HydrogenGateway\/one: spec\.paused has no effect here/);
     await using one = await connect(`ws://127.0.0.1:${base}/one`);
     await using two = await connect(`ws://127.0.0.1:${base + 100}/two`);
     one.send('a');
