@@ -25,7 +25,7 @@ export interface KubeletOptions {
 }
 
 export interface TestKubelet extends AsyncDisposable {
-  /** What the containers of a pod printed, also after it is gone. */
+  /** What the containers of every pod of this name printed, also of those that are gone. */
   logs(namespace: string, pod: string): string;
   /** Everything that pods printed, for the message of a test that failed. */
   allLogs(): string;
@@ -47,7 +47,8 @@ export async function startKubelet(server: TestApiServer, options: KubeletOption
   const network = createPodNetwork();
   const stopped = new AbortController();
   const workers = new Map<string, PodWorker>();
-  const logs = new Map<string, PodWorker['containers']>();
+  /** Containers of every pod that there ever was, by its name, which pods of a stateful set pass on. */
+  const known = new Map<string, PodWorker['containers'][]>();
   writeServices(places.servicesFile, []);
 
   const configMaps = startInformer<DataObject>(server, '/api/v1/configmaps', refresh);
@@ -84,8 +85,8 @@ export async function startKubelet(server: TestApiServer, options: KubeletOption
 
   function workerOf(pod: Pod): PodWorker {
     const { uid, namespace, name } = pod.metadata;
-    const known = workers.get(uid);
-    if (known !== undefined) return known;
+    const existing = workers.get(uid);
+    if (existing !== undefined) return existing;
     const address = network.allocate();
     const worker = startPod(pod, {
       server,
@@ -102,7 +103,8 @@ export async function startKubelet(server: TestApiServer, options: KubeletOption
       },
     });
     workers.set(uid, worker);
-    logs.set(`${namespace}/${name}`, worker.containers);
+    const key = `${namespace}/${name}`;
+    known.set(key, [...(known.get(key) ?? []), worker.containers]);
     return worker;
   }
 
@@ -114,12 +116,12 @@ export async function startKubelet(server: TestApiServer, options: KubeletOption
   };
   process.once('exit', killAll);
 
-  const logOf = (containers: PodWorker['containers']): string => containers.map(({ log }) => log).join('\n');
+  const logOf = (key: string): string => (known.get(key) ?? []).flatMap((pod) => pod.map(({ log }) => log)).join('\n');
   return {
-    logs: (namespace, pod) => logOf(logs.get(`${namespace}/${pod}`) ?? []),
-    allLogs: () => [...logs].map(([pod, containers]) => `--- ${pod}\n${logOf(containers)}`).join('\n'),
+    logs: (namespace, pod) => logOf(`${namespace}/${pod}`),
+    allLogs: () => [...known.keys()].map((key) => `--- ${key}\n${logOf(key)}`).join('\n'),
     processOf: (namespace, pod) => {
-      const pid = logs.get(`${namespace}/${pod}`)?.[0]?.pid;
+      const pid = known.get(`${namespace}/${pod}`)?.at(-1)?.[0]?.pid;
       if (pid === undefined) throw new Error(`${namespace}/${pod} does not run`);
       return pid;
     },
