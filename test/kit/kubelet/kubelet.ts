@@ -13,7 +13,7 @@ import { type Change, startInformer } from '../informer.ts';
 import type { DataStore } from './data.ts';
 import type { Images } from './images.ts';
 import { createPodNetwork, writeServices } from './network.ts';
-import type { ApiObject, DataObject, EndpointSlice, Pod } from './objects.ts';
+import type { ApiObject, DataObject, EndpointSlice, Pod, Service } from './objects.ts';
 import { type PodWorker, startPod } from './pod.ts';
 import { persist, podPath } from './status.ts';
 
@@ -49,18 +49,17 @@ export async function startKubelet(server: TestApiServer, options: KubeletOption
   const workers = new Map<string, PodWorker>();
   /** Containers of every pod that there ever was, by its name, which pods of a stateful set pass on. */
   const known = new Map<string, PodWorker['containers'][]>();
-  writeServices(places.servicesFile, []);
+  writeServices(places.servicesFile, [], []);
 
   const configMaps = startInformer<DataObject>(server, '/api/v1/configmaps', refresh);
   const secrets = startInformer<DataObject>(server, '/api/v1/secrets', refresh);
   const claims = startInformer<ApiObject>(server, '/api/v1/persistentvolumeclaims');
-  const slices = startInformer<EndpointSlice>(server, '/apis/discovery.k8s.io/v1/endpointslices', () =>
-    writeServices(places.servicesFile, slices.objects.values()),
-  );
+  const services = startInformer<Service>(server, '/api/v1/services', connect);
+  const slices = startInformer<EndpointSlice>(server, '/apis/discovery.k8s.io/v1/endpointslices', connect);
   await register(server, network.nodeAddress);
-  await Promise.all([configMaps, secrets, claims, slices].map(({ synced }) => synced));
+  await Promise.all([configMaps, secrets, claims, services, slices].map(({ synced }) => synced));
   const pods = startInformer<Pod>(server, '/api/v1/pods', onPod);
-  const informers = [pods, slices, claims, secrets, configMaps];
+  const informers = [pods, slices, services, claims, secrets, configMaps];
 
   const store: DataStore = {
     find: (kind, namespace, name) => (kind === 'ConfigMap' ? configMaps : secrets).objects.get(`${namespace}/${name}`),
@@ -68,6 +67,10 @@ export async function startKubelet(server: TestApiServer, options: KubeletOption
 
   function refresh(_change: Change, { metadata }: DataObject): void {
     for (const worker of workers.values()) if (worker.namespace === metadata.namespace) worker.refresh();
+  }
+
+  function connect(): void {
+    writeServices(places.servicesFile, services.objects.values(), slices.objects.values());
   }
 
   function onPod(change: Change, pod: Pod): void {

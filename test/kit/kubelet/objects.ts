@@ -78,6 +78,7 @@ export interface KeyRef {
 
 export interface Probe {
   readonly httpGet?: { readonly path?: string; readonly port: number | string };
+  readonly tcpSocket?: { readonly port: number | string };
   readonly initialDelaySeconds?: number;
   readonly periodSeconds?: number;
   readonly timeoutSeconds?: number;
@@ -111,8 +112,13 @@ export interface DataObject extends ApiObject {
   readonly data?: Readonly<Record<string, string>>;
 }
 
+export interface Service extends ApiObject {
+  readonly spec: { readonly ports?: readonly { readonly name?: string; readonly port: number }[] };
+}
+
 export interface EndpointSlice extends ApiObject {
   readonly endpoints?: readonly Endpoint[] | null;
+  readonly ports?: readonly { readonly name?: string; readonly port: number }[] | null;
 }
 
 export interface Endpoint {
