@@ -1,4 +1,4 @@
-/** What a cluster does by itself: servers that it runs, autoscalers, and a control plane that goes away for a while. */
+/** What a cluster does by itself: autoscalers, and a control plane that goes away for a while. */
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
@@ -23,36 +23,6 @@ async function leader(): Promise<string> {
   const holder = await system('get', 'lease', 'hydrogen-operator', '-o', 'jsonpath={.spec.holderIdentity}');
   return holder.split('_', 1)[0] ?? '';
 }
-
-test('managed NATS runs, keeps its volume through a restart, and carries messages', { skip }, async () => {
-  const namespace = await stage.platform.namespace('managed');
-  const { gateway, processor } = stage.documents();
-  const nats = { managed: { replicas: 1, storage: { size: '2Gi' } } };
-  const group = {
-    apiVersion: 'hydrogen.dev/v1alpha1',
-    kind: 'HydrogenGroup',
-    metadata: { name: 'chat' },
-    spec: { nats },
-  };
-  await namespace.apply(group, gateway, processor);
-  await namespace.untilReady(...chatResources);
-  await using client = await namespace.connect('chat', '/chat');
-  client.send('hello');
-  assert.equal(await client.nextText(), 'echo hello');
-
-  const [before] = await namespace.pods('nats');
-  await namespace.kubectl(['delete', 'pod/chat-nats-0', '--timeout=40s']);
-  assert.match(stage.platform.kubelet.logs('managed', 'chat-nats-0'), /lame duck/i);
-  await eventually(async () => {
-    const [pod] = await namespace.pods('nats');
-    return pod !== undefined && pod.uid !== before?.uid;
-  }, patiently);
-  await namespace.untilReady(...chatResources);
-  await using next = await eventually(() => namespace.connect('chat', '/chat'), patiently);
-  next.send('again');
-  assert.equal(await next.nextText(), 'echo again');
-  assert.match(stage.platform.kubelet.logs('managed', 'chat-nats-0'), /Restored .* messages|Starting restore/);
-});
 
 test('an autoscaler owns the number of pods, whatever the operator does', { skip }, async () => {
   const autoscaling = { minReplicas: 2, maxReplicas: 4 };

@@ -75,10 +75,7 @@ test('a new image replaces pod by pod; clients are sent away with 1001 and no me
   const promised = crowd.promised();
   assert.ok(promised.length > 500, `${promised.length} messages`);
   context.diagnostic(`${promised.length} messages, ${crowd.codes.length} closes, ${crowd.refusals} refusals`);
-  const lost = (): string[] => {
-    const arrived = new Set(stage.echo.requests.slice(earlier).map((request) => request.json().message));
-    return promised.filter((text) => !arrived.has(text));
-  };
+  const lost = (): string[] => crowd.lost(stage.echo.requests.slice(earlier));
   await eventually(() => lost().length === 0).catch(() => assert.deepEqual(lost(), []));
 });
 

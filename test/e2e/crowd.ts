@@ -3,6 +3,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { type Client, connect } from '../kit/client.ts';
+import type { RecordedRequest } from '../kit/destination.ts';
 
 export interface Crowd extends AsyncDisposable {
   /** Close codes in the order of their arrival. */
@@ -11,6 +12,8 @@ export interface Crowd extends AsyncDisposable {
   readonly refusals: number;
   /** Messages that must arrive: all but those sent on a socket that was closed with 1013, which may be unsaved. */
   promised(): string[];
+  /** Those of them that no request to a destination holds. */
+  lost(requests: readonly RecordedRequest[]): string[];
   /** How many clients are connected now. */
   readonly connected: number;
   /** Sends nothing more. */
@@ -70,6 +73,10 @@ export function startCrowd(size: number, addresses: () => Promise<string[]>): Cr
   return {
     codes,
     promised: () => promised.flat(),
+    lost: (requests) => {
+      const arrived = new Set(requests.map((request) => request.json().message));
+      return promised.flat().filter((text) => !arrived.has(text));
+    },
     get refusals() {
       return refusals;
     },

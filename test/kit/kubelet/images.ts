@@ -14,6 +14,8 @@ export interface Surroundings {
   readonly servicesFile: string;
   /** Where on this machine a path of the container is. */
   localPath(path: string): string;
+  /** The address of a pod of the same namespace. */
+  addressOf(pod: string): string;
 }
 
 /** A program in the place of an image. */
@@ -25,6 +27,8 @@ export interface Image {
   args?(surroundings: Surroundings): readonly string[];
   /** Variables that do. */
   env?(surroundings: Surroundings): Readonly<Record<string, string>>;
+  /** What it reads from config maps, for where it is. */
+  adapt?(text: string, surroundings: Surroundings): string;
 }
 
 /** Programs by image. A container of any other image says that it cannot be pulled. */
@@ -47,7 +51,15 @@ export const hydrogenImage: Image = {
   }),
 };
 
-/** A nats-server at this path. */
+/** A nats-server at this path. It asks the system for names, which knows none of the cluster: addresses take their place. */
 export function natsImage(binary: string): Image {
-  return { command: 'nats-server', argv: [binary], args: ({ address }) => ['--addr', address] };
+  return {
+    command: 'nats-server',
+    argv: [binary],
+    args: ({ address }) => ['--addr', address],
+    adapt: (text, { address, addressOf }) =>
+      text
+        .replace(/^cluster \{$/m, `cluster {\n  host: "${address}"`)
+        .replaceAll(/([a-z0-9-]+)\.[a-z0-9-]+\.[a-z0-9-]+\.svc\b/g, (_, pod: string) => addressOf(pod)),
+  };
 }

@@ -90,7 +90,7 @@ export async function startKubelet(server: TestApiServer, options: KubeletOption
     const { uid, namespace, name } = pod.metadata;
     const existing = workers.get(uid);
     if (existing !== undefined) return existing;
-    const address = network.allocate();
+    const key = `${namespace}/${name}`;
     const worker = startPod(pod, {
       server,
       images,
@@ -98,15 +98,15 @@ export async function startKubelet(server: TestApiServer, options: KubeletOption
       store,
       hasClaim: (where, claim) => claims.objects.has(`${where}/${claim}`),
       places,
-      address,
+      addressOf: (pod) => network.addressOf(pod),
       nodeAddress: network.nodeAddress,
       onGone: () => {
         workers.delete(uid);
-        network.release(address);
+        // Pods of a stateful set come back under their names, by which others may know their addresses.
+        if (!isNumbered(pod)) network.release(key);
       },
     });
     workers.set(uid, worker);
-    const key = `${namespace}/${name}`;
     known.set(key, [...(known.get(key) ?? []), worker.containers]);
     return worker;
   }
@@ -136,6 +136,10 @@ export async function startKubelet(server: TestApiServer, options: KubeletOption
       await rm(folder, { recursive: true, force: true });
     },
   };
+}
+
+function isNumbered({ metadata }: Pod): boolean {
+  return metadata.labels?.['apps.kubernetes.io/pod-index'] !== undefined;
 }
 
 async function register(server: TestApiServer, address: string): Promise<void> {

@@ -10,9 +10,10 @@ import type { Endpoint, EndpointSlice, Service } from './objects.ts';
 export interface PodNetwork {
   /** The address of the node, as the API knows it. */
   readonly nodeAddress: string;
-  /** A new address, as the API knows it. @throws when there are no more */
-  allocate(): string;
-  release(address: string): void;
+  /** The address of a pod, `<namespace>/<name>`, as the API knows it, also before there is one. @throws when there are no more */
+  addressOf(pod: string): string;
+  /** Of a pod that does not come back. */
+  release(pod: string): void;
 }
 
 /** Where a process listens that has this address in the API. */
@@ -24,14 +25,20 @@ export function localAddress(address: string): string {
 export function createPodNetwork(): PodNetwork {
   const [high, low] = [1, 0].map((least) => least + Math.floor(Math.random() * 254));
   const free = Array.from({ length: 250 }, (_, index) => `10.${high}.${low}.${index + 1}`);
+  const taken = new Map<string, string>();
   return {
     nodeAddress: `10.${high}.${low}.254`,
-    allocate: () => {
-      const address = free.shift();
+    addressOf: (pod) => {
+      const address = taken.get(pod) ?? free.shift();
       if (address === undefined) throw new Error('no address is left for another pod');
+      taken.set(pod, address);
       return address;
     },
-    release: (address) => void free.push(address),
+    release: (pod) => {
+      const address = taken.get(pod);
+      if (address !== undefined) free.push(address);
+      taken.delete(pod);
+    },
   };
 }
 

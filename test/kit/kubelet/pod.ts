@@ -9,7 +9,7 @@ import { kubeconfigOf } from '../apiserver-flags.ts';
 import { type ContainerProcess, createContainer } from './container.ts';
 import type { DataStore } from './data.ts';
 import { commandOf } from './environment.ts';
-import type { Images } from './images.ts';
+import type { Images, Surroundings } from './images.ts';
 import { localAddress } from './network.ts';
 import { NotYet, type Pod, type PodCondition } from './objects.ts';
 import { persist, podPath, statusOf } from './status.ts';
@@ -34,7 +34,8 @@ export interface PodWorkerOptions {
   readonly hasClaim: (namespace: string, name: string) => boolean;
   /** Folders for every pod and claim, and the file with the addresses of services. */
   readonly places: { readonly pods: string; readonly claims: string; readonly servicesFile: string };
-  readonly address: string;
+  /** The address of a pod, `<namespace>/<name>`, as the API knows it. */
+  readonly addressOf: (pod: string) => string;
   readonly nodeAddress: string;
   /** Told when nothing of it is left on this machine. */
   readonly onGone: () => void;
@@ -46,7 +47,8 @@ const accountFolder = '/var/run/secrets/kubernetes.io/serviceaccount';
 export function startPod(pod: Pod, options: PodWorkerOptions): PodWorker {
   const { server, images, speed, store, places } = options;
   const { namespace, name, uid } = pod.metadata;
-  const address = localAddress(options.address);
+  const apiAddress = options.addressOf(`${namespace}/${name}`);
+  const address = localAddress(apiAddress);
   const folder = join(places.pods, uid);
   const killed = new AbortController();
   const leaving = new AbortController();
@@ -63,6 +65,7 @@ export function startPod(pod: Pod, options: PodWorkerOptions): PodWorker {
     claims: places.claims,
     address,
     store,
+    adapt: (text) => adapters().reduce((adapted, adapt) => adapt(adapted), text),
     hasClaim: (claim) => options.hasClaim(namespace, claim),
     token: (expirationSeconds) =>
       server.tokenOf(namespace, pod.spec.serviceAccountName ?? 'default', {
@@ -70,7 +73,13 @@ export function startPod(pod: Pod, options: PodWorkerOptions): PodWorker {
         boundObjectRef: { apiVersion: 'v1', kind: 'Pod', name, uid },
       }),
   });
-  const surroundings = { address, namespace, servicesFile: places.servicesFile, localPath: volumes.localPath };
+  const surroundings: Surroundings = {
+    address,
+    namespace,
+    servicesFile: places.servicesFile,
+    localPath: volumes.localPath,
+    addressOf: (other) => localAddress(options.addressOf(`${namespace}/${other}`)),
+  };
   const containers = pod.spec.containers.map((container) =>
     createContainer({
       container,
@@ -85,11 +94,19 @@ export function startPod(pod: Pod, options: PodWorkerOptions): PodWorker {
     }),
   );
 
+  /** What the programs of the pod need to be changed in what they read. */
+  function adapters(): ((text: string) => string)[] {
+    return pod.spec.containers.flatMap(({ image }) => {
+      const { adapt } = images.get(image) ?? {};
+      return adapt === undefined ? [] : (text: string) => adapt(text, surroundings);
+    });
+  }
+
   /** Tells the API server how it stands; of changes in quick succession it hears the last. */
   function report(): void {
     reporting ??= (async () => {
       for (;;) {
-        const facts = { address: options.address, nodeAddress: options.nodeAddress, startTime, containers, isOver };
+        const facts = { address: apiAddress, nodeAddress: options.nodeAddress, startTime, containers, isOver };
         const status = statusOf({ ...facts, before: conditions, now: now() });
         if (JSON.stringify(status) === reported || killed.signal.aborted) break;
         reported = JSON.stringify(status);

@@ -18,6 +18,8 @@ export interface VolumesOptions {
   readonly claims: string;
   readonly address: string;
   readonly store: DataStore;
+  /** Changes what config maps say beyond paths. */
+  readonly adapt: (text: string) => string;
   readonly hasClaim: (name: string) => boolean;
   /** A token of the pod's service account. */
   readonly token: (expirationSeconds: number) => Promise<string>;
@@ -34,7 +36,16 @@ export interface Volumes {
 
 type Payload = Map<string, Buffer>;
 
-export function createVolumes({ pod, folder, claims, address, store, hasClaim, token }: VolumesOptions): Volumes {
+export function createVolumes({
+  pod,
+  folder,
+  claims,
+  address,
+  store,
+  adapt,
+  hasClaim,
+  token,
+}: VolumesOptions): Volumes {
   const { namespace } = pod.metadata;
   const { volumes = [], containers } = pod.spec;
   const mounts = containers.flatMap(({ volumeMounts = [] }) => volumeMounts).sort(byLength);
@@ -65,7 +76,7 @@ export function createVolumes({ pod, folder, claims, address, store, hasClaim, t
     if (source.configMap) {
       const values = readValues(store, 'ConfigMap', { namespace, ...source.configMap });
       const files = selected(values, source.configMap, `configmap "${source.configMap.name}"`);
-      return new Map([...files].map(([path, value]) => [path, Buffer.from(localise(value.toString('utf8')))]));
+      return new Map([...files].map(([path, value]) => [path, Buffer.from(adapt(localise(value.toString('utf8'))))]));
     }
     if (source.secret) {
       const values = readValues(store, 'Secret', { namespace, ...source.secret });
