@@ -8,7 +8,7 @@ import { join } from 'node:path';
 
 import { findApiServerBinaries } from './apiserver-binaries.ts';
 import { type ApiClient, createApiClient } from './apiserver-client.ts';
-import { commonFlags, etcdFlags, featureFlags, fullFlags, kubeconfigOf, smallFlags } from './apiserver-flags.ts';
+import { apiServerFlags, etcdFlags, featureFlags, kubeconfigOf } from './apiserver-flags.ts';
 import { selfSigned } from './certificate.ts';
 import { eventually } from './eventually.ts';
 import { freePorts } from './ports.ts';
@@ -17,8 +17,6 @@ import { whyNot } from './program.ts';
 export interface TestApiServer extends ApiClient, AsyncDisposable {
   /** Path of a kubeconfig whose user may do everything. */
   readonly kubeconfig: string;
-  /** Whether it knows more than custom resources. */
-  readonly isFull: boolean;
 }
 
 const startTimeoutMs = 60_000;
@@ -38,14 +36,9 @@ export async function startApiServer(): Promise<TestApiServer> {
     const url = `https://127.0.0.1:${port}`;
     const kubeconfig = join(folder, 'kubeconfig');
     await writeFile(join(folder, 'admin.crt'), admin.certificate);
-    // Before the server has made its certificate, this is for its own use only: it never calls anyone.
-    await writeFile(kubeconfig, kubeconfigOf(url, admin, ''));
     children.push(start(binaries.etcd, etcdFlags(folder, `${etcdPort}`, `${peerPort}`)));
-    const flags = [...commonFlags(folder, `${etcdPort}`, `${port}`), ...featureFlags(binaries)];
-    const server = start(binaries.apiServer, [
-      ...flags,
-      ...(binaries.isFull ? await fullFlags(folder) : smallFlags(kubeconfig)),
-    ]);
+    const flags = await apiServerFlags(folder, `${etcdPort}`, `${port}`);
+    const server = start(binaries.apiServer, [...flags, ...featureFlags(binaries)]);
     children.push(server);
     const ca = await untilReady(server, () => readFile(join(folder, 'apiserver.crt'), 'utf8'));
     const client = createApiClient(url, ca, admin);
@@ -54,7 +47,6 @@ export async function startApiServer(): Promise<TestApiServer> {
     return {
       ...client,
       kubeconfig,
-      isFull: binaries.isFull,
       [Symbol.asyncDispose]: async () => {
         client.close();
         await stop();
@@ -68,7 +60,8 @@ export async function startApiServer(): Promise<TestApiServer> {
 
 /** Why tests on an API server cannot run here, or false. Use it as `test(..., { skip: await apiServerOrSkip() }, ...)`. */
 export function apiServerOrSkip(): Promise<string | false> {
-  const advice = 'install Go >= 1.24 and etcd, or set KUBEBUILDER_ASSETS to a folder with kube-apiserver and etcd';
+  const advice =
+    'install Go >= 1.26, or set KUBEBUILDER_ASSETS to a folder with etcd, kube-apiserver, kube-controller-manager, kubectl';
   return whyNot('Kubernetes API server', advice, findApiServerBinaries);
 }
 

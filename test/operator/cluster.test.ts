@@ -13,16 +13,11 @@ import { customTypes } from '../../operator/resources.ts';
 import { createStatusWriter } from '../../operator/status-writer.ts';
 import { startCluster } from '../cluster/kit.ts';
 import { apiServerOrSkip, type TestApiServer } from '../kit/apiserver.ts';
-import { findApiServerBinaries } from '../kit/apiserver-binaries.ts';
 import { eventually, holds } from '../kit/eventually.ts';
 import type { Any } from './fake-api.ts';
 import { condition, gateway, group, processor, startOperator } from './kit.ts';
 
 const skip = await apiServerOrSkip();
-const skipFull = await findApiServerBinaries().then(
-  ({ isFull }) => (isFull ? false : 'needs kube-apiserver: set KUBEBUILDER_ASSETS'),
-  (error: Error) => error.message,
-);
 
 const custom = '/apis/hydrogen.dev/v1alpha1/namespaces/shop';
 const deploymentPath = '/apis/apps/v1/namespaces/shop/deployments/chat-gateway';
@@ -60,7 +55,7 @@ async function asOperator(cluster: TestApiServer): Promise<{ kubeconfig: string 
 }
 
 test('with exactly its rights it makes every child, leads, records events, and writes nothing twice', {
-  skip: skipFull,
+  skip,
 }, async () => {
   await using cluster = await startCluster();
   await using identity = await asOperator(cluster);
@@ -131,7 +126,7 @@ test('with exactly its rights it makes every child, leads, records events, and w
 });
 
 test('the number of pods survives the hand-over to an autoscaler, and kubectl scale works without one', {
-  skip: skipFull,
+  skip,
 }, async () => {
   await using cluster = await startCluster();
   await using identity = await asOperator(cluster);
