@@ -6,6 +6,12 @@
 /** When a key comes again. Undefined: when somebody adds it. */
 export type Outcome = { readonly againAfterMs?: number } | undefined;
 
+/** The outcome that comes first. */
+export function soonest(...outcomes: readonly Outcome[]): Outcome {
+  const times = outcomes.flatMap((outcome) => outcome?.againAfterMs ?? []);
+  return times.length === 0 ? undefined : { againAfterMs: Math.min(...times) };
+}
+
 export interface QueueOptions {
   /** Does the work. A rejection brings the key back, after `retryAfterMs` of the error where it has one. */
   readonly work: (key: string) => Promise<Outcome>;

@@ -196,9 +196,9 @@ test('prints a row that says what matters', { skip }, async () => {
     Name: 'printed',
     Ready: null,
     Group: 'chat',
-    Endpoints: '[{"path":"/chat"}]',
     Replicas: null,
     Available: null,
+    URL: null,
     Age: '0s',
   });
 });

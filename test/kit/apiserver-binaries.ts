@@ -25,7 +25,7 @@ const names = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kubectl'] a
 /** What is downloaded or built, by minor version: the current one, and the oldest that is supported. */
 const releases = {
   '1.37': { kubernetes: '1.37.2', etcd: '3.6.4' },
-  '1.31': { kubernetes: '1.31.14', etcd: '3.5.15' },
+  '1.31': { kubernetes: '1.31.13', etcd: '3.5.15' },
 } as const;
 
 type Minor = keyof typeof releases;
