@@ -22,6 +22,9 @@ export interface ApiServerBinaries {
 
 const names = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kubectl'] as const;
 
+/** What a person can do who has none of them. */
+export const binariesAdvice = `install Go >= 1.26, or set KUBEBUILDER_ASSETS to a folder with ${names.join(', ')}`;
+
 /** What is downloaded or built, by minor version: the current one, and the oldest that is supported. */
 const releases = {
   '1.37': { kubernetes: '1.37.2', etcd: '3.6.4' },

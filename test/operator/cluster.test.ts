@@ -1,9 +1,6 @@
 /** The operator before a real API server: with exactly the rights of dist/operator.yaml, and real server-side apply. */
 
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import test from 'node:test';
 
 import { operatorObjects } from '../../infra/index.ts';
@@ -38,34 +35,27 @@ function pathOf({ apiVersion, kind, metadata }: Any): string {
 }
 
 /** A kubeconfig of the operator's service account, whose only rights are those of the emitted roles. */
-async function asOperator(cluster: TestApiServer): Promise<{ kubeconfig: string } & AsyncDisposable> {
+async function asOperator(cluster: TestApiServer): Promise<string> {
   for (const object of operatorObjects() as Any[]) {
     const { status, body } = await cluster.apply(pathOf(object), object);
     assert.ok(status < 300, `${object.kind}: ${status} ${JSON.stringify(body)}`);
   }
   await cluster.apply('/api/v1/namespaces/shop', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'shop' } });
-  const account = '/api/v1/namespaces/hydrogen-system/serviceaccounts/hydrogen-operator/token';
-  const request = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: { expirationSeconds: 3600 } };
-  const { token } = (await cluster.call('POST', account, request)).body.status;
-  const config = JSON.parse(await readFile(cluster.kubeconfig, 'utf8'));
-  const folder = await mkdtemp(join(tmpdir(), 'hydrogen-operator-'));
-  const kubeconfig = join(folder, 'kubeconfig');
-  await writeFile(kubeconfig, JSON.stringify({ ...config, users: [{ name: 'admin', user: { token } }] }));
-  return { kubeconfig, [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) };
+  return cluster.kubeconfigOf('hydrogen-system', 'hydrogen-operator');
 }
 
 test('with exactly its rights it makes every child, leads, records events, and writes nothing twice', {
   skip,
 }, async () => {
   await using cluster = await startCluster();
-  await using identity = await asOperator(cluster);
+  const kubeconfig = await asOperator(cluster);
   await put(cluster, group());
   await put(cluster, gateway({ autoscaling: { maxReplicas: 3 }, ingress: { hosts: ['chat.example.com'] } }));
   await put(cluster, processor());
   const bad = { ...gateway({ groupRef: { name: 'none' } }), metadata: { name: 'other', namespace: 'shop' } };
   await put(cluster, bad);
   const timing = { resyncMs: 50 };
-  await using running = startOperator(identity.kubeconfig, {
+  await using running = startOperator(kubeconfig, {
     timing,
     lease: { identity: 'a', namespace: 'hydrogen-system' },
   });
@@ -129,10 +119,10 @@ test('the number of pods survives the hand-over to an autoscaler, and kubectl sc
   skip,
 }, async () => {
   await using cluster = await startCluster();
-  await using identity = await asOperator(cluster);
+  const kubeconfig = await asOperator(cluster);
   await put(cluster, group());
   await put(cluster, gateway({ replicas: 2 }));
-  await using _ = startOperator(identity.kubeconfig);
+  await using _ = startOperator(kubeconfig);
   const replicas = async (): Promise<number> => (await cluster.get(deploymentPath)).spec.replicas;
   await eventually(async () => (await replicas()) === 2);
 
