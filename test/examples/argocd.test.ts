@@ -71,6 +71,9 @@ test('the app for the operator syncs valid documents into their namespace, witho
   assert.ok(syncPolicy.syncOptions.includes('SkipDryRunOnMissingResource=true'));
   const text = read('documents/chat.yaml');
   assert.equal(parseDocuments(text, 'chat.yaml').length, 3);
+  // In the foreground a managed NATS would go before the processors, which need it to go.
+  assert.ok(syncPolicy.syncOptions.includes('PrunePropagationPolicy=background'));
+  assert.deepEqual(resources.metadata.finalizers, ['resources-finalizer.argocd.argoproj.io/background']);
   for (const { metadata, spec } of objectsIn(text)) {
     assert.equal(metadata.namespace, destination.namespace);
     if (spec.autoscaling !== undefined) assert.equal(spec.replicas, undefined);
