@@ -69,7 +69,7 @@ export function createBuses(options: BusesOptions): Buses {
     const key = groupKey(namespace, name);
     const { stream, deadLetter } = group.spec;
     const { servers, tls, credentialsSecretRef, tokenSecretRef } = natsConnectionOf(group);
-    const addresses = serversOf?.(group) ?? servers;
+    const addresses = serversOf?.(group) ?? servers.map((server) => qualified(server, namespace));
     // The streams are settings of a connection as well: they are given when it is made.
     const connection = digest([addresses, tls, credentialsSecretRef, tokenSecretRef, stream, deadLetter]);
     const known = entries.get(key);
@@ -231,6 +231,16 @@ export function createBuses(options: BusesOptions): Buses {
       entries.clear();
     },
   };
+}
+
+/**
+ * A server as it is reached from another namespace: a bare name is that of a service beside the group's pods.
+ * `nats://nats:4222` of namespace `chat` is `nats://nats.chat.svc:4222`.
+ */
+export function qualified(server: string, namespace: string): string {
+  const [, scheme = '', host = '', port = ''] =
+    /^([a-z]+:\/\/(?:[^@/]*@)?)([a-z](?:[-a-z0-9]*[a-z0-9])?)(:\d+)?$/i.exec(server) ?? [];
+  return host === '' || host === 'localhost' ? server : `${scheme}${host}.${namespace}.svc${port}`;
 }
 
 /** Whether it is the connection that failed, and not JetStream that refused. */

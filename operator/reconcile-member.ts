@@ -52,7 +52,7 @@ export function createMemberReconciler(options: MemberReconcilerOptions): (objec
     // Its pods mount the secrets of the group as well.
     const refs = 'document' in result ? secretRefsIn([group?.spec, result.document.spec]) : [];
     secrets.refer(key, namespace, refs);
-    if (object.metadata.deletionTimestamp !== undefined) return remove(object, group, groupName);
+    if (object.metadata.deletionTimestamp !== undefined) return remove(object, group, groupObject, groupName);
     if ('issues' in result) {
       await reporter.report(object, { issues: result.issues, groupName });
       return undefined;
@@ -87,6 +87,7 @@ export function createMemberReconciler(options: MemberReconcilerOptions): (objec
   async function remove(
     object: KubeObject,
     group: HydrogenGroup | undefined,
+    groupObject: KubeObject | undefined,
     groupName: string | undefined,
   ): Promise<Outcome> {
     upgrades.leave(keyOf(object));
@@ -99,14 +100,16 @@ export function createMemberReconciler(options: MemberReconcilerOptions): (objec
       return undefined;
     }
     const bus = group === undefined ? undefined : await buses.check(group);
-    if (group !== undefined && bus?.state !== 'unchecked' && !(await buses.removeConsumers(group, name))) {
+    const isRemoved = group !== undefined && bus?.state !== 'unchecked' && (await buses.removeConsumers(group, name));
+    // A foreground deletion takes a group's own servers away while the group waits for this very processor.
+    const isBusGone = group?.spec.nats.managed !== undefined && groupObject?.metadata.deletionTimestamp !== undefined;
+    if (!isRemoved && group !== undefined && bus?.state !== 'unchecked' && !isBusGone) {
       await wait(
         `NATS cannot be reached to remove the consumers; to leave them, remove the finalizer ${processorFinalizer}`,
       );
       return { againAfterMs: busRetryMs };
     }
-    if (group === undefined || bus?.state === 'unchecked')
-      log.consumersLeft({ processor: name, group: groupName ?? '' });
+    if (!isRemoved) log.consumersLeft({ processor: name, group: groupName ?? '' });
     await release(kube, object, processorFinalizer);
     return undefined;
   }

@@ -4,13 +4,9 @@ import test from 'node:test';
 
 import { argoHealthData, HydrogenArgoHealth } from '../../infra/index.ts';
 import { synth } from '../infra/kit.ts';
-import { startApiServer } from '../kit/apiserver.ts';
-import { findApiServerBinaries } from '../kit/apiserver-binaries.ts';
+import { apiServerOrSkip, startApiServer } from '../kit/apiserver.ts';
 
-const skip = await findApiServerBinaries().then(
-  ({ isFull }) => (isFull ? false : 'needs kube-apiserver: set KUBEBUILDER_ASSETS'),
-  (error: Error) => error.message,
-);
+const skip = await apiServerOrSkip();
 
 const namespace = '/api/v1/namespaces/argocd';
 const path = `${namespace}/configmaps/argocd-cm`;

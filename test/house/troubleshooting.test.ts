@@ -13,7 +13,17 @@ const path = 'docs/troubleshooting.md';
 const page = readFileSync(path, 'utf8');
 
 /** Reasons of an object that is as it should be, or that says so elsewhere. */
-const fine = ['Accepted', 'GroupReady', 'BusReachable', 'Available', 'RolledOut', 'NotPaused', 'Paused', 'GroupPaused'];
+const fine = [
+  'Accepted',
+  'GroupReady',
+  'BusReachable',
+  'Available',
+  'RolledOut',
+  'UpgradeWaiting',
+  'NotPaused',
+  'Paused',
+  'GroupPaused',
+];
 
 function section(title: string): string {
   const [, rest = ''] = page.split(`\n## ${title}\n`);

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { connect } from 'nats';
 
+import { qualified } from '../../operator/buses.ts';
 import { eventually, holds } from '../kit/eventually.ts';
 import { natsOrSkip, startNats } from '../kit/nats.ts';
 import { type Any, type FakeApi, startFakeApi } from './fake-api.ts';
@@ -178,4 +179,34 @@ test('a stream that exists otherwise and cannot be changed is told of and not de
   api.put('hydrogengroups', group(nats.url));
   await eventually(() => ready(api, 'hydrogengroups')?.reason === 'StreamConflict');
   assert.match(ready(api, 'hydrogengroups').message, /HYDROGEN_shop_chat has \w+/);
+});
+
+test('a processor does not wait for the NATS of a group that is deleted along with it', async () => {
+  await using api = await startFakeApi();
+  await using running = startOperator(api.kubeconfig);
+  api.put('hydrogengroups', group(undefined, { nats: { managed: { replicas: 1 } } }));
+  api.put('hydrogenmessageprocessors', processor());
+  await eventually(() => api.get('deployments', 'chat-mproc') !== undefined);
+  await eventually(() => api.get('hydrogengroups', 'chat').metadata.finalizers?.length === 1);
+  api.remove('hydrogenmessageprocessors', 'chat');
+  await eventually(() => condition(api.get('hydrogenmessageprocessors', 'chat'), 'Deleting') !== undefined);
+  await holds(() => api.get('hydrogenmessageprocessors', 'chat') !== undefined, 200);
+  api.remove('hydrogengroups', 'chat');
+  await eventually(() => api.get('hydrogenmessageprocessors', 'chat') === undefined);
+  await eventually(() => api.get('hydrogengroups', 'chat') === undefined);
+  assert.ok(running.lines.some(({ msg }) => msg.startsWith('the consumers of a deleted message processor were left')));
+});
+
+test('a bare name of a server is that of a service in the namespace of the group', () => {
+  for (const [server, reached] of [
+    ['nats://nats:4222', 'nats://nats.shop.svc:4222'],
+    ['tls://my-nats', 'tls://my-nats.shop.svc'],
+    ['nats://user:pass@nats:4222', 'nats://user:pass@nats.shop.svc:4222'],
+    ['nats://nats.messaging:4222', 'nats://nats.messaging:4222'],
+    ['nats://localhost:4222', 'nats://localhost:4222'],
+    ['nats://10.0.0.1:4222', 'nats://10.0.0.1:4222'],
+    ['nats://[::1]:4222', 'nats://[::1]:4222'],
+  ] as const) {
+    assert.equal(qualified(server, 'shop'), reached);
+  }
 });
