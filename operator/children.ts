@@ -43,8 +43,6 @@ export interface ChildrenOptions {
   readonly log: Log;
 }
 
-/** How long until something is tried again that only a person can mend. */
-const refusedRetryMs = 300_000;
 /** How long until it is looked whether somebody else's object is gone, which is not watched. */
 const conflictRetryMs = 60_000;
 /** How long until it is looked whether a deleted child is gone, whose label may not be ours. */
@@ -104,7 +102,8 @@ export function createChildren({ applier, store, upgrades, log }: ChildrenOption
         if (!isApiError(error, 'refused', 'forbidden', 'gone')) throw error;
         const reason = error.kind === 'forbidden' ? 'ApplyForbidden' : 'ApplyRefused';
         log.applyRefused({ object: keyOf(owner), status: error.status, err: error });
-        return { facts: { problem: { reason, message: error.message } }, again: { againAfterMs: refusedRetryMs } };
+        // A server that has just started denies what it will allow in a moment.
+        return { facts: { problem: { reason, message: error.message } }, again: { isInVain: true } };
       }
     },
   };

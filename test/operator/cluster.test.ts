@@ -3,46 +3,21 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import { operatorObjects } from '../../infra/index.ts';
 import { createKube } from '../../operator/kube.ts';
 import { createReflector } from '../../operator/reflector.ts';
 import { customTypes } from '../../operator/resources.ts';
 import { createStatusWriter } from '../../operator/status-writer.ts';
 import { startCluster } from '../cluster/kit.ts';
-import { apiServerOrSkip, type TestApiServer } from '../kit/apiserver.ts';
+import { apiServerOrSkip } from '../kit/apiserver.ts';
 import { eventually, holds } from '../kit/eventually.ts';
+import { asOperator, customPath as custom, put } from './cluster-kit.ts';
 import type { Any } from './fake-api.ts';
 import { condition, gateway, group, processor, startOperator } from './kit.ts';
 
 const skip = await apiServerOrSkip();
 
-const custom = '/apis/hydrogen.dev/v1alpha1/namespaces/shop';
 const deploymentPath = '/apis/apps/v1/namespaces/shop/deployments/chat-gateway';
 const gatewayPath = `${custom}/hydrogengateways/chat`;
-
-/** Applies as a user would; a field that is left out is taken away. */
-async function put(cluster: TestApiServer, object: Any): Promise<Any> {
-  const path = `${custom}/${object.kind.toLowerCase()}s/${object.metadata.name}`;
-  const { status, body } = await cluster.apply(path, object, 'user');
-  assert.ok(status < 300, `${status} ${JSON.stringify(body)}`);
-  return body;
-}
-
-function pathOf({ apiVersion, kind, metadata }: Any): string {
-  const root = apiVersion.includes('/') ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
-  const scope = metadata.namespace === undefined ? '' : `/namespaces/${metadata.namespace}`;
-  return `${root}${scope}/${kind.toLowerCase().replace(/y$/, 'ie')}s/${metadata.name}`;
-}
-
-/** A kubeconfig of the operator's service account, whose only rights are those of the emitted roles. */
-async function asOperator(cluster: TestApiServer): Promise<string> {
-  for (const object of operatorObjects() as Any[]) {
-    const { status, body } = await cluster.apply(pathOf(object), object);
-    assert.ok(status < 300, `${object.kind}: ${status} ${JSON.stringify(body)}`);
-  }
-  await cluster.apply('/api/v1/namespaces/shop', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'shop' } });
-  return cluster.kubeconfigOf('hydrogen-system', 'hydrogen-operator');
-}
 
 test('with exactly its rights it makes every child, leads, records events, and writes nothing twice', {
   skip,
