@@ -44,8 +44,12 @@ export function createApiClient(
   const agent = new Agent({ keepAlive: true, ca, cert: certificate, key });
 
   async function send(method: string, path: string, options: RequestOptions, body?: unknown): Promise<IncomingMessage> {
-    const outgoing = request(new URL(path, url), { method, agent, ...options });
-    outgoing.end(body === undefined ? undefined : JSON.stringify(body));
+    const payload = body === undefined ? undefined : JSON.stringify(body);
+    // Without a length Node does not say where the body of a DELETE ends.
+    const length = payload === undefined ? {} : { 'content-length': Buffer.byteLength(payload) };
+    const headers = { ...options.headers, ...length };
+    const outgoing = request(new URL(path, url), { method, agent, ...options, headers });
+    outgoing.end(payload);
     const [incoming] = (await once(outgoing, 'response')) as [IncomingMessage];
     return incoming;
   }
