@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 
-import { operatorObjects } from '../../infra/index.ts';
+import { type HydrogenOperatorProps, operatorObjects } from '../../infra/index.ts';
 import type { TestApiServer } from '../kit/apiserver.ts';
 import type { Any } from './fake-api.ts';
 
@@ -24,11 +24,12 @@ function pathOf({ apiVersion, kind, metadata }: Any): string {
 }
 
 /** A kubeconfig of the operator's service account, whose only rights are those of the emitted roles. */
-export async function asOperator(cluster: TestApiServer): Promise<string> {
-  for (const object of operatorObjects() as Any[]) {
+export async function asOperator(cluster: TestApiServer, props: HydrogenOperatorProps = {}): Promise<string> {
+  const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'shop' } };
+  await cluster.apply('/api/v1/namespaces/shop', namespace);
+  for (const object of operatorObjects(props) as Any[]) {
     const { status, body } = await cluster.apply(pathOf(object), object);
     assert.ok(status < 300, `${object.kind}: ${status} ${JSON.stringify(body)}`);
   }
-  await cluster.apply('/api/v1/namespaces/shop', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'shop' } });
   return cluster.kubeconfigOf('hydrogen-system', 'hydrogen-operator');
 }

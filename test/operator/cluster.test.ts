@@ -90,6 +90,51 @@ test('with exactly its rights it makes every child, leads, records events, and w
   );
 });
 
+test('with exactly its rights it waits for a secret, sees it come, and never sees what it holds', {
+  skip,
+}, async () => {
+  await using cluster = await startCluster();
+  const kubeconfig = await asOperator(cluster);
+  await put(cluster, group());
+  const headers = [{ name: 'Authorization', valueFrom: { secretKeyRef: { name: 'auth', key: 'token' } } }];
+  await put(cluster, gateway({ authorizer: { http: { url: 'http://auth/', headers } } }));
+  await using running = startOperator(kubeconfig);
+  await eventually(async () => condition(await cluster.get(gatewayPath), 'Accepted')?.reason === 'SecretNotFound');
+  const secret = { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'auth' }, stringData: { token: 'open-sesame' } };
+  await cluster.apply('/api/v1/namespaces/shop/secrets/auth', secret, 'user');
+  await eventually(async () => condition(await cluster.get(gatewayPath), 'Accepted')?.status === 'True');
+  await cluster.get(deploymentPath);
+  assert.doesNotMatch(JSON.stringify(running.lines), /open-sesame/);
+});
+
+test('without the right to secrets it says so once, and runs everything', { skip }, async () => {
+  await using cluster = await startCluster();
+  const kubeconfig = await asOperator(cluster, { readSecrets: false });
+  await put(cluster, group());
+  const headers = [{ name: 'Authorization', valueFrom: { secretKeyRef: { name: 'auth', key: 'token' } } }];
+  await put(cluster, gateway({ authorizer: { http: { url: 'http://auth/', headers } } }));
+  await using running = startOperator(kubeconfig);
+  await eventually(() => cluster.get(deploymentPath));
+  const hidden = running.lines.filter(({ msg }) => msg.startsWith('secrets may not be watched'));
+  assert.equal(hidden.length, 1);
+  assert.match(hidden[0].err.message, /cannot list resource "secrets"/);
+});
+
+test('limited to one namespace it needs no right outside of it', { skip }, async () => {
+  await using cluster = await startCluster();
+  const kubeconfig = await asOperator(cluster, { watchNamespace: 'shop' });
+  await put(cluster, group());
+  await put(cluster, gateway());
+  const lease = { identity: 'a', namespace: 'hydrogen-system' };
+  await using running = startOperator(kubeconfig, { namespace: 'shop', lease });
+  await eventually(async () => condition(await cluster.get(gatewayPath), 'Available')?.reason === 'PodsNotReady');
+  const refused = running.lines.filter(({ level }) => level === 'warn' || level === 'error');
+  assert.deepEqual(
+    refused.filter(({ msg }) => msg !== 'bus event'),
+    [],
+  );
+});
+
 test('the number of pods survives the hand-over to an autoscaler, and kubectl scale works without one', {
   skip,
 }, async () => {
