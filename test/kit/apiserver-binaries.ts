@@ -33,25 +33,33 @@ const releases = {
 
 type Minor = keyof typeof releases;
 
+const currentKubernetes: Minor = '1.37';
+
+/** The oldest minor version that is supported. */
+export const oldestKubernetes: Minor = '1.31';
+
 /** Chooses the version: a minor version from the table. Default: any that is there, else the current one. */
 const variable = 'TEST_KUBERNETES';
 
 const modules = join(import.meta.dirname, '../cluster/programs');
 
-/** The programs of a test cluster. @throws Error that says what was tried and why it failed */
-export async function findApiServerBinaries(): Promise<ApiServerBinaries> {
-  const folder = await obtain(programOf(process.env[variable]));
+/**
+ * The programs of a test cluster.
+ * @param wanted a minor version @throws Error that says what was tried and why it failed
+ */
+export async function findApiServerBinaries(wanted = process.env[variable]): Promise<ApiServerBinaries> {
+  const folder = await obtain(programOf(wanted));
   const [etcd = '', apiServer = '', controllerManager = '', kubectl = ''] = names.map((name) => join(folder, name));
   const [etcdVersion, version] = [await versionOf(etcd), await versionOf(apiServer)];
   return { etcd, apiServer, controllerManager, kubectl, etcdVersion, version };
 }
 
 function programOf(wanted: string | undefined): Program {
-  const minor = wanted ?? '1.37';
+  const minor = wanted ?? currentKubernetes;
   if (!isKnown(minor)) fail(`${variable} is ${minor}; it can be ${Object.keys(releases).join(' or ')}`);
   return {
     name: `kubernetes-${minor}`,
-    wanted: `control plane of Kubernetes ${wanted ?? '>= 1.31'} (${names.join(', ')})`,
+    wanted: `control plane of Kubernetes ${wanted ?? `>= ${oldestKubernetes}`} (${names.join(', ')})`,
     check: async (folder) => {
       for (const name of names) await findIn([folder], name);
       demandVersion(join(folder, 'etcd'), await versionOf(join(folder, 'etcd')), [3, 5]);

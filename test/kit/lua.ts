@@ -44,14 +44,19 @@ async function build(folder: string): Promise<string> {
   return path;
 }
 
+/** Path of the interpreter. @throws Error that says what was tried and why it failed */
+export function findLua(): Promise<string> {
+  return obtain(program);
+}
+
 /** Why health checks cannot be run here, or false. Use it as `test(..., { skip: await luaOrSkip() }, ...)`. */
 export function luaOrSkip(): Promise<string | false> {
-  return whyNot('gopher-lua', 'install Go >= 1.23', () => obtain(program));
+  return whyNot('gopher-lua', 'install Go >= 1.23', findLua);
 }
 
 /** What the check says of each object. @throws when the script fails, with what Lua has against it */
 export async function checkHealth(script: string, objects: readonly unknown[]): Promise<Health[]> {
-  const child = spawn(await obtain(program), { stdio: ['pipe', 'pipe', 'pipe'] });
+  const child = spawn(await findLua(), { stdio: ['pipe', 'pipe', 'pipe'] });
   child.stdin.end(JSON.stringify({ script, objects }));
   const [output, problem] = await Promise.all([text(child.stdout), text(child.stderr)]);
   if (problem !== '') throw new Error(problem);
