@@ -53,43 +53,40 @@ export interface Namespace {
   connect(gateway: string, path: string): Promise<Client>;
 }
 
+export interface PlatformOptions {
+  /** Whether dist/install.yaml is applied. @default true */
+  readonly hasOperator?: boolean;
+}
+
 /** @throws with what the pods printed when the operator does not get ready */
-export async function startPlatform(): Promise<Platform> {
-  const manifests = [join(root, 'dist/install.yaml')];
-  const cluster = await startControlPlane({ manifests });
-  try {
-    const images = new Map<string, Image>([
-      [defaultImage, hydrogenImage],
-      [nextImage, hydrogenImage],
-      [natsImageName, natsImage(await findNatsServer())],
-    ]);
-    const kubelet = await startKubelet(cluster, { images });
-    const dispose = async (): Promise<void> => {
-      await kubelet[Symbol.asyncDispose]();
-      await cluster[Symbol.asyncDispose]();
-    };
-    await cluster
-      .kubectl(['-n', 'hydrogen-system', 'rollout', 'status', 'deployment/hydrogen-operator', '--timeout=60s'])
-      .catch(async (cause) => {
-        const logs = kubelet.allLogs();
-        await kubelet[Symbol.asyncDispose]();
-        throw new Error(`the operator does not get ready:\n${logs}`, { cause });
-      });
-    return {
-      cluster,
-      kubelet,
-      namespace: async (name) => {
-        const labels = { 'pod-security.kubernetes.io/enforce': 'restricted' };
-        const input = { apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } };
-        await cluster.kubectl(['apply', '-f', '-'], { input });
-        return namespaceOf(cluster, kubelet, name);
-      },
-      [Symbol.asyncDispose]: dispose,
-    };
-  } catch (error) {
-    await cluster[Symbol.asyncDispose]();
-    throw error;
+export async function startPlatform({ hasOperator = true }: PlatformOptions = {}): Promise<Platform> {
+  await using stack = new AsyncDisposableStack();
+  const manifests = hasOperator ? [join(root, 'dist/install.yaml')] : [];
+  const cluster = stack.use(await startControlPlane({ manifests }));
+  const images = new Map<string, Image>([
+    [defaultImage, hydrogenImage],
+    [nextImage, hydrogenImage],
+    [natsImageName, natsImage(await findNatsServer())],
+  ]);
+  const kubelet = stack.use(await startKubelet(cluster, { images }));
+  if (hasOperator) {
+    const rollout = ['rollout', 'status', 'deployment/hydrogen-operator', '--timeout=60s'];
+    await cluster.kubectl(['-n', 'hydrogen-system', ...rollout]).catch((cause) => {
+      throw new Error(`the operator does not get ready:\n${kubelet.allLogs()}`, { cause });
+    });
   }
+  const parts = stack.move();
+  return {
+    cluster,
+    kubelet,
+    namespace: async (name) => {
+      const labels = { 'pod-security.kubernetes.io/enforce': 'restricted' };
+      const input = { apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } };
+      await cluster.kubectl(['apply', '-f', '-'], { input });
+      return namespaceOf(cluster, kubelet, name);
+    },
+    [Symbol.asyncDispose]: () => parts.disposeAsync(),
+  };
 }
 
 function namespaceOf(cluster: ControlPlane, kubelet: TestKubelet, name: string): Namespace {

@@ -3,6 +3,7 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
 
 import { type Command, hookOf } from './environment.ts';
 import type { Image } from './images.ts';
@@ -59,6 +60,7 @@ const maxBackoffMs = 5000;
 const keptCharacters = 1_000_000;
 /** What a kubelet leaves for SIGTERM when a hook has used up the grace period. */
 const leastGraceMs = 2000;
+const run = promisify(execFile);
 const signals: Readonly<Record<string, number>> = { SIGKILL: 9, SIGTERM: 15, SIGSEGV: 11, SIGABRT: 6, SIGINT: 2 };
 
 export function createContainer(options: ContainerOptions): ContainerProcess {
@@ -150,7 +152,7 @@ export function createContainer(options: ContainerOptions): ContainerProcess {
     else become({ isReady: true });
   }
 
-  async function run(): Promise<void> {
+  async function liveAgain(): Promise<void> {
     for (let lives = 0; ; lives++) {
       const command = await prepared();
       if (command === undefined || stopping.signal.aborted) return;
@@ -182,16 +184,17 @@ export function createContainer(options: ContainerOptions): ContainerProcess {
     clearTimeout(kill);
   }
 
+  /** A hook that fails changes nothing: the container is told to stop all the same. */
   async function hook(timeoutMs: number): Promise<void> {
     const command = container.lifecycle?.preStop?.exec?.command;
     if (command === undefined || image === undefined) return;
-    const [file = '', ...args] = hookOf(image, command, options.localise);
-    await new Promise<void>((resolve) => {
-      execFile(file, args, { cwd: options.cwd, env, timeout: timeoutMs }, (error, stdout, stderr) => {
-        log += `preStop: ${error === null ? 'done' : error.message} ${stdout}${stderr}\n`;
-        resolve();
-      });
-    });
+    try {
+      const [file = '', ...args] = hookOf(image, command, options.localise);
+      const { stdout, stderr } = await run(file, args, { cwd: options.cwd, env, timeout: timeoutMs });
+      log += `preStop: done ${stdout}${stderr}\n`;
+    } catch (error) {
+      log += `preStop: ${(error as Error).message}\n`;
+    }
   }
 
   return {
@@ -219,7 +222,7 @@ export function createContainer(options: ContainerOptions): ContainerProcess {
       return log;
     },
     start: () => {
-      life ??= run();
+      life ??= liveAgain();
     },
     stop: async (graceMs) => {
       stopping.abort();

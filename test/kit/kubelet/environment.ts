@@ -21,8 +21,9 @@ export interface CommandOptions {
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** What starts the container. @throws {NotYet} when a value that it refers to is missing */
+/** What starts the container. @throws {NotYet} when a value that it refers to is missing, or nobody here can run it */
 export function commandOf(options: CommandOptions): Command {
+  refuseUnknown(options);
   const { container, image, surroundings, localise } = options;
   const env = environmentOf(options);
   const args = (container.args ?? []).map((arg) => localise(expand(arg, env)));
@@ -33,6 +34,23 @@ export function commandOf(options: CommandOptions): Command {
 /** What runs a command of a hook in the container. */
 export function hookOf(image: Image, command: readonly string[], localise: (text: string) => string): string[] {
   return argvOf(image, command.map(localise));
+}
+
+/** What is not done here is not passed over in silence. */
+function refuseUnknown({ pod: { spec }, container }: CommandOptions): void {
+  const { initContainers, restartPolicy = 'Always', hostNetwork } = spec;
+  const unknown = {
+    initContainers: initContainers !== undefined,
+    [`restartPolicy ${restartPolicy}`]: restartPolicy !== 'Always',
+    hostNetwork: hostNetwork === true,
+    envFrom: container.envFrom !== undefined,
+    subPath: container.volumeMounts?.some(({ subPath }) => subPath !== undefined) === true,
+    'another hook than preStop.exec': Object.entries(container.lifecycle ?? {}).some(
+      ([name, hook]) => name !== 'preStop' || hook.exec === undefined,
+    ),
+  };
+  const found = Object.keys(unknown).filter((name) => unknown[name as keyof typeof unknown]);
+  if (found.length > 0) throw new NotYet('CreateContainerError', `the kubelet of the tests lacks ${found.join(', ')}`);
 }
 
 function argvOf(image: Image, [name = '', ...args]: readonly string[]): string[] {

@@ -10,7 +10,7 @@ export interface Surroundings {
   /** The address that it shall listen on: that of its pod. */
   readonly address: string;
   readonly namespace: string;
-  /** A file with the addresses of services, for the preload in service-names.ts. */
+  /** A file that says where services are, for the preload in service-names.ts. */
   readonly servicesFile: string;
   /** Where on this machine a path of the container is. */
   localPath(path: string): string;

@@ -11,7 +11,7 @@ import { localAddress } from './network.ts';
 
 const skip = await clusterOrSkip();
 
-/** Serves and prints what is mounted, once a second or so; ends at a request, and never on SIGTERM. */
+/** Serves what is mounted and where it is; ends at a request, and never on SIGTERM. */
 const program = `
   const { readFileSync } = require('node:fs');
   const read = () => { try { return readFileSync(process.argv[1], 'utf8'); } catch { return ''; } };
@@ -127,4 +127,12 @@ test('an image that nobody knows cannot be pulled', { skip }, async () => {
     'pod/unknown',
     '--timeout=20s',
   ]);
+});
+
+test('a pod that asks for more than there is says so, and does not start', { skip }, async () => {
+  await apply(podOf('demanding', {}, { envFrom: [{ configMapRef: { name: 'any', optional: true } }] }));
+  const message = 'jsonpath={.status.containerStatuses[0].state.waiting.message}';
+  await eventually(async () =>
+    /lacks envFrom$/.test(await cluster.kubectl(['get', 'pod', 'demanding', '-o', message])),
+  );
 });

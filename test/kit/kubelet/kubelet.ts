@@ -13,7 +13,7 @@ import { type Change, startInformer } from '../informer.ts';
 import type { DataStore } from './data.ts';
 import type { Images } from './images.ts';
 import { createPodNetwork, writeServices } from './network.ts';
-import type { ApiObject, DataObject, EndpointSlice, Pod } from './objects.ts';
+import type { ApiObject, DataObject, EndpointSlice, Pod, Service } from './objects.ts';
 import { type PodWorker, startPod } from './pod.ts';
 import { persist, podPath } from './status.ts';
 
@@ -25,7 +25,7 @@ export interface KubeletOptions {
 }
 
 export interface TestKubelet extends AsyncDisposable {
-  /** What the containers of a pod printed, also after it is gone. */
+  /** What the containers of every pod of this name printed, also of those that are gone. */
   logs(namespace: string, pod: string): string;
   /** Everything that pods printed, for the message of a test that failed. */
   allLogs(): string;
@@ -47,19 +47,19 @@ export async function startKubelet(server: TestApiServer, options: KubeletOption
   const network = createPodNetwork();
   const stopped = new AbortController();
   const workers = new Map<string, PodWorker>();
-  const logs = new Map<string, PodWorker['containers']>();
-  writeServices(places.servicesFile, []);
+  /** Containers of every pod that there ever was, by its name, which pods of a stateful set pass on. */
+  const known = new Map<string, PodWorker['containers'][]>();
+  writeServices(places.servicesFile, [], []);
 
   const configMaps = startInformer<DataObject>(server, '/api/v1/configmaps', refresh);
   const secrets = startInformer<DataObject>(server, '/api/v1/secrets', refresh);
   const claims = startInformer<ApiObject>(server, '/api/v1/persistentvolumeclaims');
-  const slices = startInformer<EndpointSlice>(server, '/apis/discovery.k8s.io/v1/endpointslices', () =>
-    writeServices(places.servicesFile, slices.objects.values()),
-  );
+  const services = startInformer<Service>(server, '/api/v1/services', connect);
+  const slices = startInformer<EndpointSlice>(server, '/apis/discovery.k8s.io/v1/endpointslices', connect);
   await register(server, network.nodeAddress);
-  await Promise.all([configMaps, secrets, claims, slices].map(({ synced }) => synced));
+  await Promise.all([configMaps, secrets, claims, services, slices].map(({ synced }) => synced));
   const pods = startInformer<Pod>(server, '/api/v1/pods', onPod);
-  const informers = [pods, slices, claims, secrets, configMaps];
+  const informers = [pods, slices, services, claims, secrets, configMaps];
 
   const store: DataStore = {
     find: (kind, namespace, name) => (kind === 'ConfigMap' ? configMaps : secrets).objects.get(`${namespace}/${name}`),
@@ -67,6 +67,10 @@ export async function startKubelet(server: TestApiServer, options: KubeletOption
 
   function refresh(_change: Change, { metadata }: DataObject): void {
     for (const worker of workers.values()) if (worker.namespace === metadata.namespace) worker.refresh();
+  }
+
+  function connect(): void {
+    writeServices(places.servicesFile, services.objects.values(), slices.objects.values());
   }
 
   function onPod(change: Change, pod: Pod): void {
@@ -84,8 +88,8 @@ export async function startKubelet(server: TestApiServer, options: KubeletOption
 
   function workerOf(pod: Pod): PodWorker {
     const { uid, namespace, name } = pod.metadata;
-    const known = workers.get(uid);
-    if (known !== undefined) return known;
+    const existing = workers.get(uid);
+    if (existing !== undefined) return existing;
     const address = network.allocate();
     const worker = startPod(pod, {
       server,
@@ -102,7 +106,8 @@ export async function startKubelet(server: TestApiServer, options: KubeletOption
       },
     });
     workers.set(uid, worker);
-    logs.set(`${namespace}/${name}`, worker.containers);
+    const key = `${namespace}/${name}`;
+    known.set(key, [...(known.get(key) ?? []), worker.containers]);
     return worker;
   }
 
@@ -114,12 +119,12 @@ export async function startKubelet(server: TestApiServer, options: KubeletOption
   };
   process.once('exit', killAll);
 
-  const logOf = (containers: PodWorker['containers']): string => containers.map(({ log }) => log).join('\n');
+  const logOf = (key: string): string => (known.get(key) ?? []).flatMap((pod) => pod.map(({ log }) => log)).join('\n');
   return {
-    logs: (namespace, pod) => logOf(logs.get(`${namespace}/${pod}`) ?? []),
-    allLogs: () => [...logs].map(([pod, containers]) => `--- ${pod}\n${logOf(containers)}`).join('\n'),
+    logs: (namespace, pod) => logOf(`${namespace}/${pod}`),
+    allLogs: () => [...known.keys()].map((key) => `--- ${key}\n${logOf(key)}`).join('\n'),
     processOf: (namespace, pod) => {
-      const pid = logs.get(`${namespace}/${pod}`)?.[0]?.pid;
+      const pid = known.get(`${namespace}/${pod}`)?.at(-1)?.[0]?.pid;
       if (pid === undefined) throw new Error(`${namespace}/${pod} does not run`);
       return pid;
     },

@@ -5,7 +5,7 @@
 
 import { renameSync, writeFileSync } from 'node:fs';
 
-import type { Endpoint, EndpointSlice } from './objects.ts';
+import type { Endpoint, EndpointSlice, Service } from './objects.ts';
 
 export interface PodNetwork {
   /** The address of the node, as the API knows it. */
@@ -35,22 +35,35 @@ export function createPodNetwork(): PodNetwork {
   };
 }
 
-/** Tells the processes of pods where services are. */
-export function writeServices(file: string, slices: Iterable<EndpointSlice>): void {
-  const services: Record<string, string[]> = {};
-  for (const { metadata, endpoints } of slices) {
-    const service = metadata.labels?.['kubernetes.io/service-name'];
-    if (service === undefined) continue;
-    const name = `${service}.${metadata.namespace}`;
-    services[name] ??= [];
-    for (const endpoint of (endpoints ?? []).filter(isReady)) {
-      const addresses = endpoint.addresses.map(localAddress);
-      services[name].push(...addresses);
-      if (endpoint.hostname !== undefined) services[`${endpoint.hostname}.${name}`] = addresses;
+/** Where a service is: addresses of its pods that are ready, and which port of theirs a port of its own leads to. */
+export interface Destinations {
+  readonly addresses: readonly string[];
+  readonly ports: Readonly<Record<string, number>>;
+}
+
+/** Tells the processes of pods where services are, by `<name>.<namespace>`. */
+export function writeServices(file: string, services: Iterable<Service>, slices: Iterable<EndpointSlice>): void {
+  const found: Record<string, Destinations> = {};
+  const all = [...slices];
+  for (const { metadata, spec } of services) {
+    const mine = all.filter(
+      (slice) =>
+        slice.metadata.namespace === metadata.namespace &&
+        slice.metadata.labels?.['kubernetes.io/service-name'] === metadata.name,
+    );
+    const targets = new Map(mine.flatMap((slice) => (slice.ports ?? []).map(({ name = '', port }) => [name, port])));
+    const ports = Object.fromEntries(
+      (spec.ports ?? []).map(({ name = '', port }) => [`${port}`, targets.get(name) ?? port]),
+    );
+    const endpoints = mine.flatMap((slice) => slice.endpoints ?? []).filter(isReady);
+    const name = `${metadata.name}.${metadata.namespace}`;
+    found[name] = { addresses: endpoints.flatMap(({ addresses }) => addresses.map(localAddress)), ports };
+    for (const { hostname, addresses } of endpoints) {
+      if (hostname !== undefined) found[`${hostname}.${name}`] = { addresses: addresses.map(localAddress), ports };
     }
   }
   // Swapped in one piece: it is read at any time.
-  writeFileSync(`${file}.new`, JSON.stringify(services));
+  writeFileSync(`${file}.new`, JSON.stringify(found));
   renameSync(`${file}.new`, file);
 }
 

@@ -24,8 +24,9 @@ export interface PodSpec {
   readonly terminationGracePeriodSeconds?: number;
   readonly containers: readonly Container[];
   readonly initContainers?: readonly Container[];
+  readonly restartPolicy?: string;
+  readonly hostNetwork?: boolean;
   readonly volumes?: readonly Volume[];
-  readonly hostname?: string;
 }
 
 export interface PodCondition {
@@ -42,12 +43,17 @@ export interface Container {
   readonly command?: readonly string[];
   readonly args?: readonly string[];
   readonly env?: readonly Variable[];
+  readonly envFrom?: readonly object[];
   readonly ports?: readonly { readonly name?: string; readonly containerPort: number }[];
   readonly volumeMounts?: readonly Mount[];
   readonly startupProbe?: Probe;
   readonly livenessProbe?: Probe;
   readonly readinessProbe?: Probe;
-  readonly lifecycle?: { readonly preStop?: { readonly exec?: { readonly command: readonly string[] } } };
+  readonly lifecycle?: { readonly preStop?: Hook; readonly postStart?: Hook };
+}
+
+export interface Hook {
+  readonly exec?: { readonly command: readonly string[] };
 }
 
 export interface Mount {
@@ -78,6 +84,7 @@ export interface KeyRef {
 
 export interface Probe {
   readonly httpGet?: { readonly path?: string; readonly port: number | string };
+  readonly tcpSocket?: { readonly port: number | string };
   readonly initialDelaySeconds?: number;
   readonly periodSeconds?: number;
   readonly timeoutSeconds?: number;
@@ -111,8 +118,13 @@ export interface DataObject extends ApiObject {
   readonly data?: Readonly<Record<string, string>>;
 }
 
+export interface Service extends ApiObject {
+  readonly spec: { readonly ports?: readonly { readonly name?: string; readonly port: number }[] };
+}
+
 export interface EndpointSlice extends ApiObject {
   readonly endpoints?: readonly Endpoint[] | null;
+  readonly ports?: readonly { readonly name?: string; readonly port: number }[] | null;
 }
 
 export interface Endpoint {

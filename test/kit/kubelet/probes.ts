@@ -1,5 +1,7 @@
 /** Probes of a container, with the counting of a kubelet: one answer turns nothing, a row of them does. */
 
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import type { Container, Probe } from './objects.ts';
@@ -36,19 +38,36 @@ export async function runProbe(
   }
 }
 
-async function isAnswered({ httpGet, timeoutSeconds = 1 }: Probe, { address, ports }: ProbeTarget): Promise<boolean> {
-  if (httpGet === undefined) throw new Error('the kubelet of the tests knows only probes with httpGet');
-  const { path = '/', port } = httpGet;
-  const number = typeof port === 'number' ? port : ports?.find(({ name }) => name === port)?.containerPort;
+async function isAnswered({ httpGet, tcpSocket, timeoutSeconds = 1 }: Probe, target: ProbeTarget): Promise<boolean> {
+  const signal = AbortSignal.timeout(timeoutSeconds * 1000);
+  if (httpGet) return isGoodAnswer(`http://${target.address}:${portOf(httpGet, target)}${httpGet.path ?? '/'}`, signal);
+  if (tcpSocket) return isOpen(target.address, portOf(tcpSocket, target), signal);
+  throw new Error('the kubelet of the tests knows only probes with httpGet and tcpSocket');
+}
+
+function portOf({ port }: { readonly port: number | string }, { ports }: ProbeTarget): number {
+  return typeof port === 'number' ? port : (ports?.find(({ name }) => name === port)?.containerPort ?? 0);
+}
+
+async function isGoodAnswer(url: string, signal: AbortSignal): Promise<boolean> {
+  const headers = { 'user-agent': 'kube-probe/test', connection: 'close' };
   try {
-    const answer = await fetch(`http://${address}:${number}${path}`, {
-      redirect: 'manual',
-      headers: { 'user-agent': 'kube-probe/test', connection: 'close' },
-      signal: AbortSignal.timeout(timeoutSeconds * 1000),
-    });
+    const answer = await fetch(url, { redirect: 'manual', headers, signal });
     await answer.body?.cancel();
     return answer.status >= 200 && answer.status < 400;
   } catch {
     return false;
+  }
+}
+
+async function isOpen(host: string, port: number, signal: AbortSignal): Promise<boolean> {
+  const socket = connect(port, host);
+  try {
+    await once(socket, 'connect', { signal });
+    return true;
+  } catch {
+    return false;
+  } finally {
+    socket.destroy();
   }
 }
