@@ -60,6 +60,9 @@ interface Entry {
   readonly lagTimer: NodeJS.Timeout;
 }
 
+/** How long after a connection was made NATS is asked for the first time how far processors are behind. */
+const firstLagMs = 3000;
+
 export function createBuses(options: BusesOptions): Buses {
   const { kube, onChange, onLag, onEvent, serversOf, lagMs = 30_000 } = options;
   const entries = new Map<string, Entry>();
@@ -124,6 +127,8 @@ export function createBuses(options: BusesOptions): Buses {
       if (status === 'up') {
         entry.epoch += 1;
         entry.failure = undefined;
+        // Soon after its consumers are made, rather than half a minute later.
+        setTimeout(() => void readLags(entry, namespace), Math.min(lagMs, firstLagMs)).unref();
       }
       if (status !== 'stopped') onChange(key);
     });

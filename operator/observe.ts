@@ -71,17 +71,26 @@ export function isRollingOut(object: KubeObject): boolean {
   return !isObserved || existing > updated || updated < desired || isShort;
 }
 
+/** The label selector of an object's pods, as text. */
+export function podSelectorOf(kind: Kind, name: string): string {
+  const component = ({ HydrogenGroup: 'nats', HydrogenGateway: 'gateway', HydrogenMessageProcessor: 'mproc' } as const)[
+    kind
+  ];
+  const labels = selectorOf({ component, name, namespace: '' });
+  return Object.entries(labels)
+    .map((pair) => pair.join('='))
+    .join(',');
+}
+
 /** The counts of a status, and the selector of its pods for `kubectl scale` and autoscalers. */
 export function countsOf(kind: Kind, name: string, workload: Workload | undefined): Readonly<Record<string, unknown>> {
   if (kind === 'HydrogenGroup') return {};
-  const component = kind === 'HydrogenGateway' ? 'gateway' : 'mproc';
-  const selector = Object.entries(selectorOf({ component, name, namespace: '' })).map((pair) => pair.join('='));
   return {
     replicas: workload?.existing ?? 0,
     readyReplicas: workload?.ready ?? 0,
     availableReplicas: workload?.available ?? 0,
     updatedReplicas: workload?.updated ?? 0,
-    selector: selector.join(','),
+    selector: podSelectorOf(kind, name),
   };
 }
 

@@ -3,6 +3,7 @@
  * does. Every reason is in the list, and every message names the object and says what to do.
  */
 import type { Condition, DocumentIssue, Kind } from '../crds/index.ts';
+import { podSelectorOf } from './observe.ts';
 
 /** Every reason that a condition can have. */
 export const reasons = {
@@ -264,7 +265,7 @@ function availableOf({ workload, kind, name }: Facts): Finding {
       message: `${available} of ${desired} pods of ${object} are available`,
     };
   }
-  const message = `${available} of ${desired} pods of ${object} are available; see kubectl describe ${object.toLowerCase()}`;
+  const message = `${available} of ${desired} pods of ${object} are available; see kubectl describe pods -l ${podSelectorOf(kind, name)}`;
   return { type, status: 'False', reason: 'PodsNotReady', message };
 }
 
@@ -275,7 +276,7 @@ function rollingOutOf({ workload, kind, name, heldImage }: Facts): Finding {
   }
   const { object, desired, updated, existing, isObserved, isStuck } = workload;
   if (isStuck) {
-    const message = `${object} makes no progress; see kubectl describe ${object.toLowerCase()}`;
+    const message = `${object} makes no progress; see kubectl describe pods -l ${podSelectorOf(kind, name)}`;
     return { type, status: 'True', reason: 'RolloutStuck', message };
   }
   if (!isObserved || updated < desired || existing > updated) {
