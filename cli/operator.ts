@@ -7,6 +7,7 @@ import { createLog } from '../operator/log.ts';
 import { createOperatorMetrics } from '../operator/metrics.ts';
 import { createOperator, type Operator } from '../operator/operator.ts';
 import { createProbes } from '../operator/probes.ts';
+import type { UpgradeLimit } from '../operator/upgrades.ts';
 import { connectKube } from './kube.ts';
 import { untilStopped } from './signals.ts';
 
@@ -16,6 +17,8 @@ export interface OperatorCommandOptions {
   readonly kubeconfig?: string;
   /** Image of pods whose document names none. */
   readonly image?: string;
+  /** How many workloads get the image of this release at once. */
+  readonly maxConcurrentUpgrades: UpgradeLimit;
   readonly leaderElect: boolean;
   /** Namespace of the lease. */
   readonly leaseNamespace?: string;
@@ -37,6 +40,7 @@ export async function runOperator(options: OperatorCommandOptions): Promise<void
   const metrics = createOperatorMetrics({
     queueDepth: () => operator?.queueDepth ?? 0,
     isLeading: () => operator?.isLeading ?? false,
+    upgrades: () => operator?.upgrades ?? { running: 0, waiting: 0 },
   });
   const kube = connectKube(options.kubeconfig, {
     onWarning: (warning) => log.warned({ warning }),
@@ -49,6 +53,7 @@ export async function runOperator(options: OperatorCommandOptions): Promise<void
     metrics,
     namespace: options.namespace,
     image: options.image,
+    upgradeLimit: options.maxConcurrentUpgrades,
     instance: process.env.POD_NAME ?? hostname(),
     lease: options.leaderElect ? { namespace, name: leaseName, identity } : undefined,
     onLost: () => lost.resolve('lost lease'),

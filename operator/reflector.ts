@@ -5,7 +5,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 
-import { ApiError, isApiError } from './errors.ts';
+import { ApiError, type ApiErrorKind, isApiError } from './errors.ts';
 import type { Kube, Selection, WatchEvent } from './kube.ts';
 import { type KubeObject, keyOf, type ResourceType } from './resources.ts';
 
@@ -30,12 +30,16 @@ export interface ReflectorOptions extends Selection {
   readonly maxDelayMs?: number;
   /** @default 120_000 */
   readonly inactivityMs?: number;
-  /** Whether a resource that the server does not know counts as one without objects. @default false */
-  readonly isOptional?: boolean;
+  /** Answers to a list that mean that there are no objects for us, which is no failure. @default - none */
+  readonly absentOn?: readonly ApiErrorKind[];
+  /** Such an answer came, for the first time since objects could be listed. */
+  readonly onAbsent?: (error: ApiError) => void;
 }
 
 export interface Reflector {
   readonly objects: ReadonlyMap<string, KubeObject>;
+  /** False while the server does not know the resource, or does not show it to us. */
+  readonly isPresent: boolean;
   /** Resolves once the first list is in. */
   readonly synced: Promise<void>;
   start(): void;
@@ -49,7 +53,7 @@ const unknownResourceMs = 60_000;
 const shortWatchMs = 1000;
 
 export function createReflector(kube: Kube, options: ReflectorOptions): Reflector {
-  const { type, onChange, onFailure, onBug, isOptional = false } = options;
+  const { type, onChange, onFailure, onBug, onAbsent, absentOn = [] } = options;
   const { baseDelayMs = 200, maxDelayMs = 30_000, inactivityMs = 120_000 } = options;
   const trim = options.trim ?? withoutManagedFields;
   const selection: Selection = { namespace: options.namespace, labelSelector: options.labelSelector };
@@ -57,6 +61,7 @@ export function createReflector(kube: Kube, options: ReflectorOptions): Reflecto
   const synced = Promise.withResolvers<void>();
   const stopping = new AbortController();
   let version: string | undefined;
+  let isPresent = true;
   let failures = 0;
   let failure: ApiError | undefined;
   let loop: Promise<void> | undefined;
@@ -84,6 +89,7 @@ export function createReflector(kube: Kube, options: ReflectorOptions): Reflecto
     }
     for (const key of [...objects.keys()].filter((known) => !seen.has(known))) put(key, undefined);
     version = resourceVersion;
+    isPresent = true;
     synced.resolve();
   }
 
@@ -126,7 +132,9 @@ export function createReflector(kube: Kube, options: ReflectorOptions): Reflecto
 
   async function recover(error: unknown): Promise<void> {
     if (stopping.signal.aborted) return;
-    if (isOptional && error instanceof ApiError && error.status === 404) {
+    if (isApiError(error, ...absentOn) && absentOn.length > 0 && error.status !== 410) {
+      if (isPresent) onAbsent?.(error);
+      isPresent = false;
       for (const key of [...objects.keys()]) put(key, undefined);
       version = undefined;
       synced.resolve();
@@ -151,6 +159,9 @@ export function createReflector(kube: Kube, options: ReflectorOptions): Reflecto
   return {
     objects,
     synced: synced.promise,
+    get isPresent() {
+      return isPresent;
+    },
     start: () => {
       loop ??= run();
     },

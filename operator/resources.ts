@@ -56,6 +56,8 @@ export interface ResourceType {
   readonly apiVersion: string;
   readonly kind: string;
   readonly plural: string;
+  /** Whether lists and watches ask for `metadata` alone. */
+  readonly isMetadataOnly?: boolean;
 }
 
 const type = (version: string, kind: string, plural: string): ResourceType => ({ apiVersion: version, kind, plural });
@@ -83,7 +85,12 @@ export const childTypes: readonly ResourceType[] = [
 /** Kinds whose definition comes with other software, and may be absent. */
 export const optionalKinds: readonly string[] = ['HTTPRoute'];
 
+/** Kinds of which objects that are not ours matter, too: somebody else's autoscaler sets a number of pods. */
+export const sharedKinds: readonly string[] = ['HorizontalPodAutoscaler'];
+
 export const secretType: ResourceType = type('v1', 'Secret', 'secrets');
+/** Secrets as they are watched: that they exist, and in which version. */
+export const secretMetadataType: ResourceType = { ...secretType, isMetadataOnly: true };
 export const leaseType: ResourceType = type('coordination.k8s.io/v1', 'Lease', 'leases');
 export const eventType: ResourceType = type('events.k8s.io/v1', 'Event', 'events');
 

@@ -7,12 +7,16 @@ export interface Store {
   /** The custom resource of a key. */
   custom(key: string): KubeObject | undefined;
   customs(): Iterable<[string, KubeObject]>;
+  /** Number of custom resources. */
+  readonly size: number;
   /** The child of a key, whoever controls it. */
   child(key: string): KubeObject | undefined;
   /** The children that this owner controls. */
   childrenOf(uid: string): readonly KubeObject[];
   /** Keys of the gateways and message processors that name a group, whether it exists or not. */
   membersOf(namespace: string, group: string): readonly string[];
+  /** The autoscalers, whoever controls them, that set the number of pods of the deployment of this key. */
+  autoscalersOf(key: string): readonly KubeObject[];
   putCustom(change: Change): void;
   putChild(change: Change): void;
 }
@@ -35,6 +39,14 @@ export function groupNameOf({ kind, spec }: KubeObject): string | undefined {
   if (kind === 'HydrogenGroup') return undefined;
   const name = (spec as { groupRef?: { name?: unknown } } | undefined)?.groupRef?.name;
   return typeof name === 'string' ? name : undefined;
+}
+
+/** The key of the deployment whose number of pods an autoscaler sets; undefined for any other object. */
+export function targetKeyOf({ kind, metadata, spec }: KubeObject): string | undefined {
+  if (kind !== 'HorizontalPodAutoscaler') return undefined;
+  const { scaleTargetRef } = spec as { scaleTargetRef?: { kind?: string; name?: string } };
+  if (scaleTargetRef?.kind !== 'Deployment') return undefined;
+  return `Deployment/${metadata.namespace ?? ''}/${scaleTargetRef.name ?? ''}`;
 }
 
 /** An object without what is large and never read: of `managedFields`, who holds the number of replicas is kept. */
@@ -65,6 +77,7 @@ export function createStore(): Store {
   const children = new Map<string, KubeObject>();
   const byOwner = new Map<string, Map<string, KubeObject>>();
   const byGroup = new Map<string, Set<string>>();
+  const byTarget = new Map<string, Map<string, KubeObject>>();
 
   function index(object: KubeObject, key: string, isThere: boolean): void {
     const group = groupNameOf(object);
@@ -87,12 +100,26 @@ export function createStore(): Store {
     else byOwner.set(uid, owned);
   }
 
+  function target(object: KubeObject, key: string, isThere: boolean): void {
+    const of = targetKeyOf(object);
+    if (of === undefined) return;
+    const scalers = byTarget.get(of) ?? new Map<string, KubeObject>();
+    if (isThere) scalers.set(key, object);
+    else scalers.delete(key);
+    if (scalers.size === 0) byTarget.delete(of);
+    else byTarget.set(of, scalers);
+  }
+
   return {
     custom: (key) => custom.get(key),
     customs: () => custom.entries(),
+    get size() {
+      return custom.size;
+    },
     child: (key) => children.get(key),
     childrenOf: (uid) => [...(byOwner.get(uid)?.values() ?? [])],
     membersOf: (namespace, group) => [...(byGroup.get(groupKey(namespace, group)) ?? [])].sort(),
+    autoscalersOf: (key) => [...(byTarget.get(key)?.values() ?? [])],
     putCustom: ({ before, after }) => {
       if (before) {
         custom.delete(keyOf(before));
@@ -107,10 +134,12 @@ export function createStore(): Store {
       if (before) {
         children.delete(keyOf(before));
         own(before, keyOf(before), false);
+        target(before, keyOf(before), false);
       }
       if (after) {
         children.set(keyOf(after), after);
         own(after, keyOf(after), true);
+        target(after, keyOf(after), true);
       }
     },
   };

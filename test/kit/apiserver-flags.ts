@@ -1,4 +1,4 @@
-/** How etcd and the API servers of tests are told what to do. */
+/** How etcd and the API server of tests are told what to do. */
 
 import { generateKeyPairSync } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
@@ -21,49 +21,26 @@ export function etcdFlags(folder: string, port: string, peerPort: string): strin
   ];
 }
 
-/** Of either API server. */
-export function commonFlags(folder: string, etcdPort: string, port: string): string[] {
-  return [
-    `--etcd-servers=http://127.0.0.1:${etcdPort}`,
-    '--bind-address=127.0.0.1',
-    `--secure-port=${port}`,
-    `--cert-dir=${folder}`,
-    `--client-ca-file=${join(folder, 'admin.crt')}`,
-    '--profiling=false',
-  ];
-}
-
-/** Streaming lists need an etcd that reports progress on request; older ones answer a watch with an error. */
-export function featureFlags({ etcdVersion }: ApiServerBinaries): string[] {
-  const [, minor = 0, patch = 0] = etcdVersion.split('.').map(Number);
-  const canStream = minor > 5 || (minor === 5 && patch >= 13) || (minor === 4 && patch >= 31);
-  return canStream ? [] : ['--feature-gates=WatchList=false'];
-}
-
-/** Of apiextensions-apiserver, which believes that another server knows users and rights. */
-export function smallFlags(kubeconfig: string): string[] {
-  const webhooks = 'MutatingAdmissionWebhook,ValidatingAdmissionWebhook';
-  const policies = 'ValidatingAdmissionPolicy,MutatingAdmissionPolicy';
-  return [
-    '--authentication-skip-lookup',
-    `--authentication-kubeconfig=${kubeconfig}`,
-    `--authorization-kubeconfig=${kubeconfig}`,
-    `--kubeconfig=${kubeconfig}`,
-    '--enable-priority-and-fairness=false',
-    `--disable-admission-plugins=NamespaceLifecycle,${webhooks},${policies}`,
-  ];
-}
-
 /**
  * Of kube-apiserver. Pods get the tokens of service accounts only where a controller makes the accounts; without one no
  * pod would be admitted.
  */
-export async function fullFlags(folder: string, hasControllers: boolean): Promise<string[]> {
+export async function apiServerFlags(
+  folder: string,
+  ports: { readonly etcd: string; readonly server: string },
+  hasControllers: boolean,
+): Promise<string[]> {
   const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
   const [publicFile, privateFile] = [join(folder, 'sa.pub'), join(folder, 'sa.key')];
   await writeFile(publicFile, publicKey.export({ type: 'spki', format: 'pem' }));
   await writeFile(privateFile, privateKey.export({ type: 'pkcs1', format: 'pem' }));
   return [
+    `--etcd-servers=http://127.0.0.1:${ports.etcd}`,
+    '--bind-address=127.0.0.1',
+    `--secure-port=${ports.server}`,
+    `--cert-dir=${folder}`,
+    `--client-ca-file=${join(folder, 'admin.crt')}`,
+    '--profiling=false',
     '--authorization-mode=RBAC',
     '--service-cluster-ip-range=10.0.0.0/24',
     '--service-account-issuer=https://kubernetes.default.svc',
@@ -72,6 +49,13 @@ export async function fullFlags(folder: string, hasControllers: boolean): Promis
     ...(hasControllers ? [] : ['--disable-admission-plugins=ServiceAccount']),
     '--endpoint-reconciler-type=none',
   ];
+}
+
+/** Streaming lists need an etcd that reports progress on request; older ones answer a watch with an error. */
+export function featureFlags({ etcdVersion }: ApiServerBinaries): string[] {
+  const [, minor = 0, patch = 0] = etcdVersion.split('.').map(Number);
+  const canStream = minor > 5 || (minor === 5 && patch >= 13) || (minor === 4 && patch >= 31);
+  return canStream ? [] : ['--feature-gates=WatchList=false'];
 }
 
 /** Controllers that workloads, their services and their removal need. There is no scheduler and no kubelet. */
@@ -106,10 +90,10 @@ export function controllerFlags(folder: string, kubeconfig: string): string[] {
 /** How the user of a kubeconfig proves who it is. */
 export type Credentials = Certificate | { readonly token: string };
 
-/** A kubeconfig; `ca` is empty while the server has none. */
+/** A kubeconfig. */
 export function kubeconfigOf(url: string, credentials: Credentials, ca: string): string {
   const base64 = (text: string): string => Buffer.from(text).toString('base64');
-  const cluster = { server: url, ...(ca === '' ? {} : { 'certificate-authority-data': base64(ca) }) };
+  const cluster = { server: url, 'certificate-authority-data': base64(ca) };
   const user =
     'token' in credentials
       ? credentials

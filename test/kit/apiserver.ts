@@ -4,9 +4,9 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { findApiServerBinaries } from './apiserver-binaries.ts';
+import { binariesAdvice, findApiServerBinaries } from './apiserver-binaries.ts';
 import { type ApiClient, createApiClient } from './apiserver-client.ts';
-import { commonFlags, etcdFlags, featureFlags, fullFlags, kubeconfigOf, smallFlags } from './apiserver-flags.ts';
+import { apiServerFlags, etcdFlags, featureFlags, kubeconfigOf } from './apiserver-flags.ts';
 import { selfSigned } from './certificate.ts';
 import { freePorts } from './ports.ts';
 import { whyNot } from './program.ts';
@@ -15,8 +15,6 @@ import { type ServerProcess, startServer, untilReady } from './server-process.ts
 export interface TestApiServer extends ApiClient, AsyncDisposable {
   /** Path of a kubeconfig whose user may do everything. */
   readonly kubeconfig: string;
-  /** Whether it knows more than custom resources. */
-  readonly isFull: boolean;
   /** What the server and its companions keep their files in. */
   readonly folder: string;
   /** A token of a service account, as the kubelet asks for it. */
@@ -50,14 +48,9 @@ export async function startApiServer({ hasControllers = false }: ApiServerOption
     const url = `https://127.0.0.1:${port}`;
     const kubeconfig = join(folder, 'kubeconfig');
     await writeFile(join(folder, 'admin.crt'), admin.certificate);
-    // Before the server has made its certificate, this is for its own use only: it never calls anyone.
-    await writeFile(kubeconfig, kubeconfigOf(url, admin, ''));
     running.etcd = startServer(binaries.etcd, etcdFlags(folder, `${etcdPort}`, `${peerPort}`));
-    const flags = [
-      ...commonFlags(folder, `${etcdPort}`, `${port}`),
-      ...featureFlags(binaries),
-      ...(binaries.isFull ? await fullFlags(folder, hasControllers) : smallFlags(kubeconfig)),
-    ];
+    const ports = { etcd: `${etcdPort}`, server: `${port}` };
+    const flags = [...(await apiServerFlags(folder, ports, hasControllers)), ...featureFlags(binaries)];
     const server = startServer(binaries.apiServer, flags);
     running.server = server;
     const ca = await untilReady(server, () => readFile(join(folder, 'apiserver.crt'), 'utf8'));
@@ -77,7 +70,6 @@ export async function startApiServer({ hasControllers = false }: ApiServerOption
       ...client,
       kubeconfig,
       folder,
-      isFull: binaries.isFull,
       tokenOf,
       kubeconfigOf: async (namespace, account) => {
         const path = join(folder, `${namespace}.${account}.kubeconfig`);
@@ -103,6 +95,5 @@ export async function startApiServer({ hasControllers = false }: ApiServerOption
 
 /** Why tests on an API server cannot run here, or false. Use it as `test(..., { skip: await apiServerOrSkip() }, ...)`. */
 export function apiServerOrSkip(): Promise<string | false> {
-  const advice = 'install Go >= 1.24 and etcd, or set KUBEBUILDER_ASSETS to a folder with kube-apiserver and etcd';
-  return whyNot('Kubernetes API server', advice, findApiServerBinaries);
+  return whyNot('Kubernetes API server', binariesAdvice, findApiServerBinaries);
 }

@@ -4,7 +4,7 @@ import { execFile } from 'node:child_process';
 import { platform } from 'node:os';
 
 import { startApiServer, type TestApiServer } from './apiserver.ts';
-import { findApiServerBinaries } from './apiserver-binaries.ts';
+import { binariesAdvice, findApiServerBinaries } from './apiserver-binaries.ts';
 import { controllerFlags } from './apiserver-flags.ts';
 import { fail, whyNot } from './program.ts';
 import { startServer, untilReady } from './server-process.ts';
@@ -32,7 +32,7 @@ const kubectlTimeoutMs = 120_000;
 
 /** etcd, kube-apiserver and kube-controller-manager. @throws when one of them can't be found or started */
 export async function startControlPlane({ manifests = [] }: ControlPlaneOptions = {}): Promise<ControlPlane> {
-  const { controllerManager, kubectl: binary } = await findPrograms();
+  const { controllerManager, kubectl: binary } = await findApiServerBinaries();
   const server = await startApiServer({ hasControllers: true });
   const kubectl: ControlPlane['kubectl'] = (args, { kubeconfig = server.kubeconfig, input } = {}) =>
     runKubectl(
@@ -62,19 +62,10 @@ export async function startControlPlane({ manifests = [] }: ControlPlaneOptions 
 
 /** Why tests on a cluster cannot run here, or false: pods run as processes on loopback addresses that only Linux has. */
 export function clusterOrSkip(): Promise<string | false> {
-  const advice = 'set KUBEBUILDER_ASSETS to a folder with kube-apiserver, kube-controller-manager, kubectl and etcd';
-  return whyNot('Kubernetes cluster', advice, async () => {
+  return whyNot('Kubernetes cluster', binariesAdvice, async () => {
     if (platform() !== 'linux') fail('only Linux has every address of 127.0.0.0/8');
-    await findPrograms();
+    await findApiServerBinaries();
   });
-}
-
-async function findPrograms(): Promise<{ readonly controllerManager: string; readonly kubectl: string }> {
-  const { controllerManager, kubectl } = await findApiServerBinaries();
-  return {
-    controllerManager: controllerManager ?? fail('no kube-controller-manager'),
-    kubectl: kubectl ?? fail('no kubectl'),
-  };
 }
 
 function runKubectl(binary: string, args: readonly string[], input: string | undefined): Promise<string> {
