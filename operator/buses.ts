@@ -70,11 +70,19 @@ export function createBuses(options: BusesOptions): Buses {
   function open(group: HydrogenGroup): Entry {
     const { namespace, name } = group.metadata;
     const key = groupKey(namespace, name);
-    const { stream, deadLetter } = group.spec;
+    const { stream, deadLetter, instanceLeaseSeconds } = group.spec;
     const { servers, tls, credentialsSecretRef, tokenSecretRef } = natsConnectionOf(group);
     const addresses = serversOf?.(group) ?? servers.map((server) => qualified(server, namespace));
     // The streams are settings of a connection as well: they are given when it is made.
-    const connection = digest([addresses, tls, credentialsSecretRef, tokenSecretRef, stream, deadLetter]);
+    const connection = digest([
+      addresses,
+      tls,
+      credentialsSecretRef,
+      tokenSecretRef,
+      stream,
+      deadLetter,
+      instanceLeaseSeconds,
+    ]);
     const known = entries.get(key);
     if (known?.connection === connection) return known;
     if (known !== undefined) void close(known);
@@ -92,6 +100,7 @@ export function createBuses(options: BusesOptions): Buses {
         maxAgeMs: stream.maxAgeSeconds * 1000,
         maxBytes: parseQuantity(stream.maxBytes),
       },
+      leaseMs: instanceLeaseSeconds * 1000,
       deadLetter: { maxAgeMs: deadLetter.maxAgeSeconds * 1000, maxBytes: parseQuantity(deadLetter.maxBytes) },
       authentication: async () => ({
         ...(credentialsSecretRef && { credentials: await read(credentialsSecretRef) }),

@@ -7,7 +7,7 @@ import type { NatsBusOptions } from './nats.ts';
 import { createLink } from './nats-connection.ts';
 import { deleteConsumers, ensureConsumers, listConsumers, metadataKeys } from './nats-durables.ts';
 import { createRequests, isRefused, jetStreamCodes } from './nats-requests.ts';
-import { type Conflict, clientStream, deadLetterStream, ensureStream } from './nats-streams.ts';
+import { type Conflict, clientStream, deadLetterStream, ensureStream, leaseBucket } from './nats-streams.ts';
 import type { BusStatus, ConsumerOptions } from './port.ts';
 import { createSubjects } from './subjects.ts';
 
@@ -25,7 +25,7 @@ export interface NatsGroup {
   /** Begins to connect and resolves at once. */
   start(): Promise<void>;
   stop(): Promise<void>;
-  /** Creates or adapts the streams of client messages and dead letters; resolves with what can't be changed in place. @throws {HydrogenError} HYD_BUS_UNREACHABLE, {JetStreamError} */
+  /** Creates or adapts the streams of client messages and dead letters and the bucket of leases; resolves with what can't be changed in place. @throws {HydrogenError} HYD_BUS_UNREACHABLE, {JetStreamError} */
   ensureStreams(): Promise<Conflict[]>;
   /** Creates or adapts the consumers of a processor. @throws like `ensureStreams` */
   ensureConsumers(options: ConsumerOptions): Promise<void>;
@@ -37,7 +37,7 @@ export interface NatsGroup {
   deleteStreams(): Promise<void>;
 }
 
-export function createNatsGroup(options: Omit<NatsBusOptions, 'leaseMs' | 'publishLimits'>): NatsGroup {
+export function createNatsGroup(options: Omit<NatsBusOptions, 'publishLimits'>): NatsGroup {
   const subjects = createSubjects(options.group);
   const link = createLink(options);
   const requests = createRequests(link);
@@ -51,6 +51,7 @@ export function createNatsGroup(options: Omit<NatsBusOptions, 'leaseMs' | 'publi
     ensureStreams: async () => [
       ...(await ensureStream(requests, clientStream(subjects, options.stream))),
       ...(await ensureStream(requests, deadLetterStream(subjects, options.stream, options.deadLetter))),
+      ...(await ensureStream(requests, leaseBucket(subjects, options.leaseMs, options.stream))),
     ],
     ensureConsumers: async (consumer) => void (await ensureConsumers(requests, subjects, consumer)),
     lags: async () => {

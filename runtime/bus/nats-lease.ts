@@ -8,10 +8,10 @@
  * moment to claim again what is theirs.
  */
 
-import type { StreamConfig, StreamInfo } from 'nats';
+import type { StreamInfo } from 'nats';
 import type { Link } from './nats-connection.ts';
 import { isRefused, jetStreamCodes, type Requests } from './nats-requests.ts';
-import { ensureStream, nanos, type StreamOptions } from './nats-streams.ts';
+import { ensureStream, leaseBucket, type StreamOptions } from './nats-streams.ts';
 import { headerBlock, headerValue } from './nats-wire.ts';
 import type { Lease } from './port.ts';
 import type { Subjects } from './subjects.ts';
@@ -53,20 +53,7 @@ export function createLeases(
   });
 
   function ensureBucket(): Promise<unknown> {
-    return ensureStream(requests, {
-      name: bucket,
-      subjects: [`$KV.${subjects.leaseBucket}.>`],
-      retention: 'limits' as StreamConfig['retention'],
-      storage: stream.storage.toLowerCase() as StreamConfig['storage'],
-      num_replicas: stream.replicas,
-      max_age: nanos(leaseMs),
-      max_msgs_per_subject: 1,
-      discard: 'new' as StreamConfig['discard'],
-      duplicate_window: nanos(Math.min(120_000, leaseMs)),
-      allow_rollup_hdrs: true,
-      allow_direct: true,
-      deny_delete: true,
-    });
+    return ensureStream(requests, leaseBucket(subjects, leaseMs, stream));
   }
 
   function hold(instanceId: string, onLost: () => void): Lease {

@@ -52,6 +52,24 @@ export function deadLetterStream(subjects: Subjects, options: StreamOptions, let
   };
 }
 
+/** The key-value bucket of leases, which is a stream like any other: entries go `leaseMs` after they were last written. */
+export function leaseBucket(subjects: Subjects, leaseMs: number, { storage, replicas }: StreamOptions): WantedStream {
+  return {
+    name: `KV_${subjects.leaseBucket}`,
+    subjects: [`$KV.${subjects.leaseBucket}.>`],
+    retention: 'limits' as StreamConfig['retention'],
+    storage: storage.toLowerCase() as StreamConfig['storage'],
+    num_replicas: replicas,
+    max_age: nanos(leaseMs),
+    max_msgs_per_subject: 1,
+    discard: 'new' as StreamConfig['discard'],
+    duplicate_window: nanos(Math.min(120_000, leaseMs)),
+    allow_rollup_hdrs: true,
+    allow_direct: true,
+    deny_delete: true,
+  };
+}
+
 /**
  * Creates the stream or adapts it, and returns what could not be adapted; the stream is usable all the same.
  * @throws what `Requests.api` throws

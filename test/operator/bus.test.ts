@@ -35,7 +35,11 @@ test('a group gets its streams and a processor its consumers, and both follow th
   api.put('hydrogengroups', group(nats.url));
   await eventually(() => ready(api, 'hydrogengroups')?.status === 'True');
   await eventually(async () => (await observe(nats.url)).consumers.join() === 'chat');
-  assert.deepEqual((await observe(nats.url)).streams, ['HYDROGEN_shop_chat', 'HYDROGEN_shop_chat_DLQ']);
+  assert.deepEqual((await observe(nats.url)).streams, [
+    'HYDROGEN_shop_chat',
+    'HYDROGEN_shop_chat_DLQ',
+    'KV_hydrogen_shop_chat_instances',
+  ]);
   assert.equal(api.get('hydrogengroups', 'chat').status.processors, 1);
   await eventually(() => condition(api.get('hydrogenmessageprocessors', 'chat'), 'GroupReady').status === 'True');
 
@@ -62,7 +66,7 @@ test('a deleted processor takes its pods and then its consumers along', { skip }
 });
 
 for (const [deletionPolicy, left] of [
-  ['Retain', ['HYDROGEN_shop_chat', 'HYDROGEN_shop_chat_DLQ']],
+  ['Retain', ['HYDROGEN_shop_chat', 'HYDROGEN_shop_chat_DLQ', 'KV_hydrogen_shop_chat_instances']],
   ['Delete', []],
 ] as const) {
   test(`deletionPolicy ${deletionPolicy} leaves ${left.length} streams of a deleted group`, { skip }, async () => {
@@ -165,6 +169,19 @@ test('how far a processor is behind is in its status, and costs a write only whe
   await consumer.next();
   await eventually(() => lag().pendingMessages === 2 && lag().unacknowledgedMessages === 1);
   await connection.close();
+});
+
+test('a group whose account has no room for all of its streams says so', { skip }, async () => {
+  const account = 'A { users: [{user: a, password: a}], jetstream: {max_file: 4G, max_streams: 2} }';
+  await using nats = await startNats({ config: `accounts { ${account} }\nno_auth_user: a` });
+  await using api = await startFakeApi();
+  await using _ = startOperator(api.kubeconfig);
+  api.put('hydrogengroups', group(nats.url));
+  await eventually(() => ready(api, 'hydrogengroups')?.reason === 'StreamRefused');
+  assert.match(
+    ready(api, 'hydrogengroups').message,
+    /check JetStream and the limits of the account: .*maximum.*streams/i,
+  );
 });
 
 test('a stream that exists otherwise and cannot be changed is told of and not deleted', { skip }, async () => {
