@@ -14,6 +14,8 @@ export interface OperatorCommandOptions {
   /** The one namespace that it looks after. */
   readonly namespace?: string;
   readonly kubeconfig?: string;
+  /** Folder of the pod's token and certificate authority. */
+  readonly serviceAccount?: string;
   /** Image of pods whose document names none. */
   readonly image?: string;
   readonly leaderElect: boolean;
@@ -39,6 +41,7 @@ export async function runOperator(options: OperatorCommandOptions): Promise<void
     isLeading: () => operator?.isLeading ?? false,
   });
   const kube = connectKube(options.kubeconfig, {
+    serviceAccount: options.serviceAccount,
     onWarning: (warning) => log.warned({ warning }),
     onCall: metrics.called,
   });

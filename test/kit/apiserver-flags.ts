@@ -62,7 +62,7 @@ export async function fullFlags(folder: string): Promise<string[]> {
   await writeFile(privateFile, privateKey.export({ type: 'pkcs1', format: 'pem' }));
   return [
     '--authorization-mode=RBAC',
-    '--service-cluster-ip-range=10.0.0.0/24',
+    '--service-cluster-ip-range=10.0.0.0/16',
     '--service-account-issuer=https://kubernetes.default.svc',
     `--service-account-key-file=${publicFile}`,
     `--service-account-signing-key-file=${privateFile}`,
