@@ -14,10 +14,11 @@ import type { OperatorMetrics } from './metrics.ts';
 import { conditionIn } from './observe.ts';
 import { createQueue } from './queue.ts';
 import { createReconciler } from './reconcile.ts';
-import { type Change, createReflector, type Reflector } from './reflector.ts';
+import { type Change, createReflector, createTurn, type Reflector } from './reflector.ts';
 import { childTypes, customTypes, type KubeObject, keyOf, optionalKinds, type ResourceType } from './resources.ts';
 import { createStatusWriter } from './status-writer.ts';
-import { createStore, groupKey, groupNameOf, ownerKeyOf, trimmed } from './store.ts';
+import { createStore, groupKey, groupNameOf, ownerKeyOf } from './store.ts';
+import { type Child, createTrimChild, trimCustom } from './trim.ts';
 
 export interface OperatorOptions {
   readonly kube: Kube;
@@ -76,7 +77,8 @@ export function createOperator(options: OperatorOptions): Operator {
     onEvent: (group, event, detail) => log.busEvent({ group, event, detail }),
     ...(options.serversOf && { serversOf: options.serversOf }),
   });
-  const applier = createApplier(kube, store);
+  const trimChild = createTrimChild();
+  const applier = createApplier({ kube, store, trim: trimChild, onApplied: learn });
   const status = createStatusWriter(kube);
   const reconciler = createReconciler({ kube, store, applier, buses, status, events, log, image: options.image });
   const queue = createQueue({
@@ -111,18 +113,33 @@ export function createOperator(options: OperatorOptions): Operator {
   let isStopping = false;
   let resync: NodeJS.Timeout | undefined;
 
-  const reflectors = [
-    ...Object.values(customTypes).map((type) => reflect(type, onCustom)),
-    ...childTypes.map((type) => reflect(type, onChild, labelSelector)),
+  const turn = createTurn();
+  const childReflectors = new Map(
+    childTypes.map((type) => [type.kind, reflect(type, trimChild, onChild, labelSelector)]),
+  );
+  const reflectors: Pick<Reflector, 'synced' | 'start' | 'stop'>[] = [
+    ...Object.values(customTypes).map((type) => reflect(type, trimCustom, onCustom)),
+    ...childReflectors.values(),
   ];
 
-  function reflect(type: ResourceType, onChange: (change: Change) => void, selector?: string): Reflector {
+  /** What was just applied need not be waited for, nor looked at again when the watch shows it. */
+  function learn(child: Child): void {
+    childReflectors.get(child.kind)?.learn(child);
+  }
+
+  function reflect<Kept extends KubeObject>(
+    type: ResourceType,
+    trim: (object: KubeObject) => Kept,
+    onChange: (change: Change<Kept>) => void,
+    selector?: string,
+  ): Reflector<Kept> {
     const { watchRetryMs, inactivityMs } = timing;
     return createReflector(kube, {
       type,
       namespace,
       labelSelector: selector,
-      trim: trimmed,
+      trim,
+      turn,
       isOptional: optionalKinds.includes(type.kind),
       ...(watchRetryMs !== undefined && { baseDelayMs: watchRetryMs }),
       ...(inactivityMs !== undefined && { inactivityMs }),
@@ -157,8 +174,9 @@ export function createOperator(options: OperatorOptions): Operator {
       queue.add(groupKey(where, group), collectMs);
   }
 
-  function onChild(change: Change): void {
+  function onChild(change: Change<Child>): void {
     store.putChild(change);
+    if (change.isOwn) return;
     const owners = [change.before, change.after].flatMap((object) => (object && ownerKeyOf(object)) ?? []);
     for (const key of new Set(owners)) queue.add(key, collectMs);
   }

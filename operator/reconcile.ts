@@ -53,8 +53,6 @@ export interface Reconciler {
 const refusedRetryMs = 300_000;
 /** How long until it is looked whether somebody else's object is gone, which is not watched. */
 const conflictRetryMs = 60_000;
-/** How long until it is looked whether a watch shows what was applied; longer than it is waited for. */
-const unseenRetryMs = 6000;
 /** How long until NATS is asked again. */
 const busRetryMs = 10_000;
 
@@ -250,7 +248,7 @@ interface Made {
 
 const noProblem: Made = { facts: {}, again: undefined };
 
-function afterwards({ conflicts, leaving, unseen }: Applied): Made {
+function afterwards({ conflicts, leaving }: Applied): Made {
   if (conflicts.length > 0) {
     return {
       facts: { problem: { reason: 'NameConflict', objects: conflicts } },
@@ -260,7 +258,7 @@ function afterwards({ conflicts, leaving, unseen }: Applied): Made {
   if (leaving.length > 0) {
     return { facts: { problem: { reason: 'WaitingForRemoval', objects: leaving } }, again: { againAfterMs: 1000 } };
   }
-  return unseen.length > 0 ? { facts: {}, again: { againAfterMs: unseenRetryMs } } : noProblem;
+  return noProblem;
 }
 
 function checked<R>(

@@ -8,6 +8,9 @@ export const fieldManager = 'hydrogen-operator';
 /** Field manager that keeps the number of pods while it is handed over to an autoscaler. */
 export const handOverManager = 'hydrogen-operator-replicas';
 
+/** Annotation of every child: the digest of what was applied, so that an operator that starts sees that nothing differs. */
+export const appliedDigest = 'hydrogen.dev/applied-digest';
+
 /** An object as the API server returns it; its fields are read one by one, where they are needed. */
 export interface KubeObject {
   readonly apiVersion: string;

@@ -1,0 +1,87 @@
+/**
+ * What is kept of an object: what is read. With a thousand gateways there are eight thousand children, of which the operator
+ * needs to know whose they are, what was applied, and how their pods stand.
+ */
+import { createFieldsOf, type Fields, isOurs } from './ownership.ts';
+import { appliedDigest, childTypeOf, controllerOf, type KubeObject, type ManagedFields } from './resources.ts';
+
+/** A child as it is kept. */
+export interface Child extends KubeObject {
+  /** The fields that we have applied and still own. */
+  readonly owned: Fields;
+  /** Whether dropping `spec.replicas` from what we apply would take it away. */
+  readonly holdsReplicas: boolean;
+}
+
+export type TrimChild = (object: KubeObject) => Child;
+
+interface WorkloadSpec {
+  readonly replicas?: number;
+  readonly template?: { readonly spec?: { readonly containers?: readonly { name?: string; image?: string }[] } };
+}
+
+interface WorkloadStatus {
+  readonly conditions?: readonly { type: string; status: string; reason?: string }[];
+  readonly [count: string]: unknown;
+}
+
+/** A custom resource, without the accounts of field managers and the copies that clients leave in annotations. */
+export function trimCustom(object: KubeObject): KubeObject {
+  const { managedFields: _, annotations, ...metadata } = object.metadata;
+  const ours = Object.entries(annotations ?? {}).filter(([name]) => name.startsWith('hydrogen.dev/'));
+  return { ...object, metadata: { ...metadata, ...(ours.length > 0 && { annotations: Object.fromEntries(ours) }) } };
+}
+
+export function createTrimChild(): TrimChild {
+  const fieldsOf = createFieldsOf();
+  return (object) => {
+    const { apiVersion, kind } = childTypeOf(object);
+    const { name, namespace, uid, resourceVersion, generation, deletionTimestamp, annotations } = object.metadata;
+    const digest = annotations?.[appliedDigest];
+    const owner = controllerOf(object);
+    return {
+      apiVersion,
+      kind,
+      metadata: {
+        name,
+        ...(namespace !== undefined && { namespace }),
+        ...(uid !== undefined && { uid }),
+        ...(resourceVersion !== undefined && { resourceVersion }),
+        ...(generation !== undefined && { generation }),
+        ...(deletionTimestamp !== undefined && { deletionTimestamp }),
+        ...(digest !== undefined && { annotations: { [appliedDigest]: digest } }),
+        ...(owner !== undefined && { ownerReferences: [owner] }),
+      },
+      ...workloadOf(object),
+      owned: fieldsOf(object),
+      holdsReplicas: kind === 'Deployment' && holdsReplicas(object.metadata.managedFields ?? []),
+    };
+  };
+}
+
+/** The size of a workload, what it runs, and how far it is. */
+function workloadOf({ kind, spec, status }: KubeObject): { spec?: WorkloadSpec; status?: WorkloadStatus } {
+  if (kind !== 'Deployment' && kind !== 'StatefulSet') return {};
+  const { replicas, template } = (spec ?? {}) as WorkloadSpec;
+  const { conditions = [], ...counts } = (status ?? {}) as WorkloadStatus;
+  const containers = (template?.spec?.containers ?? []).map(({ name = '', image = '' }) => ({ name, image }));
+  return {
+    spec: { ...(replicas !== undefined && { replicas }), template: { spec: { containers } } },
+    status: {
+      ...counts,
+      conditions: conditions.map(({ type, status: value, reason }) => ({
+        type,
+        status: value,
+        ...(reason !== undefined && { reason }),
+      })),
+    },
+  };
+}
+
+function holdsReplicas(entries: readonly ManagedFields[]): boolean {
+  const holders = entries.filter(({ subresource, fieldsV1 }) => {
+    const ofSpec = (fieldsV1 as Fields | undefined)?.['f:spec'];
+    return subresource !== 'status' && ofSpec?.['f:replicas'] !== undefined;
+  });
+  return holders.length > 0 && holders.every(isOurs);
+}
