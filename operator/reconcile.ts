@@ -21,7 +21,7 @@ import type { Log } from './log.ts';
 import { addressesOf, conditionIn, countsOf, workloadKey, workloadOf } from './observe.ts';
 import type { Outcome } from './queue.ts';
 import { customTypes, type KubeObject } from './resources.ts';
-import type { ApplyProblem, Facts, GroupFacts } from './status.ts';
+import type { ApplyProblem, BusFacts, Facts, GroupFacts } from './status.ts';
 import type { StatusWriter } from './status-writer.ts';
 import { groupKey, groupNameOf, type Store } from './store.ts';
 
@@ -81,7 +81,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
 
     const pausedBy = group.spec.paused ? ({ pausedBy: 'object' } as const) : {};
     const made = group.spec.paused ? noProblem : await makeChildren(object, () => renderGroup(group));
-    const bus = await buses.check(group);
+    const bus = asBefore(object, await buses.check(group));
     const again = bus.state === 'refused' || bus.state === 'down' ? { againAfterMs: busRetryMs } : undefined;
     return soonest(made.again, again, await report(object, { ...pausedBy, ...made.facts, bus }, counts, group));
   }
@@ -277,6 +277,13 @@ function groupFacts(group: KubeObject): GroupFacts {
   const ready = conditionIn(group, 'Ready');
   if (ready?.status === 'True' && ready.observedGeneration === group.metadata.generation) return { state: 'ready' };
   return { state: 'notReady', message: ready?.message ?? 'it has not been looked at yet' };
+}
+
+/** While a connection is being made, what was found last stays: the start of an operator changes no condition. */
+function asBefore(object: KubeObject, bus: BusFacts): BusFacts {
+  const before = conditionIn(object, 'BusReachable');
+  const isKnown = before?.status === 'True' && before.observedGeneration === object.metadata.generation;
+  return bus.state === 'connecting' && isKnown ? { state: 'up' } : bus;
 }
 
 function isManaged(resource: HydrogenGroup | HydrogenGateway | HydrogenMessageProcessor | undefined): boolean {
