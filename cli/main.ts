@@ -6,6 +6,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { env, paths, ports } from '../crds/contract.ts';
+import { parseUpgradeLimit, type UpgradeLimit } from '../operator/upgrades.ts';
 import { HydrogenError } from '../runtime/errors.ts';
 import { deadLetterCommands } from './dlq.ts';
 
@@ -96,6 +97,11 @@ function createProgram(): Command {
       ).conflicts('kubeconfig'),
     )
     .option('--image <image>', 'image of pods whose document names none (default: that of this release)')
+    .addOption(
+      new Option('--max-concurrent-upgrades <limit>', 'workloads that get the image of a new release at once')
+        .default(parseUpgradeLimit('10%'), '10%')
+        .argParser(upgradeLimit),
+    )
     .option('--no-leader-elect', 'act without a lease: only where no other operator runs')
     .option('--lease-namespace <namespace>', 'namespace of the lease (default: POD_NAMESPACE, else hydrogen-system)')
     .addOption(new Option('--probe-port <port>', 'probes and metrics').default(ports.probes).argParser(port))
@@ -116,6 +122,8 @@ function createProgram(): Command {
     .description('print the CustomResourceDefinitions and the operator, for kubectl apply --server-side -f -')
     .option('--namespace <namespace>', 'namespace of the operator (default: hydrogen-system)')
     .option('--image <image>', 'image of the operator (default: that of this release)')
+    .option('--watch-namespace <namespace>', 'the one namespace that the operator looks after (default: every one)')
+    .option('--no-read-secrets', 'without the right to secrets: what documents name is not checked')
     .option('--crds-only', 'the CustomResourceDefinitions alone')
     .action(async (options) => print((await import('./manifests.ts')).manifests(options)));
 
@@ -172,6 +180,15 @@ function port(text: string): number {
   const value = Number(text);
   if (!Number.isInteger(value) || value < 1 || value > 65535) throw new InvalidArgumentError('a port is 1 to 65535');
   return value;
+}
+
+function upgradeLimit(text: string): UpgradeLimit {
+  try {
+    return parseUpgradeLimit(text);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new InvalidArgumentError(error.message);
+  }
 }
 
 function portBase(text: string): number {

@@ -7,10 +7,21 @@ export interface ManifestsOptions {
   readonly namespace?: string;
   readonly image?: string;
   readonly crdsOnly?: boolean;
+  /** The one namespace that the operator looks after. */
+  readonly watchNamespace?: string;
+  /** Whether the operator may read secrets. */
+  readonly readSecrets?: boolean;
 }
 
 /** YAML for kubectl: the same objects as in dist/install.yaml, or dist/crds.yaml. */
-export function manifests({ namespace = defaultOperatorNamespace, image, crdsOnly = false }: ManifestsOptions): string {
+export function manifests(options: ManifestsOptions): string {
+  const { namespace = defaultOperatorNamespace, crdsOnly = false, image, watchNamespace, readSecrets } = options;
   if (crdsOnly) return toYaml(crdObjects());
-  return toYaml([...crdObjects(), ...operatorObjects({ namespace, ...(image === undefined ? {} : { image }) })]);
+  const props = {
+    namespace,
+    ...(image !== undefined && { image }),
+    ...(watchNamespace !== undefined && { watchNamespace }),
+    ...(readSecrets !== undefined && { readSecrets }),
+  };
+  return toYaml([...crdObjects(), ...operatorObjects(props)]);
 }

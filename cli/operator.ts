@@ -7,6 +7,7 @@ import { createLog } from '../operator/log.ts';
 import { createOperatorMetrics } from '../operator/metrics.ts';
 import { createOperator, type Operator } from '../operator/operator.ts';
 import { createProbes } from '../operator/probes.ts';
+import type { UpgradeLimit } from '../operator/upgrades.ts';
 import { connectKube } from './kube.ts';
 import { untilStopped } from './signals.ts';
 
@@ -18,6 +19,8 @@ export interface OperatorCommandOptions {
   readonly serviceAccount?: string;
   /** Image of pods whose document names none. */
   readonly image?: string;
+  /** How many workloads get the image of this release at once. */
+  readonly maxConcurrentUpgrades: UpgradeLimit;
   readonly leaderElect: boolean;
   /** Namespace of the lease. */
   readonly leaseNamespace?: string;
@@ -39,6 +42,7 @@ export async function runOperator(options: OperatorCommandOptions): Promise<void
   const metrics = createOperatorMetrics({
     queueDepth: () => operator?.queueDepth ?? 0,
     isLeading: () => operator?.isLeading ?? false,
+    upgrades: () => operator?.upgrades ?? { running: 0, waiting: 0 },
   });
   const kube = connectKube(options.kubeconfig, {
     serviceAccount: options.serviceAccount,
@@ -52,6 +56,7 @@ export async function runOperator(options: OperatorCommandOptions): Promise<void
     metrics,
     namespace: options.namespace,
     image: options.image,
+    upgradeLimit: options.maxConcurrentUpgrades,
     instance: process.env.POD_NAME ?? hostname(),
     lease: options.leaderElect ? { namespace, name: leaseName, identity } : undefined,
     onLost: () => lost.resolve('lost lease'),

@@ -56,8 +56,8 @@ export const printerColumns: Readonly<Record<Kind, readonly PrinterColumn[]>> = 
   HydrogenGateway: [
     ready,
     group,
-    text('Endpoints', '.spec.endpoints', 'The URL paths that clients can connect to.'),
     ...pods,
+    text('URL', '.status.endpoints[0]', 'The first URL that clients can connect to; status.endpoints has all.'),
     age,
     wide(text('Mode', '.spec.mode', 'Whether clients can send messages.')),
     updated,

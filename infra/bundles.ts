@@ -7,9 +7,9 @@ import { type Manifest, toYaml } from './yaml.ts';
 
 const generated = 'Written by `npm run synth`; changes go into infra/ or crds/.';
 
-/** What readers must know before they apply the operator. */
+/** What readers may want to know before they apply the operator. */
 const operatorNote = [
-  'The operator is young: docs/operator.md says what it has been tried with.',
+  'docs/operator.md says what it does, which rights it has and why.',
   'Without it, `hydrogen render -f FILE` prints what runs a gateway.',
 ];
 

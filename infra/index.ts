@@ -16,6 +16,12 @@ export {
   parseDocuments,
   type Resource,
 } from '../crds/index.ts';
+export {
+  argoHealthData,
+  defaultArgoNamespace,
+  HydrogenArgoHealth,
+  type HydrogenArgoHealthProps,
+} from './argo-health.ts';
 export { crdObjects, operatorObjects } from './bundles.ts';
 export { HydrogenCrds } from './crds.ts';
 export { HydrogenGateway, type HydrogenGatewayProps } from './gateway.ts';

@@ -22,6 +22,12 @@ const maxPayloadBytes = 8 * 1024 * 1024;
 /** Seconds over which a server that stops sends its clients to the others: the least that NATS allows. */
 const lameDuckSeconds = 30;
 
+/**
+ * Bytes beyond the volume that JetStream is told of. The limits of the two streams may add up to all of the volume, and
+ * are set aside in full; the bucket of leases has no limit of its own and would be refused for want of a single byte.
+ */
+const leaseBytes = 1024 * 1024;
+
 /** Seconds from SIGTERM to SIGKILL. */
 export const natsGraceSeconds = lameDuckSeconds + 30;
 
@@ -38,7 +44,7 @@ export function natsConfig({ metadata, spec }: HydrogenGroup, managed: Managed):
     `lame_duck_duration: "${lameDuckSeconds}s"`,
     'jetstream {',
     `  store_dir: "${natsPaths.data}"`,
-    `  max_file_store: ${parseQuantity(managed.storage.size)}`,
+    `  max_file_store: ${parseQuantity(managed.storage.size) + leaseBytes}`,
     '}',
     ...(spec.nats.tokenSecretRef ? ['authorization {', `  token: $${natsEnv.quotedToken}`, '}'] : []),
     ...(managed.replicas > 1 ? cluster(name, namespace, managed.replicas) : []),

@@ -1,4 +1,4 @@
-/** What the operator may do: as little as it can work with. It never reads a secret. */
+/** What the operator may do: as little as it can work with. */
 import { k8s } from 'cdk8s-plus-28';
 import type { Construct } from 'constructs';
 
@@ -33,21 +33,34 @@ export const watchRules: readonly k8s.PolicyRule[] = [
   { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] },
 ];
 
+/** Rules for the secrets that documents name, in every namespace that it watches; they can be left out. */
+export const secretRules: readonly k8s.PolicyRule[] = [
+  { apiGroups: [''], resources: ['secrets'], verbs: ['get', 'list', 'watch'] },
+];
+
 /** Rules for its own namespace: the lease of the leader. */
 export const leaseRules: readonly k8s.PolicyRule[] = [
   { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['get', 'create', 'update'] },
 ];
 
-/** Adds the roles and binds them to the service account. @param watched undefined: every namespace */
-export function addOperatorRoles(scope: Construct, identity: Identity, watched: string | undefined): void {
+/**
+ * Adds the roles and binds them to the service account.
+ * @param watched undefined: every namespace @param rules for what is in the watched namespaces
+ */
+export function addOperatorRoles(
+  scope: Construct,
+  identity: Identity,
+  watched: string | undefined,
+  rules: readonly k8s.PolicyRule[],
+): void {
   const { name } = identity;
   addRole(scope, 'Lease', identity, identity.namespace, `${name}-lease`, leaseRules);
   if (watched !== undefined) {
-    addRole(scope, 'Watch', identity, watched, name, watchRules);
+    addRole(scope, 'Watch', identity, watched, name, rules);
     return;
   }
   const metadata = { name, labels: labelsOf(identity) };
-  const role = new k8s.KubeClusterRole(scope, 'ClusterRole', { metadata, rules: [...watchRules] });
+  const role = new k8s.KubeClusterRole(scope, 'ClusterRole', { metadata, rules: [...rules] });
   const binding = new k8s.KubeClusterRoleBinding(scope, 'ClusterRoleBinding', {
     metadata,
     roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name },

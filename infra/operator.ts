@@ -8,7 +8,7 @@ import { defaultImage } from './image.ts';
 import { type Identity, labelsOf, metadataOf, selectorOf } from './labels.ts';
 import { metricsLabel, metricsPortName } from './monitor.ts';
 import { addNetworkPolicy, wholeCluster } from './network.ts';
-import { addOperatorRoles } from './operator-rbac.ts';
+import { addOperatorRoles, secretRules, watchRules } from './operator-rbac.ts';
 import { httpProbe } from './pod.ts';
 import { containerSecurity, podSecurity } from './security.ts';
 import { addService } from './service.ts';
@@ -22,6 +22,12 @@ export interface HydrogenOperatorProps {
   readonly createNamespace?: boolean;
   /** The one namespace whose objects it looks after. @default - every namespace */
   readonly watchNamespace?: string;
+  /**
+   * Whether it may read secrets where it looks after objects: it logs in to NATS with those of groups, notices when one
+   * that a document names appears or changes, and says which is missing. Without it, groups that need credentials are not
+   * checked and never Ready, though all runs. @default true
+   */
+  readonly readSecrets?: boolean;
   /** Image; it must have the role `operator`. @default - the image of this release */
   readonly image?: string;
   /** Number of pods, of which one at a time acts. @default 2 */
@@ -43,7 +49,7 @@ export class HydrogenOperator extends Construct {
 
   constructor(scope: Construct, id: string, props: HydrogenOperatorProps = {}) {
     super(scope, id);
-    const { namespace = defaultOperatorNamespace, createNamespace = true, watchNamespace } = props;
+    const { namespace = defaultOperatorNamespace, createNamespace = true, watchNamespace, readSecrets = true } = props;
     this.namespace = namespace;
     const identity: Identity = { component: 'operator', name, namespace };
 
@@ -52,7 +58,7 @@ export class HydrogenOperator extends Construct {
       metadata: metadataOf(identity, name),
       automountServiceAccountToken: false,
     });
-    addOperatorRoles(this, identity, watchNamespace);
+    addOperatorRoles(this, identity, watchNamespace, readSecrets ? [...watchRules, ...secretRules] : watchRules);
     new k8s.KubeDeployment(this, 'Deployment', {
       metadata: metadataOf(identity, name),
       spec: {

@@ -18,11 +18,14 @@ import { type Manifest, ordered } from './yaml.ts';
 export interface RenderOptions {
   /** Image of pods whose document names none. @default - the image of this release */
   readonly image?: string;
+  /** Image of the NATS servers of groups with `nats.managed`. @default - the one of this release */
+  readonly natsImage?: string;
 }
 
 /** The objects that run a group: none unless it has `nats.managed`. @throws InvalidDocuments */
-export function renderGroup({ metadata, spec }: ParsedGroup): Manifest[] {
-  return synthesize((chart) => new HydrogenGroup(chart, 'group', { ...named(metadata), spec }));
+export function renderGroup({ metadata, spec }: ParsedGroup, { natsImage }: RenderOptions = {}): Manifest[] {
+  const props = { ...named(metadata), spec, ...(natsImage !== undefined && { natsImage }) };
+  return synthesize((chart) => new HydrogenGroup(chart, 'group', props));
 }
 
 /** The objects that run a gateway of `group`. @throws InvalidDocuments */
@@ -31,7 +34,7 @@ export function renderGateway(
   group: ParsedGroup,
   options: RenderOptions = {},
 ): Manifest[] {
-  const props = { ...named(metadata), spec, group: { document: group }, ...options };
+  const props = { ...named(metadata), spec, group: { document: group }, ...imageOf(options) };
   return synthesize((chart) => new HydrogenGateway(chart, 'gateway', props));
 }
 
@@ -41,7 +44,7 @@ export function renderProcessor(
   group: ParsedGroup,
   options: RenderOptions = {},
 ): Manifest[] {
-  const props = { ...named(metadata), spec, group: { document: group }, ...options };
+  const props = { ...named(metadata), spec, group: { document: group }, ...imageOf(options) };
   return synthesize((chart) => new HydrogenMessageProcessor(chart, 'processor', props));
 }
 
@@ -49,7 +52,7 @@ export function renderProcessor(
 export function renderAll(resources: readonly Resource[], options: RenderOptions = {}): Manifest[] {
   const { groups, gateways, processors } = resolveGroups(resources);
   return [
-    ...groups.flatMap(renderGroup),
+    ...groups.flatMap((group) => renderGroup(group, options)),
     ...gateways.flatMap(({ gateway, group }) => renderGateway(gateway, group, options)),
     ...processors.flatMap(({ processor, group }) => renderProcessor(processor, group, options)),
   ];
@@ -67,6 +70,10 @@ export function manifestsOf(scope: Construct): Manifest[] {
   return Chart.of(scope)
     .toJson()
     .map((object) => ordered(object) as Manifest); // an object stays one
+}
+
+function imageOf({ image }: RenderOptions): { readonly image?: string } {
+  return image === undefined ? {} : { image };
 }
 
 function named({ name, namespace }: { readonly name: string; readonly namespace: string }) {

@@ -5,10 +5,12 @@
 import { busGroup } from '../crds/contract.ts';
 import { type HydrogenGroup, type HydrogenMessageProcessor, natsConnectionOf, parseQuantity } from '../crds/index.ts';
 import { createNatsGroup, type NatsGroup } from '../runtime/bus/nats-group.ts';
-import { isApiError, messageOf } from './errors.ts';
+import { type BusSecrets, createBusSecrets } from './bus-secrets.ts';
+import { messageOf } from './errors.ts';
 import type { Kube } from './kube.ts';
+import { isSameLag, type Lag } from './lag.ts';
 import { digest } from './projection.ts';
-import { secretType } from './resources.ts';
+import { type KubeObject, keyOf } from './resources.ts';
 import type { BusFacts } from './status.ts';
 import { groupKey } from './store.ts';
 
@@ -21,6 +23,10 @@ export interface Buses {
   removeConsumers(group: HydrogenGroup, processor: string): Promise<boolean>;
   /** Removes the streams of a group; resolves with false while NATS cannot be reached. */
   removeStreams(group: HydrogenGroup): Promise<boolean>;
+  /** How far a processor is behind, as NATS has told last; undefined before it has. */
+  lagOf(namespace: string, group: string, processor: KubeObject): Lag | undefined;
+  /** A secret that the group names may have changed. */
+  expireSecrets(groupKey: string): void;
   /** Disconnects from a group that is gone. */
   forget(namespace: string, group: string): Promise<void>;
   stop(): Promise<void>;
@@ -30,6 +36,10 @@ export interface BusesOptions {
   readonly kube: Pick<Kube, 'get'>;
   /** The state of a group's bus may have changed. */
   readonly onChange: (groupKey: string) => void;
+  /** A processor is further behind than it was, or less far. */
+  readonly onLag: (processorKey: string) => void;
+  /** How often NATS is asked how far processors are behind. @default 30_000 */
+  readonly lagMs?: number;
   readonly onEvent: (group: string, event: string, detail: string) => void;
   /** Servers instead of those of the document: for an operator outside of the cluster. */
   readonly serversOf?: (group: HydrogenGroup) => readonly string[];
@@ -42,16 +52,19 @@ interface Entry {
   epoch: number;
   /** What the last attempt to connect failed with; undefined before the first has failed. */
   failure: string | undefined;
-  /** Why a secret could not be read, when, and whether only a right is missing. */
-  secretProblem: { readonly error: Error; readonly atMs: number; readonly isForbidden: boolean } | undefined;
+  readonly secrets: BusSecrets;
   streams: { readonly done: string; readonly facts: BusFacts } | undefined;
   readonly consumers: Map<string, string>;
+  /** By name of the processor. */
+  readonly lags: Map<string, Lag>;
+  readonly lagTimer: NodeJS.Timeout;
 }
 
-/** How long an unreadable secret is not asked for again. */
-const secretRetryMs = 30_000;
+/** How long after a connection was made NATS is asked for the first time how far processors are behind. */
+const firstLagMs = 3000;
 
-export function createBuses({ kube, onChange, onEvent, serversOf }: BusesOptions): Buses {
+export function createBuses(options: BusesOptions): Buses {
+  const { kube, onChange, onLag, onEvent, serversOf, lagMs = 30_000 } = options;
   const entries = new Map<string, Entry>();
 
   function open(group: HydrogenGroup): Entry {
@@ -59,28 +72,15 @@ export function createBuses({ kube, onChange, onEvent, serversOf }: BusesOptions
     const key = groupKey(namespace, name);
     const { stream, deadLetter } = group.spec;
     const { servers, tls, credentialsSecretRef, tokenSecretRef } = natsConnectionOf(group);
-    const addresses = serversOf?.(group) ?? servers;
+    const addresses = serversOf?.(group) ?? servers.map((server) => qualified(server, namespace));
     // The streams are settings of a connection as well: they are given when it is made.
     const connection = digest([addresses, tls, credentialsSecretRef, tokenSecretRef, stream, deadLetter]);
     const known = entries.get(key);
     if (known?.connection === connection) return known;
-    if (known !== undefined) void known.nats.stop();
+    if (known !== undefined) void close(known);
 
-    const read = async (ref: { readonly name: string; readonly key: string }): Promise<string> => {
-      const known = entry.secretProblem;
-      // Connections are tried every other second; the API server is not asked that often.
-      if (known !== undefined && performance.now() - known.atMs < secretRetryMs) throw known.error;
-      try {
-        const value = await readSecret(kube, namespace, ref);
-        entry.secretProblem = undefined;
-        return value;
-      } catch (cause) {
-        const error = cause instanceof Error ? cause : new Error(messageOf(cause));
-        const isForbidden = isApiError(error.cause, 'forbidden');
-        entry.secretProblem = { error, atMs: performance.now(), isForbidden };
-        throw error;
-      }
-    };
+    const secrets = createBusSecrets(kube, namespace);
+    const { read } = secrets;
     const busName = busGroup(namespace, name);
     const nats = createNatsGroup({
       group: busName,
@@ -116,15 +116,19 @@ export function createBuses({ kube, onChange, onEvent, serversOf }: BusesOptions
       connection,
       epoch: 0,
       failure: undefined,
-      secretProblem: undefined,
+      secrets,
       streams: undefined,
       consumers: new Map(),
+      lags: new Map(),
+      lagTimer: setInterval(() => void readLags(entry, namespace), lagMs).unref(),
     };
     entries.set(key, entry);
     nats.onStatus((status) => {
       if (status === 'up') {
         entry.epoch += 1;
         entry.failure = undefined;
+        // Soon after its consumers are made, rather than half a minute later.
+        setTimeout(() => void readLags(entry, namespace), Math.min(lagMs, firstLagMs)).unref();
       }
       if (status !== 'stopped') onChange(key);
     });
@@ -132,10 +136,28 @@ export function createBuses({ kube, onChange, onEvent, serversOf }: BusesOptions
     return entry;
   }
 
-  function downFacts({ failure, secretProblem }: Entry): BusFacts {
-    if (secretProblem !== undefined) {
-      return { state: secretProblem.isForbidden ? 'unchecked' : 'down', message: secretProblem.error.message };
+  async function close({ nats, lagTimer }: Entry): Promise<void> {
+    clearInterval(lagTimer);
+    await nats.stop();
+  }
+
+  async function readLags({ nats, lags }: Entry, namespace: string): Promise<void> {
+    if (nats.status !== 'up') return;
+    try {
+      const observedTime = new Date().toISOString().replace(/\.\d+Z$/, 'Z');
+      for (const [name, numbers] of await nats.lags()) {
+        const lag = { ...numbers, observedTime };
+        if (isSameLag(lags.get(name), lag)) continue;
+        lags.set(name, lag);
+        onLag(keyOf({ kind: 'HydrogenMessageProcessor', metadata: { name, namespace } }));
+      }
+    } catch (error) {
+      onEvent(namespace, 'lagUnknown', messageOf(error));
     }
+  }
+
+  function downFacts({ failure, secrets: { problem } }: Entry): BusFacts {
+    if (problem !== undefined) return { state: problem.isForbidden ? 'unchecked' : 'down', message: problem.message };
     return failure === undefined ? { state: 'connecting' } : { state: 'down', message: failure };
   }
 
@@ -201,38 +223,29 @@ export function createBuses({ kube, onChange, onEvent, serversOf }: BusesOptions
       entry.streams = undefined;
       return true;
     },
+    lagOf: (namespace, group, { metadata }) => entries.get(groupKey(namespace, group))?.lags.get(metadata.name),
+    expireSecrets: (key) => entries.get(key)?.secrets.expire(),
     forget: async (namespace, group) => {
       const key = groupKey(namespace, group);
       const entry = entries.get(key);
       entries.delete(key);
-      await entry?.nats.stop();
+      if (entry !== undefined) await close(entry);
     },
     stop: async () => {
-      await Promise.all([...entries.values()].map(({ nats }) => nats.stop()));
+      await Promise.all([...entries.values()].map(close));
       entries.clear();
     },
   };
 }
 
-/** The value of one key. @throws with what to do about it */
-async function readSecret(
-  kube: Pick<Kube, 'get'>,
-  namespace: string,
-  { name, key }: { readonly name: string; readonly key: string },
-): Promise<string> {
-  let secret: Awaited<ReturnType<Kube['get']>>;
-  try {
-    secret = await kube.get(secretType, namespace, name);
-  } catch (cause) {
-    if (!isApiError(cause, 'forbidden')) throw cause;
-    const advice = `grant its service account get on this one secret (a Role with resourceNames) to have the bus checked`;
-    throw new Error(`the operator may not read Secret/${name}; ${advice}`, { cause });
-  }
-  if (secret === undefined)
-    throw new Error(`there is no Secret/${name} in this namespace; create it with the key ${key}`);
-  const value = (secret.data as Record<string, string> | undefined)?.[key];
-  if (value === undefined) throw new Error(`Secret/${name} has no key ${key}; add it or correct the reference`);
-  return Buffer.from(value, 'base64').toString('utf8');
+/**
+ * A server as it is reached from another namespace: a bare name is that of a service beside the group's pods.
+ * `nats://nats:4222` of namespace `chat` is `nats://nats.chat.svc:4222`.
+ */
+export function qualified(server: string, namespace: string): string {
+  const [, scheme = '', host = '', port = ''] =
+    /^([a-z]+:\/\/(?:[^@/]*@)?)([a-z](?:[-a-z0-9]*[a-z0-9])?)(:\d+)?$/i.exec(server) ?? [];
+  return host === '' || host === 'localhost' ? server : `${scheme}${host}.${namespace}.svc${port}`;
 }
 
 /** Whether it is the connection that failed, and not JetStream that refused. */

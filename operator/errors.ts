@@ -28,9 +28,13 @@ export class ApiError extends Error {
 /** Server-side apply reports a body that does not fit the schema as an internal error: trying again cannot help. */
 const schemaRefusals = /failed to create typed patch object|field not declared in schema|duplicate entries for key/;
 
+/** A quota, a policy or a webhook denies with the status of a missing right. */
+const denials = /exceeded quota|violates PodSecurity|denied the request|admission webhook/;
+
 function classify(status: number, message: string): ApiErrorKind {
   if (status === 404 || status === 410) return 'gone';
   if (status === 409) return 'conflict';
+  if (status === 403 && denials.test(message)) return 'refused';
   if (status === 403 || status === 401) return 'forbidden';
   if (status === 400 || status === 405 || status === 413 || status === 415 || status === 422) return 'refused';
   if (status === 500 && schemaRefusals.test(message)) return 'refused';

@@ -20,7 +20,9 @@ export interface Call {
   readonly body?: object;
   /** @default 'application/json' */
   readonly contentType?: string;
-  /** Silence after which it has failed. @default 30_000 */
+  /** @default 'application/json' */
+  readonly accept?: string;
+  /** Silence after which it has failed. @default - that of the resource, else 15_000 */
   readonly timeoutMs?: number;
 }
 
@@ -37,7 +39,7 @@ export interface Transport {
   close(): void;
 }
 
-const requestTimeoutMs = 30_000;
+const requestTimeoutMs = 15_000;
 const maxFreeSockets = 16;
 const identityMs = 30_000;
 
@@ -52,9 +54,9 @@ export function createTransport(cluster: Cluster, { onCall, onWarning }: Transpo
   const authentication = createAuthentication(cluster);
 
   async function answerTo(call: Call, identity: Authenticated, signal?: AbortSignal): Promise<IncomingMessage> {
-    const { method, path, timeoutMs = requestTimeoutMs } = call;
+    const { method, path, timeoutMs = call.type.answerMs ?? requestTimeoutMs } = call;
     const payload = call.body === undefined ? undefined : JSON.stringify(call.body);
-    const headers: Record<string, string> = { ...identity.headers, accept: 'application/json' };
+    const headers: Record<string, string> = { ...identity.headers, accept: call.accept ?? 'application/json' };
     if (payload !== undefined) {
       headers['content-type'] = call.contentType ?? 'application/json';
       headers['content-length'] = `${Buffer.byteLength(payload)}`;

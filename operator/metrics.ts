@@ -12,6 +12,7 @@ export interface OperatorMetrics {
 export interface OperatorGauges {
   queueDepth(): number;
   isLeading(): boolean;
+  upgrades(): { readonly running: number; readonly waiting: number };
 }
 
 export function createOperatorMetrics(gauges: OperatorGauges): OperatorMetrics {
@@ -49,6 +50,17 @@ export function createOperatorMetrics(gauges: OperatorGauges): OperatorMetrics {
     registers,
     collect() {
       this.set(gauges.queueDepth());
+    },
+  });
+  new Gauge({
+    name: `${prefix}upgrades`,
+    help: 'Workloads that get the image of this release, by state: running or waiting',
+    labelNames: ['state'],
+    registers,
+    collect() {
+      const { running, waiting } = gauges.upgrades();
+      this.set({ state: 'running' }, running);
+      this.set({ state: 'waiting' }, waiting);
     },
   });
   new Gauge({

@@ -6,6 +6,7 @@ import { selectorOf } from '../infra/labels.ts';
 import { gatewayNames, processorNames } from '../infra/names.ts';
 import type { KubeObject } from './resources.ts';
 import type { Workload } from './status.ts';
+import type { Store } from './store.ts';
 
 /** Most URLs that a status may list. */
 const maxEndpoints = 2048;
@@ -48,17 +49,48 @@ export function workloadOf(object: KubeObject | undefined): Workload | undefined
   };
 }
 
+/** The workload that the object controls, if there is one; a foreign one of that name says nothing about it. */
+export function ownWorkload(store: Store, object: KubeObject): Workload | undefined {
+  const { uid = '' } = object.metadata;
+  return workloadOf(store.childrenOf(uid).find(({ kind }) => kind === 'Deployment' || kind === 'StatefulSet'));
+}
+
+/** The image of the first container of a deployment or stateful set. */
+export function imageOf({ spec }: KubeObject): string | undefined {
+  const { template } = (spec ?? {}) as { template?: { spec?: { containers?: readonly { image?: string }[] } } };
+  return template?.spec?.containers?.[0]?.image;
+}
+
+/** Whether pods of an earlier specification are left, or may be. */
+export function isRollingOut(object: KubeObject): boolean {
+  const workload = workloadOf(object);
+  if (workload === undefined) return false;
+  const { isObserved, existing, updated, available, desired } = workload;
+  // A deployment keeps old pods until new ones are available; a stateful set replaces them in place.
+  const isShort = object.kind === 'StatefulSet' && available < desired;
+  return !isObserved || existing > updated || updated < desired || isShort;
+}
+
+/** The label selector of an object's pods, as text. */
+export function podSelectorOf(kind: Kind, name: string): string {
+  const component = ({ HydrogenGroup: 'nats', HydrogenGateway: 'gateway', HydrogenMessageProcessor: 'mproc' } as const)[
+    kind
+  ];
+  const labels = selectorOf({ component, name, namespace: '' });
+  return Object.entries(labels)
+    .map((pair) => pair.join('='))
+    .join(',');
+}
+
 /** The counts of a status, and the selector of its pods for `kubectl scale` and autoscalers. */
 export function countsOf(kind: Kind, name: string, workload: Workload | undefined): Readonly<Record<string, unknown>> {
   if (kind === 'HydrogenGroup') return {};
-  const component = kind === 'HydrogenGateway' ? 'gateway' : 'mproc';
-  const selector = Object.entries(selectorOf({ component, name, namespace: '' })).map((pair) => pair.join('='));
   return {
     replicas: workload?.existing ?? 0,
     readyReplicas: workload?.ready ?? 0,
     availableReplicas: workload?.available ?? 0,
     updatedReplicas: workload?.updated ?? 0,
-    selector: selector.join(','),
+    selector: podSelectorOf(kind, name),
   };
 }
 

@@ -11,14 +11,25 @@ import type { Kube } from './kube.ts';
 import { createLease } from './lease.ts';
 import type { Log } from './log.ts';
 import type { OperatorMetrics } from './metrics.ts';
-import { conditionIn } from './observe.ts';
+import { conditionIn, imageOf, isRollingOut } from './observe.ts';
 import { createQueue } from './queue.ts';
 import { createReconciler } from './reconcile.ts';
-import { type Change, createReflector, createTurn, type Reflector } from './reflector.ts';
-import { childTypes, customTypes, type KubeObject, keyOf, optionalKinds, type ResourceType } from './resources.ts';
+import { type Change, createReflector, createTurn, type Reflector, type ReflectorOptions } from './reflector.ts';
+import {
+  childTypes,
+  customTypes,
+  type KubeObject,
+  keyOf,
+  optionalKinds,
+  type ResourceType,
+  secretMetadataType,
+  sharedKinds,
+} from './resources.ts';
+import { createSecrets } from './secrets.ts';
 import { createStatusWriter } from './status-writer.ts';
-import { createStore, groupKey, groupNameOf, ownerKeyOf } from './store.ts';
-import { type Child, createTrimChild, trimCustom } from './trim.ts';
+import { createStore, groupKey, groupNameOf, ownerKeyOf, targetKeyOf } from './store.ts';
+import { type Child, createTrimChild, trimCustom, trimSecret } from './trim.ts';
+import { createUpgrades, type UpgradeLimit } from './upgrades.ts';
 
 export interface OperatorOptions {
   readonly kube: Kube;
@@ -32,6 +43,8 @@ export interface OperatorOptions {
   readonly instance: string;
   /** Image of pods whose document names none. @default - that of this release */
   readonly image?: string | undefined;
+  /** How many workloads get the image of this release at once. @default - a tenth of them */
+  readonly upgradeLimit?: UpgradeLimit | undefined;
   /** Called when the lease was lost: the process must end. */
   readonly onLost: () => void;
   /** @default - the servers of the document */
@@ -45,6 +58,8 @@ export interface OperatorTiming {
   readonly collectMs?: number;
   /** How often everything is looked at anew. @default 600_000 */
   readonly resyncMs?: number;
+  /** How often NATS is asked how far processors are behind. @default 30_000 */
+  readonly lagMs?: number;
   /** First delay after a failed list or watch. @default 200 */
   readonly watchRetryMs?: number;
   /** Silence after which a watch counts as dead. @default 120_000 */
@@ -54,6 +69,8 @@ export interface OperatorTiming {
 
 export interface Operator {
   readonly queueDepth: number;
+  /** Workloads that are getting the image of this release, and those that wait for it. */
+  readonly upgrades: { readonly running: number; readonly waiting: number };
   readonly isLeading: boolean;
   /** Whether every resource has been listed once. */
   readonly isReady: boolean;
@@ -74,13 +91,23 @@ export function createOperator(options: OperatorOptions): Operator {
   const buses = createBuses({
     kube,
     onChange: (key) => queue.add(key),
+    onLag: (key) => queue.add(key),
+    ...(timing.lagMs !== undefined && { lagMs: timing.lagMs }),
     onEvent: (group, event, detail) => log.busEvent({ group, event, detail }),
     ...(options.serversOf && { serversOf: options.serversOf }),
   });
   const trimChild = createTrimChild();
   const applier = createApplier({ kube, store, trim: trimChild, onApplied: learn });
   const status = createStatusWriter(kube);
-  const reconciler = createReconciler({ kube, store, applier, buses, status, events, log, image: options.image });
+  const secrets = createSecrets({ kube, isVisible: () => secretReflector.isPresent });
+  const upgrades = createUpgrades({
+    limit: options.upgradeLimit ?? { percent: 10 },
+    total: () => store.size,
+    onTurn: (key) => queue.add(key),
+  });
+  const { image } = options;
+  const parts = { kube, store, secrets, applier, upgrades, buses, status, events, log, image };
+  const reconciler = createReconciler(parts);
   const queue = createQueue({
     work: async (key) => {
       // A lease that has run out is noticed before the next write, also by a process that was suspended.
@@ -115,11 +142,23 @@ export function createOperator(options: OperatorOptions): Operator {
 
   const turn = createTurn();
   const childReflectors = new Map(
-    childTypes.map((type) => [type.kind, reflect(type, trimChild, onChild, labelSelector)]),
+    childTypes.map((type) => [
+      type.kind,
+      reflect(type, trimChild, onChild, {
+        ...(sharedKinds.includes(type.kind) ? {} : { labelSelector }),
+        ...(optionalKinds.includes(type.kind) && { absentOn: ['gone'] }),
+      }),
+    ]),
   );
+  // A right to secrets can be withheld: then what is missing is found out by the pods, and credentials are read in vain.
+  const secretReflector = reflect(secretMetadataType, trimSecret, onSecret, {
+    absentOn: ['forbidden'],
+    onAbsent: (err) => log.secretsHidden({ err }),
+  });
   const reflectors: Pick<Reflector, 'synced' | 'start' | 'stop'>[] = [
     ...Object.values(customTypes).map((type) => reflect(type, trimCustom, onCustom)),
     ...childReflectors.values(),
+    secretReflector,
   ];
 
   /** What was just applied need not be waited for, nor looked at again when the watch shows it. */
@@ -131,16 +170,15 @@ export function createOperator(options: OperatorOptions): Operator {
     type: ResourceType,
     trim: (object: KubeObject) => Kept,
     onChange: (change: Change<Kept>) => void,
-    selector?: string,
+    more: Partial<ReflectorOptions<Kept>> = {},
   ): Reflector<Kept> {
     const { watchRetryMs, inactivityMs } = timing;
     return createReflector(kube, {
       type,
       namespace,
-      labelSelector: selector,
       trim,
       turn,
-      isOptional: optionalKinds.includes(type.kind),
+      ...more,
       ...(watchRetryMs !== undefined && { baseDelayMs: watchRetryMs }),
       ...(inactivityMs !== undefined && { inactivityMs }),
       onChange,
@@ -177,18 +215,38 @@ export function createOperator(options: OperatorOptions): Operator {
   function onChild(change: Change<Child>): void {
     store.putChild(change);
     if (change.isOwn) return;
-    const owners = [change.before, change.after].flatMap((object) => (object && ownerKeyOf(object)) ?? []);
+    const owners = [change.before, change.after].flatMap((object) => {
+      if (object === undefined) return [];
+      const target = store.child(targetKeyOf(object) ?? '');
+      return [ownerKeyOf(object) ?? [], (target && ownerKeyOf(target)) ?? []].flat();
+    });
     for (const key of new Set(owners)) queue.add(key, collectMs);
+  }
+
+  function onSecret(change: Change): void {
+    for (const key of secrets.put(change)) {
+      buses.expireSecrets(key);
+      queue.add(key);
+    }
   }
 
   function everything(): void {
     for (const [key] of store.customs()) queue.add(key);
   }
 
+  /** Rollouts that an operator before this one began hold their places. */
+  function resumeUpgrades(): void {
+    for (const [key, object] of store.customs()) {
+      const workload = store.childrenOf(object.metadata.uid ?? '').find((child) => imageOf(child) !== undefined);
+      if (workload !== undefined && isRollingOut(workload)) upgrades.resume(key);
+    }
+  }
+
   function lead(): void {
     log.leading();
     void Promise.all(reflectors.map(({ synced }) => synced)).then(() => {
       if (isStopping) return;
+      resumeUpgrades();
       everything();
       queue.start();
       resync = setInterval(everything, resyncMs);
@@ -200,6 +258,7 @@ export function createOperator(options: OperatorOptions): Operator {
     get queueDepth() {
       return queue.depth;
     },
+    upgrades,
     get isLeading() {
       return lease?.isLeading ?? !isStopping;
     },

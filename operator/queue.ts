@@ -3,8 +3,19 @@
  * added while it was worked on. Failures come back later and later; the queue is the only place that waits.
  */
 
-/** When a key comes again. Undefined: when somebody adds it. */
-export type Outcome = { readonly againAfterMs?: number } | undefined;
+/**
+ * When a key comes again. Undefined: when somebody adds it. `isInVain`: what it should be is out of reach and that has
+ * been told, so it comes back later and later, as after a failure.
+ */
+export type Outcome = { readonly againAfterMs?: number; readonly isInVain?: boolean } | undefined;
+
+/** The outcome that comes first. */
+export function soonest(...outcomes: readonly Outcome[]): Outcome {
+  const times = outcomes.flatMap((outcome) => outcome?.againAfterMs ?? []);
+  const isInVain = outcomes.some((outcome) => outcome?.isInVain === true);
+  if (times.length === 0 && !isInVain) return undefined;
+  return { ...(times.length > 0 && { againAfterMs: Math.min(...times) }), ...(isInVain && { isInVain }) };
+}
 
 export interface QueueOptions {
   /** Does the work. A rejection brings the key back, after `retryAfterMs` of the error where it has one. */
@@ -73,17 +84,23 @@ export function createQueue(options: QueueOptions): Queue {
     }
   }
 
+  /** The delay before a key comes back that was in vain once more. */
+  function backoffMs(key: string): number {
+    const count = (failures.get(key) ?? 0) + 1;
+    failures.set(key, count);
+    const delayMs = Math.min(maxDelayMs, baseDelayMs * 2 ** Math.min(count - 1, 30));
+    return delayMs * (1 + jitter * (2 * Math.random() - 1));
+  }
+
   async function run(key: string): Promise<void> {
     try {
       const outcome = await work(key);
-      failures.delete(key);
+      if (outcome?.isInVain) add(key, backoffMs(key));
+      else failures.delete(key);
       if (outcome?.againAfterMs !== undefined) add(key, Math.max(1, outcome.againAfterMs));
     } catch (error) {
-      const count = (failures.get(key) ?? 0) + 1;
-      failures.set(key, count);
       const asked = (error as { retryAfterMs?: number }).retryAfterMs ?? 0;
-      const backoffMs = Math.min(maxDelayMs, baseDelayMs * 2 ** Math.min(count - 1, 30));
-      const delayMs = Math.max(asked, backoffMs * (1 + jitter * (2 * Math.random() - 1)));
+      const delayMs = Math.max(asked, backoffMs(key));
       onFailure(key, error, delayMs);
       add(key, delayMs);
     } finally {

@@ -5,7 +5,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 
-import { ApiError, isApiError } from './errors.ts';
+import { ApiError, type ApiErrorKind, isApiError } from './errors.ts';
 import type { Kube, Selection, WatchEvent } from './kube.ts';
 import { type KubeObject, keyOf, type ResourceType } from './resources.ts';
 
@@ -36,14 +36,18 @@ export interface ReflectorOptions<Kept extends KubeObject> extends Selection {
   readonly maxDelayMs?: number;
   /** @default 120_000 */
   readonly inactivityMs?: number;
-  /** Whether a resource that the server does not know counts as one without objects. @default false */
-  readonly isOptional?: boolean;
+  /** Answers to a list that mean that there are no objects for us, which is no failure. @default - none */
+  readonly absentOn?: readonly ApiErrorKind[];
+  /** Such an answer came, for the first time since objects could be listed. */
+  readonly onAbsent?: (error: ApiError) => void;
   /** @default - at once */
   readonly turn?: Turn;
 }
 
 export interface Reflector<Kept extends KubeObject = KubeObject> {
   readonly objects: ReadonlyMap<string, Kept>;
+  /** False while the server does not know the resource, or does not show it to us. */
+  readonly isPresent: boolean;
   /** Resolves once the first list is in. */
   readonly synced: Promise<void>;
   start(): void;
@@ -62,13 +66,14 @@ export function createReflector<Kept extends KubeObject>(
   kube: Pick<Kube, 'pages' | 'watch'>,
   options: ReflectorOptions<Kept>,
 ): Reflector<Kept> {
-  const { type, trim, onChange, onFailure, onBug, isOptional = false, turn = (list) => list() } = options;
+  const { type, trim, onChange, onFailure, onBug, onAbsent, absentOn = [], turn = (list) => list() } = options;
   const { baseDelayMs = 200, maxDelayMs = 30_000, inactivityMs = 120_000 } = options;
   const selection: Selection = { namespace: options.namespace, labelSelector: options.labelSelector };
   const objects = new Map<string, Kept>();
   const synced = Promise.withResolvers<void>();
   const stopping = new AbortController();
   let version: string | undefined;
+  let isPresent = true;
   let failures = 0;
   let failure: ApiError | undefined;
   let loop: Promise<void> | undefined;
@@ -100,6 +105,7 @@ export function createReflector<Kept extends KubeObject>(
     }
     for (const key of unseen) put(key, undefined);
     version = listed;
+    isPresent = true;
     synced.resolve();
   }
 
@@ -151,7 +157,9 @@ export function createReflector<Kept extends KubeObject>(
 
   async function recover(error: unknown): Promise<void> {
     if (stopping.signal.aborted) return;
-    if (isOptional && error instanceof ApiError && error.status === 404) {
+    if (isApiError(error, ...absentOn) && absentOn.length > 0 && error.status !== 410) {
+      if (isPresent) onAbsent?.(error);
+      isPresent = false;
       for (const key of [...objects.keys()]) put(key, undefined);
       version = undefined;
       synced.resolve();
@@ -177,6 +185,9 @@ export function createReflector<Kept extends KubeObject>(
     objects,
     synced: synced.promise,
     learn,
+    get isPresent() {
+      return isPresent;
+    },
     start: () => {
       loop ??= run();
     },

@@ -59,6 +59,10 @@ export interface ResourceType {
   readonly apiVersion: string;
   readonly kind: string;
   readonly plural: string;
+  /** Whether lists and watches ask for `metadata` alone. */
+  readonly isMetadataOnly?: boolean;
+  /** Silence after which a call has failed. @default - that of any call */
+  readonly answerMs?: number;
 }
 
 const type = (version: string, kind: string, plural: string): ResourceType => ({ apiVersion: version, kind, plural });
@@ -86,8 +90,14 @@ export const childTypes: readonly ResourceType[] = [
 /** Kinds whose definition comes with other software, and may be absent. */
 export const optionalKinds: readonly string[] = ['HTTPRoute'];
 
+/** Kinds of which objects that are not ours matter, too: somebody else's autoscaler sets a number of pods. */
+export const sharedKinds: readonly string[] = ['HorizontalPodAutoscaler'];
+
 export const secretType: ResourceType = type('v1', 'Secret', 'secrets');
-export const leaseType: ResourceType = type('coordination.k8s.io/v1', 'Lease', 'leases');
+/** Secrets as they are watched: that they exist, and in which version. */
+export const secretMetadataType: ResourceType = { ...secretType, isMetadataOnly: true };
+/** On a connection that has died unnoticed, a renewal must fail early enough for another one. */
+export const leaseType: ResourceType = { ...type('coordination.k8s.io/v1', 'Lease', 'leases'), answerMs: 4000 };
 export const eventType: ResourceType = type('events.k8s.io/v1', 'Event', 'events');
 
 /** The type of a rendered object. @throws for a kind that is not in the list, which would never be pruned */

@@ -3,6 +3,7 @@
  * does. Every reason is in the list, and every message names the object and says what to do.
  */
 import type { Condition, DocumentIssue, Kind } from '../crds/index.ts';
+import { podSelectorOf } from './observe.ts';
 
 /** Every reason that a condition can have. */
 export const reasons = {
@@ -10,6 +11,7 @@ export const reasons = {
     'Accepted',
     'InvalidSpec',
     'GroupNotFound',
+    'SecretNotFound',
     'NameConflict',
     'WaitingForRemoval',
     'ApplyRefused',
@@ -25,7 +27,7 @@ export const reasons = {
     'SecretNotReadable',
   ],
   Available: ['Available', 'NotCreated', 'PodsNotReady', 'ScaledToZero'],
-  RollingOut: ['RolledOut', 'NotCreated', 'PodsUpdating', 'RolloutStuck'],
+  RollingOut: ['RolledOut', 'NotCreated', 'PodsUpdating', 'RolloutStuck', 'UpgradeWaiting'],
   Paused: ['NotPaused', 'Paused', 'GroupPaused'],
   Deleting: ['WaitingForMembers', 'RemovingConsumers', 'RemovingStreams'],
 } as const;
@@ -82,7 +84,9 @@ export interface Facts {
   readonly name: string;
   readonly generation: number;
   readonly issues?: readonly Pick<DocumentIssue, 'path' | 'message'>[];
-  readonly pausedBy?: 'object' | 'group';
+  readonly pausedBy?: 'object' | 'group' | undefined;
+  /** What is wrong with the secrets that it names, a sentence each. */
+  readonly missingSecrets?: readonly string[];
   readonly problem?: ApplyProblem | undefined;
   /** For gateways and message processors. */
   readonly groupName?: string | undefined;
@@ -91,6 +95,8 @@ export interface Facts {
   readonly bus?: BusFacts;
   /** Undefined: there is none yet. */
   readonly workload?: Workload | undefined;
+  /** The image that pods keep until it is their turn to get the one of this release. */
+  readonly heldImage?: string;
   /** Whether the object has a workload at all: a group with NATS of the user's has none. */
   readonly hasWorkload: boolean;
   readonly deleting?: { readonly reason: (typeof reasons)['Deleting'][number]; readonly message: string };
@@ -143,7 +149,7 @@ function findingsOf(facts: Facts): Finding[] {
   ];
 }
 
-function acceptedOf({ kind, name, issues, group, groupName, problem }: Facts): Finding {
+function acceptedOf({ kind, name, issues, group, groupName, missingSecrets = [], problem }: Facts): Finding {
   const type = 'Accepted';
   if (issues) {
     const list = issues.map(({ path, message }) => (path === '' ? message : `${path} ${message}`)).join('; ');
@@ -153,6 +159,10 @@ function acceptedOf({ kind, name, issues, group, groupName, problem }: Facts): F
   if (group?.state === 'missing') {
     const message = `there is no valid HydrogenGroup ${groupName} in this namespace; create or repair it, or correct spec.groupRef.name`;
     return { type, status: 'False', reason: 'GroupNotFound', message };
+  }
+  if (missingSecrets.length > 0) {
+    const message = `what was applied last stays in force: ${missingSecrets.join('; ')}`;
+    return { type, status: 'False', reason: 'SecretNotFound', message };
   }
   if (problem === undefined)
     return { type, status: 'True', reason: 'Accepted', message: 'the specification is in force' };
@@ -255,23 +265,27 @@ function availableOf({ workload, kind, name }: Facts): Finding {
       message: `${available} of ${desired} pods of ${object} are available`,
     };
   }
-  const message = `${available} of ${desired} pods of ${object} are available; see kubectl describe ${object.toLowerCase()}`;
+  const message = `${available} of ${desired} pods of ${object} are available; see kubectl describe pods -l ${podSelectorOf(kind, name)}`;
   return { type, status: 'False', reason: 'PodsNotReady', message };
 }
 
-function rollingOutOf({ workload, kind, name }: Facts): Finding {
+function rollingOutOf({ workload, kind, name, heldImage }: Facts): Finding {
   const type = 'RollingOut';
   if (workload === undefined) {
     return { type, status: 'False', reason: 'NotCreated', message: `${kind}/${name} has no workload yet` };
   }
   const { object, desired, updated, existing, isObserved, isStuck } = workload;
   if (isStuck) {
-    const message = `${object} makes no progress; see kubectl describe ${object.toLowerCase()}`;
+    const message = `${object} makes no progress; see kubectl describe pods -l ${podSelectorOf(kind, name)}`;
     return { type, status: 'True', reason: 'RolloutStuck', message };
   }
   if (!isObserved || updated < desired || existing > updated) {
     const message = `${updated} of ${desired} pods of ${object} run the current specification, ${existing} exist`;
     return { type, status: 'True', reason: 'PodsUpdating', message };
+  }
+  if (heldImage !== undefined) {
+    const message = `the pods of ${object} run ${heldImage} until it is their turn to get the image of this release; set spec.template.image to hold one`;
+    return { type, status: 'False', reason: 'UpgradeWaiting', message };
   }
   return {
     type,

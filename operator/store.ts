@@ -8,12 +8,16 @@ export interface Store {
   /** The custom resource of a key. */
   custom(key: string): KubeObject | undefined;
   customs(): Iterable<[string, KubeObject]>;
+  /** Number of custom resources. */
+  readonly size: number;
   /** The child of a key, whoever controls it. */
   child(key: string): Child | undefined;
   /** The children that this owner controls. */
   childrenOf(uid: string): readonly Child[];
   /** Keys of the gateways and message processors that name a group, whether it exists or not. */
   membersOf(namespace: string, group: string): readonly string[];
+  /** The autoscalers, whoever controls them, that set the number of pods of the deployment of this key. */
+  autoscalersOf(key: string): readonly KubeObject[];
   putCustom(change: Change): void;
   putChild(change: Change<Child>): void;
 }
@@ -38,11 +42,20 @@ export function groupNameOf({ kind, spec }: KubeObject): string | undefined {
   return typeof name === 'string' ? name : undefined;
 }
 
+/** The key of the deployment whose number of pods an autoscaler sets; undefined for any other object. */
+export function targetKeyOf({ kind, metadata, spec }: KubeObject): string | undefined {
+  if (kind !== 'HorizontalPodAutoscaler') return undefined;
+  const { scaleTargetRef } = spec as { scaleTargetRef?: { kind?: string; name?: string } };
+  if (scaleTargetRef?.kind !== 'Deployment') return undefined;
+  return `Deployment/${metadata.namespace ?? ''}/${scaleTargetRef.name ?? ''}`;
+}
+
 export function createStore(): Store {
   const custom = new Map<string, KubeObject>();
   const children = new Map<string, Child>();
   const byOwner = new Map<string, Map<string, Child>>();
   const byGroup = new Map<string, Set<string>>();
+  const byTarget = new Map<string, Map<string, KubeObject>>();
 
   function index(object: KubeObject, key: string, isThere: boolean): void {
     const group = groupNameOf(object);
@@ -65,12 +78,26 @@ export function createStore(): Store {
     else byOwner.set(uid, owned);
   }
 
+  function target(object: KubeObject, key: string, isThere: boolean): void {
+    const of = targetKeyOf(object);
+    if (of === undefined) return;
+    const scalers = byTarget.get(of) ?? new Map<string, KubeObject>();
+    if (isThere) scalers.set(key, object);
+    else scalers.delete(key);
+    if (scalers.size === 0) byTarget.delete(of);
+    else byTarget.set(of, scalers);
+  }
+
   return {
     custom: (key) => custom.get(key),
     customs: () => custom.entries(),
+    get size() {
+      return custom.size;
+    },
     child: (key) => children.get(key),
     childrenOf: (uid) => [...(byOwner.get(uid)?.values() ?? [])],
     membersOf: (namespace, group) => [...(byGroup.get(groupKey(namespace, group)) ?? [])].sort(),
+    autoscalersOf: (key) => [...(byTarget.get(key)?.values() ?? [])],
     putCustom: ({ key, before, after }) => {
       if (before) index(before, key, false);
       if (after) index(after, key, true);
@@ -79,7 +106,9 @@ export function createStore(): Store {
     },
     putChild: ({ key, before, after }) => {
       if (before) own(before, key, false);
+      if (before) target(before, key, false);
       if (after) own(after, key, true);
+      if (after) target(after, key, true);
       if (after) children.set(key, after);
       else children.delete(key);
     },

@@ -32,6 +32,20 @@ export function trimCustom(object: KubeObject): KubeObject {
   return { ...object, metadata: { ...metadata, ...(ours.length > 0 && { annotations: Object.fromEntries(ours) }) } };
 }
 
+/** A secret, of which no more is read than that it is there, and in which version. */
+export function trimSecret({ apiVersion, kind, metadata }: KubeObject): KubeObject {
+  const { name, namespace, resourceVersion } = metadata;
+  return {
+    apiVersion,
+    kind,
+    metadata: {
+      name,
+      ...(namespace !== undefined && { namespace }),
+      ...(resourceVersion !== undefined && { resourceVersion }),
+    },
+  };
+}
+
 export function createTrimChild(): TrimChild {
   const fieldsOf = createFieldsOf();
   return (object) => {
@@ -59,8 +73,12 @@ export function createTrimChild(): TrimChild {
   };
 }
 
-/** The size of a workload, what it runs, and how far it is. */
-function workloadOf({ kind, spec, status }: KubeObject): { spec?: WorkloadSpec; status?: WorkloadStatus } {
+/** The size of a workload, what it runs, and how far it is; of an autoscaler, what it scales. */
+function workloadOf({ kind, spec, status }: KubeObject): { spec?: unknown; status?: WorkloadStatus } {
+  if (kind === 'HorizontalPodAutoscaler') {
+    const { kind: target, name } = (spec as { scaleTargetRef?: { kind?: string; name?: string } }).scaleTargetRef ?? {};
+    return { spec: { scaleTargetRef: { kind: target, name } } };
+  }
   if (kind !== 'Deployment' && kind !== 'StatefulSet') return {};
   const { replicas, template } = (spec ?? {}) as WorkloadSpec;
   const { conditions = [], ...counts } = (status ?? {}) as WorkloadStatus;

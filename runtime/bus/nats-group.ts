@@ -5,11 +5,19 @@
 
 import type { NatsBusOptions } from './nats.ts';
 import { createLink } from './nats-connection.ts';
-import { deleteConsumers, ensureConsumers } from './nats-durables.ts';
+import { deleteConsumers, ensureConsumers, listConsumers, metadataKeys } from './nats-durables.ts';
 import { createRequests, isRefused, jetStreamCodes } from './nats-requests.ts';
 import { type Conflict, clientStream, deadLetterStream, ensureStream } from './nats-streams.ts';
 import type { BusStatus, ConsumerOptions } from './port.ts';
 import { createSubjects } from './subjects.ts';
+
+/** How far a processor is behind, over all of its consumers. */
+export interface ProcessorLag {
+  /** Messages that no replica has been given yet. */
+  readonly pendingMessages: number;
+  /** Messages that replicas have been given and not finished. */
+  readonly unacknowledgedMessages: number;
+}
 
 export interface NatsGroup {
   readonly status: BusStatus;
@@ -21,6 +29,8 @@ export interface NatsGroup {
   ensureStreams(): Promise<Conflict[]>;
   /** Creates or adapts the consumers of a processor. @throws like `ensureStreams` */
   ensureConsumers(options: ConsumerOptions): Promise<void>;
+  /** How far every processor of the group is behind, by name. @throws like `ensureStreams` */
+  lags(): Promise<ReadonlyMap<string, ProcessorLag>>;
   /** Deletes a processor's consumers with what they had not acknowledged; resolves with how many. @throws like `ensureStreams` */
   deleteConsumers(processor: string): Promise<number>;
   /** Deletes the streams of client messages and dead letters and the bucket of leases, with all that they hold. @throws like `ensureStreams` */
@@ -43,6 +53,19 @@ export function createNatsGroup(options: Omit<NatsBusOptions, 'leaseMs' | 'publi
       ...(await ensureStream(requests, deadLetterStream(subjects, options.stream, options.deadLetter))),
     ],
     ensureConsumers: async (consumer) => void (await ensureConsumers(requests, subjects, consumer)),
+    lags: async () => {
+      const lags = new Map<string, ProcessorLag>();
+      for (const { config, num_pending, num_ack_pending } of await listConsumers(requests, subjects.stream)) {
+        const processor = config.metadata?.[metadataKeys.processor];
+        if (processor === undefined) continue;
+        const { pendingMessages = 0, unacknowledgedMessages = 0 } = lags.get(processor) ?? {};
+        lags.set(processor, {
+          pendingMessages: pendingMessages + num_pending,
+          unacknowledgedMessages: unacknowledgedMessages + num_ack_pending,
+        });
+      }
+      return lags;
+    },
     deleteConsumers: (processor) => deleteConsumers(requests, subjects, processor),
     deleteStreams: async () => {
       for (const stream of [subjects.stream, subjects.deadLetterStream, `KV_${subjects.leaseBucket}`]) {

@@ -1,4 +1,4 @@
-/** What the constructs emit, before a real kube-apiserver; apiextensions-apiserver would not know these kinds. */
+/** What the constructs emit, before a real kube-apiserver. */
 
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -7,8 +7,7 @@ import test from 'node:test';
 import { parseAllDocuments } from 'yaml';
 
 import { bundles } from '../../infra/bundles.ts';
-import { startApiServer } from '../kit/apiserver.ts';
-import { findApiServerBinaries } from '../kit/apiserver-binaries.ts';
+import { apiServerOrSkip, startApiServer } from '../kit/apiserver.ts';
 
 interface Applied {
   readonly apiVersion: string;
@@ -46,10 +45,7 @@ function pathOf({ apiVersion, kind, metadata }: Applied): string {
   return `/${api}${scope}/${plural.toLowerCase()}/${metadata.name}`;
 }
 
-const skip = await findApiServerBinaries().then(
-  ({ isFull }) => (isFull ? false : 'needs kube-apiserver: set KUBEBUILDER_ASSETS'),
-  (error: Error) => error.message,
-);
+const skip = await apiServerOrSkip();
 
 test('a cluster takes every object, warns of none, and a second apply changes nothing', { skip }, async () => {
   await using cluster = await startApiServer();

@@ -7,12 +7,14 @@ import { join } from 'node:path';
 import test from 'node:test';
 import { connect } from 'nats';
 
-import { type HydrogenGroup, natsConnectionOf, parseDocuments } from '../../crds/index.ts';
+import { type HydrogenGroup, natsConnectionOf, parseDocuments, parseQuantity } from '../../crds/index.ts';
 import { natsEnv } from '../../infra/nats-config.ts';
+import { createNatsGroup } from '../../runtime/bus/nats-group.ts';
 import { eventually } from '../kit/eventually.ts';
 import { natsOrSkip, startNats } from '../kit/nats.ts';
 import { findNatsServer } from '../kit/nats-binary.ts';
 import { freePorts } from '../kit/ports.ts';
+import { natsGroup } from '../runtime/bus/nats-kit.ts';
 import { at, documents, find, nameOf, render } from './kit.ts';
 
 const skip = await natsOrSkip();
@@ -60,6 +62,31 @@ test('a server lets in who has the token of the group, whatever its characters, 
   } finally {
     for (const name of Object.keys(serverEnv)) delete process.env[name];
   }
+});
+
+test('streams as large as the volume leave room for the leases of gateways', { skip }, async () => {
+  const [group] = parseDocuments(
+    documents({ group: 'nats: {managed: {replicas: 1, storage: {size: 2Gi}}}' }),
+    'test',
+  ) as [HydrogenGroup];
+  using file = inFile(configOf('nats: {managed: {replicas: 1, storage: {size: 2Gi}}}').replace(/ *store_dir.*\n/, ''));
+  process.env[natsEnv.pod] = 'chat-nats-0';
+  await using nats = await startNats({ args: ['-c', file.path, '-m', '-1'] });
+  delete process.env[natsEnv.pod];
+  const { stream, deadLetter } = group.spec;
+  const kit = natsGroup(nats, {
+    stream: { storage: 'File', replicas: 1, maxAgeMs: 60_000, maxBytes: parseQuantity(stream.maxBytes) },
+    deadLetter: { maxAgeMs: 60_000, maxBytes: parseQuantity(deadLetter.maxBytes) },
+  });
+  await using _ = kit;
+  const streams = createNatsGroup(kit.options);
+  await streams.start();
+  await eventually(() => streams.status === 'up');
+  assert.deepEqual(await streams.ensureStreams(), []);
+  await streams.stop();
+  const bus = await kit.started();
+  const lease = bus.holdLease('gateway', () => undefined);
+  await eventually(() => lease.isHeld);
 });
 
 test('three servers find one another and keep three copies of a message', { skip }, async () => {

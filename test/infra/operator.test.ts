@@ -29,8 +29,20 @@ test('may create, change and delete exactly the kinds that the constructs emit',
   assert.deepEqual(allowed.sort(), [...new Set(rendered.map(resourceOf))].sort());
 });
 
-test('may not read secrets, nor do anything with wildcards', () => {
-  assert.doesNotMatch(JSON.stringify(watchRules), /secrets|"\*"/);
+test('reads secrets, writes none, does without on request, and never asks for wildcards', () => {
+  const rulesOf = (readSecrets: boolean): string =>
+    JSON.stringify(
+      at(
+        find(
+          synth((chart) => new HydrogenOperator(chart, 'operator', { readSecrets })),
+          'ClusterRole',
+        ),
+        'rules',
+      ),
+    );
+  assert.match(rulesOf(true), /\{"apiGroups":\[""\],"resources":\["secrets"\],"verbs":\["get","list","watch"\]\}/);
+  assert.doesNotMatch(rulesOf(false), /secrets/);
+  assert.doesNotMatch(rulesOf(true), /"\*"/);
 });
 
 test('runs two pods, which agree on a lease of their own namespace', () => {

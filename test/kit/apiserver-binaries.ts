@@ -1,120 +1,134 @@
 /**
- * Finds etcd and a Kubernetes API server, or gets them into the project's cache. Two servers will do: kube-apiserver, and
- * apiextensions-apiserver, which knows custom resources and nothing else but builds in a few minutes out of one module.
+ * Finds the programs of a Kubernetes control plane, or gets them into the project's cache: the official release, or else
+ * a build of the modules in `test/cluster/programs/`. They are used as one set, so that their versions belong together.
  */
 
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { cp, mkdir, rename, symlink } from 'node:fs/promises';
+import { delimiter, join } from 'node:path';
 import { fail, obtain, type Place, type Program } from './program.ts';
-import {
-  demandVersion,
-  download,
-  downloadArchive,
-  findIn,
-  go,
-  machine,
-  placeInPath,
-  run,
-  unpackPackage,
-} from './program-sources.ts';
+import { demandVersion, download, downloadArchive, findIn, go, machine, run } from './program-sources.ts';
 
-/** The programs of a test cluster. */
+/** Paths of the programs of a test cluster. */
 export interface ApiServerBinaries {
   readonly etcd: string;
-  readonly etcdVersion: string;
   readonly apiServer: string;
-  /** Whether the server is a kube-apiserver and so knows pods, deployments and the like. */
-  readonly isFull: boolean;
+  readonly controllerManager: string;
+  readonly kubectl: string;
+  /** Of etcd, such as `3.6.4`. */
+  readonly etcdVersion: string;
+  /** Of Kubernetes, such as `1.34.2`. */
+  readonly version: string;
 }
 
-/** What is built or downloaded. */
-const kubernetes = '34.10';
-const etcdRelease = 'v3.6.4';
+const names = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kubectl'] as const;
 
-const full = 'kube-apiserver';
-const small = 'apiextensions-apiserver';
+/** What a person can do who has none of them. */
+export const binariesAdvice = `install Go >= 1.26, or set KUBEBUILDER_ASSETS to a folder with ${names.join(', ')}`;
 
-const apiServer: Program = {
-  name: small,
-  wanted: `${full} >= 1.31 or ${small}`,
-  check: async (path) => {
-    if (await isFullServer(path)) demandVersion(path, await versionOf(path), [1, 31]);
-    else await run(path, ['--help']);
-  },
-  places: [inAssets(full), placeInPath(full), placeInPath(small)],
-  installers: [
-    ['go install', installApiServer],
-    ['release', downloadApiServer],
-  ],
-};
+/** What is downloaded or built, by minor version: the current one, and the oldest that is supported. */
+const releases = {
+  '1.37': { kubernetes: '1.37.2', etcd: '3.6.4' },
+  '1.31': { kubernetes: '1.31.13', etcd: '3.5.15' },
+} as const;
 
-const etcd: Program = {
-  name: 'etcd',
-  wanted: 'etcd >= 3.4',
-  check: async (path) => demandVersion(path, await versionOf(path), [3, 4]),
-  places: [inAssets('etcd'), placeInPath('etcd')],
-  installers: [
-    ['apt package', (folder) => unpackPackage('etcd-server', 'etcd', folder)],
-    ['go build', buildEtcd],
-    ['release', downloadEtcd],
-  ],
-};
+type Minor = keyof typeof releases;
 
-/** The binaries of a test cluster. @throws Error that says what was tried and why it failed */
-export async function findApiServerBinaries(): Promise<ApiServerBinaries> {
-  const etcdPath = await obtain(etcd);
-  const [etcdVersion = ''] = /\d+\.\d+\.\d+/.exec(await versionOf(etcdPath)) ?? [];
-  const path = await obtain(apiServer);
-  return { etcd: etcdPath, etcdVersion, apiServer: path, isFull: await isFullServer(path) };
+const currentKubernetes: Minor = '1.37';
+
+/** The oldest minor version that is supported. */
+export const oldestKubernetes: Minor = '1.31';
+
+/** Chooses the version: a minor version from the table. Default: any that is there, else the current one. */
+const variable = 'TEST_KUBERNETES';
+
+const modules = join(import.meta.dirname, '../cluster/programs');
+
+/**
+ * The programs of a test cluster.
+ * @param wanted a minor version @throws Error that says what was tried and why it failed
+ */
+export async function findApiServerBinaries(wanted = process.env[variable]): Promise<ApiServerBinaries> {
+  const folder = await obtain(programOf(wanted));
+  const [etcd = '', apiServer = '', controllerManager = '', kubectl = ''] = names.map((name) => join(folder, name));
+  const [etcdVersion, version] = [await versionOf(etcd), await versionOf(apiServer)];
+  return { etcd, apiServer, controllerManager, kubectl, etcdVersion, version };
 }
 
-function inAssets(name: string): Place {
-  const find = (): Promise<string> => findIn([process.env.KUBEBUILDER_ASSETS ?? fail('not set')], name);
-  return ['KUBEBUILDER_ASSETS', find];
+function programOf(wanted: string | undefined): Program {
+  const minor = wanted ?? currentKubernetes;
+  if (!isKnown(minor)) fail(`${variable} is ${minor}; it can be ${Object.keys(releases).join(' or ')}`);
+  return {
+    name: `kubernetes-${minor}`,
+    wanted: `control plane of Kubernetes ${wanted ?? `>= ${oldestKubernetes}`} (${names.join(', ')})`,
+    check: async (folder) => {
+      for (const name of names) await findIn([folder], name);
+      demandVersion(join(folder, 'etcd'), await versionOf(join(folder, 'etcd')), [3, 5]);
+      const version = await versionOf(join(folder, 'kube-apiserver'));
+      if (wanted === undefined) demandVersion(folder, version, [1, 31]);
+      else if (!version.startsWith(`${wanted}.`)) fail(`it is Kubernetes ${version}`);
+    },
+    places: [
+      ['KUBEBUILDER_ASSETS', async () => process.env.KUBEBUILDER_ASSETS ?? fail('not set')],
+      ...(process.env.PATH ?? '').split(delimiter).map<Place>((folder) => ['PATH', () => onlyIfWhole(folder)]),
+    ],
+    installers: [
+      ['release', (folder) => downloadPrograms(folder, minor)],
+      ['go build', (folder) => buildPrograms(folder, minor)],
+    ],
+  };
+}
+
+/** Most folders of PATH have none of them, which is not worth a word each. */
+async function onlyIfWhole(folder: string): Promise<string> {
+  for (const name of names) await findIn([folder], name).catch(() => fail('not in one folder of it'));
+  return folder;
 }
 
 async function versionOf(path: string): Promise<string> {
-  return (await run(path, ['--version'])).stdout;
+  const { stdout } = await run(path, ['--version']);
+  return /\d+\.\d+\.\d+/.exec(stdout)?.[0] ?? fail(`${path} does not tell its version`);
 }
 
-// apiextensions-apiserver refuses the question.
-async function isFullServer(path: string): Promise<boolean> {
-  return versionOf(path).then(
-    (text) => text.startsWith('Kubernetes'),
-    () => false,
-  );
+async function downloadPrograms(folder: string, minor: Minor): Promise<string> {
+  const { kubernetes, etcd } = releases[minor];
+  const bin = join(folder, 'bin');
+  await mkdir(bin);
+  for (const name of names.filter((one) => one !== 'etcd')) {
+    const url = `https://dl.k8s.io/v${kubernetes}/bin/${machine.os}/${machine.cpu}/${name}`;
+    await rename(await download(folder, url, `${url}.sha256`), join(bin, name));
+    await run('chmod', ['755', join(bin, name)]);
+  }
+  const base = `https://github.com/etcd-io/etcd/releases/download/v${etcd}`;
+  const archive = `etcd-v${etcd}-${machine.os}-${machine.cpu}.tar.gz`;
+  await rename(await downloadArchive(folder, 'etcd', `${base}/${archive}`, `${base}/SHA256SUMS`), join(bin, 'etcd'));
+  return bin;
 }
 
-async function installApiServer(folder: string): Promise<string> {
-  const module = `k8s.io/${small}@v0.${kubernetes}`;
-  const flags = ['-trimpath', '-ldflags', '-s -w'];
-  await go(folder, `go install ${module} (three to eight minutes, once)`, 'install', ...flags, module);
-  return join(folder, small);
-}
-
-function downloadApiServer(folder: string): Promise<string> {
-  const url = `https://dl.k8s.io/v1.${kubernetes}/bin/${machine.os}/${machine.cpu}/${full}`;
-  return download(folder, url, `${url}.sha256`);
-}
-
-// etcd's module replaces others, which `go install` refuses to follow; as a dependency it builds.
-async function buildEtcd(folder: string): Promise<string> {
-  const module = 'go.etcd.io/etcd/server/v3';
-  await writeFile(join(folder, 'go.mod'), `module etcd\n\ngo 1.24\n\nrequire ${module} ${etcdRelease}\n`);
+/** One binary, which answers to four names. */
+async function buildPrograms(folder: string, minor: Minor): Promise<string> {
+  const { kubernetes } = releases[minor];
+  await cp(join(modules, minor), folder, { recursive: true });
+  await cp(join(modules, 'main.go'), join(folder, 'main.go'));
+  const bin = join(folder, 'bin');
+  await mkdir(bin);
+  const [major, minorNumber] = minor.split('.');
+  const values = { gitVersion: `v${kubernetes}`, gitMajor: major, gitMinor: minorNumber };
+  const stamps = Object.entries(values).map(([name, value]) => `-X k8s.io/component-base/version.${name}=${value}`);
   await go(
     folder,
-    `go build ${module}@${etcdRelease} (a few minutes, once)`,
+    `go build of Kubernetes ${kubernetes} and its etcd (six to fifteen minutes on two cores, once)`,
     'build',
-    '-mod=mod',
+    '-trimpath',
+    '-ldflags',
+    `-s -w ${stamps.join(' ')}`,
     '-o',
-    'etcd',
-    module,
+    join(bin, 'programs'),
+    '.',
   );
-  return join(folder, 'etcd');
+  for (const name of names) await symlink('programs', join(bin, name));
+  return bin;
 }
 
-function downloadEtcd(folder: string): Promise<string> {
-  const base = `https://github.com/etcd-io/etcd/releases/download/${etcdRelease}`;
-  const archive = `etcd-${etcdRelease}-${machine.os}-${machine.cpu}.tar.gz`;
-  return downloadArchive(folder, 'etcd', `${base}/${archive}`, `${base}/SHA256SUMS`);
+function isKnown(minor: string): minor is Minor {
+  return minor in releases;
 }

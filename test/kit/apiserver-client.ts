@@ -2,7 +2,8 @@
 
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
-import { Agent, request } from 'node:https';
+import { Agent, type RequestOptions, request } from 'node:https';
+import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 
 import type { Certificate } from './certificate.ts';
@@ -16,6 +17,12 @@ export interface ApiAnswer {
   readonly body: any;
 }
 
+/** One line of a watch. */
+export interface ApiEvent {
+  readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR';
+  readonly object: ApiAnswer['body'];
+}
+
 export interface ApiClient {
   readonly url: string;
   /** The JSON at `path`. @throws unless it is answered 200 */
@@ -24,6 +31,8 @@ export interface ApiClient {
   call(method: string, path: string, body?: unknown, headers?: Readonly<Record<string, string>>): Promise<ApiAnswer>;
   /** Server-side apply of `body` at `path`. */
   apply(path: string, body: unknown, manager?: string): Promise<ApiAnswer>;
+  /** What the server says of the list at `path`, which has a query with `watch=1`, until it ends. @throws when it is cut */
+  watch(path: string, signal: AbortSignal): AsyncIterable<ApiEvent>;
 }
 
 /** A client that shows `certificate` and trusts `ca`. */
@@ -34,19 +43,25 @@ export function createApiClient(
 ): ApiClient & { close(): void } {
   const agent = new Agent({ keepAlive: true, ca, cert: certificate, key });
 
+  async function send(method: string, path: string, options: RequestOptions, body?: unknown): Promise<IncomingMessage> {
+    const payload = body === undefined ? undefined : JSON.stringify(body);
+    // Without a length Node does not say where the body of a DELETE ends.
+    const length = payload === undefined ? {} : { 'content-length': Buffer.byteLength(payload) };
+    const headers = { ...options.headers, ...length };
+    const outgoing = request(new URL(path, url), { method, agent, ...options, headers });
+    outgoing.end(payload);
+    const [incoming] = (await once(outgoing, 'response')) as [IncomingMessage];
+    return incoming;
+  }
+
   async function call(
     method: string,
     path: string,
     body?: unknown,
     headers: Readonly<Record<string, string>> = {},
   ): Promise<ApiAnswer> {
-    const outgoing = request(new URL(path, url), {
-      method,
-      agent,
-      headers: { 'content-type': 'application/json', ...headers },
-    });
-    outgoing.end(body === undefined ? undefined : JSON.stringify(body));
-    const [incoming] = (await once(outgoing, 'response')) as [IncomingMessage];
+    const options = { headers: { 'content-type': 'application/json', ...headers } };
+    const incoming = await send(method, path, options, body);
     const warnings = [incoming.headers.warning ?? []].flat();
     return { status: incoming.statusCode ?? 0, warnings, body: parseJson(await text(incoming)) };
   }
@@ -63,6 +78,18 @@ export function createApiClient(
       call('PATCH', `${path}?fieldManager=${manager}&force=true`, body, {
         'content-type': 'application/apply-patch+yaml',
       }),
+    watch: async function* (path, signal) {
+      const incoming = await send('GET', path, { signal });
+      let failure: unknown =
+        incoming.statusCode === 200 ? undefined : new Error(`watch ${path}: ${incoming.statusCode}`);
+      incoming.on('error', (error) => {
+        failure = error;
+      });
+      for await (const line of createInterface({ input: incoming })) {
+        if (failure === undefined) yield JSON.parse(line) as ApiEvent; // one event a line
+      }
+      if (failure !== undefined) throw failure;
+    },
     close: () => agent.destroy(),
   };
 }

@@ -1,4 +1,4 @@
-/** How etcd and the API servers of tests are told what to do. */
+/** How etcd and the API server of tests are told what to do. */
 
 import { generateKeyPairSync } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
@@ -21,15 +21,33 @@ export function etcdFlags(folder: string, port: string, peerPort: string): strin
   ];
 }
 
-/** Of either API server. */
-export function commonFlags(folder: string, etcdPort: string, port: string): string[] {
+/**
+ * Of kube-apiserver. Pods get the tokens of service accounts only where a controller makes the accounts; without one no
+ * pod would be admitted.
+ */
+export async function apiServerFlags(
+  folder: string,
+  ports: { readonly etcd: string; readonly server: string },
+  hasControllers: boolean,
+): Promise<string[]> {
+  const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const [publicFile, privateFile] = [join(folder, 'sa.pub'), join(folder, 'sa.key')];
+  await writeFile(publicFile, publicKey.export({ type: 'spki', format: 'pem' }));
+  await writeFile(privateFile, privateKey.export({ type: 'pkcs1', format: 'pem' }));
   return [
-    `--etcd-servers=http://127.0.0.1:${etcdPort}`,
+    `--etcd-servers=http://127.0.0.1:${ports.etcd}`,
     '--bind-address=127.0.0.1',
-    `--secure-port=${port}`,
+    `--secure-port=${ports.server}`,
     `--cert-dir=${folder}`,
     `--client-ca-file=${join(folder, 'admin.crt')}`,
     '--profiling=false',
+    '--authorization-mode=RBAC',
+    '--service-cluster-ip-range=10.0.0.0/16',
+    '--service-account-issuer=https://kubernetes.default.svc',
+    `--service-account-key-file=${publicFile}`,
+    `--service-account-signing-key-file=${privateFile}`,
+    ...(hasControllers ? [] : ['--disable-admission-plugins=ServiceAccount']),
+    '--endpoint-reconciler-type=none',
   ];
 }
 
@@ -40,42 +58,49 @@ export function featureFlags({ etcdVersion }: ApiServerBinaries): string[] {
   return canStream ? [] : ['--feature-gates=WatchList=false'];
 }
 
-/** Of apiextensions-apiserver, which believes that another server knows users and rights. */
-export function smallFlags(kubeconfig: string): string[] {
-  const webhooks = 'MutatingAdmissionWebhook,ValidatingAdmissionWebhook';
-  const policies = 'ValidatingAdmissionPolicy,MutatingAdmissionPolicy';
+/** Controllers that workloads, their services and their removal need. There is no scheduler and no kubelet. */
+const controllers = [
+  'deployment-controller',
+  'replicaset-controller',
+  'statefulset-controller',
+  'endpointslice-controller',
+  'garbage-collector-controller',
+  'horizontal-pod-autoscaler-controller',
+  'disruption-controller',
+  'namespace-controller',
+  'serviceaccount-controller',
+  'root-ca-certificate-publisher-controller',
+];
+
+/** Of kube-controller-manager, which must be allowed everything: its own role lacks what each controller's has. */
+export function controllerFlags(folder: string, kubeconfig: string): string[] {
   return [
-    '--authentication-skip-lookup',
-    `--authentication-kubeconfig=${kubeconfig}`,
-    `--authorization-kubeconfig=${kubeconfig}`,
     `--kubeconfig=${kubeconfig}`,
-    '--enable-priority-and-fairness=false',
-    `--disable-admission-plugins=NamespaceLifecycle,${webhooks},${policies}`,
+    `--controllers=${controllers.join(',')}`,
+    `--root-ca-file=${join(folder, 'apiserver.crt')}`,
+    '--leader-elect=false',
+    '--use-service-account-credentials=false',
+    '--horizontal-pod-autoscaler-sync-period=1s',
+    '--bind-address=127.0.0.1',
+    '--secure-port=0',
+    '--profiling=false',
   ];
 }
 
-/** Of kube-apiserver. */
-export async function fullFlags(folder: string): Promise<string[]> {
-  const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
-  const [publicFile, privateFile] = [join(folder, 'sa.pub'), join(folder, 'sa.key')];
-  await writeFile(publicFile, publicKey.export({ type: 'spki', format: 'pem' }));
-  await writeFile(privateFile, privateKey.export({ type: 'pkcs1', format: 'pem' }));
-  return [
-    '--authorization-mode=RBAC',
-    '--service-cluster-ip-range=10.0.0.0/16',
-    '--service-account-issuer=https://kubernetes.default.svc',
-    `--service-account-key-file=${publicFile}`,
-    `--service-account-signing-key-file=${privateFile}`,
-    '--disable-admission-plugins=ServiceAccount',
-    '--endpoint-reconciler-type=none',
-  ];
-}
+/** How the user of a kubeconfig proves who it is. */
+export type Credentials = Certificate | { readonly token: string };
 
-/** A kubeconfig for the holder of a certificate; `ca` is empty while the server has none. */
-export function kubeconfigOf(url: string, { certificate, key }: Certificate, ca: string): string {
+/** A kubeconfig. */
+export function kubeconfigOf(url: string, credentials: Credentials, ca: string): string {
   const base64 = (text: string): string => Buffer.from(text).toString('base64');
-  const cluster = { server: url, ...(ca === '' ? {} : { 'certificate-authority-data': base64(ca) }) };
-  const user = { 'client-certificate-data': base64(certificate), 'client-key-data': base64(key) };
+  const cluster = { server: url, 'certificate-authority-data': base64(ca) };
+  const user =
+    'token' in credentials
+      ? credentials
+      : {
+          'client-certificate-data': base64(credentials.certificate),
+          'client-key-data': base64(credentials.key),
+        };
   return JSON.stringify({
     apiVersion: 'v1',
     kind: 'Config',

@@ -1,35 +1,45 @@
 /** A real Kubernetes API server on a real etcd, for a test: its own ports, its own data, gone afterwards. */
 
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { findApiServerBinaries } from './apiserver-binaries.ts';
+import { binariesAdvice, findApiServerBinaries } from './apiserver-binaries.ts';
 import { type ApiClient, createApiClient } from './apiserver-client.ts';
-import { commonFlags, etcdFlags, featureFlags, fullFlags, kubeconfigOf, smallFlags } from './apiserver-flags.ts';
+import { apiServerFlags, etcdFlags, featureFlags, kubeconfigOf } from './apiserver-flags.ts';
 import { selfSigned } from './certificate.ts';
-import { eventually } from './eventually.ts';
 import { freePorts } from './ports.ts';
 import { whyNot } from './program.ts';
+import { type ServerProcess, startServer, untilReady } from './server-process.ts';
 
 export interface TestApiServer extends ApiClient, AsyncDisposable {
   /** Path of a kubeconfig whose user may do everything. */
   readonly kubeconfig: string;
-  /** Whether it knows more than custom resources. */
-  readonly isFull: boolean;
+  /** What the server and its companions keep their files in. */
+  readonly folder: string;
+  /** A token of a service account, as the kubelet asks for it. */
+  tokenOf(namespace: string, account: string, request?: object): Promise<string>;
+  /** Path of a kubeconfig of a service account, which may do what its roles allow. */
+  kubeconfigOf(namespace: string, account: string): Promise<string>;
+  /** Kills the server and leaves etcd as it is. */
+  stop(): Promise<void>;
+  /** Starts it again: the same port, the same data. */
+  start(): Promise<void>;
 }
 
-const startTimeoutMs = 60_000;
+export interface ApiServerOptions {
+  /** Whether controllers are going to run, so that pods get service accounts. @default false */
+  readonly hasControllers?: boolean;
+}
 
 /** A server that answers, with a client that may do everything. @throws when none can be found or started */
-export async function startApiServer(): Promise<TestApiServer> {
+export async function startApiServer({ hasControllers = false }: ApiServerOptions = {}): Promise<TestApiServer> {
   const binaries = await findApiServerBinaries();
   const folder = await mkdtemp(join(tmpdir(), 'hydrogen-apiserver-'));
-  const children: Child[] = [];
+  const running: { etcd?: ServerProcess; server?: ServerProcess } = {};
   const stop = async (): Promise<void> => {
-    for (const child of children.reverse()) await child.stop();
+    await running.server?.stop();
+    await running.etcd?.stop();
     await rm(folder, { recursive: true, force: true });
   };
   try {
@@ -38,23 +48,40 @@ export async function startApiServer(): Promise<TestApiServer> {
     const url = `https://127.0.0.1:${port}`;
     const kubeconfig = join(folder, 'kubeconfig');
     await writeFile(join(folder, 'admin.crt'), admin.certificate);
-    // Before the server has made its certificate, this is for its own use only: it never calls anyone.
-    await writeFile(kubeconfig, kubeconfigOf(url, admin, ''));
-    children.push(start(binaries.etcd, etcdFlags(folder, `${etcdPort}`, `${peerPort}`)));
-    const flags = [...commonFlags(folder, `${etcdPort}`, `${port}`), ...featureFlags(binaries)];
-    const server = start(binaries.apiServer, [
-      ...flags,
-      ...(binaries.isFull ? await fullFlags(folder) : smallFlags(kubeconfig)),
-    ]);
-    children.push(server);
+    running.etcd = startServer(binaries.etcd, etcdFlags(folder, `${etcdPort}`, `${peerPort}`));
+    const ports = { etcd: `${etcdPort}`, server: `${port}` };
+    const flags = [...(await apiServerFlags(folder, ports, hasControllers)), ...featureFlags(binaries)];
+    const server = startServer(binaries.apiServer, flags);
+    running.server = server;
     const ca = await untilReady(server, () => readFile(join(folder, 'apiserver.crt'), 'utf8'));
     const client = createApiClient(url, ca, admin);
-    await untilReady(server, () => client.get('/apis/apiextensions.k8s.io/v1'));
+    const answers = (): Promise<unknown> => client.get('/apis/apiextensions.k8s.io/v1');
+    await untilReady(server, answers);
     await writeFile(kubeconfig, kubeconfigOf(url, admin, ca));
+
+    const tokenOf = async (namespace: string, account: string, request: object = {}): Promise<string> => {
+      const body = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: request };
+      const path = `/api/v1/namespaces/${namespace}/serviceaccounts/${account}/token`;
+      const answer = await client.call('POST', path, body);
+      if (answer.status !== 201) throw new Error(`POST ${path}: ${answer.status} ${JSON.stringify(answer.body)}`);
+      return answer.body.status.token;
+    };
     return {
       ...client,
       kubeconfig,
-      isFull: binaries.isFull,
+      folder,
+      tokenOf,
+      kubeconfigOf: async (namespace, account) => {
+        const path = join(folder, `${namespace}.${account}.kubeconfig`);
+        await writeFile(path, kubeconfigOf(url, { token: await tokenOf(namespace, account) }, ca));
+        return path;
+      },
+      stop: async () => running.server?.stop(),
+      start: async () => {
+        const next = startServer(binaries.apiServer, flags);
+        running.server = next;
+        await untilReady(next, answers);
+      },
       [Symbol.asyncDispose]: async () => {
         client.close();
         await stop();
@@ -68,41 +95,5 @@ export async function startApiServer(): Promise<TestApiServer> {
 
 /** Why tests on an API server cannot run here, or false. Use it as `test(..., { skip: await apiServerOrSkip() }, ...)`. */
 export function apiServerOrSkip(): Promise<string | false> {
-  const advice = 'install Go >= 1.24 and etcd, or set KUBEBUILDER_ASSETS to a folder with kube-apiserver and etcd';
-  return whyNot('Kubernetes API server', advice, findApiServerBinaries);
-}
-
-interface Child {
-  /** What it wrote last, once it has ended before its time. */
-  ended(): string | undefined;
-  stop(): Promise<void>;
-}
-
-function start(binary: string, args: readonly string[]): Child {
-  const child: ChildProcess = spawn(binary, args, { stdio: ['ignore', 'ignore', 'pipe'] });
-  let output = '';
-  child.stderr?.on('data', (chunk: Buffer) => {
-    output = (output + chunk.toString()).slice(-8192);
-  });
-  const hasExited = (): boolean => child.exitCode !== null || child.signalCode !== null;
-  return {
-    ended: () => (hasExited() ? `${binary} ended: ${output}` : undefined),
-    stop: async () => {
-      if (hasExited()) return;
-      const exited = once(child, 'exit');
-      child.kill('SIGKILL');
-      await exited;
-    },
-  };
-}
-
-async function untilReady<T>(server: Child, fn: () => Promise<T>): Promise<Exclude<T, false>> {
-  return eventually(
-    () => {
-      const end = server.ended();
-      if (end !== undefined) throw new Error(end);
-      return fn();
-    },
-    { timeoutMs: startTimeoutMs, everyMs: 50 },
-  );
+  return whyNot('Kubernetes API server', binariesAdvice, findApiServerBinaries);
 }

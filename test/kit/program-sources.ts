@@ -4,7 +4,7 @@ import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { access, readdir, writeFile } from 'node:fs/promises';
 import { arch, platform } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { basename, delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 import { fail, installMs, type Place, say } from './program.ts';
 
@@ -68,13 +68,13 @@ export async function unpackPackage(packageName: string, name: string, folder: s
   return findIn([join(folder, 'usr/sbin'), join(folder, 'usr/bin')], name);
 }
 
-/** Path of a file in `folder` with the bytes at `url`. @throws when their SHA-256 is not in the text at `sumsUrl` */
+/** Path of a file in `folder`, named like it, with the bytes at `url`. @throws when their SHA-256 is not in the text at `sumsUrl` */
 export async function download(folder: string, url: string, sumsUrl: string): Promise<string> {
   say(`downloading ${url}`);
   const [bytes, sums] = [await fetchBytes(url), await fetchBytes(sumsUrl)];
   const sum = createHash('sha256').update(bytes).digest('hex');
   if (!sums.toString().includes(sum)) fail(`the checksum of ${url} is not in ${sumsUrl}`);
-  const path = join(folder, 'download');
+  const path = join(folder, basename(url));
   await writeFile(path, bytes);
   return path;
 }

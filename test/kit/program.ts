@@ -3,7 +3,7 @@
  * cache without touching the system, by one process at a time.
  */
 
-import { chmod, copyFile, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { chmod, cp, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { platform } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -11,10 +11,13 @@ import { setTimeout as delay } from 'node:timers/promises';
 /** A place where a program may be: its name in messages, and what resolves with a path or rejects with a reason. */
 export type Place = readonly [name: string, find: () => Promise<string>];
 
-/** A way to get a program: `get` puts what it needs into `folder`, which is removed, and resolves with the binary's path. */
+/**
+ * A way to get a program: `get` puts what it needs into `folder`, which is removed, and resolves with the path of the
+ * binary, or of a folder of binaries that belong together.
+ */
 export type Installer = readonly [name: string, get: (folder: string) => Promise<string>];
 
-/** A program, and where it comes from. */
+/** A program, or a folder of several, and where it comes from. */
 export interface Program {
   /** File name in the cache. */
   readonly name: string;
@@ -106,7 +109,9 @@ async function bring(program: Program, target: string, get: Installer[1]): Promi
     const path = await get(folder);
     await chmod(path, 0o755);
     await program.check(path);
-    await copyFile(path, `${target}.${process.pid}`);
+    await cp(path, `${target}.${process.pid}`, { recursive: true, verbatimSymlinks: true });
+    // What is there could not be used, and a folder is not replaced by renaming.
+    await rm(target, { recursive: true, force: true });
     await rename(`${target}.${process.pid}`, target);
     return target;
   } finally {

@@ -4,7 +4,8 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { connect } from 'nats';
 
-import { eventually } from '../kit/eventually.ts';
+import { qualified } from '../../operator/buses.ts';
+import { eventually, holds } from '../kit/eventually.ts';
 import { natsOrSkip, startNats } from '../kit/nats.ts';
 import { type Any, type FakeApi, startFakeApi } from './fake-api.ts';
 import { condition, gateway, group, processor, startOperator } from './kit.ts';
@@ -96,7 +97,7 @@ test('credentials come from a secret, and a condition says when it may not be re
 }, async () => {
   await using nats = await startNats({ args: ['--auth', 'open-sesame'] });
   await using api = await startFakeApi();
-  api.fault = ({ path }) => (path.includes('/secrets/') ? { status: 403, message: 'secrets is forbidden' } : undefined);
+  api.fault = ({ path }) => (path.includes('/secrets') ? { status: 403, message: 'secrets is forbidden' } : undefined);
   const withToken = (name: string): Any => {
     const one = group(nats.url);
     one.spec.nats.tokenSecretRef = { name, key: 'token' };
@@ -106,17 +107,64 @@ test('credentials come from a secret, and a condition says when it may not be re
   await using running = startOperator(api.kubeconfig);
   await eventually(() => ready(api, 'hydrogengroups')?.reason === 'SecretNotReadable');
   assert.match(ready(api, 'hydrogengroups').message, /Secret\/nats.*grant/);
+  const hidden = running.lines.filter(({ msg }) => msg.startsWith('secrets may not be watched'));
+  assert.equal(hidden.length, 1);
+});
 
-  api.fault = undefined;
-  api.put('hydrogengroups', withToken('other'));
+test('credentials are read again as soon as their secret appears or changes, and not before', { skip }, async () => {
+  await using nats = await startNats({ args: ['--auth', 'open-sesame'] });
+  await using api = await startFakeApi();
+  const one = group(nats.url);
+  one.spec.nats.tokenSecretRef = { name: 'nats', key: 'token' };
+  const putToken = (token: string): Any => {
+    const data = { token: Buffer.from(token).toString('base64') };
+    return api.put('secrets', {
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name: 'nats', namespace: 'shop' },
+      data,
+    });
+  };
+  api.put('hydrogengroups', one);
+  await using running = startOperator(api.kubeconfig);
+  await eventually(() => ready(api, 'hydrogengroups')?.reason === 'SecretNotFound');
+  assert.match(ready(api, 'hydrogengroups').message, /there is no Secret\/nats .* create it with the key token/);
+  const reads = (): number => api.seen.filter(({ path }) => path.endsWith('/secrets/nats')).length;
+  const before = reads();
+  putToken('wrong-sesame');
   await eventually(() => ready(api, 'hydrogengroups')?.reason === 'BusUnreachable');
-  assert.match(ready(api, 'hydrogengroups').message, /there is no Secret\/other/);
-
-  const data = { token: Buffer.from('open-sesame').toString('base64') };
-  api.put('secrets', { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'third', namespace: 'shop' }, data });
-  api.put('hydrogengroups', withToken('third'));
+  // One to see whether the key is there, one to log in. Attempts to connect go on meanwhile.
+  await eventually(() => reads() === before + 2);
+  await holds(() => reads() === before + 2, 3000);
+  putToken('open-sesame');
   await eventually(() => ready(api, 'hydrogengroups')?.status === 'True');
-  assert.doesNotMatch(JSON.stringify(running.lines), /open-sesame/);
+  assert.doesNotMatch(JSON.stringify(running.lines), /-sesame/);
+});
+
+test('how far a processor is behind is in its status, and costs a write only when it changes', { skip }, async () => {
+  await using nats = await startNats();
+  await using api = await startFakeApi();
+  await using _ = startOperator(api.kubeconfig, { timing: { lagMs: 50 } });
+  api.put('hydrogengroups', group(nats.url));
+  api.put('hydrogenmessageprocessors', processor());
+  const lag = (): Any => api.get('hydrogenmessageprocessors', 'chat').status?.lag;
+  await eventually(() => lag()?.pendingMessages === 0);
+  const connection = await connect({ servers: nats.url });
+  const endpoint = Buffer.from('/chat').toString('base64url');
+  const stream = await (await connection.jetstreamManager()).streams.info('HYDROGEN_shop_chat');
+  assert.deepEqual(stream.config.subjects, ['hydrogen.shop_chat.c2s.>']);
+  for (const n of [1, 2, 3]) await connection.jetstream().publish(`hydrogen.shop_chat.c2s.${n}.${endpoint}.some`, '{}');
+  await eventually(() => lag()?.pendingMessages === 3);
+  assert.equal(lag().unacknowledgedMessages, 0);
+  assert.match(lag().observedTime, /^\d{4}-.*:\d{2}Z$/);
+  await eventually(() => ready(api, 'hydrogengroups')?.status === 'True');
+  const statusWrites = (): number => api.writes().filter(({ path }) => path.endsWith('/chat/status')).length;
+  const before = statusWrites();
+  await holds(() => statusWrites() === before, 500);
+  const consumer = await connection.jetstream().consumers.get('HYDROGEN_shop_chat', 'chat');
+  await consumer.next();
+  await eventually(() => lag().pendingMessages === 2 && lag().unacknowledgedMessages === 1);
+  await connection.close();
 });
 
 test('a stream that exists otherwise and cannot be changed is told of and not deleted', { skip }, async () => {
@@ -131,4 +179,34 @@ test('a stream that exists otherwise and cannot be changed is told of and not de
   api.put('hydrogengroups', group(nats.url));
   await eventually(() => ready(api, 'hydrogengroups')?.reason === 'StreamConflict');
   assert.match(ready(api, 'hydrogengroups').message, /HYDROGEN_shop_chat has \w+/);
+});
+
+test('a processor does not wait for the NATS of a group that is deleted along with it', async () => {
+  await using api = await startFakeApi();
+  await using running = startOperator(api.kubeconfig);
+  api.put('hydrogengroups', group(undefined, { nats: { managed: { replicas: 1 } } }));
+  api.put('hydrogenmessageprocessors', processor());
+  await eventually(() => api.get('deployments', 'chat-mproc') !== undefined);
+  await eventually(() => api.get('hydrogengroups', 'chat').metadata.finalizers?.length === 1);
+  api.remove('hydrogenmessageprocessors', 'chat');
+  await eventually(() => condition(api.get('hydrogenmessageprocessors', 'chat'), 'Deleting') !== undefined);
+  await holds(() => api.get('hydrogenmessageprocessors', 'chat') !== undefined, 200);
+  api.remove('hydrogengroups', 'chat');
+  await eventually(() => api.get('hydrogenmessageprocessors', 'chat') === undefined);
+  await eventually(() => api.get('hydrogengroups', 'chat') === undefined);
+  assert.ok(running.lines.some(({ msg }) => msg.startsWith('the consumers of a deleted message processor were left')));
+});
+
+test('a bare name of a server is that of a service in the namespace of the group', () => {
+  for (const [server, reached] of [
+    ['nats://nats:4222', 'nats://nats.shop.svc:4222'],
+    ['tls://my-nats', 'tls://my-nats.shop.svc'],
+    ['nats://user:pass@nats:4222', 'nats://user:pass@nats.shop.svc:4222'],
+    ['nats://nats.messaging:4222', 'nats://nats.messaging:4222'],
+    ['nats://localhost:4222', 'nats://localhost:4222'],
+    ['nats://10.0.0.1:4222', 'nats://10.0.0.1:4222'],
+    ['nats://[::1]:4222', 'nats://[::1]:4222'],
+  ] as const) {
+    assert.equal(qualified(server, 'shop'), reached);
+  }
 });

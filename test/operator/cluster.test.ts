@@ -1,77 +1,37 @@
 /** The operator before a real API server: with exactly the rights of dist/operator.yaml, and real server-side apply. */
 
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import test from 'node:test';
 
-import { operatorObjects } from '../../infra/index.ts';
 import { createKube } from '../../operator/kube.ts';
 import { createReflector } from '../../operator/reflector.ts';
 import { customTypes } from '../../operator/resources.ts';
 import { createStatusWriter } from '../../operator/status-writer.ts';
 import { trimCustom } from '../../operator/trim.ts';
 import { startCluster } from '../cluster/kit.ts';
-import { apiServerOrSkip, type TestApiServer } from '../kit/apiserver.ts';
-import { findApiServerBinaries } from '../kit/apiserver-binaries.ts';
+import { apiServerOrSkip } from '../kit/apiserver.ts';
 import { eventually, holds } from '../kit/eventually.ts';
+import { asOperator, customPath as custom, put } from './cluster-kit.ts';
 import type { Any } from './fake-api.ts';
 import { condition, gateway, group, processor, startOperator } from './kit.ts';
 
 const skip = await apiServerOrSkip();
-const skipFull = await findApiServerBinaries().then(
-  ({ isFull }) => (isFull ? false : 'needs kube-apiserver: set KUBEBUILDER_ASSETS'),
-  (error: Error) => error.message,
-);
 
-const custom = '/apis/hydrogen.dev/v1alpha1/namespaces/shop';
 const deploymentPath = '/apis/apps/v1/namespaces/shop/deployments/chat-gateway';
 const gatewayPath = `${custom}/hydrogengateways/chat`;
 
-/** Applies as a user would; a field that is left out is taken away. */
-async function put(cluster: TestApiServer, object: Any): Promise<Any> {
-  const path = `${custom}/${object.kind.toLowerCase()}s/${object.metadata.name}`;
-  const { status, body } = await cluster.apply(path, object, 'user');
-  assert.ok(status < 300, `${status} ${JSON.stringify(body)}`);
-  return body;
-}
-
-function pathOf({ apiVersion, kind, metadata }: Any): string {
-  const root = apiVersion.includes('/') ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
-  const scope = metadata.namespace === undefined ? '' : `/namespaces/${metadata.namespace}`;
-  return `${root}${scope}/${kind.toLowerCase().replace(/y$/, 'ie')}s/${metadata.name}`;
-}
-
-/** A kubeconfig of the operator's service account, whose only rights are those of the emitted roles. */
-async function asOperator(cluster: TestApiServer): Promise<{ kubeconfig: string } & AsyncDisposable> {
-  for (const object of operatorObjects() as Any[]) {
-    const { status, body } = await cluster.apply(pathOf(object), object);
-    assert.ok(status < 300, `${object.kind}: ${status} ${JSON.stringify(body)}`);
-  }
-  await cluster.apply('/api/v1/namespaces/shop', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'shop' } });
-  const account = '/api/v1/namespaces/hydrogen-system/serviceaccounts/hydrogen-operator/token';
-  const request = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: { expirationSeconds: 3600 } };
-  const { token } = (await cluster.call('POST', account, request)).body.status;
-  const config = JSON.parse(await readFile(cluster.kubeconfig, 'utf8'));
-  const folder = await mkdtemp(join(tmpdir(), 'hydrogen-operator-'));
-  const kubeconfig = join(folder, 'kubeconfig');
-  await writeFile(kubeconfig, JSON.stringify({ ...config, users: [{ name: 'admin', user: { token } }] }));
-  return { kubeconfig, [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) };
-}
-
 test('with exactly its rights it makes every child, leads, records events, and writes nothing twice', {
-  skip: skipFull,
+  skip,
 }, async () => {
   await using cluster = await startCluster();
-  await using identity = await asOperator(cluster);
+  const kubeconfig = await asOperator(cluster);
   await put(cluster, group());
   await put(cluster, gateway({ autoscaling: { maxReplicas: 3 }, ingress: { hosts: ['chat.example.com'] } }));
   await put(cluster, processor());
   const bad = { ...gateway({ groupRef: { name: 'none' } }), metadata: { name: 'other', namespace: 'shop' } };
   await put(cluster, bad);
   const timing = { resyncMs: 50 };
-  await using running = startOperator(identity.kubeconfig, {
+  await using running = startOperator(kubeconfig, {
     timing,
     lease: { identity: 'a', namespace: 'hydrogen-system' },
   });
@@ -131,14 +91,59 @@ test('with exactly its rights it makes every child, leads, records events, and w
   );
 });
 
-test('the number of pods survives the hand-over to an autoscaler, and kubectl scale works without one', {
-  skip: skipFull,
+test('with exactly its rights it waits for a secret, sees it come, and never sees what it holds', {
+  skip,
 }, async () => {
   await using cluster = await startCluster();
-  await using identity = await asOperator(cluster);
+  const kubeconfig = await asOperator(cluster);
+  await put(cluster, group());
+  const headers = [{ name: 'Authorization', valueFrom: { secretKeyRef: { name: 'auth', key: 'token' } } }];
+  await put(cluster, gateway({ authorizer: { http: { url: 'http://auth/', headers } } }));
+  await using running = startOperator(kubeconfig);
+  await eventually(async () => condition(await cluster.get(gatewayPath), 'Accepted')?.reason === 'SecretNotFound');
+  const secret = { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'auth' }, stringData: { token: 'open-sesame' } };
+  await cluster.apply('/api/v1/namespaces/shop/secrets/auth', secret, 'user');
+  await eventually(async () => condition(await cluster.get(gatewayPath), 'Accepted')?.status === 'True');
+  await cluster.get(deploymentPath);
+  assert.doesNotMatch(JSON.stringify(running.lines), /open-sesame/);
+});
+
+test('without the right to secrets it says so once, and runs everything', { skip }, async () => {
+  await using cluster = await startCluster();
+  const kubeconfig = await asOperator(cluster, { readSecrets: false });
+  await put(cluster, group());
+  const headers = [{ name: 'Authorization', valueFrom: { secretKeyRef: { name: 'auth', key: 'token' } } }];
+  await put(cluster, gateway({ authorizer: { http: { url: 'http://auth/', headers } } }));
+  await using running = startOperator(kubeconfig);
+  await eventually(() => cluster.get(deploymentPath));
+  const hidden = running.lines.filter(({ msg }) => msg.startsWith('secrets may not be watched'));
+  assert.equal(hidden.length, 1);
+  assert.match(hidden[0].err.message, /cannot list resource "secrets"/);
+});
+
+test('limited to one namespace it needs no right outside of it', { skip }, async () => {
+  await using cluster = await startCluster();
+  const kubeconfig = await asOperator(cluster, { watchNamespace: 'shop' });
+  await put(cluster, group());
+  await put(cluster, gateway());
+  const lease = { identity: 'a', namespace: 'hydrogen-system' };
+  await using running = startOperator(kubeconfig, { namespace: 'shop', lease });
+  await eventually(async () => condition(await cluster.get(gatewayPath), 'Available')?.reason === 'PodsNotReady');
+  const refused = running.lines.filter(({ level }) => level === 'warn' || level === 'error');
+  assert.deepEqual(
+    refused.filter(({ msg }) => msg !== 'bus event'),
+    [],
+  );
+});
+
+test('the number of pods survives the hand-over to an autoscaler, and kubectl scale works without one', {
+  skip,
+}, async () => {
+  await using cluster = await startCluster();
+  const kubeconfig = await asOperator(cluster);
   await put(cluster, group());
   await put(cluster, gateway({ replicas: 2 }));
-  await using _ = startOperator(identity.kubeconfig);
+  await using _ = startOperator(kubeconfig);
   const replicas = async (): Promise<number> => (await cluster.get(deploymentPath)).spec.replicas;
   await eventually(async () => (await replicas()) === 2);
 

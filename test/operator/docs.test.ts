@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import test from 'node:test';
 
+import { leaseRules, secretRules, watchRules } from '../../infra/operator-rbac.ts';
 import { createOperatorMetrics } from '../../operator/metrics.ts';
 import { reasons } from '../../operator/status.ts';
 
@@ -18,7 +19,11 @@ test('docs/operator.md says what to do about every reason of every condition', (
 });
 
 test('docs/operator.md lists every metric of ours and no other', () => {
-  const { registry } = createOperatorMetrics({ queueDepth: () => 0, isLeading: () => false });
+  const { registry } = createOperatorMetrics({
+    queueDepth: () => 0,
+    isLeading: () => false,
+    upgrades: () => ({ running: 0, waiting: 0 }),
+  });
   const registered = registry.getMetricsAsArray().map(({ name }) => name);
   const documented = [...page.matchAll(/^\| `(hydrogen_\w+)` \|/gm)].map((match) => match[1]);
   assert.deepEqual(documented.sort(), registered.filter((name) => name.startsWith('hydrogen_')).sort());
@@ -29,4 +34,17 @@ test('docs/operator.md explains every log line', () => {
   assert.ok(messages.length >= 15, `${messages.length} messages`);
   const table = page.slice(page.indexOf('## What the log says'));
   for (const message of messages) assert.ok(table.includes(message), message);
+});
+
+test('docs/operator.md lists every right of the operator, with its verbs', () => {
+  const table = page.slice(page.indexOf('## Permissions'), page.indexOf('## Secrets'));
+  const rows = table.split('\n').filter((line) => line.startsWith('| '));
+  for (const { resources = [], verbs } of [...watchRules, ...secretRules, ...leaseRules]) {
+    for (const resource of resources) {
+      const [name, subresource] = resource.split('/');
+      const row = rows.find((line) => line.includes(subresource === undefined ? `\`${name}\`` : `\`/${subresource}\``));
+      const [, , listed = ''] = (row ?? '').split('|');
+      assert.deepEqual(listed.match(/\w+/g), verbs, resource);
+    }
+  }
 });

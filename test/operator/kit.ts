@@ -4,6 +4,7 @@ import { createKube } from '../../operator/kube.ts';
 import { createLog } from '../../operator/log.ts';
 import { createOperatorMetrics, type OperatorMetrics } from '../../operator/metrics.ts';
 import { createOperator, type Operator, type OperatorTiming } from '../../operator/operator.ts';
+import type { UpgradeLimit } from '../../operator/upgrades.ts';
 import type { Any } from './fake-api.ts';
 
 export interface TestOperator extends AsyncDisposable {
@@ -18,6 +19,8 @@ export interface TestOperatorOptions {
   readonly timing?: OperatorTiming;
   readonly lease?: { readonly identity: string; readonly namespace?: string };
   readonly onLost?: () => void;
+  readonly image?: string;
+  readonly upgradeLimit?: UpgradeLimit;
 }
 
 export function startOperator(kubeconfig: string, options: TestOperatorOptions = {}): TestOperator {
@@ -27,6 +30,7 @@ export function startOperator(kubeconfig: string, options: TestOperatorOptions =
   const metrics = createOperatorMetrics({
     queueDepth: () => operator?.queueDepth ?? 0,
     isLeading: () => operator?.isLeading ?? false,
+    upgrades: () => operator?.upgrades ?? { running: 0, waiting: 0 },
   });
   const kube = createKube({ kubeconfig, onCall: metrics.called });
   operator = createOperator({
@@ -34,6 +38,8 @@ export function startOperator(kubeconfig: string, options: TestOperatorOptions =
     log: createLog({ level: 'debug', destination: { write } }),
     metrics,
     namespace: options.namespace,
+    image: options.image,
+    upgradeLimit: options.upgradeLimit,
     instance: 'operator-1',
     lease: options.lease && { namespace: 'shop', name: 'hydrogen-operator', ...options.lease },
     onLost: options.onLost ?? (() => undefined),

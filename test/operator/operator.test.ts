@@ -239,7 +239,7 @@ test('watches that are cut or have expired keep nothing from being seen', async 
   await using api = await startFakeApi();
   await using _ = startOperator(api.kubeconfig);
   api.put('hydrogengroups', group());
-  await eventually(() => api.watchCount === 12);
+  await eventually(() => api.watchCount === 13);
   api.dropWatches();
   api.put('hydrogengateways', gateway());
   await settled(api);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import { createQueue, type Outcome, type Queue } from '../../operator/queue.ts';
+import { createQueue, type Outcome, type Queue, soonest } from '../../operator/queue.ts';
 import { eventually, holds } from '../kit/eventually.ts';
 
 function start(work: (key: string) => Promise<Outcome>, workers = 4): { queue: Queue; delays: number[] } {
@@ -119,4 +119,25 @@ test('stop waits for the work that has begun and begins no other', async () => {
   await stopped;
   assert.equal(done, 1);
   await holds(() => begun === 1, 30);
+});
+
+test('a key that was looked after in vain comes back later and later, without counting as a failure', async () => {
+  const times: number[] = [];
+  const { queue, delays } = start(async () => {
+    times.push(performance.now());
+    return times.length <= 4 ? { isInVain: true } : undefined;
+  });
+  queue.add('a');
+  await eventually(() => times.length === 5);
+  await holds(() => times.length === 5, 60);
+  const gaps = times.slice(1).map((time, index) => time - (times[index] ?? 0));
+  assert.ok((gaps[0] ?? 0) >= 4 && (gaps[3] ?? 0) >= 17, gaps.join());
+  assert.deepEqual(delays, []);
+  await queue.stop();
+});
+
+test('the soonest of several outcomes counts, and being in vain is not forgotten', () => {
+  assert.equal(soonest(undefined, undefined), undefined);
+  assert.deepEqual(soonest({ againAfterMs: 5 }, { againAfterMs: 3 }), { againAfterMs: 3 });
+  assert.deepEqual(soonest({ isInVain: true }, { againAfterMs: 3 }), { againAfterMs: 3, isInVain: true });
 });

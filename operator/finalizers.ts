@@ -1,0 +1,41 @@
+/** What keeps an object until the operator has cleaned up after it. Applied server-side, so that those of others stay. */
+import type { Kind } from '../crds/index.ts';
+import { isApiError } from './errors.ts';
+import type { Kube } from './kube.ts';
+import { customTypes, type KubeObject } from './resources.ts';
+
+/** Keeps a group until its members are gone, and its streams when they shall go with it. */
+export const groupFinalizer = 'hydrogen.dev/group';
+/** Keeps a message processor until its consumers are gone. */
+export const processorFinalizer = 'hydrogen.dev/consumers';
+
+/** Whether the object is kept by this finalizer. */
+export function isHeld({ metadata }: KubeObject, finalizer: string): boolean {
+  return metadata.finalizers?.includes(finalizer) === true;
+}
+
+/** Adds the finalizer where it is missing. @throws {ApiError} */
+export async function hold(kube: Pick<Kube, 'apply'>, object: KubeObject, finalizer: string): Promise<void> {
+  if (isHeld(object, finalizer)) return;
+  await kube.apply(customTypes[object.kind as Kind], finalized(object, [finalizer]));
+}
+
+/** Takes the finalizer away; nothing when somebody else was faster. @throws {ApiError} */
+export async function release(kube: Pick<Kube, 'apply'>, object: KubeObject, finalizer: string): Promise<void> {
+  if (!isHeld(object, finalizer)) return;
+  try {
+    await kube.apply(customTypes[object.kind as Kind], finalized(object, []));
+  } catch (error) {
+    if (!isApiError(error, 'gone', 'conflict')) throw error;
+  }
+}
+
+// With the uid, nothing that is gone is created anew.
+function finalized({ apiVersion, kind, metadata }: KubeObject, finalizers: readonly string[]): KubeObject {
+  const { name, namespace, uid } = metadata;
+  return {
+    apiVersion,
+    kind,
+    metadata: { name, ...(namespace !== undefined && { namespace }), ...(uid !== undefined && { uid }), finalizers },
+  };
+}

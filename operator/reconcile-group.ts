@@ -1,0 +1,100 @@
+/** From a group to its streams, and to the NATS servers that run for it. */
+import type { HydrogenGroup } from '../crds/index.ts';
+import { natsImage, renderGroup } from '../infra/index.ts';
+import { secretRefsIn } from '../infra/secrets.ts';
+import type { Buses } from './buses.ts';
+import { checked } from './checked.ts';
+import { allMade, type Children } from './children.ts';
+import { groupFinalizer, hold, isHeld, release } from './finalizers.ts';
+import type { Kube } from './kube.ts';
+import { conditionIn } from './observe.ts';
+import { type Outcome, soonest } from './queue.ts';
+import type { Reporter } from './reporter.ts';
+import { type KubeObject, keyOf } from './resources.ts';
+import type { Secrets } from './secrets.ts';
+import type { BusFacts } from './status.ts';
+import type { Store } from './store.ts';
+import type { Upgrades } from './upgrades.ts';
+
+export interface GroupReconcilerOptions {
+  readonly kube: Pick<Kube, 'apply'>;
+  readonly store: Store;
+  readonly secrets: Secrets;
+  readonly children: Children;
+  readonly upgrades: Upgrades;
+  readonly buses: Buses;
+  readonly reporter: Reporter;
+}
+
+/** How long until NATS is asked again. */
+const busRetryMs = 10_000;
+
+/** @throws {ApiError} what is worth trying again */
+export function createGroupReconciler(options: GroupReconcilerOptions): (object: KubeObject) => Promise<Outcome> {
+  const { kube, store, secrets, children, upgrades, buses, reporter } = options;
+
+  async function reconcile(object: KubeObject): Promise<Outcome> {
+    const { name, namespace = '' } = object.metadata;
+    const members = store.membersOf(namespace, name);
+    const counts = {
+      gateways: members.filter((key) => key.startsWith('HydrogenGateway/')).length,
+      processors: members.filter((key) => key.startsWith('HydrogenMessageProcessor/')).length,
+    };
+    const result = checked<HydrogenGroup>(object);
+    const group = 'document' in result ? result.document : undefined;
+    const refs = secretRefsIn(group?.spec);
+    secrets.refer(keyOf(object), namespace, refs);
+    if (object.metadata.deletionTimestamp !== undefined) return remove(object, group, members, counts);
+    await hold(kube, object, groupFinalizer);
+    if ('issues' in result) {
+      await reporter.report(object, { issues: result.issues }, counts);
+      return undefined;
+    }
+    const missingSecrets = await secrets.missing(namespace, refs);
+    const isApplied = !result.document.spec.paused && missingSecrets.length === 0;
+    const render = (image = natsImage) => renderGroup(result.document, { natsImage: image });
+    const made = isApplied ? await children.make(object, render, natsImage) : allMade;
+    if (!isApplied) upgrades.leave(keyOf(object));
+    const bus = asBefore(object, await buses.check(result.document));
+    const again = bus.state === 'refused' || bus.state === 'down' ? { againAfterMs: busRetryMs } : undefined;
+    const pausedBy = result.document.spec.paused ? ({ pausedBy: 'object' } as const) : {};
+    await reporter.report(object, { ...pausedBy, missingSecrets, ...made.facts, bus }, counts, result.document);
+    return soonest(made.again, again);
+  }
+
+  async function remove(
+    object: KubeObject,
+    group: HydrogenGroup | undefined,
+    members: readonly string[],
+    counts: object,
+  ): Promise<Outcome> {
+    const { name, namespace = '' } = object.metadata;
+    const bus = group === undefined ? {} : { bus: await buses.check(group) };
+    if (members.length > 0) {
+      const names = members.map((key) => key.replace(/\/.*\//, '/')).join(', ');
+      const message = `HydrogenGroup/${name} is deleted once nobody uses it; delete ${names}`;
+      await reporter.report(object, { ...bus, deleting: { reason: 'WaitingForMembers', message } }, counts, group);
+      return undefined;
+    }
+    if (group?.spec.stream.deletionPolicy === 'Delete' && isHeld(object, groupFinalizer)) {
+      if (!(await buses.removeStreams(group))) {
+        const message =
+          'NATS cannot be reached to delete the streams; to leave them, set spec.stream.deletionPolicy to Retain';
+        await reporter.report(object, { ...bus, deleting: { reason: 'RemovingStreams', message } }, counts, group);
+        return { againAfterMs: busRetryMs };
+      }
+    }
+    await release(kube, object, groupFinalizer);
+    await buses.forget(namespace, name);
+    return undefined;
+  }
+
+  return reconcile;
+}
+
+/** While a connection is being made, what was found last stays: the start of an operator changes no condition. */
+function asBefore(object: KubeObject, bus: BusFacts): BusFacts {
+  const before = conditionIn(object, 'BusReachable');
+  const isKnown = before?.status === 'True' && before.observedGeneration === object.metadata.generation;
+  return bus.state === 'connecting' && isKnown ? { state: 'up' } : bus;
+}

@@ -1,0 +1,129 @@
+/** From a gateway or message processor to the workload that runs it, and to the consumers that feed it. */
+import type { HydrogenGateway, HydrogenGroup, HydrogenMessageProcessor } from '../crds/index.ts';
+import { defaultImage, type Manifest, renderGateway, renderProcessor } from '../infra/index.ts';
+import { secretRefsIn } from '../infra/secrets.ts';
+import type { Applier } from './apply.ts';
+import type { Buses } from './buses.ts';
+import { checked, groupFacts, groupIn } from './checked.ts';
+import type { Children } from './children.ts';
+import { hold, isHeld, processorFinalizer, release } from './finalizers.ts';
+import type { Kube } from './kube.ts';
+import { lagIn } from './lag.ts';
+import type { Log } from './log.ts';
+import { type Outcome, soonest } from './queue.ts';
+import type { Reporter } from './reporter.ts';
+import { type KubeObject, keyOf } from './resources.ts';
+import type { Secrets } from './secrets.ts';
+import type { Facts } from './status.ts';
+import { groupKey, groupNameOf, type Store } from './store.ts';
+import type { Upgrades } from './upgrades.ts';
+
+export interface MemberReconcilerOptions {
+  readonly kube: Pick<Kube, 'apply'>;
+  readonly store: Store;
+  readonly secrets: Secrets;
+  readonly applier: Applier;
+  readonly children: Children;
+  readonly upgrades: Upgrades;
+  readonly buses: Buses;
+  readonly reporter: Reporter;
+  readonly log: Log;
+  /** Image of pods whose document names none. @default - that of this release */
+  readonly image?: string | undefined;
+}
+
+type Member = HydrogenGateway | HydrogenMessageProcessor;
+
+/** How long until NATS is asked again. */
+const busRetryMs = 10_000;
+
+/** @throws {ApiError} what is worth trying again */
+export function createMemberReconciler(options: MemberReconcilerOptions): (object: KubeObject) => Promise<Outcome> {
+  const { kube, store, secrets, applier, children, upgrades, buses, reporter, log } = options;
+  const releaseImage = options.image ?? defaultImage;
+
+  async function reconcile(object: KubeObject): Promise<Outcome> {
+    const { namespace = '' } = object.metadata;
+    const key = keyOf(object);
+    const groupName = groupNameOf(object);
+    const groupObject = groupName === undefined ? undefined : store.custom(groupKey(namespace, groupName));
+    const group = groupIn(groupObject);
+    const result = checked<Member>(object);
+    // Its pods mount the secrets of the group as well.
+    const refs = 'document' in result ? secretRefsIn([group?.spec, result.document.spec]) : [];
+    secrets.refer(key, namespace, refs);
+    if (object.metadata.deletionTimestamp !== undefined) return remove(object, group, groupObject, groupName);
+    if ('issues' in result) {
+      await reporter.report(object, { issues: result.issues, groupName });
+      return undefined;
+    }
+    const member = result.document;
+    const lag = lagIn(object, buses.lagOf(namespace, groupName ?? '', object));
+    if (group === undefined || groupObject === undefined) {
+      await reporter.report(object, { groupName, group: { state: 'missing' } }, lag, member);
+      return undefined;
+    }
+    const pausedBy: Facts['pausedBy'] = member.spec.paused ? 'object' : group.spec.paused ? 'group' : undefined;
+    const missingSecrets = pausedBy === undefined ? await secrets.missing(namespace, refs) : [];
+    if (pausedBy !== undefined || missingSecrets.length > 0) {
+      upgrades.leave(key);
+      const facts = { groupName, group: groupFacts(groupObject), missingSecrets, pausedBy };
+      await reporter.report(object, facts, lag, member);
+      return undefined;
+    }
+    let refused: string | undefined;
+    if (member.kind === 'HydrogenMessageProcessor') {
+      await hold(kube, object, processorFinalizer);
+      refused = await buses.ensureConsumers(group, member);
+    }
+    const image = member.spec.template.image === undefined ? releaseImage : undefined;
+    const made = await children.make(object, (one) => render(member, group, one), image);
+    const state = refused === undefined ? groupFacts(groupObject) : consumersRefused(refused);
+    await reporter.report(object, { groupName, group: state, ...made.facts }, lag, member);
+    return soonest(made.again, refused === undefined ? undefined : { againAfterMs: busRetryMs });
+  }
+
+  /** Pods first, since a running processor would make its consumers again. */
+  async function remove(
+    object: KubeObject,
+    group: HydrogenGroup | undefined,
+    groupObject: KubeObject | undefined,
+    groupName: string | undefined,
+  ): Promise<Outcome> {
+    upgrades.leave(keyOf(object));
+    if (!isHeld(object, processorFinalizer)) return undefined;
+    const { name } = object.metadata;
+    const wait = (message: string): Promise<void> =>
+      reporter.report(object, { groupName, deleting: { reason: 'RemovingConsumers', message } });
+    if (!(await applier.removeAll(object))) {
+      await wait(`the consumers of HydrogenMessageProcessor/${name} are removed once its pods are gone`);
+      return undefined;
+    }
+    const bus = group === undefined ? undefined : await buses.check(group);
+    const isRemoved = group !== undefined && bus?.state !== 'unchecked' && (await buses.removeConsumers(group, name));
+    // A foreground deletion takes a group's own servers away while the group waits for this very processor.
+    const isBusGone = group?.spec.nats.managed !== undefined && groupObject?.metadata.deletionTimestamp !== undefined;
+    if (!isRemoved && group !== undefined && bus?.state !== 'unchecked' && !isBusGone) {
+      await wait(
+        `NATS cannot be reached to remove the consumers; to leave them, remove the finalizer ${processorFinalizer}`,
+      );
+      return { againAfterMs: busRetryMs };
+    }
+    if (!isRemoved) log.consumersLeft({ processor: name, group: groupName ?? '' });
+    await release(kube, object, processorFinalizer);
+    return undefined;
+  }
+
+  return reconcile;
+}
+
+function render(member: Member, group: HydrogenGroup, image: string | undefined): Manifest[] {
+  const options = image === undefined ? {} : { image };
+  return member.kind === 'HydrogenGateway'
+    ? renderGateway(member, group, options)
+    : renderProcessor(member, group, options);
+}
+
+function consumersRefused(message: string) {
+  return { state: 'consumersRefused', message } as const;
+}

@@ -1,0 +1,90 @@
+/**
+ * Which objects name which secrets, and whether those are there. The versions come from a watch of metadata; of a secret
+ * itself only the names of its keys are kept, read once for each version. No value stays here.
+ */
+import type { SecretKeyRef } from '../crds/index.ts';
+import { isApiError } from './errors.ts';
+import type { Kube } from './kube.ts';
+import type { Change } from './reflector.ts';
+import { secretType } from './resources.ts';
+
+export interface Secrets {
+  /** Takes over what a watch shows. Returns the keys of the objects that name the secret. */
+  put(change: Change): readonly string[];
+  /** Notes what an object names from now on; nothing: it is gone, or names none. */
+  refer(key: string, namespace: string, refs: readonly SecretKeyRef[]): void;
+  /**
+   * What is missing, a sentence each, with what to do. Empty when all is there, or when the operator may not see it.
+   * @throws {ApiError} when a secret cannot be read for another reason
+   */
+  missing(namespace: string, refs: readonly SecretKeyRef[]): Promise<readonly string[]>;
+}
+
+export interface SecretsOptions {
+  readonly kube: Pick<Kube, 'get'>;
+  /** Whether a watch shows secrets: the right to it may not have been given. */
+  readonly isVisible: () => boolean;
+}
+
+interface Known {
+  readonly version: string;
+  /** Undefined: not asked for, or not allowed to. */
+  keys: ReadonlySet<string> | undefined;
+}
+
+export function createSecrets({ kube, isVisible }: SecretsOptions): Secrets {
+  const known = new Map<string, Known>();
+  const named = new Map<string, readonly string[]>();
+  const namers = new Map<string, Set<string>>();
+
+  async function keysOf(namespace: string, name: string, secret: Known): Promise<ReadonlySet<string> | undefined> {
+    if (secret.keys !== undefined) return secret.keys;
+    try {
+      const object = await kube.get(secretType, namespace, name);
+      secret.keys = object && new Set(Object.keys((object.data as object | undefined) ?? {}));
+    } catch (error) {
+      // It may be listed and not read: then that it exists must do.
+      if (!isApiError(error, 'forbidden')) throw error;
+    }
+    return secret.keys;
+  }
+
+  return {
+    put: ({ before, after }) => {
+      const { name = '', namespace = '', resourceVersion = '' } = (after ?? before)?.metadata ?? {};
+      const secret = `${namespace}/${name}`;
+      // Secrets that nobody names are most of a cluster's; only that they exist is kept.
+      if (after === undefined) known.delete(secret);
+      else if (known.get(secret)?.version !== resourceVersion)
+        known.set(secret, { version: resourceVersion, keys: undefined });
+      return [...(namers.get(secret) ?? [])];
+    },
+    refer: (key, namespace, refs) => {
+      for (const secret of named.get(key) ?? []) {
+        const those = namers.get(secret);
+        those?.delete(key);
+        if (those?.size === 0) namers.delete(secret);
+      }
+      const secrets = [...new Set(refs.map(({ name }) => `${namespace}/${name}`))];
+      if (secrets.length === 0) named.delete(key);
+      else named.set(key, secrets);
+      for (const secret of secrets) namers.set(secret, (namers.get(secret) ?? new Set()).add(key));
+    },
+    missing: async (namespace, refs) => {
+      if (!isVisible()) return [];
+      const problems = new Set<string>();
+      for (const { name, key } of refs) {
+        const secret = known.get(`${namespace}/${name}`);
+        if (secret === undefined) {
+          problems.add(`there is no Secret/${name} in this namespace; create it with the key ${key}`);
+          continue;
+        }
+        const keys = await keysOf(namespace, name, secret);
+        if (keys?.has(key) === false) {
+          problems.add(`Secret/${name} has no key ${key}; add it or correct the reference`);
+        }
+      }
+      return [...problems];
+    },
+  };
+}

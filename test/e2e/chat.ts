@@ -1,0 +1,95 @@
+/** What every test on a cluster begins with: a platform, NATS, a service that echoes, and a chat on them. */
+
+import { after, afterEach, before } from 'node:test';
+
+import { clusterOrSkip } from '../kit/control-plane.ts';
+import { startDestination, type TestDestination } from '../kit/destination.ts';
+import { groupDocument, memberDocument } from '../kit/hydrogen.ts';
+import { natsOrSkip, startNats, type TestNats } from '../kit/nats.ts';
+import { type Namespace, type Platform, startPlatform } from './platform.ts';
+
+export interface Stage {
+  readonly platform: Platform;
+  readonly nats: TestNats;
+  /** Answers every message with `echo <message>`. */
+  readonly echo: TestDestination;
+  /** A namespace in which a group, a gateway and a processor are Ready; `specs` are merged over theirs. */
+  chat(namespace: string, specs?: ChatSpecs): Promise<Namespace>;
+  /** The three documents. */
+  documents(specs?: ChatSpecs): { readonly group: object; readonly gateway: object; readonly processor: object };
+}
+
+export interface ChatSpecs {
+  readonly group?: Record<string, unknown>;
+  readonly gateway?: Record<string, unknown>;
+  readonly processor?: Record<string, unknown>;
+  /** Where messages go. @default - the service that echoes */
+  readonly url?: string;
+}
+
+/** The names of the three objects, for kubectl. */
+export const chatResources = ['hgrp/chat', 'hgw/chat', 'hmp/chat'] as const;
+
+/** Why the tests cannot run here, or false. */
+export async function stageOrSkip(): Promise<string | false> {
+  return (await clusterOrSkip()) || (await natsOrSkip());
+}
+
+/** One stage for all tests of a file, there while they run. What its pods printed is shown when one fails. */
+export function useStage(skip: string | false): Stage {
+  let parts: readonly [Platform, TestNats, TestDestination] | undefined;
+  const there = (): NonNullable<typeof parts> => {
+    if (parts === undefined) throw new Error('the stage is there only while tests run');
+    return parts;
+  };
+
+  before(async () => {
+    if (skip !== false) return;
+    parts = await Promise.all([
+      startPlatform(),
+      startNats(),
+      startDestination((request) => ({ body: `echo ${request.json().message}` })),
+    ]);
+  });
+  after(async () => {
+    for (const part of parts ?? []) await part[Symbol.asyncDispose]();
+  });
+  afterEach((context) => {
+    const { passed, name } = context as { readonly passed?: boolean; readonly name: string }; // a test, not a suite
+    if (passed === false) process.stderr.write(`\n--- ${name}\n${parts?.[0].kubelet.allLogs() ?? ''}\n`);
+  });
+
+  const documents: Stage['documents'] = (specs = {}) => {
+    const [, nats, echo] = there();
+    const all = { name: 'all', pattern: '.*', destination: { url: specs.url ?? echo.url, reply: true } };
+    const endpoints = [{ path: '/chat' }];
+    const drain = { periodSeconds: 1 };
+    return {
+      group: groupDocument({ natsUrl: nats.url, name: 'chat', spec: specs.group ?? {} }),
+      gateway: memberDocument('HydrogenGateway', 'chat', 'chat', { endpoints, drain, ...specs.gateway }),
+      processor: memberDocument('HydrogenMessageProcessor', 'chat', 'chat', {
+        routing: { rules: [all] },
+        ...specs.processor,
+      }),
+    };
+  };
+
+  return {
+    get platform() {
+      return there()[0];
+    },
+    get nats() {
+      return there()[1];
+    },
+    get echo() {
+      return there()[2];
+    },
+    documents,
+    chat: async (name, specs) => {
+      const namespace = await there()[0].namespace(name);
+      await namespace.apply(...Object.values(documents(specs)));
+      await namespace.untilReady(...chatResources);
+      return namespace;
+    },
+  };
+}

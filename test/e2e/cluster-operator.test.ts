@@ -1,0 +1,87 @@
+/** The operator itself as a user changes it: upgraded, and beside the autoscalers and secrets of others. */
+
+import assert from 'node:assert/strict';
+import test from 'node:test';
+
+import { eventually, holds } from '../kit/eventually.ts';
+import { memberDocument } from '../kit/hydrogen.ts';
+import { stageOrSkip, useStage } from './chat.ts';
+import { type Any, type Namespace, nextImage } from './platform.ts';
+
+const skip = await stageOrSkip();
+const stage = useStage(skip);
+const patiently = { timeoutMs: 40_000, everyMs: 100 };
+
+const imageOf = ({ spec }: Any): string => spec.template.spec.containers[0].image;
+
+function isRollingOut({ metadata, spec, status }: Any): boolean {
+  const { observedGeneration, replicas = 0, updatedReplicas = 0 } = status;
+  return observedGeneration < metadata.generation || replicas > updatedReplicas || updatedReplicas < spec.replicas;
+}
+
+test("somebody else's autoscaler has the number of pods to itself", { skip }, async () => {
+  const namespace = await stage.chat('foreign');
+  const target = { apiVersion: 'apps/v1', kind: 'Deployment', name: 'chat-gateway' };
+  const spec = { scaleTargetRef: target, minReplicas: 3, maxReplicas: 5 };
+  const metadata = { name: 'theirs' };
+  await namespace.apply({ apiVersion: 'autoscaling/v2', kind: 'HorizontalPodAutoscaler', metadata, spec });
+  await eventually(async () => (await namespace.addresses('chat')).length === 3, patiently);
+  await namespace.untilReady('hgw/chat');
+  const drain = { periodSeconds: 2 };
+  await namespace.apply(stage.documents({ gateway: { drain } }).gateway);
+  await eventually(async () => {
+    const { spec: applied } = await namespace.get('deployment/chat-gateway');
+    return applied.template.spec.terminationGracePeriodSeconds === 17;
+  }, patiently);
+  await holds(async () => (await namespace.get('deployment/chat-gateway')).spec.replicas === 3, 1500);
+});
+
+test('a gateway whose secret comes after it is Ready once the secret is there', { skip }, async () => {
+  const namespace = await stage.platform.namespace('secret');
+  const headers = [{ name: 'Authorization', valueFrom: { secretKeyRef: { name: 'auth', key: 'token' } } }];
+  const management = { tokenSecretRef: { name: 'auth', key: 'token' } };
+  const hooks = { disconnect: { url: stage.echo.url, headers } };
+  const { group, gateway, processor } = stage.documents({ gateway: { management, hooks } });
+  await namespace.apply(group, gateway, processor);
+  await namespace.untilCondition('hgw/chat', 'Accepted', 'False/SecretNotFound');
+  await namespace.kubectl(['create', 'secret', 'generic', 'auth', '--from-literal=token=open-sesame']);
+  await namespace.untilReady('hgw/chat');
+});
+
+// The last one: from here on the operator has another image for everybody.
+test('an upgrade of the operator reaches its workloads one after another', { skip }, async () => {
+  const namespace = await stage.platform.namespace('upgrade');
+  const names = ['a', 'b', 'c'];
+  const gateway = (name: string): object =>
+    memberDocument('HydrogenGateway', 'chat', name, {
+      mode: 'ServerToClient',
+      endpoints: [{ path: '/feed' }],
+      drain: { periodSeconds: 1 },
+    });
+  await namespace.apply(stage.documents().group, ...names.map(gateway));
+  await namespace.untilReady(...names.map((name) => `hgw/${name}`));
+  const args = ['operator', '--image', nextImage, '--max-concurrent-upgrades', '1'];
+  const change = { spec: { template: { spec: { containers: [{ name: 'operator', args }] } } } };
+  const patch = ['patch', 'deployment/hydrogen-operator', '-p', JSON.stringify(change)];
+  await stage.platform.cluster.kubectl(['-n', 'hydrogen-system', ...patch]);
+
+  const most = await atOnce(namespace, names.length);
+  assert.equal(most, 1);
+  await namespace.untilReady(...names.map((name) => `hgw/${name}`));
+  for (const name of names) await namespace.untilCondition(`hgw/${name}`, 'RollingOut', 'False/RolledOut');
+});
+
+/** How many deployments were seen in the middle of it at the same time, until all have the new image. */
+async function atOnce(namespace: Namespace, count: number): Promise<number> {
+  let most = 0;
+  await eventually(
+    async () => {
+      const { items } = await namespace.get('deployments');
+      const upgraded = items.filter((one: Any) => imageOf(one) === nextImage);
+      most = Math.max(most, upgraded.filter(isRollingOut).length);
+      return upgraded.length === count && !upgraded.some(isRollingOut);
+    },
+    { timeoutMs: 90_000, everyMs: 50 },
+  );
+  return most;
+}

@@ -1,0 +1,78 @@
+/** What is left when custom resources are deleted: nothing but what was asked to stay. */
+
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { connect, type JetStreamManager } from 'nats';
+
+import { busGroup } from '../../crds/contract.ts';
+import { createSubjects, type Subjects } from '../../runtime/bus/subjects.ts';
+import { eventually } from '../kit/eventually.ts';
+import { stageOrSkip, useStage } from './chat.ts';
+import type { Namespace } from './platform.ts';
+
+const skip = await stageOrSkip();
+const stage = useStage(skip);
+
+const patiently = { timeoutMs: 20_000, everyMs: 100 };
+/** Config maps are looked at by name: each namespace has one of the cluster's own. */
+const kinds = 'deployments,replicasets,pods,services,endpointslices,pdb,networkpolicies,configmaps,hydrogen';
+
+async function leftIn(namespace: Namespace): Promise<string[]> {
+  const { items } = await namespace.get(kinds);
+  const names = (items as { kind: string; metadata: { name: string } }[]).map(
+    ({ kind, metadata }) => `${kind}/${metadata.name}`,
+  );
+  return names.filter((name) => name !== 'ConfigMap/kube-root-ca.crt');
+}
+
+async function withJetStream(work: (manager: JetStreamManager) => Promise<void>): Promise<void> {
+  const connection = await connect({ servers: stage.nats.url });
+  try {
+    await work(await connection.jetstreamManager());
+  } finally {
+    await connection.close();
+  }
+}
+
+async function streamsOf(
+  manager: JetStreamManager,
+  { stream, deadLetterStream, leaseBucket }: Subjects,
+): Promise<string[]> {
+  const mine = [stream, deadLetterStream, `KV_${leaseBucket}`];
+  const found = (await manager.streams.list().next()).map(({ config }) => config.name);
+  return found.filter((name) => mine.includes(name));
+}
+
+test('deleted objects take pods, services and consumers along; the streams stay', { skip }, async () => {
+  const namespace = await stage.chat('retained');
+  const subjects = createSubjects(busGroup(namespace.name, 'chat'));
+  const pids = [...(await namespace.pods('gateway')), ...(await namespace.pods('mproc'))].map(({ pid }) => pid);
+  await withJetStream(async (manager) => {
+    assert.equal((await manager.consumers.list(subjects.stream).next()).length, 1);
+    await namespace.kubectl(['delete', 'hmp/chat', 'hgw/chat', 'hgrp/chat', '--timeout=30s']);
+    await eventually(async () => (await leftIn(namespace)).length === 0, patiently);
+    assert.equal((await manager.consumers.list(subjects.stream).next()).length, 0);
+    assert.equal((await streamsOf(manager, subjects)).length, 3);
+  });
+  for (const pid of pids) assert.throws(() => process.kill(pid, 0), { code: 'ESRCH' });
+});
+
+test('a group with deletionPolicy Delete waits for its members and then takes its streams along', {
+  skip,
+}, async () => {
+  const namespace = await stage.chat('deleted', { group: { stream: { deletionPolicy: 'Delete' } } });
+  const subjects = createSubjects(busGroup(namespace.name, 'chat'));
+  await withJetStream(async (manager) => {
+    assert.equal((await streamsOf(manager, subjects)).length, 3);
+    await namespace.kubectl(['delete', 'hgrp/chat', '--wait=false']);
+    await namespace.untilCondition('hgrp/chat', 'Ready', 'False/WaitingForMembers');
+    await namespace.kubectl(['delete', 'hmp/chat', 'hgw/chat', '--timeout=30s']);
+    await eventually(async () => (await leftIn(namespace)).length === 0, patiently);
+    assert.deepEqual(await streamsOf(manager, subjects), []);
+  });
+});
+
+test('a namespace with all of it can be deleted while the operator runs', { skip }, async () => {
+  const namespace = await stage.chat('whole');
+  await stage.platform.cluster.kubectl(['delete', 'namespace', namespace.name, '--timeout=60s']);
+});

@@ -1,0 +1,152 @@
+/** A cluster on which dist/install.yaml was applied and the operator runs, and namespaces of it to try things in. */
+
+import { join } from 'node:path';
+import { defaultImage, natsImage as natsImageName } from '../../infra/image.ts';
+import { type Client, connect } from '../kit/client.ts';
+import { type ControlPlane, startControlPlane } from '../kit/control-plane.ts';
+import { type EventuallyOptions, eventually } from '../kit/eventually.ts';
+import { root } from '../kit/hydrogen.ts';
+import { hydrogenImage, type Image, natsImage } from '../kit/kubelet/images.ts';
+import { startKubelet, type TestKubelet } from '../kit/kubelet/kubelet.ts';
+import { localAddress } from '../kit/kubelet/network.ts';
+import { findNatsServer } from '../kit/nats-binary.ts';
+
+/** A second image of hydrogen, for roll-outs; what runs is the same. */
+export const nextImage = `${defaultImage}-next`;
+
+export interface Platform extends AsyncDisposable {
+  readonly cluster: ControlPlane;
+  readonly kubelet: TestKubelet;
+  /** A new namespace, in which only pods are admitted that keep to the profile `restricted`. */
+  namespace(name: string): Promise<Namespace>;
+}
+
+export interface TestPod {
+  readonly name: string;
+  readonly uid: string;
+  readonly pid: number;
+  readonly image: string;
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: tests assert on whatever fields an object should have.
+export type Any = any;
+
+export interface Namespace {
+  readonly name: string;
+  /** `kubectl -n <name> ...` */
+  kubectl(args: readonly string[], input?: string | object): Promise<string>;
+  /** `kubectl apply` of documents without a namespace. */
+  apply(...documents: readonly object[]): Promise<void>;
+  /** `kubectl get -o json` of one, or of a list. */
+  get(...resources: readonly string[]): Promise<Any>;
+  /** Resolves when every one of them is Ready, as `kubectl wait` sees it. */
+  untilReady(...resources: readonly string[]): Promise<void>;
+  /** `True/RolledOut`: status and reason of a condition, once `kubectl get` shows it. */
+  condition(resource: string, type: string): Promise<string>;
+  /** Resolves when the condition is so. */
+  untilCondition(resource: string, type: string, expected: string, options?: EventuallyOptions): Promise<void>;
+  /** The pods of a component that run and are to stay. */
+  pods(component: 'gateway' | 'mproc' | 'nats'): Promise<TestPod[]>;
+  /** Where the service of a gateway leads to. */
+  addresses(gateway: string): Promise<string[]>;
+  /** A client of one of these addresses. */
+  connect(gateway: string, path: string): Promise<Client>;
+}
+
+export interface PlatformOptions {
+  /** Whether dist/install.yaml is applied. @default true */
+  readonly hasOperator?: boolean;
+}
+
+/** @throws with what the pods printed when the operator does not get ready */
+export async function startPlatform({ hasOperator = true }: PlatformOptions = {}): Promise<Platform> {
+  await using stack = new AsyncDisposableStack();
+  const manifests = hasOperator ? [join(root, 'dist/install.yaml')] : [];
+  const cluster = stack.use(await startControlPlane({ manifests }));
+  const images = new Map<string, Image>([
+    [defaultImage, hydrogenImage],
+    [nextImage, hydrogenImage],
+    [natsImageName, natsImage(await findNatsServer())],
+  ]);
+  const kubelet = stack.use(await startKubelet(cluster, { images }));
+  if (hasOperator) {
+    const rollout = ['rollout', 'status', 'deployment/hydrogen-operator', '--timeout=60s'];
+    await cluster.kubectl(['-n', 'hydrogen-system', ...rollout]).catch((cause) => {
+      throw new Error(`the operator does not get ready:\n${kubelet.allLogs()}`, { cause });
+    });
+  }
+  const parts = stack.move();
+  return {
+    cluster,
+    kubelet,
+    namespace: async (name) => {
+      const labels = { 'pod-security.kubernetes.io/enforce': 'restricted' };
+      const input = { apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } };
+      await cluster.kubectl(['apply', '-f', '-'], { input });
+      return namespaceOf(cluster, kubelet, name);
+    },
+    [Symbol.asyncDispose]: () => parts.disposeAsync(),
+  };
+}
+
+function namespaceOf(cluster: ControlPlane, kubelet: TestKubelet, name: string): Namespace {
+  const kubectl: Namespace['kubectl'] = (args, input) =>
+    cluster.kubectl(['-n', name, ...args], input === undefined ? {} : { input });
+  const get = async (...resources: readonly string[]): Promise<Any> =>
+    JSON.parse(await kubectl(['get', ...resources, '-o', 'json']));
+
+  async function condition(resource: string, type: string): Promise<string> {
+    const conditions: Any[] = (await get(resource)).status?.conditions ?? [];
+    const found = conditions.find((one) => one.type === type);
+    return found === undefined ? 'none' : `${found.status}/${found.reason}`;
+  }
+
+  async function addresses(gateway: string): Promise<string[]> {
+    const selector = `kubernetes.io/service-name=${gateway}-gateway`;
+    const slices = JSON.parse(await kubectl(['get', 'endpointslices', '-l', selector, '-o', 'json'])).items as Any[];
+    return slices.flatMap(({ endpoints, ports }) =>
+      (endpoints ?? [])
+        .filter((endpoint: Any) => endpoint.conditions.ready)
+        .map((endpoint: Any) => `ws://${localAddress(endpoint.addresses[0])}:${ports[0].port}`),
+    );
+  }
+
+  return {
+    name,
+    kubectl,
+    apply: async (...documents) => {
+      await kubectl(['apply', '-f', '-'], { apiVersion: 'v1', kind: 'List', items: documents });
+    },
+    get,
+    untilReady: async (...resources) => {
+      await kubectl(['wait', '--for=condition=Ready', ...resources, '--timeout=40s']);
+    },
+    condition,
+    untilCondition: async (resource, type, expected, options = { timeoutMs: 20_000, everyMs: 100 }) => {
+      let seen = '';
+      await eventually(async () => {
+        seen = await condition(resource, type);
+        return seen === expected;
+      }, options).catch((cause) => {
+        throw new Error(`${type} of ${resource} is ${seen} and not ${expected}`, { cause });
+      });
+    },
+    pods: async (component) => {
+      const selector = `app.kubernetes.io/component=${component}`;
+      const { items } = JSON.parse(await kubectl(['get', 'pods', '-l', selector, '-o', 'json']));
+      return (items as Any[])
+        .filter(({ metadata, status }) => metadata.deletionTimestamp === undefined && status.phase === 'Running')
+        .map(({ metadata, spec }) => ({
+          name: metadata.name,
+          uid: metadata.uid,
+          pid: kubelet.processOf(name, metadata.name),
+          image: spec.containers[0].image,
+        }));
+    },
+    addresses,
+    connect: async (gateway, path) => {
+      const all = await addresses(gateway);
+      return connect(`${all[Math.floor(Math.random() * all.length)]}${path}`);
+    },
+  };
+}

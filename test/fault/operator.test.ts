@@ -1,0 +1,112 @@
+/** The operator before a real API server that dies, and on a way to it that breaks. */
+
+import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
+import test from 'node:test';
+
+import { startCluster } from '../cluster/kit.ts';
+import { apiServerOrSkip, type TestApiServer } from '../kit/apiserver.ts';
+import { eventually, holds } from '../kit/eventually.ts';
+import { startTcpProxy, type TcpProxy } from '../kit/tcp-proxy.ts';
+import { asOperator, customPath, put } from '../operator/cluster-kit.ts';
+import type { Any } from '../operator/fake-api.ts';
+import { condition, gateway, group, startOperator } from '../operator/kit.ts';
+
+const skip = await apiServerOrSkip();
+const patience = { timeoutMs: 60_000 };
+const deployments = '/apis/apps/v1/namespaces/shop/deployments';
+
+const named = (name: string, spec: Any = {}): Any => ({ ...gateway(spec), metadata: { name, namespace: 'shop' } });
+
+async function imageOf(cluster: TestApiServer, name = 'chat'): Promise<string> {
+  return (await cluster.get(`${deployments}/${name}-gateway`)).spec.template.spec.containers[0].image;
+}
+
+/** The same user by another way. */
+async function throughProxy(kubeconfig: string, { port }: TcpProxy): Promise<string> {
+  const config = JSON.parse(await readFile(kubeconfig, 'utf8'));
+  config.clusters[0].cluster.server = `https://127.0.0.1:${port}`;
+  await writeFile(`${kubeconfig}.proxy`, JSON.stringify(config));
+  return `${kubeconfig}.proxy`;
+}
+
+test('an API server that is killed in the midst of it is waited for, and everything comes to be once', {
+  skip,
+}, async () => {
+  const names = Array.from({ length: 30 }, (_, index) => `g${index}`);
+  await using cluster = await startCluster();
+  const kubeconfig = await asOperator(cluster);
+  await put(cluster, group());
+  let isLost = false;
+  const lease = { identity: 'a', namespace: 'hydrogen-system' };
+  await using running = startOperator(kubeconfig, {
+    lease,
+    onLost: () => {
+      isLost = true;
+    },
+  });
+  await eventually(() => running.operator.isLeading);
+  await Promise.all(names.map((name) => put(cluster, named(name))));
+  await eventually(async () => (await cluster.get(deployments)).items.length >= 3);
+  await cluster.stop();
+  await cluster.start();
+  await eventually(async () => (await cluster.get(deployments)).items.length === names.length, patience);
+  const gateways = async (): Promise<Any[]> => (await cluster.get(`${customPath}/hydrogengateways`)).items;
+  await eventually(
+    async () => (await gateways()).every((one) => condition(one, 'Available')?.reason === 'PodsNotReady'),
+    patience,
+  );
+  assert.equal(isLost, false);
+  // A server that has just started denies everything until it has read the roles.
+  const errors = running.lines.filter(({ level }) => level === 'error');
+  assert.deepEqual([...new Set(errors.map(({ status }) => status))].join(), errors.length > 0 ? '403' : '');
+  assert.ok(running.lines.some(({ msg }) => msg === 'a list or watch failed, trying again'));
+
+  // A change after it is seen, and then there is rest.
+  await put(cluster, named('g0', { template: { image: 'else:1' } }));
+  await eventually(async () => (await imageOf(cluster, 'g0')) === 'else:1', patience);
+});
+
+test('watches that are reset lose no change and list nothing again', { skip }, async () => {
+  await using cluster = await startCluster();
+  await using proxy = await startTcpProxy(Number(new URL(cluster.url).port));
+  const kubeconfig = await throughProxy(await asOperator(cluster), proxy);
+  await put(cluster, group());
+  await put(cluster, gateway());
+  await using running = startOperator(kubeconfig);
+  await eventually(async () => (await imageOf(cluster)) !== '');
+  await eventually(() => running.operator.queueDepth === 0 && proxy.count >= 13);
+  const lists = async (): Promise<number> => {
+    const { values } =
+      (await running.metrics.registry.getSingleMetric('hydrogen_operator_api_calls_total')?.get()) ?? {};
+    const gets = values?.filter(({ labels }) => labels.verb === 'GET' && labels.resource === 'hydrogengateways');
+    return gets?.reduce((sum, { value }) => sum + value, 0) ?? 0;
+  };
+  const before = await lists();
+  proxy.refuse(true);
+  proxy.cut();
+  await put(cluster, gateway({ template: { image: 'else:2' } }));
+  await holds(async () => (await imageOf(cluster)) !== 'else:2', 200);
+  proxy.refuse(false);
+  await eventually(async () => (await imageOf(cluster)) === 'else:2', patience);
+  // One watch that goes on; what was refused counts as well, with no answer.
+  const { values = [] } =
+    (await running.metrics.registry.getSingleMetric('hydrogen_operator_api_calls_total')?.get()) ?? {};
+  const refused = values.filter(({ labels }) => labels.resource === 'hydrogengateways' && labels.status === '0');
+  assert.ok((await lists()) - before - refused.reduce((sum, { value }) => sum + value, 0) <= 1);
+});
+
+test('a way that swallows everything is noticed by its silence', { skip }, async () => {
+  await using cluster = await startCluster();
+  await using proxy = await startTcpProxy(Number(new URL(cluster.url).port));
+  const kubeconfig = await throughProxy(await asOperator(cluster), proxy);
+  await put(cluster, group());
+  await put(cluster, gateway());
+  await using running = startOperator(kubeconfig, { timing: { inactivityMs: 2000 } });
+  await eventually(async () => (await imageOf(cluster)) !== '');
+  await eventually(() => running.operator.queueDepth === 0 && proxy.count >= 13);
+  proxy.freeze();
+  await put(cluster, gateway({ template: { image: 'else:3' } }));
+  await holds(async () => (await imageOf(cluster)) !== 'else:3', 300);
+  await eventually(async () => (await imageOf(cluster)) === 'else:3', patience);
+});

@@ -1,0 +1,72 @@
+/**
+ * Addresses of pods, and the names that lead to them. A pod lives on a loopback address of its own, 127.a.b.c; since an
+ * API server refuses endpoints on loopback, it is told 10.a.b.c.
+ */
+
+import { renameSync, writeFileSync } from 'node:fs';
+
+import type { Endpoint, EndpointSlice, Service } from './objects.ts';
+
+export interface PodNetwork {
+  /** The address of the node, as the API knows it. */
+  readonly nodeAddress: string;
+  /** A new address, as the API knows it. @throws when there are no more */
+  allocate(): string;
+  release(address: string): void;
+}
+
+/** Where a process listens that has this address in the API. */
+export function localAddress(address: string): string {
+  return address.replace(/^\d+/, '127');
+}
+
+/** A network of 250 pods; clusters that run at the same time have different ones, but for one chance in sixty thousand. */
+export function createPodNetwork(): PodNetwork {
+  const [high, low] = [1, 0].map((least) => least + Math.floor(Math.random() * 254));
+  const free = Array.from({ length: 250 }, (_, index) => `10.${high}.${low}.${index + 1}`);
+  return {
+    nodeAddress: `10.${high}.${low}.254`,
+    allocate: () => {
+      const address = free.shift();
+      if (address === undefined) throw new Error('no address is left for another pod');
+      return address;
+    },
+    release: (address) => void free.push(address),
+  };
+}
+
+/** Where a service is: addresses of its pods that are ready, and which port of theirs a port of its own leads to. */
+export interface Destinations {
+  readonly addresses: readonly string[];
+  readonly ports: Readonly<Record<string, number>>;
+}
+
+/** Tells the processes of pods where services are, by `<name>.<namespace>`. */
+export function writeServices(file: string, services: Iterable<Service>, slices: Iterable<EndpointSlice>): void {
+  const found: Record<string, Destinations> = {};
+  const all = [...slices];
+  for (const { metadata, spec } of services) {
+    const mine = all.filter(
+      (slice) =>
+        slice.metadata.namespace === metadata.namespace &&
+        slice.metadata.labels?.['kubernetes.io/service-name'] === metadata.name,
+    );
+    const targets = new Map(mine.flatMap((slice) => (slice.ports ?? []).map(({ name = '', port }) => [name, port])));
+    const ports = Object.fromEntries(
+      (spec.ports ?? []).map(({ name = '', port }) => [`${port}`, targets.get(name) ?? port]),
+    );
+    const endpoints = mine.flatMap((slice) => slice.endpoints ?? []).filter(isReady);
+    const name = `${metadata.name}.${metadata.namespace}`;
+    found[name] = { addresses: endpoints.flatMap(({ addresses }) => addresses.map(localAddress)), ports };
+    for (const { hostname, addresses } of endpoints) {
+      if (hostname !== undefined) found[`${hostname}.${name}`] = { addresses: addresses.map(localAddress), ports };
+    }
+  }
+  // Swapped in one piece: it is read at any time.
+  writeFileSync(`${file}.new`, JSON.stringify(found));
+  renameSync(`${file}.new`, file);
+}
+
+function isReady({ conditions }: Endpoint): boolean {
+  return conditions?.ready !== false;
+}

@@ -1,0 +1,101 @@
+/** What the kubelet tells the API server of a pod. */
+
+import { setTimeout as delay } from 'node:timers/promises';
+
+import type { ApiClient } from '../apiserver-client.ts';
+import type { ContainerProcess } from './container.ts';
+import type { Pod, PodCondition } from './objects.ts';
+
+export interface PodFacts {
+  readonly address: string;
+  readonly nodeAddress: string;
+  readonly startTime: string;
+  readonly containers: readonly ContainerProcess[];
+  /** Whether it has been told to go and its processes are gone. */
+  readonly isOver: boolean;
+  /** The conditions as they were told last. */
+  readonly before: readonly PodCondition[];
+  readonly now: string;
+}
+
+export interface PodStatus {
+  readonly phase: string;
+  readonly conditions: readonly PodCondition[];
+  readonly [field: string]: unknown;
+}
+
+/** `status` of the pod. */
+export function statusOf(facts: PodFacts): PodStatus {
+  const { address, nodeAddress, startTime, containers } = facts;
+  return {
+    phase: phaseOf(facts),
+    conditions: conditionsOf(facts),
+    hostIP: nodeAddress,
+    podIP: address,
+    podIPs: [{ ip: address }],
+    startTime,
+    containerStatuses: containers.map(({ name, image, state, lastState, isReady, hasStarted, restartCount }) => ({
+      name,
+      image,
+      imageID: '',
+      ready: isReady,
+      started: hasStarted,
+      restartCount,
+      state,
+      ...(lastState && { lastState }),
+    })),
+  };
+}
+
+function phaseOf({ containers, isOver }: PodFacts): string {
+  const states = containers.map(({ state }) => state);
+  if (isOver) {
+    return states.every((state) => 'terminated' in state && state.terminated.exitCode === 0) ? 'Succeeded' : 'Failed';
+  }
+  const hasRun = ({ state, restartCount }: ContainerProcess): boolean => restartCount > 0 || !('waiting' in state);
+  return containers.length > 0 && containers.every(hasRun) ? 'Running' : 'Pending';
+}
+
+function conditionsOf({ containers, before, now }: PodFacts): PodCondition[] {
+  const unready = containers.filter(({ isReady }) => !isReady).map(({ name }) => name);
+  const isReady = containers.length > 0 && unready.length === 0;
+  const why = { reason: 'ContainersNotReady', message: `containers with unready status: [${unready.join(' ')}]` };
+  const readiness = isReady ? ({ status: 'True' } as const) : ({ status: 'False', ...why } as const);
+  const conditions: PodCondition[] = [
+    { type: 'PodScheduled', status: 'True' },
+    { type: 'Initialized', status: 'True' },
+    { type: 'ContainersReady', ...readiness },
+    { type: 'Ready', ...readiness },
+  ];
+  return conditions.map((condition) => {
+    const known = before.find(({ type }) => type === condition.type);
+    const isSame = known?.status === condition.status && known.lastTransitionTime !== undefined;
+    return { ...condition, lastTransitionTime: isSame ? known.lastTransitionTime : now };
+  });
+}
+
+const retryMs = 200;
+
+/** Calls the API server until it takes the call or says that it never will, since the pod is gone or another. */
+export async function persist(
+  client: ApiClient,
+  signal: AbortSignal,
+  ...call: Parameters<ApiClient['call']>
+): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      const { status, body } = await client.call(...call);
+      if (status < 300 || status === 404 || status === 409) return;
+      if (status < 500 && status !== 429)
+        throw new RangeError(`${call[0]} ${call[1]}: ${status} ${JSON.stringify(body)}`);
+    } catch (error) {
+      if (error instanceof RangeError) throw error;
+    }
+    await delay(retryMs, undefined, { signal }).catch(() => undefined);
+  }
+}
+
+/** Where a pod, or a part of it, is. */
+export function podPath({ metadata }: Pod, part = ''): string {
+  return `/api/v1/namespaces/${metadata.namespace}/pods/${metadata.name}${part}`;
+}

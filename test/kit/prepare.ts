@@ -1,0 +1,22 @@
+/** Gets every program that tests need before the first of them runs, so that whoever waits sees what for. */
+
+import { findApiServerBinaries, oldestKubernetes } from './apiserver-binaries.ts';
+import { findLua } from './lua.ts';
+import { findNatsServer } from './nats-binary.ts';
+import { say } from './program.ts';
+
+const programs: readonly (readonly [string, () => Promise<string>])[] = [
+  ['NATS server', findNatsServer],
+  ['Lua', findLua],
+  ['Kubernetes', async () => (await findApiServerBinaries()).apiServer],
+  [`Kubernetes ${oldestKubernetes}`, async () => (await findApiServerBinaries(oldestKubernetes)).apiServer],
+];
+
+for (const [name, find] of programs) {
+  try {
+    say(`${name}: ${await find()}`);
+  } catch (error) {
+    // Whether that is a reason to skip tests or to fail is up to those who need it.
+    say(`${name}: none: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}

@@ -1,0 +1,63 @@
+/** A TCP relay on loopback that a test cuts or freezes: what happens to connections on their way. */
+
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+
+export interface TcpProxy extends AsyncDisposable {
+  readonly port: number;
+  /** Connections that are open now. */
+  readonly count: number;
+  /** Resets every open connection. */
+  cut(): void;
+  /** Every open connection stays open and carries nothing more, in either direction; new ones work. */
+  freeze(): void;
+  /** Refuses new connections until it is called with false. */
+  refuse(isRefusing: boolean): void;
+}
+
+/** @param port where it relays to, on 127.0.0.1 */
+export async function startTcpProxy(port: number): Promise<TcpProxy> {
+  const pairs = new Set<readonly [Socket, Socket]>();
+  let isRefusing = false;
+  const server = createServer((client) => {
+    if (isRefusing) return void client.resetAndDestroy();
+    const upstream = connect(port, '127.0.0.1');
+    const pair = [client, upstream] as const;
+    pairs.add(pair);
+    const end = (): void => {
+      pairs.delete(pair);
+      for (const socket of pair) socket.destroy();
+    };
+    for (const socket of pair) socket.on('error', end).on('close', end);
+    client.pipe(upstream);
+    upstream.pipe(client);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    port: (server.address() as AddressInfo).port, // it listens on a port and not on a pipe
+    get count() {
+      return pairs.size;
+    },
+    cut: () => {
+      for (const [client] of [...pairs]) client.resetAndDestroy();
+    },
+    freeze: () => {
+      for (const [client, upstream] of pairs) {
+        client.unpipe(upstream).pause();
+        upstream.unpipe(client).pause();
+      }
+    },
+    refuse: (next) => {
+      isRefusing = next;
+    },
+    [Symbol.asyncDispose]: async () => {
+      for (const [client, upstream] of pairs) {
+        client.destroy();
+        upstream.destroy();
+      }
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}

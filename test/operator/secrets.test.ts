@@ -1,0 +1,85 @@
+/** Secrets that documents name: what is missing is said, nothing is applied without it, and its coming is noticed. */
+
+import assert from 'node:assert/strict';
+import test from 'node:test';
+
+import { eventually, holds } from '../kit/eventually.ts';
+import { type Any, type FakeApi, startFakeApi } from './fake-api.ts';
+import { condition, gateway, group, startOperator } from './kit.ts';
+
+const authorized = (): Any =>
+  gateway({
+    authorizer: {
+      http: {
+        url: 'http://auth/',
+        headers: [{ name: 'Authorization', valueFrom: { secretKeyRef: { name: 'auth', key: 'token' } } }],
+      },
+    },
+  });
+
+const accepted = (api: FakeApi): Any => condition(api.get('hydrogengateways', 'chat'), 'Accepted');
+const putSecret = (api: FakeApi, name: string, key: string, value = 'dGV4dA=='): Any =>
+  api.put('secrets', {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name, namespace: 'shop' },
+    data: { [key]: value },
+  });
+
+test('a gateway waits for the secret and the key that it names, and says for which', async () => {
+  await using api = await startFakeApi();
+  api.put('hydrogengroups', group());
+  api.put('hydrogengateways', authorized());
+  await using _ = startOperator(api.kubeconfig);
+  await eventually(() => accepted(api)?.reason === 'SecretNotFound');
+  assert.match(accepted(api).message, /there is no Secret\/auth in this namespace; create it with the key token/);
+  assert.equal(condition(api.get('hydrogengateways', 'chat'), 'Reconciling')?.reason, 'SecretNotFound');
+  putSecret(api, 'auth', 'other');
+  await eventually(() => accepted(api).message.includes('Secret/auth has no key token'));
+  assert.deepEqual(api.list('deployments'), []);
+  putSecret(api, 'auth', 'token');
+  await eventually(() => api.get('deployments', 'chat-gateway') !== undefined);
+  await eventually(() => accepted(api).status === 'True');
+});
+
+test('what runs goes on when its secret is deleted, and the condition says so', async () => {
+  await using api = await startFakeApi();
+  putSecret(api, 'auth', 'token');
+  api.put('hydrogengroups', group());
+  api.put('hydrogengateways', authorized());
+  await using _ = startOperator(api.kubeconfig);
+  await eventually(() => api.get('deployments', 'chat-gateway') !== undefined);
+  api.remove('secrets', 'auth');
+  await eventually(() => accepted(api)?.reason === 'SecretNotFound');
+  assert.ok(api.get('deployments', 'chat-gateway'));
+});
+
+test('a secret is asked for once for each version, and one that nobody names never', async () => {
+  await using api = await startFakeApi();
+  putSecret(api, 'auth', 'token');
+  putSecret(api, 'unrelated', 'password');
+  api.put('hydrogengroups', group());
+  api.put('hydrogengateways', authorized());
+  await using running = startOperator(api.kubeconfig, { timing: { resyncMs: 20 } });
+  await eventually(() => api.get('deployments', 'chat-gateway') !== undefined);
+  const reads = (name: string): number => api.seen.filter(({ path }) => path.endsWith(`/secrets/${name}`)).length;
+  await holds(() => reads('auth') === 1, 200);
+  const looked = (): number =>
+    running.lines.filter(({ msg, object }) => msg === 'object looked after' && object.startsWith('HydrogenGateway'))
+      .length;
+  const before = looked();
+  putSecret(api, 'auth', 'token', 'bmV3');
+  await eventually(() => looked() > before && reads('auth') === 2);
+  assert.equal(reads('unrelated'), 0);
+  assert.doesNotMatch(JSON.stringify(running.lines), /dGV4dA|bmV3|text/);
+});
+
+test('without the right to secrets everything runs, unchecked', async () => {
+  await using api = await startFakeApi();
+  api.fault = ({ path }) => (path.includes('/secrets') ? { status: 403, message: 'no right' } : undefined);
+  api.put('hydrogengroups', group());
+  api.put('hydrogengateways', authorized());
+  await using _ = startOperator(api.kubeconfig);
+  await eventually(() => api.get('deployments', 'chat-gateway') !== undefined);
+  await eventually(() => accepted(api)?.status === 'True');
+});

@@ -1,0 +1,126 @@
+/** A new image of a release reaches a few workloads at a time. */
+
+import assert from 'node:assert/strict';
+import test from 'node:test';
+
+import { createUpgrades, parseUpgradeLimit } from '../../operator/upgrades.ts';
+import { eventually, holds } from '../kit/eventually.ts';
+import { type Any, type FakeApi, startFakeApi } from './fake-api.ts';
+import { condition, gateway, group, startOperator, type TestOperator } from './kit.ts';
+
+test('a limit is a number of at least 1 or a percentage', () => {
+  assert.deepEqual(parseUpgradeLimit('3'), { count: 3 });
+  assert.deepEqual(parseUpgradeLimit('25%'), { percent: 25 });
+  for (const text of ['0', '0%', '101%', '1.5', '-1', 'all', '']) {
+    assert.throws(() => parseUpgradeLimit(text), /must be a number of at least 1 or a percentage such as 10%/, text);
+  }
+});
+
+test('a share is of all workloads, and at least one', () => {
+  let total = 3;
+  const upgrades = createUpgrades({ limit: { percent: 50 }, total: () => total, onTurn: () => undefined });
+  assert.deepEqual([upgrades.admit('a'), upgrades.admit('b')], [true, false]);
+  total = 4;
+  assert.deepEqual([upgrades.admit('b'), upgrades.admit('c')], [true, false]);
+});
+
+test('whoever waits is woken when a place is free, and one that is through twice frees one place', () => {
+  const woken: string[] = [];
+  const upgrades = createUpgrades({ limit: { count: 1 }, total: () => 9, onTurn: (key) => void woken.push(key) });
+  upgrades.admit('a');
+  upgrades.admit('b');
+  upgrades.admit('c');
+  assert.deepEqual([upgrades.running, upgrades.waiting], [1, 2]);
+  upgrades.leave('a');
+  upgrades.leave('a');
+  assert.deepEqual(woken, ['b']);
+  assert.deepEqual([upgrades.admit('b'), upgrades.admit('c')], [true, false]);
+});
+
+const names = ['a', 'b', 'c'];
+const named = (name: string, more: Any = {}): Any => ({ ...gateway(more), metadata: { name, namespace: 'shop' } });
+const imageOf = (api: FakeApi, name: string): string =>
+  api.get('deployments', `${name}-gateway`).spec.template.spec.containers[0].image;
+const images = (api: FakeApi): string => names.map((name) => imageOf(api, name)).join();
+
+/** As the deployment controller would report a rollout that has come through, or is half done. */
+function report(api: FakeApi, name: string, existing = 1): void {
+  const { metadata } = api.get('deployments', `${name}-gateway`);
+  const counts = { replicas: existing, readyReplicas: 1, availableReplicas: 1, updatedReplicas: 1 };
+  const status = { observedGeneration: metadata.generation, ...counts };
+  api.put('deployments', { metadata: { name: `${name}-gateway`, namespace: 'shop' }, status });
+}
+
+/** A cluster in which an operator of an earlier release has made three gateways. */
+async function startUpgradable(): Promise<FakeApi> {
+  const api = await startFakeApi();
+  api.put('hydrogengroups', group());
+  for (const name of names) api.put('hydrogengateways', named(name));
+  await using _ = startOperator(api.kubeconfig, { image: 'release:1' });
+  await eventually(() => names.every((name) => api.get('deployments', `${name}-gateway`) !== undefined));
+  for (const name of names) report(api, name);
+  await eventually(() =>
+    names.every((name) => condition(api.get('hydrogengateways', name), 'RollingOut')?.reason === 'RolledOut'),
+  );
+  return api;
+}
+
+/** Resolves when one gateway has the new image and the others wait for it. */
+async function begun(api: FakeApi, { operator }: TestOperator): Promise<void> {
+  await eventually(() => images(api).includes('release:2') && operator.upgrades.waiting === 2);
+}
+
+test('workloads get a new image one after another, each when the one before it has come through', async () => {
+  await using api = await startUpgradable();
+  await using running = startOperator(api.kubeconfig, { image: 'release:2', upgradeLimit: { count: 1 } });
+  await begun(api, running);
+  await holds(() => images(api).match(/release:2/g)?.length === 1, 200);
+  const waiting = names.find((name) => imageOf(api, name) === 'release:1') ?? '';
+  const told = condition(api.get('hydrogengateways', waiting), 'RollingOut');
+  assert.deepEqual([told.status, told.reason], ['False', 'UpgradeWaiting']);
+  assert.match(told.message, /run release:1 until it is their turn/);
+
+  for (const count of [1, 2, 3]) {
+    await eventually(() => images(api).match(/release:2/g)?.length === count);
+    for (const name of names) report(api, name);
+  }
+  await eventually(() => running.operator.upgrades.running === 0);
+});
+
+test('a change of the document goes through while the image waits', async () => {
+  await using api = await startUpgradable();
+  await using running = startOperator(api.kubeconfig, { image: 'release:2', upgradeLimit: { count: 1 } });
+  await begun(api, running);
+  const waiting = names.find((name) => imageOf(api, name) === 'release:1') ?? '';
+  api.put('hydrogengateways', named(waiting, { replicas: 4 }));
+  await eventually(() => api.get('deployments', `${waiting}-gateway`).spec.replicas === 4);
+  assert.equal(imageOf(api, waiting), 'release:1');
+});
+
+test('an image that a document names is never waited with, and holds the pods at it', async () => {
+  await using api = await startUpgradable();
+  api.put('hydrogengateways', named('c', { template: { image: 'release:1' } }));
+  await using running = startOperator(api.kubeconfig, { image: 'release:2', upgradeLimit: { count: 1 } });
+  await eventually(() => running.operator.upgrades.waiting === 1);
+  for (let turn = 0; turn < 2; turn++) {
+    await eventually(() => images(api).match(/release:2/g)?.length === turn + 1);
+    for (const name of names) report(api, name);
+  }
+  await eventually(() => running.operator.upgrades.running === 0);
+  assert.equal(images(api), 'release:2,release:2,release:1');
+  api.put('hydrogengateways', named('c', { template: { image: 'mine:1' } }));
+  await eventually(() => imageOf(api, 'c') === 'mine:1');
+});
+
+test('a rollout that does not come through holds the others back, also for the operator that takes over', async () => {
+  await using api = await startUpgradable();
+  {
+    await using running = startOperator(api.kubeconfig, { image: 'release:2', upgradeLimit: { count: 1 } });
+    await begun(api, running);
+    const first = names.find((name) => imageOf(api, name) === 'release:2') ?? '';
+    report(api, first, 2);
+  }
+  await using next = startOperator(api.kubeconfig, { image: 'release:2', upgradeLimit: { count: 1 } });
+  await eventually(() => next.operator.upgrades.waiting === 2);
+  await holds(() => images(api).match(/release:2/g)?.length === 1, 200);
+});
