@@ -13,6 +13,7 @@ const ticksPerSecond = Number(execFileSync('getconf', ['CLK_TCK'], { encoding: '
 
 export interface BenchProcess extends AsyncDisposable {
   readonly name: string;
+  readonly pid: number | undefined;
   /** User and system time since its start, all threads. Resolution: one clock tick, usually 10 ms. */
   cpuMicroseconds(): number;
   /** What it holds in memory now, and the most that it ever did. */
@@ -42,6 +43,7 @@ export function startBenchProcess(
   });
   return {
     name,
+    pid: child.pid,
     cpuMicroseconds: () => {
       if (child.pid === undefined || hasExited(child)) throw new Error(`${name} is not running`);
       return cpuMicrosecondsOf(child.pid);

@@ -3,20 +3,14 @@
  * not ours, removed where they are no longer wanted. A child says itself what was applied to it, so one that did not
  * change costs no request, not even the first time that it is looked at.
  */
+import { isDeepStrictEqual } from 'node:util';
+
 import type { Manifest } from '../infra/index.ts';
 import { isApiError } from './errors.ts';
 import type { Kube } from './kube.ts';
 import { type Fields, owns } from './ownership.ts';
 import { digest } from './projection.ts';
-import {
-  appliedDigest,
-  childTypeOf,
-  controllerOf,
-  handOverManager,
-  type KubeObject,
-  keyOf,
-  type OwnerReference,
-} from './resources.ts';
+import { appliedDigest, childTypeOf, controllerOf, handOverManager, type KubeObject, keyOf } from './resources.ts';
 import type { Store } from './store.ts';
 import type { Child, TrimChild } from './trim.ts';
 
@@ -89,9 +83,8 @@ export function createApplier({ kube, store, trim, onApplied }: ApplierOptions):
   }
 
   function isInForce(owner: KubeObject, wanted: KubeObject, live: Child): boolean {
-    const { annotations, ownerReferences } = live.metadata;
-    if (annotations?.[appliedDigest] !== wanted.metadata.annotations?.[appliedDigest]) return false;
-    if (!isSame(ownerReferences?.[0], wanted.metadata.ownerReferences?.[0])) return false;
+    if (live.appliedDigest !== wanted.metadata.annotations?.[appliedDigest]) return false;
+    if (!isDeepStrictEqual(live.metadata.ownerReferences, wanted.metadata.ownerReferences)) return false;
     return owns(wanted, live.owned) || partlyOwned.get(owner.metadata.uid ?? '')?.get(keyOf(wanted)) === live.owned;
   }
 
@@ -179,10 +172,4 @@ function uidOf({ metadata }: KubeObject): { uid?: string } {
 
 function replicasOf({ spec }: KubeObject): number | undefined {
   return (spec as { replicas?: number } | undefined)?.replicas;
-}
-
-function isSame(one: OwnerReference | undefined, other: OwnerReference | undefined): boolean {
-  const of = ({ apiVersion, kind, name, uid, controller, blockOwnerDeletion }: Partial<OwnerReference> = {}): string =>
-    JSON.stringify([apiVersion, kind, name, uid, controller, blockOwnerDeletion]);
-  return of(one) === of(other);
 }

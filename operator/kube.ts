@@ -76,7 +76,7 @@ export interface Kube {
 export type KubeOptions = ClusterOptions & TransportHooks;
 
 /** Objects of one page of a list. More would be held in memory at once, twice: as text, and parsed. */
-const pageSize = 200;
+const pageSize = 100;
 
 /** A client for the cluster that is found. @throws when there is no usable configuration */
 export function createKube(options: KubeOptions = {}): Kube {

@@ -25,6 +25,7 @@ import {
   secretMetadataType,
   sharedKinds,
 } from './resources.ts';
+import { createRest } from './rest.ts';
 import { createSecrets } from './secrets.ts';
 import { createStatusWriter } from './status-writer.ts';
 import { createStore, groupKey, groupNameOf, ownerKeyOf, targetKeyOf } from './store.ts';
@@ -113,6 +114,7 @@ export function createOperator(options: OperatorOptions): Operator {
       // A lease that has run out is noticed before the next write, also by a process that was suspended.
       if (lease !== undefined && !lease.isLeading) return undefined;
       const outcome = await reconciler.reconcile(key);
+      rest.worked();
       metrics.reconciled(key.split('/', 1)[0] ?? '', 'done');
       return outcome;
     },
@@ -141,6 +143,7 @@ export function createOperator(options: OperatorOptions): Operator {
   let resync: NodeJS.Timeout | undefined;
 
   const turn = createTurn();
+  const rest = createRest();
   const childReflectors = new Map(
     childTypes.map((type) => [
       type.kind,
@@ -181,7 +184,10 @@ export function createOperator(options: OperatorOptions): Operator {
       ...more,
       ...(watchRetryMs !== undefined && { baseDelayMs: watchRetryMs }),
       ...(inactivityMs !== undefined && { inactivityMs }),
-      onChange,
+      onChange: (change) => {
+        rest.worked();
+        onChange(change);
+      },
       onFailure: (err, delayMs) => {
         metrics.watchRestarted(type.plural);
         log.watchFailed({ resource: type.plural, delayMs, err });
@@ -276,6 +282,7 @@ export function createOperator(options: OperatorOptions): Operator {
     stop: async () => {
       isStopping = true;
       clearInterval(resync);
+      rest.stop();
       await queue.stop();
       await Promise.all(reflectors.map((reflector) => reflector.stop()));
       await events.settled();

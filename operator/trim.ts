@@ -2,11 +2,22 @@
  * What is kept of an object: what is read. With a thousand gateways there are eight thousand children, of which the operator
  * needs to know whose they are, what was applied, and how their pods stand.
  */
+import { isDeepStrictEqual } from 'node:util';
+
 import { createFieldsOf, type Fields, isOurs } from './ownership.ts';
-import { appliedDigest, childTypeOf, controllerOf, type KubeObject, type ManagedFields } from './resources.ts';
+import {
+  appliedDigest,
+  childTypeOf,
+  controllerOf,
+  type KubeObject,
+  type ManagedFields,
+  type OwnerReference,
+} from './resources.ts';
 
 /** A child as it is kept. */
 export interface Child extends KubeObject {
+  /** Digest of what was applied last, as the child itself has it. */
+  readonly appliedDigest: string | undefined;
   /** The fields that we have applied and still own. */
   readonly owned: Fields;
   /** Whether dropping `spec.replicas` from what we apply would take it away. */
@@ -48,29 +59,56 @@ export function trimSecret({ apiVersion, kind, metadata }: KubeObject): KubeObje
 
 export function createTrimChild(): TrimChild {
   const fieldsOf = createFieldsOf();
+  const share = createShare();
   return (object) => {
     const { apiVersion, kind } = childTypeOf(object);
     const { name, namespace, uid, resourceVersion, generation, deletionTimestamp, annotations } = object.metadata;
-    const digest = annotations?.[appliedDigest];
     const owner = controllerOf(object);
     return {
       apiVersion,
       kind,
       metadata: {
         name,
-        ...(namespace !== undefined && { namespace }),
+        ...(namespace !== undefined && { namespace: share.text(namespace) }),
         ...(uid !== undefined && { uid }),
         ...(resourceVersion !== undefined && { resourceVersion }),
         ...(generation !== undefined && { generation }),
         ...(deletionTimestamp !== undefined && { deletionTimestamp }),
-        ...(digest !== undefined && { annotations: { [appliedDigest]: digest } }),
-        ...(owner !== undefined && { ownerReferences: [owner] }),
+        ...(owner !== undefined && { ownerReferences: share.owners(owner) }),
       },
       ...workloadOf(object),
+      appliedDigest: annotations?.[appliedDigest],
       owned: fieldsOf(object),
       holdsReplicas: kind === 'Deployment' && holdsReplicas(object.metadata.managedFields ?? []),
     };
   };
+}
+
+/** Most texts and owners that are shared. */
+const mostShared = 16_384;
+
+/** What the children of one object and of one namespace have in common is kept once. */
+function createShare() {
+  const texts = new Map<string, string>();
+  const lists = new Map<string, readonly OwnerReference[]>();
+  return {
+    text: (text: string): string => shared(texts, text, text),
+    owners: (owner: OwnerReference): readonly OwnerReference[] => {
+      const found = lists.get(owner.uid);
+      // An edited reference is another one.
+      if (found === undefined) return shared(lists, owner.uid, [owner]);
+      // One that somebody has edited stays apart.
+      return isDeepStrictEqual(found[0], owner) ? found : [owner];
+    },
+  };
+}
+
+function shared<T>(known: Map<string, T>, key: string, value: T): T {
+  const found = known.get(key);
+  if (found !== undefined) return found;
+  if (known.size >= mostShared) known.clear();
+  known.set(key, value);
+  return value;
 }
 
 /** The size of a workload, what it runs, and how far it is; of an autoscaler, what it scales. */
