@@ -1,7 +1,7 @@
 /** The operator of the benchmark as it ships: built, with the environment of its own Deployment, in a process of its own. */
 
 import { execFileSync } from 'node:child_process';
-import { cp, mkdir, mkdtemp, rm, symlink } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseAllDocuments } from 'yaml';
@@ -41,7 +41,11 @@ export async function ship(checkout: string): Promise<Shipped> {
   for (const path of ['package.json', 'cli/hydrogen.js', 'build']) {
     await cp(join(checkout, path), join(folder, path), { recursive: true });
   }
-  await symlink(join(checkout, 'node_modules'), join(folder, 'node_modules'));
+  await layPackages(
+    join(checkout, 'node_modules'),
+    join(folder, 'node_modules'),
+    await readFile(join(checkout, 'Dockerfile'), 'utf8'),
+  );
   const command = join(folder, 'cli/hydrogen.js');
   return {
     command,
@@ -69,6 +73,28 @@ export async function startOperatorProcess(
     figures: async () => figuresOf(await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()),
     [Symbol.asyncDispose]: () => child[Symbol.asyncDispose](),
   };
+}
+
+/** Packages that come with source maps inside of their code, which the image leaves out. */
+const mapped: readonly string[] = ['cdk8s', 'cdk8s-plus-28', 'constructs'];
+const inlineMap = /^\/\/# sourceMappingURL=data:.*$/gm;
+
+/** Packages as they are installed, but for what the recipe of the image takes away and a process would hold in memory. */
+async function layPackages(from: string, to: string, recipe: string): Promise<void> {
+  await mkdir(to);
+  const changed = recipe.includes('sourceMappingURL') ? mapped : [];
+  for (const name of await readdir(from)) {
+    if (!changed.includes(name)) await symlink(join(from, name), join(to, name));
+  }
+  for (const name of changed) {
+    const filter = (path: string): boolean => !/\.(d\.ts|map|jsii|tgz)$/.test(path);
+    await cp(join(from, name), join(to, name), { recursive: true, filter });
+    for (const path of await readdir(join(to, name), { recursive: true })) {
+      if (!path.endsWith('.js')) continue;
+      const file = join(to, name, path);
+      await writeFile(file, (await readFile(file, 'utf8')).replace(inlineMap, ''));
+    }
+  }
 }
 
 function shippedEnv(command: string): Record<string, string> {

@@ -1,5 +1,5 @@
 /** The operator in a cluster: its pods, what they may do, and how they are watched. */
-import { k8s } from 'cdk8s-plus-28';
+import * as k8s from 'cdk8s-plus-28/lib/imports/k8s.js';
 import { Construct } from 'constructs';
 
 import { ports, probePaths } from '../crds/contract.ts';
