@@ -7,7 +7,8 @@ RUN npm ci --ignore-scripts
 COPY . .
 RUN npm run build \
  && npm prune --omit=dev --ignore-scripts \
- && find node_modules build -type f \( -name '*.d.ts' -o -name '*.d.mts' -o -name '*.d.cts' -o -name '*.map' -o -name '.jsii' \) -delete
+ && find node_modules build -type f \( -name '*.d.ts' -o -name '*.d.mts' -o -name '*.d.cts' -o -name '*.map' -o -name '.jsii' \) -delete \
+ && find node_modules -type f -name '*.js' -exec sed -i '\|^//# sourceMappingURL=data:|d' {} +
 
 FROM docker.io/library/node:24-bookworm-slim
 LABEL org.opencontainers.image.title="hydrogen" \

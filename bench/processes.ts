@@ -13,8 +13,11 @@ const ticksPerSecond = Number(execFileSync('getconf', ['CLK_TCK'], { encoding: '
 
 export interface BenchProcess extends AsyncDisposable {
   readonly name: string;
+  readonly pid: number | undefined;
   /** User and system time since its start, all threads. Resolution: one clock tick, usually 10 ms. */
   cpuMicroseconds(): number;
+  /** What it holds in memory now, and the most that it ever did. */
+  memoryBytes(): { readonly resident: number; readonly peak: number };
   /** Resolves when the URL answers 200. @throws when the process ends first or too much time passes. */
   answers(url: string): Promise<void>;
 }
@@ -40,9 +43,17 @@ export function startBenchProcess(
   });
   return {
     name,
+    pid: child.pid,
     cpuMicroseconds: () => {
       if (child.pid === undefined || hasExited(child)) throw new Error(`${name} is not running`);
       return cpuMicrosecondsOf(child.pid);
+    },
+    memoryBytes: () => {
+      if (child.pid === undefined || hasExited(child)) throw new Error(`${name} is not running`);
+      const status = readFileSync(`/proc/${child.pid}/status`, 'utf8');
+      const bytes = (field: string): number =>
+        Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)?.[1]) * 1024;
+      return { resident: bytes('VmRSS'), peak: bytes('VmHWM') };
     },
     async answers(url) {
       const deadline = Date.now() + startTimeoutMs;

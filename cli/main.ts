@@ -87,9 +87,15 @@ function createProgram(): Command {
 
   program
     .command('operator')
-    .description('look after the custom resources of a cluster: that of the pod, else that of the kubeconfig')
+    .description('look after the custom resources of a cluster: that of a kubeconfig, else that of the pod')
     .option('--namespace <namespace>', 'the one namespace to look after (default: every one)')
-    .option('--kubeconfig <file>', 'the cluster to talk to (default: that of the pod, else KUBECONFIG)')
+    .option('--kubeconfig <file>', 'the cluster to talk to (default: KUBECONFIG, else that of the pod)')
+    .addOption(
+      new Option(
+        '--service-account <dir>',
+        'where a pod has its token and ca.crt, if not in the usual place',
+      ).conflicts('kubeconfig'),
+    )
     .option('--image <image>', 'image of pods whose document names none (default: that of this release)')
     .addOption(
       new Option('--max-concurrent-upgrades <limit>', 'workloads that get the image of a new release at once')
@@ -108,7 +114,7 @@ function createProgram(): Command {
     .description('print how a group, its gateways and its message processors stand, as a tree')
     .argument('<group/name>', 'what to describe')
     .option('-n, --namespace <namespace>', 'namespace of the group', 'default')
-    .option('--kubeconfig <file>', 'the cluster to talk to (default: that of the pod, else KUBECONFIG)')
+    .option('--kubeconfig <file>', 'the cluster to talk to (default: KUBECONFIG, else that of the pod)')
     .action(async (target, options) => print(await (await import('./describe.ts')).describe(target, options)));
 
   program

@@ -15,6 +15,8 @@ export interface OperatorCommandOptions {
   /** The one namespace that it looks after. */
   readonly namespace?: string;
   readonly kubeconfig?: string;
+  /** Folder of the pod's token and certificate authority. */
+  readonly serviceAccount?: string;
   /** Image of pods whose document names none. */
   readonly image?: string;
   /** How many workloads get the image of this release at once. */
@@ -43,6 +45,7 @@ export async function runOperator(options: OperatorCommandOptions): Promise<void
     upgrades: () => operator?.upgrades ?? { running: 0, waiting: 0 },
   });
   const kube = connectKube(options.kubeconfig, {
+    serviceAccount: options.serviceAccount,
     onWarning: (warning) => log.warned({ warning }),
     onCall: metrics.called,
   });

@@ -2,7 +2,7 @@
  * How Argo CD tells the health of custom resources. It knows nothing of kinds that are not its own: without a check they
  * count as neither healthy nor degraded, and a sync is over before a gateway has a pod.
  */
-import { k8s } from 'cdk8s-plus-28';
+import * as k8s from 'cdk8s-plus-28/lib/imports/k8s.js';
 import { Construct } from 'constructs';
 
 import { apiVersion } from '../crds/contract.ts';

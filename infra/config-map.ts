@@ -1,6 +1,6 @@
 /** The config map with the documents that a pod reads. */
 import { basename } from 'node:path/posix';
-import { k8s } from 'cdk8s-plus-28';
+import * as k8s from 'cdk8s-plus-28/lib/imports/k8s.js';
 import type { Construct } from 'constructs';
 
 import { paths } from '../crds/contract.ts';

@@ -1,5 +1,5 @@
 /** The demo: NATS, a gateway, a processor and a destination that echoes, in a namespace of their own; no operator. */
-import { k8s } from 'cdk8s-plus-28';
+import * as k8s from 'cdk8s-plus-28/lib/imports/k8s.js';
 import { Construct } from 'constructs';
 
 import { clusterScoped } from './cluster-scoped.ts';

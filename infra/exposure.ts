@@ -1,6 +1,6 @@
 /** How clients outside of the cluster reach a gateway: an Ingress, or an HTTPRoute of the Gateway API. */
 import { ApiObject } from 'cdk8s';
-import { k8s } from 'cdk8s-plus-28';
+import * as k8s from 'cdk8s-plus-28/lib/imports/k8s.js';
 import type { Construct } from 'constructs';
 
 import { type HydrogenGateway, InvalidDocuments } from '../crds/index.ts';

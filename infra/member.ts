@@ -1,6 +1,7 @@
 /** What gateways and message processors have in common: a group, a name, and pods that others may select. */
+import { createRequire } from 'node:module';
 import { Chart } from 'cdk8s';
-import * as kplus from 'cdk8s-plus-28';
+import type * as kplus from 'cdk8s-plus-28';
 import { Construct } from 'constructs';
 
 import { defaultNamespace } from '../crds/contract.ts';
@@ -47,8 +48,10 @@ export abstract class Member extends Construct implements kplus.IPodSelector, kp
   abstract get selector(): Labels;
 
   toPodSelectorConfig(): kplus.PodSelectorConfig {
+    // Only an app that uses cdk8s-plus asks for it, and has loaded it: the operator does without its other classes.
+    const { LabelSelector } = createRequire(import.meta.url)('cdk8s-plus-28') as typeof kplus;
     return {
-      labelSelector: kplus.LabelSelector.of({ labels: { ...this.selector } }),
+      labelSelector: LabelSelector.of({ labels: { ...this.selector } }),
       namespaces: { names: [this.namespace] },
     };
   }

@@ -1,7 +1,7 @@
 /** NATS with JetStream for one group: a stateful set, the services that lead to it, and who may reach it. */
 import { createHash } from 'node:crypto';
 import { basename, dirname } from 'node:path/posix';
-import { k8s } from 'cdk8s-plus-28';
+import * as k8s from 'cdk8s-plus-28/lib/imports/k8s.js';
 import type { Construct } from 'constructs';
 
 import { natsPorts } from '../crds/contract.ts';

@@ -1,5 +1,5 @@
 /** Who may reach which port of a pod. What leaves a pod is not restricted: hooks and destinations may be anywhere. */
-import { k8s } from 'cdk8s-plus-28';
+import * as k8s from 'cdk8s-plus-28/lib/imports/k8s.js';
 import type { Construct } from 'constructs';
 
 import { type Identity, metadataOf, selectorOf } from './labels.ts';

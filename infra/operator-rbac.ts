@@ -1,5 +1,5 @@
 /** What the operator may do: as little as it can work with. */
-import { k8s } from 'cdk8s-plus-28';
+import * as k8s from 'cdk8s-plus-28/lib/imports/k8s.js';
 import type { Construct } from 'constructs';
 
 import { clusterScoped } from './cluster-scoped.ts';

@@ -1,5 +1,5 @@
 /** A message processor in a cluster: from its spec to the objects that run it, without an operator. */
-import type { k8s } from 'cdk8s-plus-28';
+import type * as k8s from 'cdk8s-plus-28/lib/imports/k8s.js';
 import type { Construct } from 'constructs';
 
 import { ports, processorGraceSeconds } from '../crds/contract.ts';

@@ -1,5 +1,5 @@
 /** Which secret keys a document names, and the volume that shows them to the process. Values never pass through here. */
-import type { k8s } from 'cdk8s-plus-28';
+import type * as k8s from 'cdk8s-plus-28/lib/imports/k8s.js';
 
 import type { SecretKeyRef } from '../crds/index.ts';
 

@@ -1,5 +1,5 @@
 /** The security contexts of every pod: what the PodSecurity profile `restricted` asks for, and a read-only root. */
-import type { k8s } from 'cdk8s-plus-28';
+import type * as k8s from 'cdk8s-plus-28/lib/imports/k8s.js';
 
 /** Of a pod. The image names the user, by number. */
 export const podSecurity: k8s.PodSecurityContext = {

@@ -1,5 +1,5 @@
 /** Services: the names under which pods are found. */
-import { k8s } from 'cdk8s-plus-28';
+import * as k8s from 'cdk8s-plus-28/lib/imports/k8s.js';
 import type { Construct } from 'constructs';
 
 import { type Identity, type Labels, metadataOf, selectorOf } from './labels.ts';

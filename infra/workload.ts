@@ -1,6 +1,6 @@
 /** What gateways and message processors have in common around their pods: deployment, autoscaler, disruption budget. */
 import { ApiObject } from 'cdk8s';
-import { k8s } from 'cdk8s-plus-28';
+import * as k8s from 'cdk8s-plus-28/lib/imports/k8s.js';
 import type { Construct } from 'constructs';
 
 import type { HydrogenGateway } from '../crds/index.ts';

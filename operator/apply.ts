@@ -1,12 +1,18 @@
 /**
  * From the wanted children of an object to those in the cluster: applied where they differ, left alone where they are
- * not ours, removed where they are no longer wanted. An object that did not change costs no request.
+ * not ours, removed where they are no longer wanted. A child says itself what was applied to it, so one that did not
+ * change costs no request, not even the first time that it is looked at.
  */
+import { isDeepStrictEqual } from 'node:util';
+
 import type { Manifest } from '../infra/index.ts';
+import { isApiError } from './errors.ts';
 import type { Kube } from './kube.ts';
-import { digest, project } from './projection.ts';
-import { childTypeOf, controllerOf, handOverManager, type KubeObject, keyOf } from './resources.ts';
-import { holdsReplicas, type Store, trimmed } from './store.ts';
+import { type Fields, owns } from './ownership.ts';
+import { digest } from './projection.ts';
+import { appliedDigest, childTypeOf, controllerOf, handOverManager, type KubeObject, keyOf } from './resources.ts';
+import type { Store } from './store.ts';
+import type { Child, TrimChild } from './trim.ts';
 
 /** What became of the children. */
 export interface Applied {
@@ -14,8 +20,6 @@ export interface Applied {
   readonly conflicts: readonly string[];
   /** Children of a deleted object of the same name, which the cluster is about to remove. */
   readonly leaving: readonly string[];
-  /** Applied a moment ago and not shown by a watch yet: to be looked at again. */
-  readonly unseen: readonly string[];
   readonly written: readonly string[];
   readonly pruned: readonly string[];
 }
@@ -29,67 +33,81 @@ export interface Applier {
   forget(uid: string): void;
 }
 
-interface Memory {
-  readonly wanted: string;
-  readonly answered: string;
-  readonly atMs: number;
-  /** Whether a watch has shown it since. */
-  isSeen: boolean;
+export interface ApplierOptions {
+  readonly kube: Kube;
+  readonly store: Store;
+  readonly trim: TrimChild;
+  /** Called with the answer to each apply, which no watch has shown yet. */
+  readonly onApplied: (child: Child) => void;
 }
 
-/** How long a watch may take to show what was applied. */
-const unseenMs = 5000;
+/** No object has ever this version: an apply that names it creates, and is refused where there is one already. */
+const versionOfNone = '1';
 
-export function createApplier(kube: Kube, store: Store): Applier {
-  const memories = new Map<string, Map<string, Memory>>();
+export function createApplier({ kube, store, trim, onApplied }: ApplierOptions): Applier {
+  /** What we own of children of which the server leaves some applied field out of account, by owner and key. */
+  const partlyOwned = new Map<string, Map<string, Fields>>();
 
-  async function applyOne(owner: KubeObject, desired: KubeObject, memory: Map<string, Memory>): Promise<Verdict> {
-    const key = keyOf(desired);
-    const type = childTypeOf(desired);
-    const { namespace, name } = desired.metadata;
+  async function applyOne(owner: KubeObject, wanted: KubeObject): Promise<Verdict> {
+    const key = keyOf(wanted);
+    const type = childTypeOf(wanted);
     const known = store.child(key);
-    const before = memory.get(key);
-    const wanted = digest(desired);
-    const isOurs = known !== undefined && controllerOf(known)?.uid === owner.metadata.uid;
-    if (isOurs && before?.wanted === wanted && before.answered === digest(project(desired, known))) return 'unchanged';
-    if (isOurs && before !== undefined) before.isSeen = true;
-    // The watch is behind: asking again for every change of a sibling would double the calls of a busy start.
-    if (
-      known === undefined &&
-      before?.wanted === wanted &&
-      !before.isSeen &&
-      performance.now() - before.atMs < unseenMs
-    ) {
-      return 'unseen';
+    let taken: unknown;
+    if (known === undefined) {
+      const body = { ...wanted, metadata: { ...wanted.metadata, resourceVersion: versionOfNone } };
+      try {
+        remember(owner, wanted, await kube.apply(type, body));
+        return 'written';
+      } catch (error) {
+        if (!isApiError(error, 'conflict')) throw error;
+        taken = error;
+      }
     }
+    const isOurs = known !== undefined && controllerOf(known)?.uid === owner.metadata.uid;
+    if (isOurs && isInForce(owner, wanted, known)) return 'unchanged';
     // An object without our labels is not watched, so it must be asked for.
-    const live = isOurs ? known : await kube.get(type, namespace, name);
-    if (live !== undefined && controllerOf(live)?.uid !== owner.metadata.uid) {
-      const other = controllerOf(live);
+    const found = isOurs ? known : await kube.get(type, wanted.metadata.namespace, wanted.metadata.name);
+    if (found === undefined && taken !== undefined) throw taken;
+    if (found === undefined) return 'leaving';
+    if (controllerOf(found)?.uid !== owner.metadata.uid) {
+      const other = controllerOf(found);
       return other?.kind === owner.kind && other.name === owner.metadata.name ? 'leaving' : 'conflict';
     }
-    if (live?.metadata.deletionTimestamp !== undefined) return 'leaving';
-    if (live !== undefined) await handOver(live, desired);
+    if (found.metadata.deletionTimestamp !== undefined) return 'leaving';
+    const live = isOurs ? known : trim(found);
+    await handOver(live, wanted);
     // With the uid it is an update of that very object; nothing is resurrected, and nobody else's is taken over.
-    const body = live === undefined ? desired : { ...desired, metadata: { ...desired.metadata, ...uidOf(live) } };
-    const answer = await kube.apply(type, body);
-    memory.set(key, {
-      wanted,
-      answered: digest(project(desired, answer)),
-      atMs: performance.now(),
-      isSeen: isOurs,
-    });
+    const body = { ...wanted, metadata: { ...wanted.metadata, ...uidOf(live) } };
+    remember(owner, wanted, await kube.apply(type, body));
     return 'written';
   }
 
+  function isInForce(owner: KubeObject, wanted: KubeObject, live: Child): boolean {
+    if (live.appliedDigest !== wanted.metadata.annotations?.[appliedDigest]) return false;
+    if (!isDeepStrictEqual(live.metadata.ownerReferences, wanted.metadata.ownerReferences)) return false;
+    return owns(wanted, live.owned) || partlyOwned.get(owner.metadata.uid ?? '')?.get(keyOf(wanted)) === live.owned;
+  }
+
+  function remember(owner: KubeObject, wanted: KubeObject, answer: KubeObject): void {
+    const uid = owner.metadata.uid ?? '';
+    const child = trim(answer);
+    const { owned } = child;
+    const partly = partlyOwned.get(uid) ?? new Map<string, Fields>();
+    if (owns(wanted, owned)) partly.delete(keyOf(wanted));
+    else partly.set(keyOf(wanted), owned);
+    if (partly.size > 0) partlyOwned.set(uid, partly);
+    else partlyOwned.delete(uid);
+    onApplied(child);
+  }
+
   /** Keeps the number of pods when an autoscaler takes over: a field that its only owner drops falls back to 1. */
-  async function handOver(live: KubeObject, desired: KubeObject): Promise<void> {
-    if (live.kind !== 'Deployment' || replicasOf(desired) !== undefined || !holdsReplicas(trimmed(live))) return;
-    const { apiVersion, kind } = desired;
-    const { namespace, name } = desired.metadata;
+  async function handOver(live: Child, wanted: KubeObject): Promise<void> {
+    if (live.kind !== 'Deployment' || replicasOf(wanted) !== undefined || !live.holdsReplicas) return;
+    const { apiVersion, kind } = wanted;
+    const { namespace, name } = wanted.metadata;
     const metadata = { name, ...(namespace !== undefined && { namespace }), ...uidOf(live) };
     const body = { apiVersion, kind, metadata, spec: { replicas: replicasOf(live) ?? 1 } };
-    await kube.apply(childTypeOf(desired), body, { manager: handOverManager });
+    await kube.apply(childTypeOf(wanted), body, { manager: handOverManager });
   }
 
   async function prune(owner: KubeObject, desired: ReadonlySet<string>): Promise<string[]> {
@@ -105,24 +123,18 @@ export function createApplier(kube: Kube, store: Store): Applier {
 
   return {
     apply: async (owner, manifests) => {
-      const uid = owner.metadata.uid ?? '';
-      const memory = memories.get(uid) ?? new Map<string, Memory>();
-      memories.set(uid, memory);
-      const desired = manifests.map((manifest) => ownedBy(owner, manifest));
+      const wanted = manifests.map((manifest) => childOf(owner, manifest));
       const verdicts: [Verdict, KubeObject][] = [];
-      for (const object of desired) verdicts.push([await applyOne(owner, object, memory), object]);
+      for (const object of wanted) verdicts.push([await applyOne(owner, object), object]);
       const those = (verdict: Verdict): string[] =>
         verdicts.filter(([found]) => found === verdict).map(([, object]) => shortName(object));
-      const keys = new Set(desired.map(keyOf));
-      for (const key of [...memory.keys()].filter((one) => !keys.has(one))) memory.delete(key);
       const [conflicts, leaving] = [those('conflict'), those('leaving')];
       const isComplete = conflicts.length === 0 && leaving.length === 0;
       return {
         conflicts,
         leaving,
-        unseen: those('unseen'),
         written: those('written'),
-        pruned: isComplete ? await prune(owner, keys) : [],
+        pruned: isComplete ? await prune(owner, new Set(wanted.map(keyOf))) : [],
       };
     },
     removeAll: async (owner) => {
@@ -133,28 +145,25 @@ export function createApplier(kube: Kube, store: Store): Applier {
       }
       return children.length === 0;
     },
-    forget: (uid) => void memories.delete(uid),
+    forget: (uid) => void partlyOwned.delete(uid),
   };
 }
 
-type Verdict = 'unchanged' | 'unseen' | 'written' | 'conflict' | 'leaving';
+type Verdict = 'unchanged' | 'written' | 'conflict' | 'leaving';
 
 /** `Service/chat-gateway`. */
 function shortName({ kind, metadata }: KubeObject): string {
   return `${kind}/${metadata.name}`;
 }
 
-function ownedBy({ apiVersion, kind, metadata }: KubeObject, manifest: Manifest): KubeObject {
-  const child = manifest as unknown as KubeObject; // infra/ renders complete objects
-  const owner = {
-    apiVersion,
-    kind,
-    name: metadata.name,
-    uid: metadata.uid ?? '',
-    controller: true,
-    blockOwnerDeletion: true,
-  };
-  return { ...child, metadata: { ...child.metadata, ownerReferences: [owner] } };
+/** What is applied: the rendered object, whose it is, and a digest of both. */
+function childOf({ apiVersion, kind, metadata }: KubeObject, manifest: Manifest): KubeObject {
+  const rendered = manifest as unknown as KubeObject; // infra/ renders complete objects
+  const { name, uid = '' } = metadata;
+  const owner = { apiVersion, kind, name, uid, controller: true, blockOwnerDeletion: true };
+  const child = { ...rendered, metadata: { ...rendered.metadata, ownerReferences: [owner] } };
+  const annotations = { ...rendered.metadata.annotations, [appliedDigest]: digest(child) };
+  return { ...child, metadata: { ...child.metadata, annotations } };
 }
 
 function uidOf({ metadata }: KubeObject): { uid?: string } {

@@ -47,8 +47,6 @@ export interface ChildrenOptions {
 const conflictRetryMs = 60_000;
 /** How long until it is looked whether a deleted child is gone, whose label may not be ours. */
 const leavingRetryMs = 1000;
-/** How long until it is looked whether a watch shows what was applied; longer than it is waited for. */
-const unseenRetryMs = 6000;
 
 export function createChildren({ applier, store, upgrades, log }: ChildrenOptions): Children {
   /** The objects to apply; with the present image while the new one waits for its turn. */
@@ -109,7 +107,7 @@ export function createChildren({ applier, store, upgrades, log }: ChildrenOption
   };
 }
 
-function afterwards({ conflicts, leaving, unseen }: Applied): Made {
+function afterwards({ conflicts, leaving }: Applied): Made {
   if (conflicts.length > 0) {
     const problem = { reason: 'NameConflict', objects: conflicts } as const;
     return { facts: { problem }, again: { againAfterMs: conflictRetryMs } };
@@ -118,7 +116,7 @@ function afterwards({ conflicts, leaving, unseen }: Applied): Made {
     const problem = { reason: 'WaitingForRemoval', objects: leaving } as const;
     return { facts: { problem }, again: { againAfterMs: leavingRetryMs } };
   }
-  return unseen.length > 0 ? { facts: {}, again: { againAfterMs: unseenRetryMs } } : allMade;
+  return allMade;
 }
 
 function asObject(manifest: Manifest): KubeObject {

@@ -1,15 +1,10 @@
-/**
- * The only door to @kubernetes/client-node: it finds the cluster and proves who we are. The requests are our own, over
- * HTTP/1.1 and one keep-alive agent: the package opens a TLS connection for every call, drops fields that it does not
- * know, and a stalled HTTP/2 session would take every watch on it along.
- */
-import { type IncomingMessage, request as requestHttp } from 'node:http';
-import { Agent, type RequestOptions, request as requestHttps } from 'node:https';
+/** The calls of the operator to the API server, as the objects and errors that they are about. */
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
-import { KubeConfig } from '@kubernetes/client-node';
 
 import { ApiError, messageOf } from './errors.ts';
+import { type ClusterOptions, findCluster } from './kube-cluster.ts';
+import { type Call, createTransport, type TransportHooks } from './kube-transport.ts';
 import { fieldManager, type KubeObject, type ResourceType } from './resources.ts';
 
 /** What a list holds, and from which version on to watch. */
@@ -51,6 +46,8 @@ export interface Kube {
   /** Host and port of the API server, for messages. */
   readonly server: string;
   list(type: ResourceType, selection: Selection): Promise<KubeList>;
+  /** The same, a part at a time; each has the version of the whole list. */
+  pages(type: ResourceType, selection: Selection): AsyncIterable<KubeList>;
   /** Resolves when the server ends the watch in an orderly way. `onEvent` must not throw. */
   watch(type: ResourceType, options: WatchOptions, onEvent: (event: WatchEvent) => void): Promise<void>;
   /** Undefined when there is none. */
@@ -76,67 +73,19 @@ export interface Kube {
   close(): void;
 }
 
-export interface KubeOptions {
-  /** @default - that of the pod, else what KUBECONFIG names, else ~/.kube/config */
-  readonly kubeconfig?: string | undefined;
-  /** Called with each `Warning` header. */
-  readonly onWarning?: (warning: string) => void;
-  /** Called after each call. */
-  readonly onCall?: (verb: string, resource: string, status: number) => void;
-}
+export type KubeOptions = ClusterOptions & TransportHooks;
 
-const requestTimeoutMs = 30_000;
-const maxSockets = 16;
-/** Tokens of service accounts are renewed about every 50 minutes; a refused one is read again at once. */
-const authenticationMs = 30_000;
+/** Objects of one page of a list. More would be held in memory at once, twice: as text, and parsed. */
+const pageSize = 100;
 
-/** A client for the current context. @throws when there is no usable configuration */
+/** A client for the cluster that is found. @throws when there is no usable configuration */
 export function createKube(options: KubeOptions = {}): Kube {
-  const config = new KubeConfig();
-  if (options.kubeconfig !== undefined) config.loadFromFile(options.kubeconfig);
-  else config.loadFromDefault();
-  const cluster = config.getCurrentCluster();
-  if (!cluster) throw new Error('the kubeconfig has no current cluster');
-  const base = new URL(cluster.server);
-  const authenticate = createAuthentication(config, base.protocol === 'http:');
+  const cluster = findCluster(options);
+  const transport = createTransport(cluster, options);
   const open = new Set<() => void>();
 
-  async function send(call: Call, signal?: AbortSignal): Promise<IncomingMessage> {
-    const identity = await authenticate.current();
-    const url = new URL(base.pathname.replace(/\/$/, '') + call.path, base);
-    const payload = call.body === undefined ? undefined : JSON.stringify(call.body);
-    const headers: Record<string, string> = { ...identity.headers, accept: call.accept ?? 'application/json' };
-    if (payload !== undefined) {
-      headers['content-type'] = call.contentType ?? 'application/json';
-      headers['content-length'] = `${Buffer.byteLength(payload)}`;
-    }
-    const isPlain = base.protocol === 'http:';
-    const outgoing = (isPlain ? requestHttp : requestHttps)(url, {
-      method: call.method,
-      headers,
-      ...(identity.agent === undefined ? {} : { agent: identity.agent }),
-      ...(identity.auth === undefined ? {} : { auth: identity.auth }),
-      ...(signal && { signal }),
-    });
-    outgoing.setTimeout(call.timeoutMs ?? requestTimeoutMs, () => {
-      outgoing.destroy(new Error(`no answer for ${(call.timeoutMs ?? requestTimeoutMs) / 1000} s`));
-    });
-    const response = await new Promise<IncomingMessage>((resolve, reject) => {
-      outgoing.once('response', resolve).once('error', reject).end(payload);
-    }).catch((cause: unknown) => {
-      options.onCall?.(call.method, call.type.plural, 0);
-      throw new ApiError(0, `${call.method} ${call.path}: ${messageOf(cause)}`, { cause });
-    });
-    const status = response.statusCode ?? 0;
-    options.onCall?.(call.method, call.type.plural, status);
-    for (const warning of warningsOf(response)) options.onWarning?.(warning);
-    if (status >= 200 && status < 300) return response;
-    if (status === 401) authenticate.forget();
-    throw await errorOf(call, response);
-  }
-
   async function call(one: Call): Promise<KubeObject> {
-    const response = await send(one);
+    const response = await transport.send(one);
     try {
       return JSON.parse(await text(response)) as KubeObject; // the server answers with an object or a Status
     } catch (cause) {
@@ -144,20 +93,35 @@ export function createKube(options: KubeOptions = {}): Kube {
     }
   }
 
+  async function* pages(type: ResourceType, selection: Selection): AsyncGenerator<KubeList> {
+    const query = queryOf({ labelSelector: selection.labelSelector, limit: `${pageSize}` });
+    let next = '';
+    for (;;) {
+      const path = `${pathOf(type, selection.namespace)}?${query}${next}`;
+      const page: Call = { method: 'GET', verb: 'LIST', type, path, ...acceptOf(type, 'List') };
+      const { items, metadata } = (await call(page)) as unknown as ListPage;
+      const { apiVersion, kind } = type;
+      // The items of a list of built-in kinds do not say what they are.
+      yield {
+        items: (items ?? []).map((item) => ({ ...item, apiVersion, kind })),
+        resourceVersion: metadata.resourceVersion,
+      };
+      if (!metadata.continue) return;
+      next = `&continue=${encodeURIComponent(metadata.continue)}`;
+    }
+  }
+
   return {
-    server: base.host,
+    server: cluster.server.host,
+    pages,
     list: async (type, selection) => {
-      const items: KubeObject[] = [];
-      const query = queryOf({ labelSelector: selection.labelSelector, limit: '500' });
-      let next = '';
-      for (;;) {
-        const path = `${pathOf(type, selection.namespace)}?${query}${next}`;
-        const page = (await call({ method: 'GET', type, path, ...acceptOf(type, 'List') })) as unknown as ListPage;
-        // The items of a list of built-in kinds do not say what they are.
-        for (const item of page.items ?? []) items.push({ ...item, apiVersion: type.apiVersion, kind: type.kind });
-        if (!page.metadata.continue) return { items, resourceVersion: page.metadata.resourceVersion };
-        next = `&continue=${encodeURIComponent(page.metadata.continue)}`;
+      const all: KubeObject[] = [];
+      let resourceVersion = '';
+      for await (const page of pages(type, selection)) {
+        all.push(...page.items);
+        resourceVersion = page.resourceVersion;
       }
+      return { items: all, resourceVersion };
     },
     watch: async (type, watch, onEvent) => {
       const query = queryOf({
@@ -175,8 +139,15 @@ export function createKube(options: KubeOptions = {}): Kube {
       open.add(abort);
       try {
         if (watch.signal.aborted) return;
-        const one = { method: 'GET', type, path, timeoutMs: watch.inactivityMs, ...acceptOf(type, '') };
-        const response = await send(one, ended.signal);
+        const opening: Call = {
+          method: 'GET',
+          verb: 'WATCH',
+          type,
+          path,
+          timeoutMs: watch.inactivityMs,
+          ...acceptOf(type, ''),
+        };
+        const response = await transport.send(opening, ended.signal);
         let failure: unknown;
         response.on('error', (error) => {
           failure = error;
@@ -243,78 +214,14 @@ export function createKube(options: KubeOptions = {}): Kube {
     },
     close: () => {
       for (const abort of open) abort();
-      authenticate.close();
+      transport.close();
     },
   };
-}
-
-interface Call {
-  readonly method: string;
-  readonly type: ResourceType;
-  readonly path: string;
-  readonly body?: object;
-  readonly contentType?: string;
-  readonly accept?: string;
-  readonly timeoutMs?: number;
 }
 
 interface ListPage {
   readonly items: readonly KubeObject[] | null;
   readonly metadata: { readonly resourceVersion: string; readonly continue?: string };
-}
-
-interface Authenticated {
-  readonly headers: Readonly<Record<string, string>>;
-  readonly agent: Agent | undefined;
-  readonly auth: string | undefined;
-}
-
-/** Credentials as client-node finds them, with one agent for as long as the certificates stay the same. */
-function createAuthentication(config: KubeConfig, isPlain: boolean) {
-  const proxied = config.getCurrentCluster()?.proxyUrl !== undefined;
-  let agent: Agent | undefined;
-  let agentKey = '';
-  let found: Promise<Authenticated> | undefined;
-  let foundAtMs = 0;
-
-  async function find(): Promise<Authenticated> {
-    // Headers and TLS material are filled in; the type of the parameter is that of any HTTPS request.
-    const options: RequestOptions = {};
-    await config.applyToHTTPSOptions(options);
-    const headers = Object.fromEntries(
-      Object.entries(options.headers ?? {}).map(([name, value]) => [name, `${value}`]),
-    );
-    const auth = options.auth ?? undefined;
-    // A proxy needs the agent that the package makes for it.
-    if (proxied) return { headers, auth, agent: options.agent as Agent };
-    if (isPlain) return { headers, auth, agent: undefined };
-    const { ca, cert, key, pfx, passphrase, servername, rejectUnauthorized } = options;
-    const tls = { ca, cert, key, pfx, passphrase, servername, rejectUnauthorized };
-    const tlsKey = JSON.stringify(tls);
-    if (agent === undefined || tlsKey !== agentKey) {
-      agentKey = tlsKey;
-      const defined = Object.fromEntries(Object.entries(tls).filter(([, value]) => value !== undefined));
-      agent = new Agent({ ...defined, keepAlive: true, keepAliveMsecs: 30_000, maxFreeSockets: maxSockets });
-    }
-    return { headers, auth, agent };
-  }
-
-  return {
-    current: (): Promise<Authenticated> => {
-      if (found === undefined || Date.now() - foundAtMs > authenticationMs) {
-        foundAtMs = Date.now();
-        found = find().catch((cause: unknown) => {
-          found = undefined;
-          throw new ApiError(0, `no credentials for the API server: ${messageOf(cause)}`, { cause });
-        });
-      }
-      return found;
-    },
-    forget: (): void => {
-      found = undefined;
-    },
-    close: (): void => agent?.destroy(),
-  };
 }
 
 /** Metadata alone halves what goes over the wire, and keeps the content of secrets out of this process. */
@@ -337,23 +244,4 @@ function pathOf({ apiVersion, plural }: ResourceType, namespace: string | undefi
 function queryOf(parameters: Readonly<Record<string, string | undefined>>): string {
   const defined = Object.entries(parameters).filter((entry): entry is [string, string] => entry[1] !== undefined);
   return new URLSearchParams(defined).toString();
-}
-
-function warningsOf({ headers }: IncomingMessage): string[] {
-  const values = [headers.warning ?? []].flat();
-  return values.flatMap((value) => [...value.matchAll(/"((?:[^"\\]|\\.)*)"/g)].map((match) => match[1] ?? ''));
-}
-
-async function errorOf(call: Call, response: IncomingMessage): Promise<ApiError> {
-  const status = response.statusCode ?? 0;
-  const body = await text(response).catch(() => '');
-  const seconds = Number(response.headers['retry-after']);
-  const retryAfterMs = Number.isFinite(seconds) && seconds > 0 ? seconds * 1000 : undefined;
-  let message = body;
-  try {
-    message = (JSON.parse(body) as { message?: string }).message ?? body;
-  } catch {
-    // Proxies in between answer with text.
-  }
-  return new ApiError(status, message === '' ? `${call.method} ${call.path}: ${status}` : message, { retryAfterMs });
 }

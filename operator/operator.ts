@@ -14,7 +14,7 @@ import type { OperatorMetrics } from './metrics.ts';
 import { conditionIn, imageOf, isRollingOut } from './observe.ts';
 import { createQueue } from './queue.ts';
 import { createReconciler } from './reconcile.ts';
-import { type Change, createReflector, type Reflector, type ReflectorOptions } from './reflector.ts';
+import { type Change, createReflector, createTurn, type Reflector, type ReflectorOptions } from './reflector.ts';
 import {
   childTypes,
   customTypes,
@@ -25,9 +25,11 @@ import {
   secretMetadataType,
   sharedKinds,
 } from './resources.ts';
+import { createRest } from './rest.ts';
 import { createSecrets } from './secrets.ts';
 import { createStatusWriter } from './status-writer.ts';
-import { createStore, groupKey, groupNameOf, ownerKeyOf, targetKeyOf, trimmed } from './store.ts';
+import { createStore, groupKey, groupNameOf, ownerKeyOf, targetKeyOf } from './store.ts';
+import { type Child, createTrimChild, trimCustom, trimSecret } from './trim.ts';
 import { createUpgrades, type UpgradeLimit } from './upgrades.ts';
 
 export interface OperatorOptions {
@@ -95,7 +97,8 @@ export function createOperator(options: OperatorOptions): Operator {
     onEvent: (group, event, detail) => log.busEvent({ group, event, detail }),
     ...(options.serversOf && { serversOf: options.serversOf }),
   });
-  const applier = createApplier(kube, store);
+  const trimChild = createTrimChild();
+  const applier = createApplier({ kube, store, trim: trimChild, onApplied: learn });
   const status = createStatusWriter(kube);
   const secrets = createSecrets({ kube, isVisible: () => secretReflector.isPresent });
   const upgrades = createUpgrades({
@@ -111,6 +114,7 @@ export function createOperator(options: OperatorOptions): Operator {
       // A lease that has run out is noticed before the next write, also by a process that was suspended.
       if (lease !== undefined && !lease.isLeading) return undefined;
       const outcome = await reconciler.reconcile(key);
+      rest.worked();
       metrics.reconciled(key.split('/', 1)[0] ?? '', 'done');
       return outcome;
     },
@@ -138,36 +142,52 @@ export function createOperator(options: OperatorOptions): Operator {
   let isStopping = false;
   let resync: NodeJS.Timeout | undefined;
 
-  // A right to secrets can be withheld: then what is missing is found out by the pods, and credentials are read in vain.
-  const secretReflector = reflect(secretMetadataType, onSecret, {
-    absentOn: ['forbidden'],
-    onAbsent: (err) => log.secretsHidden({ err }),
-  });
-  const reflectors = [
-    ...Object.values(customTypes).map((type) => reflect(type, onCustom)),
-    ...childTypes.map((type) =>
-      reflect(type, onChild, {
+  const turn = createTurn();
+  const rest = createRest();
+  const childReflectors = new Map(
+    childTypes.map((type) => [
+      type.kind,
+      reflect(type, trimChild, onChild, {
         ...(sharedKinds.includes(type.kind) ? {} : { labelSelector }),
         ...(optionalKinds.includes(type.kind) && { absentOn: ['gone'] }),
       }),
-    ),
+    ]),
+  );
+  // A right to secrets can be withheld: then what is missing is found out by the pods, and credentials are read in vain.
+  const secretReflector = reflect(secretMetadataType, trimSecret, onSecret, {
+    absentOn: ['forbidden'],
+    onAbsent: (err) => log.secretsHidden({ err }),
+  });
+  const reflectors: Pick<Reflector, 'synced' | 'start' | 'stop'>[] = [
+    ...Object.values(customTypes).map((type) => reflect(type, trimCustom, onCustom)),
+    ...childReflectors.values(),
     secretReflector,
   ];
 
-  function reflect(
+  /** What was just applied need not be waited for, nor looked at again when the watch shows it. */
+  function learn(child: Child): void {
+    childReflectors.get(child.kind)?.learn(child);
+  }
+
+  function reflect<Kept extends KubeObject>(
     type: ResourceType,
-    onChange: (change: Change) => void,
-    more: Partial<ReflectorOptions> = {},
-  ): Reflector {
+    trim: (object: KubeObject) => Kept,
+    onChange: (change: Change<Kept>) => void,
+    more: Partial<ReflectorOptions<Kept>> = {},
+  ): Reflector<Kept> {
     const { watchRetryMs, inactivityMs } = timing;
     return createReflector(kube, {
       type,
       namespace,
-      trim: trimmed,
+      trim,
+      turn,
       ...more,
       ...(watchRetryMs !== undefined && { baseDelayMs: watchRetryMs }),
       ...(inactivityMs !== undefined && { inactivityMs }),
-      onChange,
+      onChange: (change) => {
+        rest.worked();
+        onChange(change);
+      },
       onFailure: (err, delayMs) => {
         metrics.watchRestarted(type.plural);
         log.watchFailed({ resource: type.plural, delayMs, err });
@@ -198,8 +218,9 @@ export function createOperator(options: OperatorOptions): Operator {
       queue.add(groupKey(where, group), collectMs);
   }
 
-  function onChild(change: Change): void {
+  function onChild(change: Change<Child>): void {
     store.putChild(change);
+    if (change.isOwn) return;
     const owners = [change.before, change.after].flatMap((object) => {
       if (object === undefined) return [];
       const target = store.child(targetKeyOf(object) ?? '');
@@ -261,6 +282,7 @@ export function createOperator(options: OperatorOptions): Operator {
     stop: async () => {
       isStopping = true;
       clearInterval(resync);
+      rest.stop();
       await queue.stop();
       await Promise.all(reflectors.map((reflector) => reflector.stop()));
       await events.settled();

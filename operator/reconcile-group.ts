@@ -7,10 +7,12 @@ import { checked } from './checked.ts';
 import { allMade, type Children } from './children.ts';
 import { groupFinalizer, hold, isHeld, release } from './finalizers.ts';
 import type { Kube } from './kube.ts';
+import { conditionIn } from './observe.ts';
 import { type Outcome, soonest } from './queue.ts';
 import type { Reporter } from './reporter.ts';
 import { type KubeObject, keyOf } from './resources.ts';
 import type { Secrets } from './secrets.ts';
+import type { BusFacts } from './status.ts';
 import type { Store } from './store.ts';
 import type { Upgrades } from './upgrades.ts';
 
@@ -53,7 +55,7 @@ export function createGroupReconciler(options: GroupReconcilerOptions): (object:
     const render = (image = natsImage) => renderGroup(result.document, { natsImage: image });
     const made = isApplied ? await children.make(object, render, natsImage) : allMade;
     if (!isApplied) upgrades.leave(keyOf(object));
-    const bus = await buses.check(result.document);
+    const bus = asBefore(object, await buses.check(result.document));
     const again = bus.state === 'refused' || bus.state === 'down' ? { againAfterMs: busRetryMs } : undefined;
     const pausedBy = result.document.spec.paused ? ({ pausedBy: 'object' } as const) : {};
     await reporter.report(object, { ...pausedBy, missingSecrets, ...made.facts, bus }, counts, result.document);
@@ -88,4 +90,11 @@ export function createGroupReconciler(options: GroupReconcilerOptions): (object:
   }
 
   return reconcile;
+}
+
+/** While a connection is being made, what was found last stays: the start of an operator changes no condition. */
+function asBefore(object: KubeObject, bus: BusFacts): BusFacts {
+  const before = conditionIn(object, 'BusReachable');
+  const isKnown = before?.status === 'True' && before.observedGeneration === object.metadata.generation;
+  return bus.state === 'connecting' && isKnown ? { state: 'up' } : bus;
 }

@@ -10,16 +10,22 @@ import type { Kube, Selection, WatchEvent } from './kube.ts';
 import { type KubeObject, keyOf, type ResourceType } from './resources.ts';
 
 /** How an object changed; `before` is undefined for a new one, `after` for one that is gone. */
-export interface Change {
-  readonly before: KubeObject | undefined;
-  readonly after: KubeObject | undefined;
+export interface Change<Kept extends KubeObject = KubeObject> {
+  readonly key: string;
+  readonly before: Kept | undefined;
+  readonly after: Kept | undefined;
+  /** Whether it is what an answer to our own write has shown. */
+  readonly isOwn: boolean;
 }
 
-export interface ReflectorOptions extends Selection {
+/** Lets one list after the other through: each holds whole pages in memory. */
+export type Turn = (list: () => Promise<void>) => Promise<void>;
+
+export interface ReflectorOptions<Kept extends KubeObject> extends Selection {
   readonly type: ResourceType;
-  /** What is kept of an object. @default - all of it, without `managedFields` */
-  readonly trim?: (object: KubeObject) => KubeObject;
-  readonly onChange: (change: Change) => void;
+  /** What is kept of an object. */
+  readonly trim: (object: KubeObject) => Kept;
+  readonly onChange: (change: Change<Kept>) => void;
   /** A list or watch has failed and will be tried again. */
   readonly onFailure: (error: unknown, delayMs: number) => void;
   /** A handler threw. */
@@ -34,16 +40,20 @@ export interface ReflectorOptions extends Selection {
   readonly absentOn?: readonly ApiErrorKind[];
   /** Such an answer came, for the first time since objects could be listed. */
   readonly onAbsent?: (error: ApiError) => void;
+  /** @default - at once */
+  readonly turn?: Turn;
 }
 
-export interface Reflector {
-  readonly objects: ReadonlyMap<string, KubeObject>;
+export interface Reflector<Kept extends KubeObject = KubeObject> {
+  readonly objects: ReadonlyMap<string, Kept>;
   /** False while the server does not know the resource, or does not show it to us. */
   readonly isPresent: boolean;
   /** Resolves once the first list is in. */
   readonly synced: Promise<void>;
   start(): void;
   stop(): Promise<void>;
+  /** Takes the answer to a write over, unless the watch has come further by now and so has shown it, or its end. */
+  learn(kept: Kept): void;
 }
 
 /** How often a resource is asked for that the server did not know. */
@@ -52,12 +62,14 @@ const unknownResourceMs = 60_000;
 /** A watch that ends in an orderly way before this is no help. */
 const shortWatchMs = 1000;
 
-export function createReflector(kube: Kube, options: ReflectorOptions): Reflector {
-  const { type, onChange, onFailure, onBug, onAbsent, absentOn = [] } = options;
+export function createReflector<Kept extends KubeObject>(
+  kube: Pick<Kube, 'pages' | 'watch'>,
+  options: ReflectorOptions<Kept>,
+): Reflector<Kept> {
+  const { type, trim, onChange, onFailure, onBug, onAbsent, absentOn = [], turn = (list) => list() } = options;
   const { baseDelayMs = 200, maxDelayMs = 30_000, inactivityMs = 120_000 } = options;
-  const trim = options.trim ?? withoutManagedFields;
   const selection: Selection = { namespace: options.namespace, labelSelector: options.labelSelector };
-  const objects = new Map<string, KubeObject>();
+  const objects = new Map<string, Kept>();
   const synced = Promise.withResolvers<void>();
   const stopping = new AbortController();
   let version: string | undefined;
@@ -66,29 +78,33 @@ export function createReflector(kube: Kube, options: ReflectorOptions): Reflecto
   let failure: ApiError | undefined;
   let loop: Promise<void> | undefined;
 
-  function put(key: string, after: KubeObject | undefined): void {
+  function put(key: string, after: Kept | undefined, isOwn = false): void {
     const before = objects.get(key);
     if (after === undefined) objects.delete(key);
     else objects.set(key, after);
     if (before === undefined && after === undefined) return;
     if (before?.metadata.resourceVersion === after?.metadata.resourceVersion) return;
     try {
-      onChange({ before, after });
+      onChange({ key, before, after, isOwn });
     } catch (error) {
       onBug(error);
     }
   }
 
   async function list(): Promise<void> {
-    const { items, resourceVersion } = await kube.list(type, selection);
-    const seen = new Set<string>();
-    for (const item of items) {
-      const key = keyOf(item);
-      seen.add(key);
-      put(key, trim(item));
+    if (stopping.signal.aborted) return;
+    const unseen = new Set(objects.keys());
+    let listed = '';
+    for await (const { items, resourceVersion } of kube.pages(type, selection)) {
+      for (const item of items) {
+        const key = keyOf(item);
+        unseen.delete(key);
+        put(key, trim(item));
+      }
+      listed = resourceVersion;
     }
-    for (const key of [...objects.keys()].filter((known) => !seen.has(known))) put(key, undefined);
-    version = resourceVersion;
+    for (const key of unseen) put(key, undefined);
+    version = listed;
     isPresent = true;
     synced.resolve();
   }
@@ -102,7 +118,16 @@ export function createReflector(kube: Kube, options: ReflectorOptions): Reflecto
     failures = 0;
     version = object.metadata.resourceVersion ?? version;
     if (what === 'BOOKMARK') return;
-    put(keyOf(object), what === 'DELETED' ? undefined : trim(object));
+    const key = keyOf(object);
+    const known = objects.get(key);
+    // The answer to a write of ours was faster.
+    if (known !== undefined && isOlder(object, known)) return;
+    put(key, what === 'DELETED' ? undefined : trim(object));
+  }
+
+  function learn(kept: Kept): void {
+    if (version === undefined || !(Number(kept.metadata.resourceVersion) > Number(version))) return;
+    put(keyOf(kept), kept, true);
   }
 
   async function watch(resourceVersion: string): Promise<void> {
@@ -122,7 +147,7 @@ export function createReflector(kube: Kube, options: ReflectorOptions): Reflecto
   async function run(): Promise<void> {
     while (!stopping.signal.aborted) {
       try {
-        if (version === undefined) await list();
+        if (version === undefined) await turn(list);
         else await watch(version);
       } catch (error) {
         await recover(error);
@@ -159,6 +184,7 @@ export function createReflector(kube: Kube, options: ReflectorOptions): Reflecto
   return {
     objects,
     synced: synced.promise,
+    learn,
     get isPresent() {
       return isPresent;
     },
@@ -172,7 +198,17 @@ export function createReflector(kube: Kube, options: ReflectorOptions): Reflecto
   };
 }
 
-function withoutManagedFields(object: KubeObject): KubeObject {
-  const { managedFields: _, ...metadata } = object.metadata;
-  return { ...object, metadata };
+/** Lets lists through one after the other, whatever becomes of the one before. */
+export function createTurn(): Turn {
+  let last: Promise<void> = Promise.resolve();
+  return (list) => {
+    const own = last.then(list);
+    last = own.catch(() => undefined);
+    return own;
+  };
+}
+
+/** Versions of one resource are numbers that grow. */
+function isOlder(one: KubeObject, other: KubeObject): boolean {
+  return Number(one.metadata.resourceVersion) < Number(other.metadata.resourceVersion);
 }

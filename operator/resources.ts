@@ -8,6 +8,9 @@ export const fieldManager = 'hydrogen-operator';
 /** Field manager that keeps the number of pods while it is handed over to an autoscaler. */
 export const handOverManager = 'hydrogen-operator-replicas';
 
+/** Annotation of every child: the digest of what was applied, so that an operator that starts sees that nothing differs. */
+export const appliedDigest = 'hydrogen.dev/applied-digest';
+
 /** An object as the API server returns it; its fields are read one by one, where they are needed. */
 export interface KubeObject {
   readonly apiVersion: string;
@@ -58,6 +61,8 @@ export interface ResourceType {
   readonly plural: string;
   /** Whether lists and watches ask for `metadata` alone. */
   readonly isMetadataOnly?: boolean;
+  /** Silence after which a call has failed. @default - that of any call */
+  readonly answerMs?: number;
 }
 
 const type = (version: string, kind: string, plural: string): ResourceType => ({ apiVersion: version, kind, plural });
@@ -91,7 +96,8 @@ export const sharedKinds: readonly string[] = ['HorizontalPodAutoscaler'];
 export const secretType: ResourceType = type('v1', 'Secret', 'secrets');
 /** Secrets as they are watched: that they exist, and in which version. */
 export const secretMetadataType: ResourceType = { ...secretType, isMetadataOnly: true };
-export const leaseType: ResourceType = type('coordination.k8s.io/v1', 'Lease', 'leases');
+/** On a connection that has died unnoticed, a renewal must fail early enough for another one. */
+export const leaseType: ResourceType = { ...type('coordination.k8s.io/v1', 'Lease', 'leases'), answerMs: 4000 };
 export const eventType: ResourceType = type('events.k8s.io/v1', 'Event', 'events');
 
 /** The type of a rendered object. @throws for a kind that is not in the list, which would never be pruned */

@@ -27,8 +27,11 @@ export function createStatusWriter(kube: Kube, now: () => Date = () => new Date(
         .replace(/\.\d+Z$/, 'Z');
       const conditions = conditionsOf(facts, previous, time);
       const status = { ...more, observedGeneration: facts.generation, conditions };
+      if (isThere(status, object.status)) {
+        written.delete(uid);
+        return [];
+      }
       written.set(uid, conditions);
-      if (isThere(status, object.status)) return [];
       try {
         const body = {
           apiVersion,

@@ -1,7 +1,8 @@
 /** What the operator knows of the cluster: the custom resources and their children, and who belongs to whom. */
 import type { Kind } from '../crds/index.ts';
 import type { Change } from './reflector.ts';
-import { controllerOf, customTypes, fieldManager, type KubeObject, keyOf } from './resources.ts';
+import { controllerOf, customTypes, type KubeObject } from './resources.ts';
+import type { Child } from './trim.ts';
 
 export interface Store {
   /** The custom resource of a key. */
@@ -10,15 +11,15 @@ export interface Store {
   /** Number of custom resources. */
   readonly size: number;
   /** The child of a key, whoever controls it. */
-  child(key: string): KubeObject | undefined;
+  child(key: string): Child | undefined;
   /** The children that this owner controls. */
-  childrenOf(uid: string): readonly KubeObject[];
+  childrenOf(uid: string): readonly Child[];
   /** Keys of the gateways and message processors that name a group, whether it exists or not. */
   membersOf(namespace: string, group: string): readonly string[];
   /** The autoscalers, whoever controls them, that set the number of pods of the deployment of this key. */
   autoscalersOf(key: string): readonly KubeObject[];
   putCustom(change: Change): void;
-  putChild(change: Change): void;
+  putChild(change: Change<Child>): void;
 }
 
 /** The key of a group, as its members name it. */
@@ -49,33 +50,10 @@ export function targetKeyOf({ kind, metadata, spec }: KubeObject): string | unde
   return `Deployment/${metadata.namespace ?? ''}/${scaleTargetRef.name ?? ''}`;
 }
 
-/** An object without what is large and never read: of `managedFields`, who holds the number of replicas is kept. */
-export function trimmed(object: KubeObject): KubeObject {
-  const { managedFields = [], ...metadata } = object.metadata;
-  const holding = managedFields
-    .filter(({ fieldsV1 }) => JSON.stringify(fieldsV1 ?? {}).includes('"f:replicas"'))
-    .map(({ manager = '', operation = '', subresource }) => ({
-      manager,
-      operation,
-      ...(subresource && { subresource }),
-      fieldsV1: { 'f:replicas': {} },
-    }));
-  const isScaled = object.kind === 'Deployment' && holding.length > 0;
-  return { ...object, metadata: isScaled ? { ...metadata, managedFields: holding } : metadata };
-}
-
-/** Whether dropping `spec.replicas` from what we apply would take it away from a deployment. */
-export function holdsReplicas({ metadata }: KubeObject): boolean {
-  const holders = (metadata.managedFields ?? []).filter(({ subresource }) => subresource !== 'status');
-  const isOurs = ({ manager, operation }: { manager?: string; operation?: string }): boolean =>
-    manager === fieldManager && operation === 'Apply';
-  return holders.some(isOurs) && holders.every(isOurs);
-}
-
 export function createStore(): Store {
   const custom = new Map<string, KubeObject>();
-  const children = new Map<string, KubeObject>();
-  const byOwner = new Map<string, Map<string, KubeObject>>();
+  const children = new Map<string, Child>();
+  const byOwner = new Map<string, Map<string, Child>>();
   const byGroup = new Map<string, Set<string>>();
   const byTarget = new Map<string, Map<string, KubeObject>>();
 
@@ -90,10 +68,10 @@ export function createStore(): Store {
     else byGroup.set(of, members);
   }
 
-  function own(object: KubeObject, key: string, isThere: boolean): void {
+  function own(object: Child, key: string, isThere: boolean): void {
     const uid = controllerOf(object)?.uid;
     if (uid === undefined) return;
-    const owned = byOwner.get(uid) ?? new Map<string, KubeObject>();
+    const owned = byOwner.get(uid) ?? new Map<string, Child>();
     if (isThere) owned.set(key, object);
     else owned.delete(key);
     if (owned.size === 0) byOwner.delete(uid);
@@ -120,27 +98,19 @@ export function createStore(): Store {
     childrenOf: (uid) => [...(byOwner.get(uid)?.values() ?? [])],
     membersOf: (namespace, group) => [...(byGroup.get(groupKey(namespace, group)) ?? [])].sort(),
     autoscalersOf: (key) => [...(byTarget.get(key)?.values() ?? [])],
-    putCustom: ({ before, after }) => {
-      if (before) {
-        custom.delete(keyOf(before));
-        index(before, keyOf(before), false);
-      }
-      if (after) {
-        custom.set(keyOf(after), after);
-        index(after, keyOf(after), true);
-      }
+    putCustom: ({ key, before, after }) => {
+      if (before) index(before, key, false);
+      if (after) index(after, key, true);
+      if (after) custom.set(key, after);
+      else custom.delete(key);
     },
-    putChild: ({ before, after }) => {
-      if (before) {
-        children.delete(keyOf(before));
-        own(before, keyOf(before), false);
-        target(before, keyOf(before), false);
-      }
-      if (after) {
-        children.set(keyOf(after), after);
-        own(after, keyOf(after), true);
-        target(after, keyOf(after), true);
-      }
+    putChild: ({ key, before, after }) => {
+      if (before) own(before, key, false);
+      if (before) target(before, key, false);
+      if (after) own(after, key, true);
+      if (after) target(after, key, true);
+      if (after) children.set(key, after);
+      else children.delete(key);
     },
   };
 }

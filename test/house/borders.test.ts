@@ -44,6 +44,14 @@ function resolve(file: string, target: string): string {
   return new URL(target, `file:///${file}`).pathname.slice(1);
 }
 
+/** `cdk8s-plus-28` of `cdk8s-plus-28/lib/imports/k8s.js`. */
+function packageOf(target: string): string {
+  return target
+    .split('/')
+    .slice(0, target.startsWith('@') ? 2 : 1)
+    .join('/');
+}
+
 function isBelow(path: string, folder: string): boolean {
   return path.startsWith(`${folder}/`);
 }
@@ -76,9 +84,16 @@ test('nobody imports tests, and only the command imports the operator', () => {
 
 test('every dependency has one door', () => {
   for (const { file, target } of imports) {
-    const door = doors[target];
+    const door = doors[packageOf(target)];
     if (door === undefined || isBelow(file, 'bench')) continue;
     assert.ok(isBelow(file, door), `${file} imports ${target}, whose door is ${door}/`);
+  }
+});
+
+test('of cdk8s-plus only the L1 classes are loaded at run time', () => {
+  for (const file of product.filter((path) => isBelow(path, 'infra'))) {
+    const loaded = /^import (?!type).* from 'cdk8s-plus-28';$/m.exec(readFileSync(file, 'utf8'));
+    assert.equal(loaded, null, `${file}: ${loaded?.[0]}`);
   }
 });
 

@@ -42,7 +42,7 @@ export async function apiServerFlags(
     `--client-ca-file=${join(folder, 'admin.crt')}`,
     '--profiling=false',
     '--authorization-mode=RBAC',
-    '--service-cluster-ip-range=10.0.0.0/24',
+    '--service-cluster-ip-range=10.0.0.0/16',
     '--service-account-issuer=https://kubernetes.default.svc',
     `--service-account-key-file=${publicFile}`,
     `--service-account-signing-key-file=${privateFile}`,

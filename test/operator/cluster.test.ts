@@ -7,6 +7,7 @@ import { createKube } from '../../operator/kube.ts';
 import { createReflector } from '../../operator/reflector.ts';
 import { customTypes } from '../../operator/resources.ts';
 import { createStatusWriter } from '../../operator/status-writer.ts';
+import { trimCustom } from '../../operator/trim.ts';
 import { startCluster } from '../cluster/kit.ts';
 import { apiServerOrSkip } from '../kit/apiserver.ts';
 import { eventually, holds } from '../kit/eventually.ts';
@@ -198,6 +199,7 @@ test('a status is applied beside the conditions of others, and a watch shows it'
   const kube = createKube({ kubeconfig: cluster.kubeconfig });
   const reflector = createReflector(kube, {
     type: customTypes.HydrogenGateway,
+    trim: trimCustom,
     onChange: () => undefined,
     onFailure: () => undefined,
     onBug: () => undefined,

@@ -10,6 +10,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 
+import { accountsAfter, accountsAfterApply, equal } from './fake-accounts.ts';
+
 // biome-ignore lint/suspicious/noExplicitAny: tests read whatever fields an object should have.
 export type Any = any;
 
@@ -145,11 +147,14 @@ export async function startFakeApi(): Promise<FakeApi> {
     const key = keyOf(plural, namespace, name);
     const before = objects.get(key);
     if (one.method === 'PATCH' && one.query.get('force') === 'true') {
-      const { uid } = one.body.metadata;
+      const { uid, resourceVersion } = one.body.metadata;
       if (subresource === 'status' && before === undefined) return refuse(response, { status: 404 });
       if (uid !== undefined && uid !== before?.metadata.uid)
         return refuse(response, { status: 409, message: 'uid mismatch' });
-      return answer(response, before ? 200 : 201, store(plural, applied(before, one.body, subresource)));
+      if (resourceVersion !== undefined && before !== undefined && resourceVersion !== before.metadata.resourceVersion)
+        return refuse(response, { status: 409, message: 'the object has been modified' });
+      const manager = one.query.get('fieldManager') ?? '';
+      return answer(response, before ? 200 : 201, store(plural, applied(before, one.body, subresource, manager)));
     }
     if (before === undefined) return refuse(response, { status: 404, message: `${plural} ${name} not found` });
     if (one.method === 'GET') return answer(response, 200, before);
@@ -211,8 +216,9 @@ export async function startFakeApi(): Promise<FakeApi> {
     writes: () => seen.filter(({ method }) => method !== 'GET'),
     fault: undefined,
     put: (plural, object) => {
-      const key = keyOf(plural, object.metadata.namespace, object.metadata.name);
-      return store(plural, merge(objects.get(key) ?? {}, object));
+      const before = objects.get(keyOf(plural, object.metadata.namespace, object.metadata.name));
+      const after = merge(before ?? {}, object);
+      return store(plural, { ...after, metadata: { ...after.metadata, managedFields: accountsAfter(before, after) } });
     },
     get: (plural, name, namespace = 'shop') => objects.get(keyOf(plural, namespace, name)),
     list: (plural) => [...objects].filter(([key]) => key.startsWith(`${plural}/`)).map(([, object]) => object),
@@ -246,10 +252,11 @@ function matches(object: Any, selector: string | undefined): boolean {
 }
 
 /** What an apply leaves: status and finalizers as given, the rest as in the body, what it does not speak of as it was. */
-function applied(before: Any, body: Any, subresource: string | undefined): Any {
+function applied(before: Any, body: Any, subresource: string | undefined, manager: string): Any {
   if (subresource === 'status') return { ...before, status: body.status };
-  const metadata = { ...before?.metadata, ...body.metadata };
-  return { ...before, ...body, metadata, ...(before?.status && { status: before.status }) };
+  const metadata = merge(before?.metadata ?? {}, body.metadata);
+  const after = { ...before, ...body, metadata, ...(before?.status && { status: before.status }) };
+  return { ...after, metadata: { ...metadata, managedFields: accountsAfterApply(before, after, body, manager) } };
 }
 
 function merge(before: Any, patch: Any): Any {
@@ -267,18 +274,4 @@ function same(a: Any, b: Any): boolean {
     return { ...rest, metadata: kept };
   };
   return equal(bare(a), bare(b));
-}
-
-function equal(a: unknown, b: unknown): boolean {
-  return JSON.stringify(sorted(a)) === JSON.stringify(sorted(b));
-}
-
-function sorted(value: Any): Any {
-  if (Array.isArray(value)) return value.map(sorted);
-  if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(
-    Object.keys(value)
-      .sort()
-      .map((key) => [key, sorted(value[key])]),
-  );
 }

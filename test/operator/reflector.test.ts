@@ -24,6 +24,7 @@ async function follow(api: FakeApi, onChange: () => void = () => undefined) {
   const bugs: unknown[] = [];
   const reflector = createReflector(kube, {
     type,
+    trim: (object) => object,
     onChange,
     onFailure: (error) => failures.push(error),
     onBug: (error) => bugs.push(error),
@@ -114,6 +115,7 @@ test('a refused list is tried again without a hot loop', async () => {
   const messages: string[] = [];
   const reflector = createReflector(kube, {
     type,
+    trim: (object) => object,
     onChange: () => undefined,
     onFailure: (error) => messages.push((error as Error).message),
     onBug: () => undefined,
