@@ -99,7 +99,10 @@ export function createOperator(options: OperatorOptions): Operator {
   });
   const trimChild = createTrimChild();
   const applier = createApplier({ kube, store, trim: trimChild, onApplied: learn });
-  const status = createStatusWriter(kube);
+  const status = createStatusWriter({
+    kube,
+    onWritten: (object) => customReflectors.get(object.kind)?.learn(trimCustom(object)),
+  });
   const secrets = createSecrets({ kube, isVisible: () => secretReflector.isPresent });
   const upgrades = createUpgrades({
     limit: options.upgradeLimit ?? { percent: 10 },
@@ -158,8 +161,11 @@ export function createOperator(options: OperatorOptions): Operator {
     absentOn: ['forbidden'],
     onAbsent: (err) => log.secretsHidden({ err }),
   });
+  const customReflectors = new Map<string, Reflector>(
+    Object.values(customTypes).map((type) => [type.kind, reflect(type, trimCustom, onCustom)]),
+  );
   const reflectors: Pick<Reflector, 'synced' | 'start' | 'stop'>[] = [
-    ...Object.values(customTypes).map((type) => reflect(type, trimCustom, onCustom)),
+    ...customReflectors.values(),
     ...childReflectors.values(),
     secretReflector,
   ];
@@ -205,7 +211,9 @@ export function createOperator(options: OperatorOptions): Operator {
     if (after === undefined || (before && before.metadata.uid !== after.metadata.uid)) {
       if (before) void reconciler.forget(before).catch((err: unknown) => log.failed({ err }));
     }
+    // The answer to our own write may hold news; what others write into a status may be ours to set back, but not at once.
     if (isNews(before, after)) queue.add(keyOf(object));
+    else if (!change.isOwn) queue.add(keyOf(object), collectMs);
     if (object.kind === 'HydrogenGroup') {
       if (isNews(before, after) || !isSameReady(before, after)) {
         for (const member of store.membersOf(where, name)) queue.add(member);

@@ -47,6 +47,7 @@ export function createGroupReconciler(options: GroupReconcilerOptions): (object:
     if (object.metadata.deletionTimestamp !== undefined) return remove(object, group, members, counts);
     await hold(kube, object, groupFinalizer);
     if ('issues' in result) {
+      upgrades.leave(keyOf(object));
       await reporter.report(object, { issues: result.issues }, counts);
       return undefined;
     }

@@ -53,6 +53,7 @@ export function createMemberReconciler(options: MemberReconcilerOptions): (objec
     const refs = 'document' in result ? secretRefsIn([group?.spec, result.document.spec]) : [];
     secrets.refer(key, namespace, refs);
     if (object.metadata.deletionTimestamp !== undefined) return remove(object, group, groupObject, groupName);
+    if ('issues' in result || group === undefined || groupObject === undefined) upgrades.leave(key);
     if ('issues' in result) {
       await reporter.report(object, { issues: result.issues, groupName });
       return undefined;

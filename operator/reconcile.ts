@@ -40,7 +40,7 @@ export interface Reconciler {
 }
 
 export function createReconciler(options: ReconcilerOptions): Reconciler {
-  const { store, secrets, applier, upgrades, buses, status } = options;
+  const { store, secrets, applier, upgrades, buses } = options;
   const parts = { ...options, children: createChildren(options), reporter: createReporter(options) };
   const reconcileGroup = createGroupReconciler(parts);
   const reconcileMember = createMemberReconciler(parts);
@@ -53,7 +53,6 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     forget: async (object) => {
       const { uid = '', namespace = '', name } = object.metadata;
       applier.forget(uid);
-      status.forget(uid);
       // Another object of the same name may be there already, and refers anew when it is looked at.
       secrets.refer(keyOf(object), namespace, []);
       upgrades.leave(keyOf(object));

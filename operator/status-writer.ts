@@ -1,4 +1,4 @@
-/** Writes `status`, when it differs from what is there, and remembers when conditions changed. */
+/** Writes `status` when it differs from what is there; a condition keeps its time until it turns. */
 import type { Condition, Kind } from '../crds/index.ts';
 import { isApiError } from './errors.ts';
 import type { Kube } from './kube.ts';
@@ -10,38 +10,36 @@ import { conditionsOf, type Facts } from './status.ts';
 export interface StatusWriter {
   /** Resolves with the conditions worth an event: `Ready` turned true, `Stalled` set for another reason. */
   write(object: KubeObject, facts: Facts, more: object): Promise<readonly Condition[]>;
-  forget(uid: string): void;
 }
 
-export function createStatusWriter(kube: Kube, now: () => Date = () => new Date()): StatusWriter {
-  /** What was written last: the watch may not have shown it yet. */
-  const written = new Map<string, readonly Condition[]>();
+export interface StatusWriterOptions {
+  readonly kube: Pick<Kube, 'apply'>;
+  /** Called with the object as it is after a write, which no watch has shown yet: the next write compares with it. */
+  readonly onWritten: (object: KubeObject) => void;
+  readonly now?: () => Date;
+}
 
+export function createStatusWriter({ kube, onWritten, now = () => new Date() }: StatusWriterOptions): StatusWriter {
   return {
     write: async (object, facts, more) => {
       const { apiVersion, kind, metadata } = object;
-      const { name, namespace, uid = '' } = metadata;
-      const previous = written.get(uid) ?? conditionsIn(object);
+      const { name, namespace, uid } = metadata;
+      const previous = conditionsIn(object);
       const time = now()
         .toISOString()
         .replace(/\.\d+Z$/, 'Z');
       const conditions = conditionsOf(facts, previous, time);
       const status = { ...more, observedGeneration: facts.generation, conditions };
-      if (isThere(status, object.status)) {
-        written.delete(uid);
-        return [];
-      }
-      written.set(uid, conditions);
+      if (isThere(status, object.status)) return [];
       try {
         const body = {
           apiVersion,
           kind,
-          metadata: { name, ...(namespace !== undefined && { namespace }), uid },
+          metadata: { name, ...(namespace !== undefined && { namespace }), ...(uid !== undefined && { uid }) },
           status,
         };
-        await kube.apply(customTypes[kind as Kind], body, { subresource: 'status' });
+        onWritten(await kube.apply(customTypes[kind as Kind], body, { subresource: 'status' }));
       } catch (error) {
-        written.delete(uid);
         // It is gone, or another one has its name by now: there is nobody to report to.
         if (isApiError(error, 'gone', 'conflict')) return [];
         throw error;
@@ -52,7 +50,6 @@ export function createStatusWriter(kube: Kube, now: () => Date = () => new Date(
         return type === 'Ready' ? before?.status !== 'True' : type === 'Stalled' && before?.reason !== reason;
       });
     },
-    forget: (uid) => void written.delete(uid),
   };
 }
 

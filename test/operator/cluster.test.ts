@@ -209,7 +209,7 @@ test('a status is applied beside the conditions of others, and a watch shows it'
     await reflector.synced;
     const seen = (): Any => reflector.objects.get('HydrogenGateway/default/chat');
     const facts = { kind: 'HydrogenGateway', name: 'chat', generation: 1, hasWorkload: true } as const;
-    const writer = createStatusWriter(kube);
+    const writer = createStatusWriter({ kube, onWritten: (object) => reflector.learn(trimCustom(object)) });
     await writer.write(seen(), { ...facts, issues: [{ path: 'spec', message: 'is bad' }] }, { replicas: 0 });
     await eventually(() => condition(seen(), 'Stalled')?.reason === 'InvalidSpec');
     assert.equal(condition(seen(), 'Theirs').message, 'theirs');

@@ -269,3 +269,26 @@ test('a processor of a group whose bus is down runs all the same', async () => {
   await eventually(() => api.get('deployments', 'chat-mproc') !== undefined);
   await eventually(() => reasonOf(api, 'hydrogenmessageprocessors', 'GroupReady') === 'GroupNotReady');
 });
+
+test('a status that goes there and back again within a moment ends as it should, and an edited one is set back', async () => {
+  await using api = await startFakeApi();
+  api.put('hydrogengroups', group());
+  api.put('hydrogengateways', gateway());
+  await using _ = startOperator(api.kubeconfig);
+  await settled(api);
+  for (let round = 0; round < 10; round++) {
+    rollOut(api, 'chat-gateway');
+    const { metadata } = api.get('deployments', 'chat-gateway');
+    const none = { replicas: 1, readyReplicas: 0, availableReplicas: 0, updatedReplicas: 1 };
+    const status = { observedGeneration: metadata.generation, ...none };
+    await holds(() => true, round * 3);
+    api.put('deployments', { metadata: { name: 'chat-gateway', namespace: 'shop' }, status });
+    await holds(() => true, round);
+    rollOut(api, 'chat-gateway');
+    await eventually(() => holds(() => reasonOf(api, 'hydrogengateways', 'Available') === 'Available', 50));
+  }
+  const edited = structuredClone(api.get('hydrogengateways', 'chat'));
+  edited.status.availableReplicas = 77;
+  api.put('hydrogengateways', edited);
+  await eventually(() => api.get('hydrogengateways', 'chat').status.availableReplicas === 1);
+});
