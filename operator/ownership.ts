@@ -28,8 +28,10 @@ export function createFieldsOf(): FieldsOf {
     if (applied === undefined) return none;
     const fieldsV1 = (applied.fieldsV1 ?? none) as Fields;
     // Those of the owner reference differ in every object.
-    const { 'f:ownerReferences': _, ...named } = fieldsV1['f:metadata'] ?? none;
-    const text = JSON.stringify({ ...fieldsV1, 'f:metadata': named });
+    const { 'f:metadata': about = none, ...content } = fieldsV1;
+    const { 'f:ownerReferences': _, ...named } = about;
+    const isNamed = Object.keys(named).length > 0;
+    const text = JSON.stringify(isNamed ? { ...content, 'f:metadata': named } : content);
     const known = shapes.get(text);
     if (known !== undefined) return known;
     if (shapes.size >= mostShapes) shapes.clear();
@@ -43,7 +45,8 @@ export function createFieldsOf(): FieldsOf {
 export function owns({ metadata, apiVersion: _, kind: __, ...content }: KubeObject, fields: Fields): boolean {
   const { labels, annotations } = metadata;
   const named = { ...(labels && { labels }), ...(annotations && { annotations }) };
-  return holds({ ...content, metadata: named }, fields);
+  // Nothing at all is ours: somebody has taken the accounts away, or all that they were about.
+  return fields !== none && holds({ ...content, metadata: named }, fields);
 }
 
 /** Whether an entry is that of what we apply, and not of a subresource or of another way of writing. */

@@ -1,0 +1,59 @@
+/** What the API server's account of fields says about what was applied. */
+
+import assert from 'node:assert/strict';
+import test from 'node:test';
+
+import { createFieldsOf, owns } from '../../operator/ownership.ts';
+import { fieldManager, type KubeObject } from '../../operator/resources.ts';
+
+const wanted: KubeObject = {
+  apiVersion: 'v1',
+  kind: 'Service',
+  metadata: { name: 'chat', labels: { app: 'chat' } },
+  spec: { ports: [{ name: 'client', port: 80 }], type: 'ClusterIP', selector: {} },
+};
+const fields = {
+  'f:metadata': { 'f:labels': { 'f:app': {} }, 'f:ownerReferences': { 'k:{"uid":"u"}': {} } },
+  'f:spec': {
+    'f:ports': { 'k:{"port":80,"protocol":"TCP"}': { '.': {}, 'f:name': {}, 'f:port': {} } },
+    'f:type': {},
+    'f:selector': {},
+  },
+};
+const live = (fieldsV1: object, more: object = {}): KubeObject => ({
+  ...wanted,
+  metadata: { name: 'chat', managedFields: [{ manager: fieldManager, operation: 'Apply', fieldsV1, ...more }] },
+});
+const isInForce = (object: KubeObject): boolean => owns(wanted, createFieldsOf()(object));
+
+test('an object of which every applied field is ours holds what was applied', () => {
+  assert.equal(isInForce(live(fields)), true);
+});
+
+test('a field that somebody else has taken over is missed, wherever it is', () => {
+  const { 'f:type': _, ...spec } = fields['f:spec'];
+  assert.equal(isInForce(live({ ...fields, 'f:spec': spec })), false);
+  assert.equal(isInForce(live({ 'f:spec': fields['f:spec'] })), false);
+  assert.equal(isInForce(live({ ...fields, 'f:metadata': { 'f:labels': { 'f:other': {} } } })), false);
+  const otherPort = { 'k:{"port":81,"protocol":"TCP"}': { 'f:name': {}, 'f:port': {} } };
+  assert.equal(isInForce(live({ ...fields, 'f:spec': { ...fields['f:spec'], 'f:ports': otherPort } })), false);
+});
+
+test('a list or map that is owned as a whole holds whatever is in it', () => {
+  const whole = { ...fields, 'f:metadata': { 'f:labels': {} }, 'f:spec': { ...fields['f:spec'], 'f:ports': {} } };
+  assert.equal(isInForce(live(whole)), true);
+});
+
+test('what was written another way, or to a subresource, does not count', () => {
+  assert.equal(isInForce(live(fields, { operation: 'Update' })), false);
+  assert.equal(isInForce(live(fields, { subresource: 'status' })), false);
+  assert.equal(isInForce(live(fields, { manager: 'kubectl' })), false);
+  assert.equal(isInForce({ ...wanted, metadata: { name: 'chat' } }), false);
+});
+
+test('accounts of one shape are kept once, whose owners differ', () => {
+  const fieldsOf = createFieldsOf();
+  const other = { ...fields, 'f:metadata': { ...fields['f:metadata'], 'f:ownerReferences': { 'k:{"uid":"v"}': {} } } };
+  assert.equal(fieldsOf(live(fields)), fieldsOf(live(other)));
+  assert.notEqual(fieldsOf(live(fields)), fieldsOf(live({ 'f:spec': {} })));
+});
