@@ -93,9 +93,9 @@ export function createGroupReconciler(options: GroupReconcilerOptions): (object:
   return reconcile;
 }
 
-/** While a connection is being made, what was found last stays: the start of an operator changes no condition. */
+/** The start of an operator changes no condition: what was found last stays while a connection is being made. */
 function asBefore(object: KubeObject, bus: BusFacts): BusFacts {
-  const before = conditionIn(object, 'BusReachable');
-  const isKnown = before?.status === 'True' && before.observedGeneration === object.metadata.generation;
-  return bus.state === 'connecting' && isKnown ? { state: 'up' } : bus;
+  const condition = conditionIn(object, 'BusReachable');
+  const isKnown = condition !== undefined && condition.observedGeneration === object.metadata.generation;
+  return bus.state === 'connecting' && isKnown ? { state: 'asBefore', condition } : bus;
 }

@@ -76,6 +76,8 @@ export type GroupFacts =
 export type BusFacts =
   | { readonly state: 'up' }
   | { readonly state: 'connecting' }
+  /** A connection is being made; what was found before it still counts. */
+  | { readonly state: 'asBefore'; readonly condition: Condition }
   | { readonly state: 'down' | 'refused' | 'conflict' | 'unchecked'; readonly message: string };
 
 /** Everything that the conditions of an object are made from. */
@@ -217,6 +219,11 @@ function busReachableOf(bus: BusFacts): Finding {
       return { type, status: 'True', reason: 'BusReachable', message: 'NATS is connected and has the streams' };
     case 'connecting':
       return { type, status: 'Unknown', reason: 'Connecting', message: 'a connection to NATS is being made' };
+    case 'asBefore': {
+      const { status, message } = bus.condition;
+      const reason = bus.condition.reason as 'BusReachable'; // or whichever it was: it comes from here
+      return { type, status, reason, message };
+    }
     case 'down':
       return {
         type,
