@@ -1,5 +1,5 @@
 /** Documents on their way into constructs and pods: checked when they enter, and cut down to what a pod reads. */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { stringify } from 'yaml';
 
 import { apiVersion } from '../crds/contract.ts';
@@ -66,10 +66,7 @@ export function configText(group: HydrogenGroup, member: HydrogenGateway | Hydro
 
 /** What a running process cannot take over from a changed document, as a short digest: pods restart when it changes. */
 export function restartDigest(group: HydrogenGroup): string {
-  return createHash('sha256')
-    .update(JSON.stringify([group.metadata.name, restartFacts(group)]))
-    .digest('hex')
-    .slice(0, 16);
+  return hash('sha256', JSON.stringify([group.metadata.name, restartFacts(group)]), 'hex').slice(0, 16);
 }
 
 const yamlOptions = { lineWidth: 0, aliasDuplicateObjects: false } as const;

@@ -1,5 +1,5 @@
 /** NATS with JetStream for one group: a stateful set, the services that lead to it, and who may reach it. */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { basename, dirname } from 'node:path/posix';
 import * as k8s from 'cdk8s-plus-28/lib/imports/k8s.js';
 import type { Construct } from 'constructs';
@@ -81,7 +81,7 @@ function podTemplate(group: HydrogenGroup, identity: Identity, config: string, i
   return {
     metadata: {
       labels: labelsOf(identity),
-      annotations: { 'hydrogen.dev/restart-digest': createHash('sha256').update(config).digest('hex').slice(0, 16) },
+      annotations: { 'hydrogen.dev/restart-digest': hash('sha256', config, 'hex').slice(0, 16) },
     },
     spec: {
       automountServiceAccountToken: false,

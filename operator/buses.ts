@@ -34,8 +34,8 @@ export interface Buses {
 
 export interface BusesOptions {
   readonly kube: Pick<Kube, 'get'>;
-  /** The state of a group's bus may have changed. */
-  readonly onChange: (groupKey: string) => void;
+  /** The state of a group's bus may have changed; `isNew`: what was made there must be looked at anew. */
+  readonly onChange: (groupKey: string, isNew: boolean) => void;
   /** A processor is further behind than it was, or less far. */
   readonly onLag: (processorKey: string) => void;
   /** How often NATS is asked how far processors are behind. @default 30_000 */
@@ -53,12 +53,15 @@ interface Entry {
   /** What the last attempt to connect failed with; undefined before the first has failed. */
   failure: string | undefined;
   readonly secrets: BusSecrets;
-  streams: { readonly done: string; readonly facts: BusFacts } | undefined;
+  streams: { readonly done: string; readonly facts: BusFacts; readonly atMs: number } | undefined;
   readonly consumers: Map<string, string>;
   /** By name of the processor. */
   readonly lags: Map<string, Lag>;
   readonly lagTimer: NodeJS.Timeout;
 }
+
+/** How long a conflict is believed: somebody may have mended it. */
+const conflictMs = 10_000;
 
 /** How long after a connection was made NATS is asked for the first time how far processors are behind. */
 const firstLagMs = 3000;
@@ -113,11 +116,13 @@ export function createBuses(options: BusesOptions): Buses {
           ...(tls.keySecretRef && { key: await read(tls.keySecretRef) }),
         }),
       }),
-      onEvent: ({ kind, detail }) => {
-        onEvent(busName, kind, detail);
-        if (kind !== 'connectFailed' || entry.failure === detail) return;
-        entry.failure = detail;
-        onChange(key);
+      onEvent: ({ kind, detail, cause }) => {
+        onEvent(busName, kind, cause === undefined ? detail : `${detail}: ${messageOf(cause)}`);
+        if (kind !== 'connectFailed') return;
+        const failure = cause === undefined ? detail : `${detail}: ${messageOf(cause)}`;
+        if (entry.failure === failure) return;
+        entry.failure = failure;
+        onChange(key, false);
       },
     });
     const entry: Entry = {
@@ -129,7 +134,7 @@ export function createBuses(options: BusesOptions): Buses {
       streams: undefined,
       consumers: new Map(),
       lags: new Map(),
-      lagTimer: setInterval(() => void readLags(entry, namespace), lagMs).unref(),
+      lagTimer: setInterval(() => void readLags(entry, key, namespace), lagMs).unref(),
     };
     entries.set(key, entry);
     nats.onStatus((status) => {
@@ -137,9 +142,9 @@ export function createBuses(options: BusesOptions): Buses {
         entry.epoch += 1;
         entry.failure = undefined;
         // Soon after its consumers are made, rather than half a minute later.
-        setTimeout(() => void readLags(entry, namespace), Math.min(lagMs, firstLagMs)).unref();
+        setTimeout(() => void readLags(entry, key, namespace), Math.min(lagMs, firstLagMs)).unref();
       }
-      if (status !== 'stopped') onChange(key);
+      if (status !== 'stopped') onChange(key, status === 'up');
     });
     void nats.start();
     return entry;
@@ -150,11 +155,19 @@ export function createBuses(options: BusesOptions): Buses {
     await nats.stop();
   }
 
-  async function readLags({ nats, lags }: Entry, namespace: string): Promise<void> {
+  async function readLags(entry: Entry, key: string, namespace: string): Promise<void> {
+    const { nats, lags } = entry;
     if (nats.status !== 'up') return;
     try {
       const observedTime = new Date().toISOString().replace(/\.\d+Z$/, 'Z');
-      for (const [name, numbers] of await nats.lags()) {
+      const found = await nats.lags();
+      // Somebody has deleted a stream or a consumer: all of it is made again.
+      if (entry.streams !== undefined && [...entry.consumers.keys()].some((name) => !found.has(name))) {
+        entry.epoch += 1;
+        entry.consumers.clear();
+        onChange(key, true);
+      }
+      for (const [name, numbers] of found) {
         const lag = { ...numbers, observedTime };
         if (isSameLag(lags.get(name), lag)) continue;
         lags.set(name, lag);
@@ -175,7 +188,9 @@ export function createBuses(options: BusesOptions): Buses {
     if (entry.nats.status !== 'up') return downFacts(entry);
     if (group.spec.paused) return entry.streams?.facts ?? { state: 'up' };
     const due = digest([entry.epoch, group.spec.stream, group.spec.deadLetter]);
-    if (entry.streams?.done === due) return entry.streams.facts;
+    const known = entry.streams?.done === due ? entry.streams : undefined;
+    const isOld = known?.facts.state === 'conflict' && performance.now() - known.atMs > conflictMs;
+    if (known !== undefined && !isOld) return known.facts;
     try {
       const conflicts = await entry.nats.ensureStreams();
       const list = conflicts.map(
@@ -183,7 +198,7 @@ export function createBuses(options: BusesOptions): Buses {
           `${object} has ${field} ${JSON.stringify(have)} and not ${JSON.stringify(want)}`,
       );
       const facts: BusFacts = list.length === 0 ? { state: 'up' } : { state: 'conflict', message: list.join('; ') };
-      entry.streams = { done: due, facts };
+      entry.streams = { done: due, facts, atMs: performance.now() };
       return facts;
     } catch (error) {
       return isUnreachable(error)
@@ -223,6 +238,7 @@ export function createBuses(options: BusesOptions): Buses {
       if (entry.nats.status !== 'up') return false;
       await entry.nats.deleteConsumers(processor);
       entry.consumers.delete(processor);
+      entry.lags.delete(processor);
       return true;
     },
     removeStreams: async (group) => {

@@ -7,7 +7,7 @@ import type { Manifest } from '../infra/index.ts';
 import type { Applied, Applier } from './apply.ts';
 import { isApiError } from './errors.ts';
 import type { Log } from './log.ts';
-import { imageOf, isRollingOut } from './observe.ts';
+import { containersOf, isRollingOut } from './observe.ts';
 import type { Outcome } from './queue.ts';
 import { controllerOf, type KubeObject, keyOf } from './resources.ts';
 import type { ApplyProblem } from './status.ts';
@@ -60,8 +60,9 @@ export function createChildren({ applier, store, upgrades, log }: ChildrenOption
     const live = workload && ownChild(owner, keyOf(workload));
     if (workload === undefined || live === undefined) return { manifests };
     const key = keyOf(owner);
-    const present = imageOf(live);
-    if (image === undefined || present === undefined || present === imageOf(workload)) {
+    const [ours] = containersOf(workload);
+    const present = containersOf(live).find(({ name }) => name === ours?.name)?.image;
+    if (image === undefined || present === undefined || present === ours?.image) {
       if (!isRollingOut(live)) upgrades.leave(key);
       return { manifests };
     }

@@ -55,10 +55,12 @@ export function ownWorkload(store: Store, object: KubeObject): Workload | undefi
   return workloadOf(store.childrenOf(uid).find(({ kind }) => kind === 'Deployment' || kind === 'StatefulSet'));
 }
 
-/** The image of the first container of a deployment or stateful set. */
-export function imageOf({ spec }: KubeObject): string | undefined {
-  const { template } = (spec ?? {}) as { template?: { spec?: { containers?: readonly { image?: string }[] } } };
-  return template?.spec?.containers?.[0]?.image;
+/** The containers of a deployment or stateful set; others may have put theirs before ours. */
+export function containersOf({ spec }: KubeObject): readonly { readonly name?: string; readonly image?: string }[] {
+  const { template } = (spec ?? {}) as {
+    template?: { spec?: { containers?: readonly { name?: string; image?: string }[] } };
+  };
+  return template?.spec?.containers ?? [];
 }
 
 /** Whether pods of an earlier specification are left, or may be. */

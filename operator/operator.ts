@@ -11,7 +11,7 @@ import type { Kube } from './kube.ts';
 import { createLease } from './lease.ts';
 import type { Log } from './log.ts';
 import type { OperatorMetrics } from './metrics.ts';
-import { conditionIn, imageOf, isRollingOut } from './observe.ts';
+import { conditionIn, containersOf, isRollingOut } from './observe.ts';
 import { createQueue } from './queue.ts';
 import { createReconciler } from './reconcile.ts';
 import { type Change, createReflector, createTurn, type Reflector, type ReflectorOptions } from './reflector.ts';
@@ -91,7 +91,13 @@ export function createOperator(options: OperatorOptions): Operator {
   const events = createEvents({ kube, instance: options.instance, onFailure: (err) => log.eventFailed({ err }) });
   const buses = createBuses({
     kube,
-    onChange: (key) => queue.add(key),
+    onChange: (key, isNew) => {
+      queue.add(key);
+      // What the members need of NATS is looked at on each connection; the group's own state may be as before.
+      const group = isNew ? store.custom(key) : undefined;
+      if (group === undefined) return;
+      for (const member of store.membersOf(group.metadata.namespace ?? '', group.metadata.name)) queue.add(member);
+    },
     onLag: (key) => queue.add(key),
     ...(timing.lagMs !== undefined && { lagMs: timing.lagMs }),
     onEvent: (group, event, detail) => log.busEvent({ group, event, detail }),
@@ -251,7 +257,7 @@ export function createOperator(options: OperatorOptions): Operator {
   /** Rollouts that an operator before this one began hold their places. */
   function resumeUpgrades(): void {
     for (const [key, object] of store.customs()) {
-      const workload = store.childrenOf(object.metadata.uid ?? '').find((child) => imageOf(child) !== undefined);
+      const workload = store.childrenOf(object.metadata.uid ?? '').find((child) => containersOf(child).length > 0);
       if (workload !== undefined && isRollingOut(workload)) upgrades.resume(key);
     }
   }

@@ -26,8 +26,8 @@ export interface GroupReconcilerOptions {
   readonly reporter: Reporter;
 }
 
-/** How long until NATS is asked again. */
-const busRetryMs = 10_000;
+/** How long until NATS is asked again, longer than a conflict is believed. */
+const busRetryMs = 11_000;
 
 /** @throws {ApiError} what is worth trying again */
 export function createGroupReconciler(options: GroupReconcilerOptions): (object: KubeObject) => Promise<Outcome> {
@@ -57,7 +57,7 @@ export function createGroupReconciler(options: GroupReconcilerOptions): (object:
     const made = isApplied ? await children.make(object, render, natsImage) : allMade;
     if (!isApplied) upgrades.leave(keyOf(object));
     const bus = asBefore(object, await buses.check(result.document));
-    const again = bus.state === 'refused' || bus.state === 'down' ? { againAfterMs: busRetryMs } : undefined;
+    const again = ['refused', 'down', 'conflict'].includes(bus.state) ? { againAfterMs: busRetryMs } : undefined;
     const pausedBy = result.document.spec.paused ? ({ pausedBy: 'object' } as const) : {};
     await reporter.report(object, { ...pausedBy, missingSecrets, ...made.facts, bus }, counts, result.document);
     return soonest(made.again, again);

@@ -7,6 +7,7 @@ import { connect } from 'nats';
 import { qualified } from '../../operator/buses.ts';
 import { eventually, holds } from '../kit/eventually.ts';
 import { natsOrSkip, startNats } from '../kit/nats.ts';
+import { startTcpProxy } from '../kit/tcp-proxy.ts';
 import { type Any, type FakeApi, startFakeApi } from './fake-api.ts';
 import { condition, gateway, group, processor, startOperator } from './kit.ts';
 
@@ -196,6 +197,76 @@ test('a stream that exists otherwise and cannot be changed is told of and not de
   api.put('hydrogengroups', group(nats.url));
   await eventually(() => ready(api, 'hydrogengroups')?.reason === 'StreamConflict');
   assert.match(ready(api, 'hydrogengroups').message, /HYDROGEN_shop_chat has \w+/);
+});
+
+/** Deletes streams of the server as an administrator would; resolves with the names of those that were there. */
+async function deleteStreams(url: string): Promise<string[]> {
+  const connection = await connect({ servers: url });
+  try {
+    const manager = await connection.jetstreamManager();
+    const names = (await manager.streams.list().next()).map(({ config }) => config.name);
+    for (const name of names) await manager.streams.delete(name);
+    return names;
+  } finally {
+    await connection.close();
+  }
+}
+
+test('streams and consumers that somebody deletes are made again', { skip }, async () => {
+  await using nats = await startNats();
+  await using api = await startFakeApi();
+  await using _ = startOperator(api.kubeconfig, { timing: { lagMs: 100 } });
+  api.put('hydrogengroups', group(nats.url));
+  api.put('hydrogenmessageprocessors', processor());
+  await eventually(() => api.get('hydrogenmessageprocessors', 'chat').status?.lag !== undefined);
+  assert.equal((await deleteStreams(nats.url)).length, 3);
+  await eventually(async () => {
+    const { streams, consumers } = await observe(nats.url);
+    return streams.length === 3 && consumers.join() === 'chat';
+  });
+});
+
+test('a conflict of streams that somebody mends is noticed', { skip }, async () => {
+  await using nats = await startNats();
+  const connection = await connect({ servers: nats.url });
+  const subjects = ['hydrogen.shop_chat.c2s.>'];
+  const manager = await connection.jetstreamManager();
+  await manager.streams.add({ name: 'HYDROGEN_shop_chat', subjects, storage: 'memory' as never });
+  await connection.close();
+  await using api = await startFakeApi();
+  await using _ = startOperator(api.kubeconfig);
+  api.put('hydrogengroups', group(nats.url));
+  await eventually(() => ready(api, 'hydrogengroups')?.reason === 'StreamConflict');
+  await deleteStreams(nats.url);
+  await eventually(() => ready(api, 'hydrogengroups').status === 'True', { timeoutMs: 30_000 });
+});
+
+test('a bus that refuses the login says so', { skip }, async () => {
+  await using nats = await startNats({ args: ['--auth', 'open-sesame'] });
+  await using api = await startFakeApi();
+  await using _ = startOperator(api.kubeconfig);
+  api.put('hydrogengroups', group(nats.url));
+  await eventually(() => /authorization/i.test(ready(api, 'hydrogengroups')?.message));
+});
+
+test('a processor that was changed while no operator ran gets its consumers once NATS is connected', {
+  skip,
+}, async () => {
+  await using nats = await startNats();
+  await using proxy = await startTcpProxy(nats.port);
+  await using api = await startFakeApi();
+  api.put('hydrogengroups', group(`nats://127.0.0.1:${proxy.port}`));
+  api.put('hydrogenmessageprocessors', processor());
+  {
+    await using _ = startOperator(api.kubeconfig);
+    await eventually(() => condition(api.get('hydrogenmessageprocessors', 'chat'), 'GroupReady')?.status === 'True');
+  }
+  api.put('hydrogenmessageprocessors', processor({ delivery: { ordering: 'PerConnection', partitions: 2 } }));
+  proxy.refuse(true);
+  await using running = startOperator(api.kubeconfig);
+  await eventually(() => running.lines.some(({ event }) => event === 'connectFailed'));
+  proxy.refuse(false);
+  await eventually(async () => (await observe(nats.url)).consumers.sort().join() === 'chat_p0of2,chat_p1of2');
 });
 
 test('a processor does not wait for the NATS of a group that is deleted along with it', async () => {

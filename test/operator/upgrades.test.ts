@@ -124,3 +124,21 @@ test('a rollout that does not come through holds the others back, also for the o
   await eventually(() => next.operator.upgrades.waiting === 2);
   await holds(() => images(api).match(/release:2/g)?.length === 1, 200);
 });
+
+test('a container that others have put before ours is neither upgraded nor taken for ours', async () => {
+  await using api = await startUpgradable();
+  const withSidecar = structuredClone(api.get('deployments', 'a-gateway'));
+  withSidecar.spec.template.spec.containers.unshift({ name: 'proxy', image: 'sidecar:9' });
+  api.put('deployments', withSidecar);
+  await using running = startOperator(api.kubeconfig, { image: 'release:2', upgradeLimit: { count: 1 } });
+  const ours = (name: string): string =>
+    api
+      .get('deployments', `${name}-gateway`)
+      .spec.template.spec.containers.find((container: Any) => container.name === 'gateway').image;
+  await eventually(() => names.some((name) => ours(name) === 'release:2'));
+  for (const count of [1, 2, 3]) {
+    await eventually(() => names.filter((name) => ours(name) === 'release:2').length === count);
+    for (const name of names) report(api, name);
+  }
+  await eventually(() => running.operator.upgrades.running === 0 && running.operator.upgrades.waiting === 0);
+});
