@@ -47,7 +47,12 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   return {
     reconcile: async (key) => {
       const object = store.custom(key);
-      if (object === undefined) return undefined;
+      if (object === undefined) {
+        // It may have been looked at while it went.
+        secrets.refer(key, '', []);
+        upgrades.leave(key);
+        return undefined;
+      }
       return object.kind === 'HydrogenGroup' ? reconcileGroup(object) : reconcileMember(object);
     },
     forget: async (object) => {

@@ -46,7 +46,8 @@ export function createUpgrades({ limit, total, onTurn }: UpgradesOptions): Upgra
 
   function leave(key: string): void {
     waiting.delete(key);
-    if (!running.delete(key)) return;
+    running.delete(key);
+    // Also when the one whose turn it was has lost its interest meanwhile.
     const free = places() - running.size;
     for (const next of [...waiting].slice(0, Math.max(0, free))) onTurn(next);
   }

