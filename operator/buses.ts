@@ -19,10 +19,10 @@ export interface Buses {
   check(group: HydrogenGroup): Promise<BusFacts>;
   /** Makes the consumers of a processor when that is due. Resolves with what NATS has against it. */
   ensureConsumers(group: HydrogenGroup, processor: HydrogenMessageProcessor): Promise<string | undefined>;
-  /** Removes the consumers of a processor; resolves with false while NATS cannot be reached. */
-  removeConsumers(group: HydrogenGroup, processor: string): Promise<boolean>;
-  /** Removes the streams of a group; resolves with false while NATS cannot be reached. */
-  removeStreams(group: HydrogenGroup): Promise<boolean>;
+  /** Removes the consumers of a processor; resolves with what keeps it from that, if anything does. */
+  removeConsumers(group: HydrogenGroup, processor: string): Promise<string | undefined>;
+  /** Removes the streams of a group; resolves with what keeps it from that, if anything does. */
+  removeStreams(group: HydrogenGroup): Promise<string | undefined>;
   /** How far a processor is behind, as NATS has told last; undefined before it has. */
   lagOf(namespace: string, group: string, processor: KubeObject): Lag | undefined;
   /** A secret that the group names may have changed. */
@@ -119,7 +119,8 @@ export function createBuses(options: BusesOptions): Buses {
       onEvent: ({ kind, detail, cause }) => {
         onEvent(busName, kind, cause === undefined ? detail : `${detail}: ${messageOf(cause)}`);
         if (kind !== 'connectFailed') return;
-        const failure = cause === undefined ? detail : `${detail}: ${messageOf(cause)}`;
+        // Which of its addresses was tried changes with each attempt, and is for the log.
+        const failure = [addresses.join(', '), cause === undefined ? [] : messageOf(cause)].flat().join(': ');
         if (entry.failure === failure) return;
         entry.failure = failure;
         onChange(key, false);
@@ -233,20 +234,20 @@ export function createBuses(options: BusesOptions): Buses {
         return messageOf(error);
       }
     },
-    removeConsumers: async (group, processor) => {
+    removeConsumers: (group, processor) => {
       const entry = open(group);
-      if (entry.nats.status !== 'up') return false;
-      await entry.nats.deleteConsumers(processor);
-      entry.consumers.delete(processor);
-      entry.lags.delete(processor);
-      return true;
+      return attempt(entry, async () => {
+        await entry.nats.deleteConsumers(processor);
+        entry.consumers.delete(processor);
+        entry.lags.delete(processor);
+      });
     },
-    removeStreams: async (group) => {
+    removeStreams: (group) => {
       const entry = open(group);
-      if (entry.nats.status !== 'up') return false;
-      await entry.nats.deleteStreams();
-      entry.streams = undefined;
-      return true;
+      return attempt(entry, async () => {
+        await entry.nats.deleteStreams();
+        entry.streams = undefined;
+      });
     },
     lagOf: (namespace, group, { metadata }) => entries.get(groupKey(namespace, group))?.lags.get(metadata.name),
     expireSecrets: (key) => entries.get(key)?.secrets.expire(),
@@ -261,6 +262,16 @@ export function createBuses(options: BusesOptions): Buses {
       entries.clear();
     },
   };
+}
+
+async function attempt({ nats }: Entry, remove: () => Promise<void>): Promise<string | undefined> {
+  if (nats.status !== 'up') return 'it cannot be reached';
+  try {
+    await remove();
+    return undefined;
+  } catch (error) {
+    return messageOf(error);
+  }
 }
 
 /**

@@ -1,5 +1,6 @@
 /** Events of objects, as `kubectl describe` shows them. The same one again is counted, and not more than once a minute. */
 import { randomBytes } from 'node:crypto';
+import { isApiError } from './errors.ts';
 import type { Kube } from './kube.ts';
 import { digest } from './projection.ts';
 import { eventType, type KubeObject } from './resources.ts';
@@ -53,8 +54,14 @@ export function createEvents({ kube, instance, onFailure, now = () => new Date()
       if (time.getTime() - before.writtenAtMs < quietMs) return;
       before.writtenAtMs = time.getTime();
       const series = { count: before.count, lastObservedTime: microTime(time) };
-      await kube.merge(eventType, before.namespace, before.name, { series });
-      return;
+      try {
+        await kube.merge(eventType, before.namespace, before.name, { series });
+        return;
+      } catch (error) {
+        // The server has forgotten it, after an hour or so: it is told as a new one.
+        known.delete(key);
+        if (!isApiError(error, 'gone')) throw error;
+      }
     }
     const eventName = `${name}.${randomBytes(8).toString('hex')}`;
     known.set(key, { name: eventName, namespace, count: 1, writtenAtMs: time.getTime() });

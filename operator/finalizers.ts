@@ -21,10 +21,20 @@ export async function hold(kube: Pick<Kube, 'apply'>, object: KubeObject, finali
 }
 
 /** Takes the finalizer away; nothing when somebody else was faster. @throws {ApiError} */
-export async function release(kube: Pick<Kube, 'apply'>, object: KubeObject, finalizer: string): Promise<void> {
+export async function release(
+  kube: Pick<Kube, 'apply' | 'merge'>,
+  object: KubeObject,
+  finalizer: string,
+): Promise<void> {
   if (!isHeld(object, finalizer)) return;
   try {
-    await kube.apply(customTypes[object.kind as Kind], finalized(object, []));
+    const type = customTypes[object.kind as Kind];
+    const { metadata } = await kube.apply(type, finalized(object, []));
+    if (!metadata.finalizers?.includes(finalizer)) return;
+    // Whoever created the object with it, as a backup that is restored, owns it as well.
+    const finalizers = metadata.finalizers.filter((one) => one !== finalizer);
+    const { name, namespace = '', resourceVersion } = metadata;
+    await kube.merge(type, namespace, name, { metadata: { finalizers, resourceVersion } });
   } catch (error) {
     if (!isApiError(error, 'gone', 'conflict')) throw error;
   }

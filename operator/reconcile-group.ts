@@ -17,7 +17,7 @@ import type { Store } from './store.ts';
 import type { Upgrades } from './upgrades.ts';
 
 export interface GroupReconcilerOptions {
-  readonly kube: Pick<Kube, 'apply'>;
+  readonly kube: Pick<Kube, 'apply' | 'merge'>;
   readonly store: Store;
   readonly secrets: Secrets;
   readonly children: Children;
@@ -78,9 +78,9 @@ export function createGroupReconciler(options: GroupReconcilerOptions): (object:
       return undefined;
     }
     if (group?.spec.stream.deletionPolicy === 'Delete' && isHeld(object, groupFinalizer)) {
-      if (!(await buses.removeStreams(group))) {
-        const message =
-          'NATS cannot be reached to delete the streams; to leave them, set spec.stream.deletionPolicy to Retain';
+      const obstacle = await buses.removeStreams(group);
+      if (obstacle !== undefined) {
+        const message = `NATS does not delete the streams: ${obstacle}; to leave them, set spec.stream.deletionPolicy to Retain`;
         await reporter.report(object, { ...bus, deleting: { reason: 'RemovingStreams', message } }, counts, group);
         return { againAfterMs: busRetryMs };
       }

@@ -19,7 +19,7 @@ import { groupKey, groupNameOf, type Store } from './store.ts';
 import type { Upgrades } from './upgrades.ts';
 
 export interface MemberReconcilerOptions {
-  readonly kube: Pick<Kube, 'apply'>;
+  readonly kube: Pick<Kube, 'apply' | 'merge'>;
   readonly store: Store;
   readonly secrets: Secrets;
   readonly applier: Applier;
@@ -101,16 +101,17 @@ export function createMemberReconciler(options: MemberReconcilerOptions): (objec
       return undefined;
     }
     const bus = group === undefined ? undefined : await buses.check(group);
-    const isRemoved = group !== undefined && bus?.state !== 'unchecked' && (await buses.removeConsumers(group, name));
+    const isAsked = group !== undefined && bus?.state !== 'unchecked';
+    const obstacle = isAsked ? await buses.removeConsumers(group, name) : undefined;
     // A foreground deletion takes a group's own servers away while the group waits for this very processor.
     const isBusGone = group?.spec.nats.managed !== undefined && groupObject?.metadata.deletionTimestamp !== undefined;
-    if (!isRemoved && group !== undefined && bus?.state !== 'unchecked' && !isBusGone) {
+    if (obstacle !== undefined && !isBusGone) {
       await wait(
-        `NATS cannot be reached to remove the consumers; to leave them, remove the finalizer ${processorFinalizer}`,
+        `NATS does not remove the consumers: ${obstacle}; to leave them, remove the finalizer ${processorFinalizer}`,
       );
       return { againAfterMs: busRetryMs };
     }
-    if (!isRemoved) log.consumersLeft({ processor: name, group: groupName ?? '' });
+    if (!isAsked || obstacle !== undefined) log.consumersLeft({ processor: name, group: groupName ?? '' });
     await release(kube, object, processorFinalizer);
     return undefined;
   }
