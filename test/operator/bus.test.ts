@@ -298,3 +298,16 @@ test('a bare name of a server is that of a service in the namespace of the group
     assert.equal(qualified(server, 'shop'), reached);
   }
 });
+
+test('streams that NATS refuses to delete keep the group, which says why', { skip }, async () => {
+  const permissions = '{ publish: { deny: ["$JS.API.STREAM.DELETE.>"] } }';
+  const config = `authorization { users: [{ user: a, password: a, permissions: ${permissions} }] }\nno_auth_user: a`;
+  await using nats = await startNats({ config });
+  await using api = await startFakeApi();
+  await using _ = startOperator(api.kubeconfig);
+  api.put('hydrogengroups', group(nats.url, { stream: { deletionPolicy: 'Delete' } }));
+  await eventually(() => ready(api, 'hydrogengroups')?.status === 'True');
+  api.remove('hydrogengroups', 'chat');
+  await eventually(() => ready(api, 'hydrogengroups')?.reason === 'RemovingStreams');
+  assert.match(ready(api, 'hydrogengroups').message, /NATS does not delete the streams: .+; to leave them/);
+});

@@ -224,3 +224,16 @@ test('a status is applied beside the conditions of others, and a watch shows it'
     kube.close();
   }
 });
+
+test('a finalizer that whoever created the object owns as well is taken off all the same', { skip }, async () => {
+  await using cluster = await startCluster();
+  const kubeconfig = await asOperator(cluster);
+  const restored = processor();
+  restored.metadata.finalizers = ['hydrogen.dev/consumers', 'example.com/theirs'];
+  const created = await cluster.call('POST', `${custom}/hydrogenmessageprocessors`, restored);
+  assert.equal(created.status, 201);
+  await using _ = startOperator(kubeconfig);
+  const path = `${custom}/hydrogenmessageprocessors/chat`;
+  await cluster.call('DELETE', path);
+  await eventually(async () => (await cluster.get(path)).metadata.finalizers.join() === 'example.com/theirs');
+});

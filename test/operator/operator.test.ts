@@ -3,6 +3,8 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
+import { createEvents } from '../../operator/events.ts';
+import { createKube } from '../../operator/kube.ts';
 import { eventually, holds } from '../kit/eventually.ts';
 import { type FakeApi, type Seen, startFakeApi } from './fake-api.ts';
 import { condition, gateway, group, processor, startOperator } from './kit.ts';
@@ -291,4 +293,30 @@ test('a status that goes there and back again within a moment ends as it should,
   edited.status.availableReplicas = 77;
   api.put('hydrogengateways', edited);
   await eventually(() => api.get('hydrogengateways', 'chat').status.availableReplicas === 1);
+});
+
+test('an event that the server has forgotten is recorded anew', async () => {
+  await using api = await startFakeApi();
+  let time = 0;
+  const kube = createKube({ kubeconfig: api.kubeconfig });
+  const failures: unknown[] = [];
+  const events = createEvents({
+    kube,
+    instance: 'operator-1',
+    onFailure: (error) => void failures.push(error),
+    now: () => new Date(time),
+  });
+  const object = api.put('hydrogengateways', gateway());
+  const record = async (): Promise<void> => {
+    events.record(object, { type: 'Normal', reason: 'Ready', action: 'Reconcile', note: 'well' });
+    await events.settled();
+    time += 61_000;
+  };
+  await record();
+  const [first] = api.list('events');
+  api.remove('events', first.metadata.name);
+  await record();
+  kube.close();
+  assert.equal(api.list('events').length, 1);
+  assert.deepEqual(failures, []);
 });
