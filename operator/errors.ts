@@ -34,6 +34,8 @@ const denials = /exceeded quota|violates PodSecurity|denied the request|admissio
 function classify(status: number, message: string): ApiErrorKind {
   if (status === 404 || status === 410) return 'gone';
   if (status === 409) return 'conflict';
+  // The object in it goes with the namespace; until then nothing can be created there.
+  if (status === 403 && message.includes('because it is being terminated')) return 'transient';
   if (status === 403 && denials.test(message)) return 'refused';
   if (status === 403 || status === 401) return 'forbidden';
   if (status === 400 || status === 405 || status === 413 || status === 415 || status === 422) return 'refused';

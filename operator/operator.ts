@@ -3,6 +3,7 @@
  * works it off. A follower watches as well, so that it can act at once.
  */
 import type { HydrogenGroup } from '../crds/index.ts';
+import { defaultImage, natsImage } from '../infra/index.ts';
 import { createApplier } from './apply.ts';
 import { createBuses } from './buses.ts';
 import { ApiError } from './errors.ts';
@@ -254,11 +255,13 @@ export function createOperator(options: OperatorOptions): Operator {
     for (const [key] of store.customs()) queue.add(key);
   }
 
-  /** Rollouts that an operator before this one began hold their places. */
+  /** Rollouts to the image of this release that an operator before this one began hold their places. */
   function resumeUpgrades(): void {
+    const releaseImages = [image ?? defaultImage, natsImage];
     for (const [key, object] of store.customs()) {
       const workload = store.childrenOf(object.metadata.uid ?? '').find((child) => containersOf(child).length > 0);
-      if (workload !== undefined && isRollingOut(workload)) upgrades.resume(key);
+      const hasIt = workload && containersOf(workload).some((one) => releaseImages.includes(one.image ?? ''));
+      if (workload !== undefined && hasIt && isRollingOut(workload)) upgrades.resume(key);
     }
   }
 

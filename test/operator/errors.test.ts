@@ -14,6 +14,11 @@ for (const [status, message, kind] of [
   [403, 'services "chat-gateway" is forbidden: exceeded quota: small, requested: services=1, used: 5', 'refused'],
   [403, 'admission webhook "policy.example.com" denied the request: no', 'refused'],
   [403, "ValidatingAdmissionPolicy 'images' with binding 'images' denied the request: no", 'refused'],
+  [
+    403,
+    'configmaps "a" is forbidden: unable to create new content in namespace b because it is being terminated',
+    'transient',
+  ],
   [429, 'too many requests', 'transient'],
   [500, 'etcdserver: leader changed', 'transient'],
   [500, 'failed to create typed patch object: field not declared in schema', 'refused'],
