@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+
+import { createRest } from '../../operator/rest.ts';
+import { eventually, holds } from '../kit/eventually.ts';
+
+const quietMs = 200;
+
+function start() {
+  let collections = 0;
+  const collect = (): void => {
+    collections += 1;
+  };
+  const rest = createRest({ collect, quietMs });
+  const work = (objects: number): void => {
+    for (let index = 0; index < objects; index += 1) rest.worked();
+  };
+  return { rest, work, collections: () => collections };
+}
+
+test('garbage is collected once after a burst, and not while it goes on', async () => {
+  const { work, collections } = start();
+  for (let part = 0; part < 20; part += 1) {
+    work(100);
+    assert.equal(collections(), 0);
+    await delay(quietMs / 10);
+  }
+  await eventually(() => collections() === 1);
+  await holds(() => collections() === 1, quietMs * 3);
+});
+
+test('a few objects are no burst', async () => {
+  const { work, collections } = start();
+  for (let part = 0; part < 3; part += 1) {
+    work(200);
+    await delay(quietMs * 2);
+  }
+  assert.equal(collections(), 0);
+});
+
+test('nothing is collected after it has stopped', async () => {
+  const { rest, work, collections } = start();
+  work(1000);
+  rest.stop();
+  await holds(() => collections() === 0, quietMs * 3);
+});
