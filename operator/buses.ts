@@ -2,6 +2,8 @@
  * The groups' buses as the operator sees them: one connection a group, which makes the streams and consumers whenever
  * it comes up or their settings change, and carries no messages.
  */
+import { setTimeout as delay } from 'node:timers/promises';
+
 import { busGroup } from '../crds/contract.ts';
 import { type HydrogenGroup, type HydrogenMessageProcessor, natsConnectionOf, parseQuantity } from '../crds/index.ts';
 import { createNatsGroup, type NatsGroup } from '../runtime/bus/nats-group.ts';
@@ -53,6 +55,8 @@ interface Entry {
   /** What the last attempt to connect failed with; undefined before the first has failed. */
   failure: string | undefined;
   readonly secrets: BusSecrets;
+  /** While the streams are being made. */
+  making: Promise<BusFacts> | undefined;
   streams: { readonly done: string; readonly facts: BusFacts; readonly atMs: number } | undefined;
   readonly consumers: Map<string, string>;
   /** By name of the processor. */
@@ -60,8 +64,11 @@ interface Entry {
   readonly lagTimer: NodeJS.Timeout;
 }
 
-/** How long a conflict is believed: somebody may have mended it. */
-const conflictMs = 10_000;
+/** How long it is believed that something is wrong with the streams: somebody may have mended it. */
+const recheckMs = 10_000;
+
+/** How long a look at a group waits for its streams to be made. */
+const patienceMs = 200;
 
 /** How long after a connection was made NATS is asked for the first time how far processors are behind. */
 const firstLagMs = 3000;
@@ -132,6 +139,7 @@ export function createBuses(options: BusesOptions): Buses {
       epoch: 0,
       failure: undefined,
       secrets,
+      making: undefined,
       streams: undefined,
       consumers: new Map(),
       lags: new Map(),
@@ -190,22 +198,31 @@ export function createBuses(options: BusesOptions): Buses {
     if (group.spec.paused) return entry.streams?.facts ?? { state: 'up' };
     const due = digest([entry.epoch, group.spec.stream, group.spec.deadLetter]);
     const known = entry.streams?.done === due ? entry.streams : undefined;
-    const isOld = known?.facts.state === 'conflict' && performance.now() - known.atMs > conflictMs;
+    const isOld = known !== undefined && known.facts.state !== 'up' && performance.now() - known.atMs > recheckMs;
     if (known !== undefined && !isOld) return known.facts;
+    entry.making ??= makeStreams(entry, due, groupKey(group.metadata.namespace, group.metadata.name));
+    const made = await Promise.race([entry.making, delay(patienceMs)]);
+    // It goes on, and the group is looked at again when it is done: others must not wait for a JetStream that is silent.
+    return made ?? entry.streams?.facts ?? { state: 'connecting' };
+  }
+
+  async function makeStreams(entry: Entry, due: string, key: string): Promise<BusFacts> {
+    const startedMs = performance.now();
+    let facts: BusFacts;
     try {
       const conflicts = await entry.nats.ensureStreams();
       const list = conflicts.map(
         ({ object, field, have, want }) =>
           `${object} has ${field} ${JSON.stringify(have)} and not ${JSON.stringify(want)}`,
       );
-      const facts: BusFacts = list.length === 0 ? { state: 'up' } : { state: 'conflict', message: list.join('; ') };
-      entry.streams = { done: due, facts, atMs: performance.now() };
-      return facts;
+      facts = list.length === 0 ? { state: 'up' } : { state: 'conflict', message: list.join('; ') };
     } catch (error) {
-      return isUnreachable(error)
-        ? { state: 'down', message: messageOf(error) }
-        : { state: 'refused', message: messageOf(error) };
+      facts = { state: isUnreachable(error) ? 'down' : 'refused', message: messageOf(error) };
     }
+    entry.making = undefined;
+    entry.streams = { done: due, facts, atMs: performance.now() };
+    if (performance.now() - startedMs > patienceMs) onChange(key, true);
+    return facts;
   }
 
   return {

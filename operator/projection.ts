@@ -1,7 +1,6 @@
 /**
- * Whether a live object still holds what was applied. The server fills in defaults and writes quantities its own way, so
- * the answer to an apply is cut down to the applied fields and remembered; drift is when the live object, cut down the
- * same way, differs. Whatever others add is none of our business.
+ * Whether a live object holds what it should: cut down to the fields in question, since what others add is none of our
+ * business. Statuses are compared so; of children the API server keeps account (`ownership.ts`).
  */
 import { hash } from 'node:crypto';
 

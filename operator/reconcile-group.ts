@@ -26,7 +26,7 @@ export interface GroupReconcilerOptions {
   readonly reporter: Reporter;
 }
 
-/** How long until NATS is asked again, longer than a conflict is believed. */
+/** How long until NATS is asked again, longer than a bad answer is believed. */
 const busRetryMs = 11_000;
 
 /** @throws {ApiError} what is worth trying again */

@@ -311,3 +311,24 @@ test('streams that NATS refuses to delete keep the group, which says why', { ski
   await eventually(() => ready(api, 'hydrogengroups')?.reason === 'RemovingStreams');
   assert.match(ready(api, 'hydrogengroups').message, /NATS does not delete the streams: .+; to leave them/);
 });
+
+test('groups whose JetStream is silent keep no other object waiting', { skip }, async () => {
+  const permissions = '{ publish: { deny: ["$JS.API.>"] } }';
+  const config = `authorization { users: [{ user: a, password: a, permissions: ${permissions} }] }\nno_auth_user: a`;
+  await using silent = await startNats({ config });
+  await using nats = await startNats();
+  await using api = await startFakeApi();
+  await using running = startOperator(api.kubeconfig);
+  for (let index = 0; index < 40; index++) {
+    api.put('hydrogengroups', { ...group(silent.url), metadata: { name: `silent${index}`, namespace: 'shop' } });
+  }
+  const connected = (): number => running.lines.filter(({ event }) => event === 'connected').length;
+  await eventually(() => connected() === 40);
+  const startedMs = performance.now();
+  api.put('hydrogengroups', group(nats.url));
+  api.put('hydrogengateways', gateway());
+  await eventually(() => api.get('deployments', 'chat-gateway') !== undefined, { timeoutMs: 20_000 });
+  // Each of the 40 would hold one of four workers for the five seconds of a request that nobody answers.
+  assert.ok(performance.now() - startedMs < 5000, `${performance.now() - startedMs} ms`);
+  await eventually(() => condition(api.get('hydrogengroups', 'silent0'), 'BusReachable')?.status === 'False');
+});
