@@ -37,7 +37,7 @@ function classify(status: number, message: string): ApiErrorKind {
   // The object in it goes with the namespace; until then nothing can be created there.
   if (status === 403 && message.includes('because it is being terminated')) return 'transient';
   if (status === 403 && denials.test(message)) return 'refused';
-  if (status === 403 || status === 401) return 'forbidden';
+  if (status === 403) return 'forbidden';
   if (status === 400 || status === 405 || status === 413 || status === 415 || status === 422) return 'refused';
   if (status === 500 && schemaRefusals.test(message)) return 'refused';
   return 'transient';
