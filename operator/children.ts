@@ -61,7 +61,6 @@ const leavingRetryMs = 1000;
 export function createChildren({ applier, store, upgrades, log }: ChildrenOptions): Children {
   /** What is to be applied, and whether it is this workload's turn to become what this release makes of it. */
   function next(owner: KubeObject, plan: Plan): Next {
-    const key = keyOf(owner);
     const { uid } = owner.metadata;
     const manifests = render(owner, plan, plan.image);
     const manifest = manifests.find((one) => isWorkload(asObject(one)));
@@ -72,11 +71,8 @@ export function createChildren({ applier, store, upgrades, log }: ChildrenOption
     const isOtherImage = plan.image !== undefined && present !== undefined && present !== imageOf(workload, workload);
     // Nobody asked for anything else: it is the release that makes something else of it.
     const isByRelease = live.appliedSources === workload.metadata.annotations?.[appliedSources];
-    if (applier.isApplied(owner, manifest) || (!isByRelease && !isOtherImage)) {
-      if (!isRollingOut(live)) upgrades.leave(key);
-      return { manifests };
-    }
-    if (upgrades.admit(key)) return { manifests };
+    if (applier.isApplied(owner, manifest) || (!isByRelease && !isOtherImage)) return { manifests };
+    if (upgrades.admit(keyOf(owner))) return { manifests };
     // What its user has changed meanwhile is done all the same.
     return { manifests: render(owner, plan, present), heldImage: present ?? '', isHeld: isByRelease };
   }
@@ -119,6 +115,10 @@ export function createChildren({ applier, store, upgrades, log }: ChildrenOption
       try {
         const { manifests, heldImage, isHeld = false } = next(owner, plan);
         const applied = await (isHeld ? applier.complete(owner, manifests) : applier.apply(owner, manifests));
+        // What changes no pod is through at once.
+        const workload = store.childrenOf(owner.metadata.uid ?? '').find(isWorkload);
+        if (heldImage === undefined && (workload === undefined || !isRollingOut(workload)))
+          upgrades.leave(keyOf(owner));
         const { written, pruned } = applied;
         if (written.length > 0 || pruned.length > 0) log.applied({ object: keyOf(owner), written, pruned });
         const made = afterwards(applied);

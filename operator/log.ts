@@ -34,7 +34,7 @@ export function createLog({ level = 'info', destination }: LogOptions = {}) {
     watchFailed: (facts: { resource: string; delayMs: number; err: unknown }) =>
       log.warn(facts, 'a list or watch failed, trying again'),
     secretsHidden: (facts: { err: unknown }) =>
-      log.info(facts, 'secrets may not be watched, what documents name is not checked'),
+      log.info(facts, 'secrets may not be watched or read, what documents name is not checked'),
     reconcileFailed: (facts: { object: string; delayMs: number; err: unknown }) =>
       log.warn(facts, 'an object could not be looked after, trying again'),
     applyRefused: (facts: { object: string; status: number; err: unknown }) =>

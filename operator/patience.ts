@@ -19,7 +19,7 @@ export function createPatience(momentMs: number): Patience {
   const busy = new Map<string, Promise<void>>();
 
   async function wait(one: Promise<void>): Promise<void> {
-    await Promise.race([one, delay(momentMs, undefined, { ref: false })]);
+    await Promise.race([one, delay(momentMs)]);
   }
 
   return {

@@ -6,6 +6,7 @@ import { kinds } from '../../crds/index.ts';
 import { argoHealthData, HydrogenArgoHealth } from '../../infra/index.ts';
 import { conditionsOf, type Facts, type Workload } from '../../operator/status.ts';
 import { checkHealth, luaOrSkip } from '../kit/lua.ts';
+import { running, well } from '../operator/facts.ts';
 import { at, find, synth } from './kit.ts';
 import { condition, isTrue, kstatus, type Reported } from './kstatus.ts';
 
@@ -13,26 +14,7 @@ const skip = await luaOrSkip();
 const [script = ''] = Object.values(argoHealthData());
 
 const now = '2026-01-01T00:00:00Z';
-const running: Workload = {
-  object: 'Deployment/chat-gateway',
-  desired: 2,
-  existing: 2,
-  updated: 2,
-  available: 2,
-  ready: 2,
-  isObserved: true,
-  isStuck: false,
-};
 const none: Workload = { ...running, desired: 0, existing: 0, updated: 0, available: 0, ready: 0 };
-const well: Facts = {
-  kind: 'HydrogenGateway',
-  name: 'chat',
-  generation: 3,
-  groupName: 'chat',
-  group: { state: 'ready' },
-  workload: running,
-  hasWorkload: true,
-};
 const { group: _, ...alone } = well;
 const wellGroup: Facts = { ...alone, kind: 'HydrogenGroup', bus: { state: 'up' }, hasWorkload: false };
 
@@ -79,6 +61,12 @@ const cases: Readonly<Record<string, readonly [Reported, string, string, string?
   'whose latest change the operator has not seen': [object(well, 4), 'Progressing', 'InProgress'],
   'in order': [object(well), 'Healthy', 'Current', 'Ready'],
   paused: [object({ ...well, pausedBy: 'object' }), 'Suspended', 'Current', 'Paused'],
+  'paused with a change that is kept back': [
+    object({ ...well, pausedBy: 'object', unapplied: ['Deployment/chat-gateway'] }),
+    'Suspended',
+    'InProgress',
+    'Paused',
+  ],
   'paused with its group': [object({ ...well, pausedBy: 'group' }), 'Suspended', 'Current', 'Paused'],
   'paused without its pods': [
     object({ ...well, pausedBy: 'object', workload: { ...running, available: 1 } }),
@@ -144,7 +132,7 @@ test('whatever the operator reports, the health is that of kstatus, but for paus
   const buses: Facts[] = [
     wellGroup,
     { ...wellGroup, bus: { state: 'connecting' } },
-    ...(['down', 'refused', 'conflict', 'unchecked'] as const).map((state) => ({
+    ...(['down', 'refused', 'conflict', 'unchecked', 'paused'] as const).map((state) => ({
       ...wellGroup,
       bus: { state, message: 'why' },
     })),
@@ -161,7 +149,12 @@ test('whatever the operator reports, the health is that of kstatus, but for paus
       { ...none, isObserved: false },
     ].map((workload) => ({ workload, hasWorkload: true })),
   ];
-  const pauses: Partial<Facts>[] = [{}, { pausedBy: 'object' }, { pausedBy: 'group' }];
+  const pauses: Partial<Facts>[] = [
+    {},
+    { pausedBy: 'object' },
+    { pausedBy: 'group' },
+    { pausedBy: 'object', unapplied: ['Deployment/chat-gateway'] },
+  ];
   const ends: Partial<Facts>[] = [{}, leaving];
   const things = [...groups, ...buses].flatMap((facts) =>
     problems.flatMap((problem) =>
@@ -175,7 +168,7 @@ test('whatever the operator reports, the health is that of kstatus, but for paus
     ),
   );
   const found = await checkHealth(script, things);
-  assert.equal(found.length, 10 * 6 * 8 * 3 * 2 * 2);
+  assert.equal(found.length, 11 * 6 * 8 * 4 * 2 * 2);
   const seen = new Set<string>();
   for (const [index, thing] of things.entries()) {
     seen.add(expected(thing));

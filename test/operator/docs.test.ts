@@ -12,7 +12,7 @@ const page = read('docs/operator.md');
 test('docs/operator.md says what to do about every reason of every condition', () => {
   const table = page.slice(page.indexOf('## Conditions'), page.indexOf('## Metrics'));
   for (const [type, known] of Object.entries(reasons)) {
-    const [, rest = ''] = table.split(`| \`${type}\` |`);
+    const [, rest = ''] = table.split(`\n| \`${type}\` |`);
     const [own = ''] = `| |${rest}`.split(/\n\| `/);
     for (const reason of known) assert.ok(own.includes(`\`${reason}\``), `${type}: ${reason}`);
   }

@@ -19,6 +19,7 @@ for (const [status, message, kind] of [
     'configmaps "a" is forbidden: unable to create new content in namespace b because it is being terminated',
     'transient',
   ],
+  [401, 'Unauthorized', 'transient'],
   [429, 'too many requests', 'transient'],
   [500, 'etcdserver: leader changed', 'transient'],
   [500, 'failed to create typed patch object: field not declared in schema', 'refused'],

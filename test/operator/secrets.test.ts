@@ -83,3 +83,19 @@ test('without the right to secrets everything runs, unchecked', async () => {
   await eventually(() => api.get('deployments', 'chat-gateway') !== undefined);
   await eventually(() => accepted(api)?.status === 'True');
 });
+
+test('secrets that are shown and may not be read are asked for once for each version, and it is said once', async () => {
+  await using api = await startFakeApi();
+  api.fault = ({ method, path }) =>
+    method === 'GET' && path.endsWith('/secrets/auth') ? { status: 403, message: 'no right' } : undefined;
+  putSecret(api, 'auth', 'other');
+  api.put('hydrogengroups', group());
+  api.put('hydrogengateways', authorized());
+  await using running = startOperator(api.kubeconfig, { timing: { resyncMs: 20 } });
+  await eventually(() => accepted(api)?.status === 'True');
+  const reads = (): number => api.seen.filter(({ path }) => path.endsWith('/secrets/auth')).length;
+  await holds(() => reads() === 1, 200);
+  putSecret(api, 'auth', 'other', 'bmV3');
+  await eventually(() => reads() === 2);
+  assert.equal(running.lines.filter(({ msg }) => msg.startsWith('secrets may not be')).length, 1);
+});

@@ -2,30 +2,11 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 
 import type { Condition } from '../../crds/index.ts';
-import { conditionsOf, type Facts, reasons, type Workload } from '../../operator/status.ts';
+import { conditionsOf, type Facts, reasons } from '../../operator/status.ts';
+import { running, well } from './facts.ts';
 
 const then = '2026-01-01T00:00:00Z';
 const now = '2026-01-01T01:00:00Z';
-
-const running: Workload = {
-  object: 'Deployment/chat-gateway',
-  desired: 2,
-  existing: 2,
-  updated: 2,
-  available: 2,
-  ready: 2,
-  isObserved: true,
-  isStuck: false,
-};
-const well: Facts = {
-  kind: 'HydrogenGateway',
-  name: 'chat',
-  generation: 3,
-  groupName: 'chat',
-  group: { state: 'ready' },
-  workload: running,
-  hasWorkload: true,
-};
 
 function of(facts: Partial<Facts>, previous: readonly Condition[] = []): Record<string, Condition> {
   const conditions = conditionsOf({ ...well, ...facts }, previous, now);
@@ -74,6 +55,17 @@ const cases: readonly (readonly [string, Partial<Facts>, string])[] = [
   ['a bus out of reach', { bus: { state: 'down', message: 'refused' } }, 'False BusUnreachable Reconciling'],
   ['a stream with other settings', { bus: { state: 'conflict', message: 'file' } }, 'False StreamConflict Stalled'],
   ['a secret that may not be read', { bus: { state: 'unchecked', message: 'grant it' } }, 'Unknown SecretNotReadable'],
+  ['streams that are missing in a pause', { bus: { state: 'paused', message: 'gone' } }, 'Unknown Paused'],
+  [
+    'a pause that keeps a change back',
+    { pausedBy: 'object', unapplied: ['Deployment/chat-gateway'] },
+    'Unknown Paused',
+  ],
+  [
+    'a pause before there was anything',
+    { pausedBy: 'group', unapplied: ['Deployment/chat-gateway'], workload: undefined },
+    'Unknown Paused',
+  ],
   [
     'a deletion that waits',
     { deleting: { reason: 'WaitingForMembers', message: 'delete HydrogenGateway/chat' } },
@@ -109,7 +101,7 @@ test('a message is never longer than an API server takes', () => {
   assert.ok((Accepted?.message.length ?? 0) <= 4096);
 });
 
-test('pausing is shown and keeps nothing from being Ready', () => {
+test('pausing is shown, and keeps nothing from being Ready that is in force', () => {
   assert.equal(of({ pausedBy: 'group' }).Paused?.reason, 'GroupPaused');
   assert.equal(summary({ pausedBy: 'object' }), 'True Ready');
 });

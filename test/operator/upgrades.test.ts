@@ -3,6 +3,8 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
+import { isRollingOut } from '../../operator/observe.ts';
+import { appliedDigest } from '../../operator/resources.ts';
 import { createUpgrades, parseUpgradeLimit } from '../../operator/upgrades.ts';
 import { eventually, holds } from '../kit/eventually.ts';
 import { type Any, type FakeApi, startFakeApi } from './fake-api.ts';
@@ -88,7 +90,7 @@ test('workloads get a new image one after another, each when the one before it h
   const waiting = names.find((name) => imageOf(api, name) === 'release:1') ?? '';
   const told = condition(api.get('hydrogengateways', waiting), 'RollingOut');
   assert.deepEqual([told.status, told.reason], ['False', 'UpgradeWaiting']);
-  assert.match(told.message, /run release:1 until it is their turn/);
+  assert.match(told.message, /Deployment\/.-gateway stays as it is, with release:1, until it is its turn/);
 
   for (const count of [1, 2, 3]) {
     await eventually(() => images(api).match(/release:2/g)?.length === count);
@@ -166,4 +168,109 @@ test('a workload whose document becomes invalid, or that is deleted, gives its p
   await eventually(() => imageOf(api, third) === 'release:2');
   report(api, third);
   await eventually(() => running.operator.upgrades.running === 0 && running.operator.upgrades.waiting === 0);
+});
+
+/** As if an earlier release had made something else of the same documents, all of whose children say so. */
+function age(api: FakeApi): void {
+  for (const plural of ['deployments', 'services', 'configmaps']) {
+    for (const child of api.list(plural)) {
+      const aged = structuredClone(child);
+      aged.metadata.annotations[appliedDigest] = 'earlier';
+      if (plural === 'deployments') aged.spec.template.spec.terminationGracePeriodSeconds = 1;
+      api.put(plural, aged);
+    }
+  }
+  for (const name of names) report(api, name);
+}
+
+const digests = (api: FakeApi): string[] =>
+  names.filter((name) => api.get('deployments', `${name}-gateway`).metadata.annotations[appliedDigest] !== 'earlier');
+
+test('whatever a release makes of unchanged documents is done in turn, and what waits stays whole as it is', async () => {
+  await using api = await startUpgradable();
+  age(api);
+  // With the same image: it is something else in the pods that has changed.
+  await using running = startOperator(api.kubeconfig, { image: 'release:1', upgradeLimit: { count: 1 } });
+  await eventually(() => digests(api).length === 1 && running.operator.upgrades.waiting === 2);
+  await holds(() => digests(api).length === 1, 200);
+  const [first = ''] = digests(api);
+  const aged = [...api.list('services'), ...api.list('configmaps')].filter(
+    ({ metadata }) => metadata.annotations[appliedDigest] === 'earlier',
+  );
+  assert.ok(aged.length > 0 && aged.every(({ metadata }) => !metadata.name.startsWith(`${first}-`)));
+
+  // What is missing is made all the same.
+  const second = names.find((name) => name !== first) ?? '';
+  api.remove('services', `${second}-gateway`);
+  await eventually(() => api.get('services', `${second}-gateway`) !== undefined);
+  assert.equal(digests(api).length, 1);
+
+  for (const count of [1, 2, 3]) {
+    await eventually(() => digests(api).length === count);
+    for (const name of names) report(api, name);
+  }
+  await eventually(() => running.operator.upgrades.running === 0);
+});
+
+test('an image that a document names does not keep the rest of what a release changes from being done in turn', async () => {
+  await using api = await startUpgradable();
+  for (const name of names) api.put('hydrogengateways', named(name, { template: { image: 'release:1' } }));
+  {
+    await using _ = startOperator(api.kubeconfig, { image: 'release:1' });
+    await eventually(() => names.every((name) => api.get('hydrogengateways', name).status.observedGeneration === 2));
+  }
+  age(api);
+  await using running = startOperator(api.kubeconfig, { image: 'release:2', upgradeLimit: { count: 1 } });
+  await eventually(() => digests(api).length === 1 && running.operator.upgrades.waiting === 2);
+  assert.deepEqual(images(api), 'release:1,release:1,release:1');
+});
+
+test('what a release changes without touching a pod is through at once', async () => {
+  await using api = await startUpgradable();
+  for (const name of names) {
+    const aged = structuredClone(api.get('deployments', `${name}-gateway`));
+    aged.metadata.annotations[appliedDigest] = 'earlier';
+    api.put('deployments', aged);
+  }
+  await using running = startOperator(api.kubeconfig, { image: 'release:1', upgradeLimit: { count: 1 } });
+  await eventually(() => digests(api).length === 3);
+  await eventually(() => running.operator.upgrades.running === 0 && running.operator.upgrades.waiting === 0);
+});
+
+test('a rollout that the user has begun holds no place of an operator that starts', async () => {
+  await using api = await startUpgradable();
+  api.put('hydrogengateways', named('a', { template: { image: 'mine:1' } }));
+  {
+    await using _ = startOperator(api.kubeconfig, { image: 'release:1' });
+    await eventually(() => imageOf(api, 'a') === 'mine:1');
+  }
+  report(api, 'a', 2);
+  await using running = startOperator(api.kubeconfig, { image: 'release:2', upgradeLimit: { count: 1 } });
+  await eventually(() => images(api).includes('release:2'));
+  await eventually(() => running.operator.upgrades.waiting === 1);
+});
+
+test('the share is of workloads, and a group without one is none', async () => {
+  await using api = await startUpgradable();
+  for (let index = 0; index < 7; index++) {
+    api.put('hydrogengroups', { ...group(), metadata: { name: `g${index}`, namespace: 'shop' } });
+  }
+  // A fifth of the three workloads is one; of all eleven objects it would be two.
+  await using running = startOperator(api.kubeconfig, { image: 'release:2', upgradeLimit: { percent: 20 } });
+  await begun(api, running);
+  await holds(() => images(api).match(/release:2/g)?.length === 1, 200);
+});
+
+test('a stateful set is rolling out until its new revision is the current one, and not because a pod is missing', () => {
+  const status = { observedGeneration: 1, replicas: 3, updatedReplicas: 3, readyReplicas: 2, availableReplicas: 2 };
+  const set = (more: Any): Any => ({
+    apiVersion: 'apps/v1',
+    kind: 'StatefulSet',
+    metadata: { name: 'nats', generation: 1 },
+    spec: { replicas: 3 },
+    status: { ...status, ...more },
+  });
+  assert.equal(isRollingOut(set({ currentRevision: 'b', updateRevision: 'b' })), false);
+  assert.equal(isRollingOut(set({ currentRevision: 'a', updateRevision: 'b' })), true);
+  assert.equal(isRollingOut(set({ currentRevision: 'b', updateRevision: 'b', observedGeneration: 0 })), true);
 });

@@ -1,0 +1,27 @@
+/** Attempts to connect that fail again and again. */
+
+import assert from 'node:assert/strict';
+import test from 'node:test';
+
+import { createFailure } from '../../operator/bus-failure.ts';
+
+test('the same failure at one address after the other is told once, and changes nothing', () => {
+  const told: string[] = [];
+  let others = 0;
+  const failure = createFailure(['nats://a', 'nats://b'], {
+    onTell: (detail) => void told.push(detail),
+    onOther: () => void others++,
+  });
+  assert.equal(failure.last, undefined);
+  for (const address of ['nats://a', 'nats://b', 'nats://a']) failure.add(address, new Error('refused'));
+  assert.deepEqual(told, ['nats://a: refused']);
+  assert.equal(failure.last, 'nats://a, nats://b: refused');
+  assert.equal(others, 1);
+
+  failure.add('nats://b', new Error('authorization violation'));
+  assert.deepEqual([told.length, others], [2, 2]);
+  failure.forget();
+  assert.equal(failure.last, undefined);
+  failure.add('nats://b', new Error('authorization violation'));
+  assert.deepEqual([told.length, others], [3, 3]);
+});
