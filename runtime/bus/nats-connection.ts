@@ -153,6 +153,8 @@ export function createLink(options: NatsConnectionOptions): Link {
     connection = next;
     failures = 0;
     maxPayloadBytes = next.info?.max_payload ?? defaultMaxPayloadBytes;
+    // Each server tells all that it knows of; one that has left the cluster is not tried for ever.
+    gossiped.clear();
     for (const url of next.info?.connect_urls ?? []) gossiped.add(url);
     void next.closed().then((cause) => lose(next, cause ?? undefined));
     void watch(next);

@@ -7,7 +7,8 @@ import { connect, type JetStreamManager } from 'nats';
 import { busGroup } from '../../crds/contract.ts';
 import { createSubjects, type Subjects } from '../../runtime/bus/subjects.ts';
 import { eventually } from '../kit/eventually.ts';
-import { stageOrSkip, useStage } from './chat.ts';
+import { startNats } from '../kit/nats.ts';
+import { chatResources, stageOrSkip, useStage } from './chat.ts';
 import type { Namespace } from './platform.ts';
 
 const skip = await stageOrSkip();
@@ -75,4 +76,17 @@ test('a group with deletionPolicy Delete waits for its members and then takes it
 test('a namespace with all of it can be deleted while the operator runs', { skip }, async () => {
   const namespace = await stage.chat('whole');
   await stage.platform.cluster.kubectl(['delete', 'namespace', namespace.name, '--timeout=60s']);
+});
+
+test('a namespace whose NATS has gone for good can be deleted, even if its streams should go along', {
+  skip,
+}, async () => {
+  const nats = await startNats();
+  const namespace = await stage.platform.namespace('orphaned');
+  const { group, gateway, processor } = stage.documents();
+  const spec = { nats: { servers: [nats.url] }, stream: { deletionPolicy: 'Delete' } };
+  await namespace.apply({ ...group, spec }, gateway, processor);
+  await namespace.untilReady(...chatResources);
+  await nats[Symbol.asyncDispose]();
+  await stage.platform.cluster.kubectl(['delete', 'namespace', namespace.name, '--timeout=100s']);
 });

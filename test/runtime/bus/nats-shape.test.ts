@@ -188,4 +188,29 @@ describe('nats streams and consumers', { skip }, async () => {
     assert.deepEqual(await group.consumerNames(), []);
     await admin.stop();
   });
+
+  test('an operator that may not write reads on, and changes nothing', async () => {
+    await using group = natsGroup(server);
+    let mayWrite = false;
+    const admin = createNatsGroup({ ...group.options, mayWrite: () => mayWrite });
+    await admin.start();
+    await eventually(() => admin.status === 'up');
+    const consumer = { processor: 'chat', endpoints: undefined, ackTimeoutMs: 5000, maxInFlight: 8 } as const;
+    const wanted = { ...consumer, ordering: 'Unordered', partitions: 64 } as const;
+    await assert.rejects(admin.ensureStreams(), { code: 'HYD_BUS_UNREACHABLE' });
+    const missing = await admin.inspectStreams();
+    assert.equal(missing.length, 3);
+    for (const one of missing) assert.match(one, /^stream \S+ is missing$/);
+
+    mayWrite = true;
+    assert.deepEqual(await admin.ensureStreams(), []);
+    assert.deepEqual(await admin.inspectStreams(), []);
+    await admin.ensureConsumers(wanted);
+    mayWrite = false;
+    await assert.rejects(admin.deleteConsumers('chat'), { code: 'HYD_BUS_UNREACHABLE' });
+    await assert.rejects(admin.deleteStreams(), { code: 'HYD_BUS_UNREACHABLE' });
+    assert.equal((await admin.lags()).get('chat')?.consumers, 1);
+    assert.deepEqual(await admin.inspectStreams(), []);
+    await admin.stop();
+  });
 });
