@@ -10,11 +10,11 @@ import { createFailure } from './bus-failure.ts';
 import { connectionOf, natsOptionsOf } from './bus-options.ts';
 import { createBusSecrets } from './bus-secrets.ts';
 import { messageOf } from './errors.ts';
+import type { BusFacts } from './facts.ts';
 import type { Kube } from './kube.ts';
 import { isSameLag, type Lag } from './lag.ts';
 import { createPatience } from './patience.ts';
 import { digest } from './projection.ts';
-import type { BusFacts } from './status.ts';
 
 /** Nothing of it throws. What it resolves with is what stands in the way; undefined: nothing does. */
 export interface Bus {

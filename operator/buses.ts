@@ -2,10 +2,10 @@
 import { type HydrogenGroup, type HydrogenMessageProcessor, natsConnectionOf } from '../crds/index.ts';
 import { type Bus, createBus } from './bus.ts';
 import { connectionOf } from './bus-options.ts';
+import type { BusFacts } from './facts.ts';
 import type { Kube } from './kube.ts';
 import type { Lag } from './lag.ts';
 import { type KubeObject, keyOf } from './resources.ts';
-import type { BusFacts } from './status.ts';
 import { groupKey } from './store.ts';
 
 /** None of it throws. What it resolves with is what stands in the way, for a person to read; undefined: nothing does. */

@@ -1,9 +1,9 @@
 /** Custom resources as documents: a stored object may be older than a rule, so each is checked anew. */
 import { type DocumentIssue, type HydrogenGroup, parse } from '../crds/index.ts';
+import type { GroupFacts } from './facts.ts';
 import { conditionIn } from './observe.ts';
 import type { Document } from './reporter.ts';
 import type { KubeObject } from './resources.ts';
-import type { GroupFacts } from './status.ts';
 
 export type Issues = readonly Pick<DocumentIssue, 'path' | 'message'>[];
 

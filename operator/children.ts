@@ -6,12 +6,12 @@ import { type DocumentIssue, InvalidDocuments } from '../crds/index.ts';
 import type { Manifest } from '../infra/index.ts';
 import { type Applied, type Applier, replicasOf } from './apply.ts';
 import { isApiError } from './errors.ts';
+import type { ApplyProblem } from './facts.ts';
 import type { Log } from './log.ts';
 import { containersOf, isRollingOut } from './observe.ts';
 import { digest } from './projection.ts';
 import type { Outcome } from './queue.ts';
 import { appliedSources, controllerOf, isWorkload, type KubeObject, keyOf } from './resources.ts';
-import type { ApplyProblem } from './status.ts';
 import type { Store } from './store.ts';
 import type { Upgrades } from './upgrades.ts';
 

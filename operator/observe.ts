@@ -4,8 +4,8 @@ import { managementServiceName, natsServiceName, ports } from '../crds/contract.
 import type { Condition, HydrogenGateway, Kind } from '../crds/index.ts';
 import { selectorOf } from '../infra/labels.ts';
 import { gatewayNames, processorNames } from '../infra/names.ts';
+import type { Workload } from './facts.ts';
 import { isWorkload, type KubeObject } from './resources.ts';
-import type { Workload } from './status.ts';
 import type { Store } from './store.ts';
 
 /** Most URLs that a status may list. */

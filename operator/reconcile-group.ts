@@ -5,6 +5,7 @@ import { secretRefsIn } from '../infra/secrets.ts';
 import type { Buses } from './buses.ts';
 import { checked } from './checked.ts';
 import { allMade, type Children, type Plan } from './children.ts';
+import type { BusFacts } from './facts.ts';
 import { groupFinalizer, hold, isHeld, isNamespaceLeaving, release } from './finalizers.ts';
 import type { Kube } from './kube.ts';
 import type { Log } from './log.ts';
@@ -13,7 +14,6 @@ import { type Outcome, soonest } from './queue.ts';
 import type { Reporter } from './reporter.ts';
 import { type KubeObject, keyOf } from './resources.ts';
 import type { Secrets } from './secrets.ts';
-import type { BusFacts } from './status.ts';
 import type { Store } from './store.ts';
 import type { Upgrades } from './upgrades.ts';
 

@@ -6,6 +6,7 @@ import type { Applier } from './apply.ts';
 import type { Buses } from './buses.ts';
 import { checked, groupFacts, groupIn } from './checked.ts';
 import type { Children, Plan } from './children.ts';
+import type { Facts } from './facts.ts';
 import { hold, isHeld, isNamespaceLeaving, processorFinalizer, release } from './finalizers.ts';
 import type { Kube } from './kube.ts';
 import { lagIn } from './lag.ts';
@@ -14,7 +15,6 @@ import { type Outcome, soonest } from './queue.ts';
 import type { Reporter } from './reporter.ts';
 import { type KubeObject, keyOf } from './resources.ts';
 import type { Secrets } from './secrets.ts';
-import type { Facts } from './status.ts';
 import { groupKey, groupNameOf, type Store } from './store.ts';
 import type { Upgrades } from './upgrades.ts';
 

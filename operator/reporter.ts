@@ -1,10 +1,10 @@
 /** What a reconciliation has found, written to the status of the object and told as events. */
 import type { HydrogenGateway, HydrogenGroup, HydrogenMessageProcessor, Kind } from '../crds/index.ts';
 import type { Events } from './events.ts';
+import type { Facts } from './facts.ts';
 import type { Log } from './log.ts';
 import { addressesOf, countsOf, ownWorkload } from './observe.ts';
 import { type KubeObject, keyOf } from './resources.ts';
-import type { Facts } from './status.ts';
 import type { StatusWriter } from './status-writer.ts';
 import type { Store } from './store.ts';
 

@@ -1,11 +1,12 @@
 /** Writes `status` when it differs from what is there; a condition keeps its time until it turns. */
 import type { Condition, Kind } from '../crds/index.ts';
 import { isApiError } from './errors.ts';
+import type { Facts } from './facts.ts';
 import type { Kube } from './kube.ts';
 import { conditionsIn } from './observe.ts';
 import { digest, project } from './projection.ts';
 import { customTypes, type KubeObject } from './resources.ts';
-import { conditionsOf, type Facts } from './status.ts';
+import { conditionsOf } from './status.ts';
 
 export interface StatusWriter {
   /** Resolves with the conditions worth an event: `Ready` turned true, `Stalled` set for another reason. */

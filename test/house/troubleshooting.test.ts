@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import test from 'node:test';
 
-import { reasons } from '../../operator/status.ts';
+import { reasons } from '../../operator/findings.ts';
 import { errors } from '../../runtime/errors.ts';
 import { closeCodes } from '../../runtime/socket/close.ts';
 import './sources.ts';

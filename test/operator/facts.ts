@@ -1,6 +1,6 @@
 /** Facts of a gateway that is in order, to be changed in one thing at a time. */
 
-import type { Facts, Workload } from '../../operator/status.ts';
+import type { Facts, Workload } from '../../operator/facts.ts';
 
 export const running: Workload = {
   object: 'Deployment/chat-gateway',

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 
 import type { Condition } from '../../crds/index.ts';
-import { conditionsOf, type Facts, reasons } from '../../operator/status.ts';
+import type { Facts } from '../../operator/facts.ts';
+import { reasons } from '../../operator/findings.ts';
+import { conditionsOf } from '../../operator/status.ts';
 import { running, well } from './facts.ts';
 
 const then = '2026-01-01T00:00:00Z';
