@@ -9,7 +9,7 @@ import { eventually, holds } from '../kit/eventually.ts';
 import { natsOrSkip, startNats } from '../kit/nats.ts';
 import { startTcpProxy } from '../kit/tcp-proxy.ts';
 import { type Any, type FakeApi, startFakeApi } from './fake-api.ts';
-import { condition, gateway, group, processor, startOperator } from './kit.ts';
+import { condition, gateway, group, hideSecrets, processor, startOperator } from './kit.ts';
 
 const skip = await natsOrSkip();
 const ready = (api: FakeApi, plural: string): Any => condition(api.get(plural, 'chat'), 'Ready');
@@ -102,7 +102,7 @@ test('credentials come from a secret, and a condition says when it may not be re
 }, async () => {
   await using nats = await startNats({ args: ['--auth', 'open-sesame'] });
   await using api = await startFakeApi();
-  api.fault = ({ path }) => (path.includes('/secrets') ? { status: 403, message: 'secrets is forbidden' } : undefined);
+  api.fault = hideSecrets;
   const withToken = (name: string): Any => {
     const one = group(nats.url);
     one.spec.nats.tokenSecretRef = { name, key: 'token' };
