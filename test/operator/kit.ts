@@ -58,6 +58,18 @@ export function startOperator(kubeconfig: string, options: TestOperatorOptions =
   };
 }
 
+/** Calls of the API server that have these labels, so far. */
+export async function callsOf(
+  { metrics }: TestOperator,
+  wanted: { readonly verb?: string; readonly resource?: string; readonly status?: string } = {},
+): Promise<number> {
+  const { values = [] } = (await metrics.registry.getSingleMetric('hydrogen_operator_api_calls_total')?.get()) ?? {};
+  const counted = values.filter(({ labels }) =>
+    Object.entries(wanted).every(([name, value]) => labels[name] === value),
+  );
+  return counted.reduce((sum, { value }) => sum + value, 0);
+}
+
 const custom = (kind: string, name: string, spec: Any): Any => ({
   apiVersion: 'hydrogen.dev/v1alpha1',
   kind,
