@@ -22,7 +22,7 @@ const children: Readonly<Record<string, readonly string[]>> = {
 
 /** Rules for the custom resources and their children, in every namespace that it watches. */
 export const watchRules: readonly k8s.PolicyRule[] = [
-  { apiGroups: ['hydrogen.dev'], resources: custom, verbs: ['get', 'list', 'watch', 'patch'] },
+  { apiGroups: ['hydrogen.dev'], resources: custom, verbs: ['list', 'watch', 'patch'] },
   { apiGroups: ['hydrogen.dev'], resources: custom.map((name) => `${name}/status`), verbs: ['patch'] },
   { apiGroups: ['hydrogen.dev'], resources: custom.map((name) => `${name}/finalizers`), verbs: ['update'] },
   ...Object.entries(children).map(([group, resources]) => ({
@@ -30,6 +30,7 @@ export const watchRules: readonly k8s.PolicyRule[] = [
     resources: [...resources],
     verbs: childVerbs,
   })),
+  { apiGroups: [''], resources: ['namespaces'], verbs: ['get'] },
   { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] },
 ];
 

@@ -10,7 +10,15 @@ import { isApiError } from './errors.ts';
 import type { Kube } from './kube.ts';
 import { type Fields, owns } from './ownership.ts';
 import { digest } from './projection.ts';
-import { appliedDigest, childTypeOf, controllerOf, handOverManager, type KubeObject, keyOf } from './resources.ts';
+import {
+  appliedDigest,
+  appliedSources,
+  childTypeOf,
+  controllerOf,
+  handOverManager,
+  type KubeObject,
+  keyOf,
+} from './resources.ts';
 import type { Store } from './store.ts';
 import type { Child, TrimChild } from './trim.ts';
 
@@ -27,6 +35,12 @@ export interface Applied {
 export interface Applier {
   /** @throws {ApiError} at the first refused object; what comes after it, and pruning, is left for the next time. */
   apply(owner: KubeObject, manifests: readonly Manifest[]): Promise<Applied>;
+  /** Applies those of which there is no child yet, and leaves all others as they are. @throws like `apply` */
+  complete(owner: KubeObject, manifests: readonly Manifest[]): Promise<Applied>;
+  /** Whether this is what was applied last; others may have changed it since. */
+  isApplied(owner: KubeObject, manifest: Manifest): boolean;
+  /** Children that `apply` would create, change or delete; not those that others have changed. */
+  differing(owner: KubeObject, manifests: readonly Manifest[]): readonly string[];
   /** Deletes every child, each only after what it runs; resolves with whether none is left. */
   removeAll(owner: KubeObject): Promise<boolean>;
   /** Forgets what was applied for an owner that is gone. */
@@ -83,7 +97,7 @@ export function createApplier({ kube, store, trim, onApplied }: ApplierOptions):
   }
 
   function isInForce(owner: KubeObject, wanted: KubeObject, live: Child): boolean {
-    if (live.appliedDigest !== wanted.metadata.annotations?.[appliedDigest]) return false;
+    if (!isApplied(wanted) || live.appliedSources !== wanted.metadata.annotations?.[appliedSources]) return false;
     if (!isDeepStrictEqual(live.metadata.ownerReferences, wanted.metadata.ownerReferences)) return false;
     return owns(wanted, live.owned) || partlyOwned.get(owner.metadata.uid ?? '')?.get(keyOf(wanted)) === live.owned;
   }
@@ -110,32 +124,51 @@ export function createApplier({ kube, store, trim, onApplied }: ApplierOptions):
     await kube.apply(childTypeOf(wanted), body, { manager: handOverManager });
   }
 
-  async function prune(owner: KubeObject, desired: ReadonlySet<string>): Promise<string[]> {
-    const unwanted = store
+  async function applyAll(owner: KubeObject, wanted: readonly KubeObject[]): Promise<Applied> {
+    const verdicts: [Verdict, KubeObject][] = [];
+    for (const object of wanted) verdicts.push([await applyOne(owner, object), object]);
+    const those = (verdict: Verdict): string[] =>
+      verdicts.filter(([found]) => found === verdict).map(([, object]) => shortName(object));
+    return { conflicts: those('conflict'), leaving: those('leaving'), written: those('written'), pruned: [] };
+  }
+
+  function isApplied(wanted: KubeObject): boolean {
+    return store.child(keyOf(wanted))?.appliedDigest === wanted.metadata.annotations?.[appliedDigest];
+  }
+
+  /** Children that are not wanted any more. */
+  function unwanted(owner: KubeObject, wanted: readonly KubeObject[]): Child[] {
+    const keys = new Set(wanted.map(keyOf));
+    return store
       .childrenOf(owner.metadata.uid ?? '')
-      .filter((child) => !desired.has(keyOf(child)) && child.metadata.deletionTimestamp === undefined);
-    for (const child of unwanted) {
+      .filter((child) => !keys.has(keyOf(child)) && child.metadata.deletionTimestamp === undefined);
+  }
+
+  async function prune(owner: KubeObject, wanted: readonly KubeObject[]): Promise<string[]> {
+    const those = unwanted(owner, wanted);
+    for (const child of those) {
       const { namespace, name, uid } = child.metadata;
       if (uid !== undefined) await kube.delete(childTypeOf(child), namespace, name, uid);
     }
-    return unwanted.map(shortName);
+    return those.map(shortName);
   }
 
   return {
     apply: async (owner, manifests) => {
       const wanted = manifests.map((manifest) => childOf(owner, manifest));
-      const verdicts: [Verdict, KubeObject][] = [];
-      for (const object of wanted) verdicts.push([await applyOne(owner, object), object]);
-      const those = (verdict: Verdict): string[] =>
-        verdicts.filter(([found]) => found === verdict).map(([, object]) => shortName(object));
-      const [conflicts, leaving] = [those('conflict'), those('leaving')];
-      const isComplete = conflicts.length === 0 && leaving.length === 0;
-      return {
-        conflicts,
-        leaving,
-        written: those('written'),
-        pruned: isComplete ? await prune(owner, new Set(wanted.map(keyOf))) : [],
-      };
+      const applied = await applyAll(owner, wanted);
+      const isComplete = applied.conflicts.length === 0 && applied.leaving.length === 0;
+      return isComplete ? { ...applied, pruned: await prune(owner, wanted) } : applied;
+    },
+    complete: (owner, manifests) => {
+      const wanted = manifests.map((manifest) => childOf(owner, manifest));
+      const missing = wanted.filter((object) => store.ownChild(owner.metadata.uid, keyOf(object)) === undefined);
+      return applyAll(owner, missing);
+    },
+    isApplied: (owner, manifest) => isApplied(childOf(owner, manifest)),
+    differing: (owner, manifests) => {
+      const wanted = manifests.map((manifest) => childOf(owner, manifest));
+      return [...wanted.filter((object) => !isApplied(object)), ...unwanted(owner, wanted)].map(shortName);
     },
     removeAll: async (owner) => {
       const children = store.childrenOf(owner.metadata.uid ?? '');
@@ -156,13 +189,15 @@ function shortName({ kind, metadata }: KubeObject): string {
   return `${kind}/${metadata.name}`;
 }
 
-/** What is applied: the rendered object, whose it is, and a digest of both. */
+/** What is applied: the rendered object, whose it is, and a digest of both, which does not speak of its sources. */
 function childOf({ apiVersion, kind, metadata }: KubeObject, manifest: Manifest): KubeObject {
   const rendered = manifest as unknown as KubeObject; // infra/ renders complete objects
   const { name, uid = '' } = metadata;
   const owner = { apiVersion, kind, name, uid, controller: true, blockOwnerDeletion: true };
   const child = { ...rendered, metadata: { ...rendered.metadata, ownerReferences: [owner] } };
-  const annotations = { ...rendered.metadata.annotations, [appliedDigest]: digest(child) };
+  const { [appliedSources]: _, ...about } = rendered.metadata.annotations ?? {};
+  const digested = digest({ ...child, metadata: { ...child.metadata, annotations: about } });
+  const annotations = { ...rendered.metadata.annotations, [appliedDigest]: digested };
   return { ...child, metadata: { ...child.metadata, annotations } };
 }
 
@@ -170,6 +205,7 @@ function uidOf({ metadata }: KubeObject): { uid?: string } {
   return metadata.uid === undefined ? {} : { uid: metadata.uid };
 }
 
-function replicasOf({ spec }: KubeObject): number | undefined {
+/** The number of pods that an object asks for. */
+export function replicasOf({ spec }: KubeObject): number | undefined {
   return (spec as { replicas?: number } | undefined)?.replicas;
 }

@@ -4,12 +4,13 @@
  */
 import { type DocumentIssue, InvalidDocuments } from '../crds/index.ts';
 import type { Manifest } from '../infra/index.ts';
-import type { Applied, Applier } from './apply.ts';
+import { type Applied, type Applier, replicasOf } from './apply.ts';
 import { isApiError } from './errors.ts';
 import type { Log } from './log.ts';
 import { containersOf, isRollingOut } from './observe.ts';
+import { digest } from './projection.ts';
 import type { Outcome } from './queue.ts';
-import { controllerOf, type KubeObject, keyOf } from './resources.ts';
+import { appliedSources, controllerOf, isWorkload, type KubeObject, keyOf } from './resources.ts';
 import type { ApplyProblem } from './status.ts';
 import type { Store } from './store.ts';
 import type { Upgrades } from './upgrades.ts';
@@ -20,6 +21,7 @@ export interface Made {
     readonly issues?: readonly DocumentIssue[];
     readonly problem?: ApplyProblem;
     readonly heldImage?: string;
+    readonly unapplied?: readonly string[];
   };
   readonly again: Outcome;
 }
@@ -27,13 +29,21 @@ export interface Made {
 /** Nothing was to be made, or all of it is there. */
 export const allMade: Made = { facts: {}, again: undefined };
 
+/** What the children of an object are made from. */
+export interface Plan {
+  /** @param image undefined: the document names one */
+  readonly render: (image: string | undefined) => Manifest[];
+  /** The image of this release; undefined: the document names one, which is its user's to change. */
+  readonly image: string | undefined;
+  /** The documents that it is made from: the object, and its group. */
+  readonly sources: readonly KubeObject[];
+}
+
 export interface Children {
-  /**
-   * @param image what `render` takes as the image of this release; undefined: the document names one, which is its
-   *   user's to change
-   * @throws {ApiError} what is worth trying again
-   */
-  make(owner: KubeObject, render: (image: string | undefined) => Manifest[], image: string | undefined): Promise<Made>;
+  /** @throws {ApiError} what is worth trying again */
+  make(owner: KubeObject, plan: Plan): Promise<Made>;
+  /** What `make` would do, as a fact; nothing is changed. */
+  inspect(owner: KubeObject, plan: Plan): Made['facts'];
 }
 
 export interface ChildrenOptions {
@@ -49,29 +59,31 @@ const conflictRetryMs = 60_000;
 const leavingRetryMs = 1000;
 
 export function createChildren({ applier, store, upgrades, log }: ChildrenOptions): Children {
-  /** The objects to apply; with the present image while the new one waits for its turn. */
-  function wanted(
-    owner: KubeObject,
-    render: (image: string | undefined) => Manifest[],
-    image: string | undefined,
-  ): { manifests: Manifest[]; heldImage?: string } {
-    const manifests = render(image);
-    const workload = manifests.map(asObject).find(({ kind }) => kind === 'Deployment' || kind === 'StatefulSet');
-    const live = workload && ownChild(owner, keyOf(workload));
-    if (workload === undefined || live === undefined) return { manifests };
+  /** What is to be applied, and whether it is this workload's turn to become what this release makes of it. */
+  function next(owner: KubeObject, plan: Plan): Next {
     const key = keyOf(owner);
-    const [ours] = containersOf(workload);
-    const present = containersOf(live).find(({ name }) => name === ours?.name)?.image;
-    if (image === undefined || present === undefined || present === ours?.image) {
+    const { uid } = owner.metadata;
+    const manifests = render(owner, plan, plan.image);
+    const manifest = manifests.find((one) => isWorkload(asObject(one)));
+    const workload = manifest && asObject(manifest);
+    const live = workload && store.ownChild(uid, keyOf(workload));
+    if (manifest === undefined || workload === undefined || live === undefined) return { manifests };
+    const present = imageOf(live, workload);
+    const isOtherImage = plan.image !== undefined && present !== undefined && present !== imageOf(workload, workload);
+    // Nobody asked for anything else: it is the release that makes something else of it.
+    const isByRelease = live.appliedSources === workload.metadata.annotations?.[appliedSources];
+    if (applier.isApplied(owner, manifest) || (!isByRelease && !isOtherImage)) {
       if (!isRollingOut(live)) upgrades.leave(key);
       return { manifests };
     }
-    return upgrades.admit(key) ? { manifests } : { manifests: render(present), heldImage: present };
+    if (upgrades.admit(key)) return { manifests };
+    // What its user has changed meanwhile is done all the same.
+    return { manifests: render(owner, plan, present), heldImage: present ?? '', isHeld: isByRelease };
   }
 
-  function ownChild(owner: KubeObject, key: string): KubeObject | undefined {
-    const child = store.child(key);
-    return child && controllerOf(child)?.uid === owner.metadata.uid ? child : undefined;
+  function render(owner: KubeObject, plan: Plan, image: string | undefined): Manifest[] {
+    const rendered = plan.render(plan.image === undefined ? undefined : image);
+    return rendered.map((manifest) => withSources(withoutScaled(owner, manifest), plan.sources));
   }
 
   /** Without the number of pods where somebody else's autoscaler sets it. */
@@ -85,13 +97,28 @@ export function createChildren({ applier, store, upgrades, log }: ChildrenOption
   }
 
   return {
-    make: async (owner, render, image) => {
+    inspect: (owner, plan) => {
       try {
-        const { manifests, heldImage } = wanted(owner, render, image);
-        const applied = await applier.apply(
-          owner,
-          manifests.map((manifest) => withoutScaled(owner, manifest)),
-        );
+        const live = store.childrenOf(owner.metadata.uid ?? '').find(isWorkload);
+        const workload =
+          live &&
+          plan
+            .render(plan.image)
+            .map(asObject)
+            .find(({ kind }) => kind === live.kind);
+        // Which image a release has is nothing that was asked for.
+        const image = live && workload && imageOf(live, workload);
+        const unapplied = applier.differing(owner, render(owner, plan, image ?? plan.image));
+        return unapplied.length === 0 ? {} : { unapplied };
+      } catch (error) {
+        if (error instanceof InvalidDocuments) return { issues: error.issues };
+        throw error;
+      }
+    },
+    make: async (owner, plan) => {
+      try {
+        const { manifests, heldImage, isHeld = false } = next(owner, plan);
+        const applied = await (isHeld ? applier.complete(owner, manifests) : applier.apply(owner, manifests));
         const { written, pruned } = applied;
         if (written.length > 0 || pruned.length > 0) log.applied({ object: keyOf(owner), written, pruned });
         const made = afterwards(applied);
@@ -106,6 +133,29 @@ export function createChildren({ applier, store, upgrades, log }: ChildrenOption
       }
     },
   };
+}
+
+interface Next {
+  readonly manifests: readonly Manifest[];
+  readonly heldImage?: string;
+  /** Whether what is there stays as it is. */
+  readonly isHeld?: boolean;
+}
+
+/** The image of the container of `object` that is the first one of `rendered`. */
+function imageOf(object: KubeObject, rendered: KubeObject): string | undefined {
+  const [ours] = containersOf(rendered);
+  return containersOf(object).find(({ name }) => name === ours?.name)?.image;
+}
+
+/** A workload says what it was made from. */
+function withSources(manifest: Manifest, sources: readonly KubeObject[]): Manifest {
+  const { metadata, kind } = asObject(manifest);
+  if (!isWorkload({ kind })) return manifest;
+  // Whether the number of pods is ours to set is not asked for in a document.
+  const isScaled = replicasOf(asObject(manifest)) !== undefined;
+  const made = digest([sources.map(({ metadata: { uid, generation } }) => [uid, generation]), isScaled]);
+  return { ...manifest, metadata: { ...metadata, annotations: { ...metadata.annotations, [appliedSources]: made } } };
 }
 
 function afterwards({ conflicts, leaving }: Applied): Made {

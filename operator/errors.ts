@@ -36,8 +36,7 @@ function classify(status: number, message: string): ApiErrorKind {
   if (status === 409) return 'conflict';
   // The object in it goes with the namespace; until then nothing can be created there.
   if (status === 403 && message.includes('because it is being terminated')) return 'transient';
-  if (status === 401 || (status === 403 && missingRights.test(message))) return 'forbidden';
-  if (status === 403) return 'refused';
+  if (status === 403) return missingRights.test(message) ? 'forbidden' : 'refused';
   if (status === 400 || status === 405 || status === 413 || status === 415 || status === 422) return 'refused';
   if (status === 500 && schemaRefusals.test(message)) return 'refused';
   return 'transient';

@@ -2,7 +2,7 @@
 import type { Kind } from '../crds/index.ts';
 import { isApiError } from './errors.ts';
 import type { Kube } from './kube.ts';
-import { customTypes, type KubeObject } from './resources.ts';
+import { customTypes, type KubeObject, namespaceType } from './resources.ts';
 
 /** Keeps a group until its members are gone, and its streams when they shall go with it. */
 export const groupFinalizer = 'hydrogen.dev/group';
@@ -37,6 +37,20 @@ export async function release(
     await kube.merge(type, namespace, name, { metadata: { finalizers, resourceVersion } });
   } catch (error) {
     if (!isApiError(error, 'gone', 'conflict')) throw error;
+  }
+}
+
+/**
+ * Whether the whole namespace is being deleted, which waits for every finalizer in it. False where the operator has no right
+ * to ask. @throws {ApiError}
+ */
+export async function isNamespaceLeaving(kube: Pick<Kube, 'get'>, namespace: string): Promise<boolean> {
+  try {
+    const found = await kube.get(namespaceType, undefined, namespace);
+    return found === undefined || found.metadata.deletionTimestamp !== undefined;
+  } catch (error) {
+    if (!isApiError(error, 'forbidden')) throw error;
+    return false;
   }
 }
 

@@ -41,7 +41,9 @@ export function createLog({ level = 'info', destination }: LogOptions = {}) {
       log.error(facts, 'the API server refuses a child of this object'),
     consumersLeft: (facts: { processor: string; group: string }) =>
       log.warn(facts, 'the consumers of a deleted message processor were left, its group cannot be reached'),
-    busEvent: (facts: { group: string; event: string; detail: string }) =>
+    streamsLeft: (facts: { group: string }) =>
+      log.warn(facts, 'the streams of a deleted group were left, its NATS is gone'),
+    busEvent: (facts: { object: string; event: string; detail: string }) =>
       log[facts.event === 'connected' ? 'info' : 'warn'](facts, 'bus event'),
     eventFailed: (facts: { err: unknown }) => log.warn(facts, 'an event could not be recorded'),
     warned: (facts: { warning: string }) => log.warn(facts, 'the API server warns'),

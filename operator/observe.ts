@@ -4,7 +4,7 @@ import { managementServiceName, natsServiceName, ports } from '../crds/contract.
 import type { Condition, HydrogenGateway, Kind } from '../crds/index.ts';
 import { selectorOf } from '../infra/labels.ts';
 import { gatewayNames, processorNames } from '../infra/names.ts';
-import type { KubeObject } from './resources.ts';
+import { isWorkload, type KubeObject } from './resources.ts';
 import type { Workload } from './status.ts';
 import type { Store } from './store.ts';
 
@@ -17,6 +17,8 @@ interface WorkloadStatus {
   readonly readyReplicas?: number;
   readonly availableReplicas?: number;
   readonly updatedReplicas?: number;
+  readonly currentRevision?: string;
+  readonly updateRevision?: string;
   readonly conditions?: readonly { readonly type: string; readonly status: string; readonly reason?: string }[];
 }
 
@@ -52,7 +54,7 @@ export function workloadOf(object: KubeObject | undefined): Workload | undefined
 /** The workload that the object controls, if there is one; a foreign one of that name says nothing about it. */
 export function ownWorkload(store: Store, object: KubeObject): Workload | undefined {
   const { uid = '' } = object.metadata;
-  return workloadOf(store.childrenOf(uid).find(({ kind }) => kind === 'Deployment' || kind === 'StatefulSet'));
+  return workloadOf(store.childrenOf(uid).find(isWorkload));
 }
 
 /** The containers of a deployment or stateful set; others may have put theirs before ours. */
@@ -67,10 +69,11 @@ export function containersOf({ spec }: KubeObject): readonly { readonly name?: s
 export function isRollingOut(object: KubeObject): boolean {
   const workload = workloadOf(object);
   if (workload === undefined) return false;
-  const { isObserved, existing, updated, available, desired } = workload;
-  // A deployment keeps old pods until new ones are available; a stateful set replaces them in place.
-  const isShort = object.kind === 'StatefulSet' && available < desired;
-  return !isObserved || existing > updated || updated < desired || isShort;
+  const { isObserved, existing, updated, desired } = workload;
+  // A deployment keeps old pods until new ones are available. A stateful set replaces them in place, and calls the revision
+  // the current one once all are ready.
+  const { currentRevision, updateRevision } = (object.status ?? {}) as WorkloadStatus;
+  return !isObserved || existing > updated || updated < desired || currentRevision !== updateRevision;
 }
 
 /** The label selector of an object's pods, as text. */

@@ -6,8 +6,8 @@ import type { HydrogenGroup } from '../crds/index.ts';
 import { defaultImage, natsImage } from '../infra/index.ts';
 import { createApplier } from './apply.ts';
 import { createBuses } from './buses.ts';
-import { ApiError } from './errors.ts';
 import { createEvents } from './events.ts';
+import { fenced } from './fence.ts';
 import type { Kube } from './kube.ts';
 import { createLease } from './lease.ts';
 import type { Log } from './log.ts';
@@ -15,23 +15,15 @@ import type { OperatorMetrics } from './metrics.ts';
 import { conditionIn, containersOf, isRollingOut } from './observe.ts';
 import { createQueue } from './queue.ts';
 import { createReconciler } from './reconcile.ts';
-import { type Change, createReflector, createTurn, type Reflector, type ReflectorOptions } from './reflector.ts';
-import {
-  childTypes,
-  customTypes,
-  type KubeObject,
-  keyOf,
-  optionalKinds,
-  type ResourceType,
-  secretMetadataType,
-  sharedKinds,
-} from './resources.ts';
+import type { Change } from './reflector.ts';
+import { isWorkload, type KubeObject, keyOf } from './resources.ts';
 import { createRest } from './rest.ts';
 import { createSecrets } from './secrets.ts';
 import { createStatusWriter } from './status-writer.ts';
 import { createStore, groupKey, groupNameOf, ownerKeyOf, targetKeyOf } from './store.ts';
-import { type Child, createTrimChild, trimCustom, trimSecret } from './trim.ts';
+import { type Child, createTrimChild } from './trim.ts';
 import { createUpgrades, type UpgradeLimit } from './upgrades.ts';
+import { createWatches } from './watches.ts';
 
 export interface OperatorOptions {
   readonly kube: Kube;
@@ -60,8 +52,10 @@ export interface OperatorTiming {
   readonly collectMs?: number;
   /** How often everything is looked at anew. @default 600_000 */
   readonly resyncMs?: number;
-  /** How often NATS is asked how far processors are behind. @default 30_000 */
+  /** How often NATS is asked what there is and how far processors are behind. @default 30_000 */
   readonly lagMs?: number;
+  /** How long NATS is out of reach before it may be gone for good. @default 30_000 */
+  readonly goneMs?: number;
   /** First delay after a failed list or watch. @default 200 */
   readonly watchRetryMs?: number;
   /** Silence after which a watch counts as dead. @default 120_000 */
@@ -81,13 +75,12 @@ export interface Operator {
   stop(): Promise<void>;
 }
 
-/** Children that the constructs make carry this label. */
-const labelSelector = 'app.kubernetes.io/managed-by=hydrogen';
-
 export function createOperator(options: OperatorOptions): Operator {
   const { log, metrics, namespace, timing = {} } = options;
   const { collectMs = 100, resyncMs = 600_000 } = timing;
-  const kube = fenced(options.kube, () => lease === undefined || lease.isLeading);
+  // A lease that has run out is noticed before the next write, also by a process that was suspended.
+  const mayWrite = (): boolean => lease === undefined || lease.isLeading;
+  const kube = fenced(options.kube, mayWrite);
   const store = createStore();
   const events = createEvents({ kube, instance: options.instance, onFailure: (err) => log.eventFailed({ err }) });
   const buses = createBuses({
@@ -99,21 +92,24 @@ export function createOperator(options: OperatorOptions): Operator {
       if (group === undefined) return;
       for (const member of store.membersOf(group.metadata.namespace ?? '', group.metadata.name)) queue.add(member);
     },
-    onLag: (key) => queue.add(key),
+    onProcessor: (key) => queue.add(key),
+    mayWrite,
     ...(timing.lagMs !== undefined && { lagMs: timing.lagMs }),
-    onEvent: (group, event, detail) => log.busEvent({ group, event, detail }),
+    ...(timing.goneMs !== undefined && { goneMs: timing.goneMs }),
+    onEvent: (object, event, detail) => log.busEvent({ object, event, detail }),
     ...(options.serversOf && { serversOf: options.serversOf }),
   });
   const trimChild = createTrimChild();
-  const applier = createApplier({ kube, store, trim: trimChild, onApplied: learn });
-  const status = createStatusWriter({
+  const applier = createApplier({ kube, store, trim: trimChild, onApplied: (child) => watches.learnChild(child) });
+  const status = createStatusWriter({ kube, onWritten: (object) => watches.learnCustom(object) });
+  const secrets = createSecrets({
     kube,
-    onWritten: (object) => customReflectors.get(object.kind)?.learn(trimCustom(object)),
+    isVisible: () => watches.areSecretsVisible,
+    onHidden: (err) => log.secretsHidden({ err }),
   });
-  const secrets = createSecrets({ kube, isVisible: () => secretReflector.isPresent });
   const upgrades = createUpgrades({
     limit: options.upgradeLimit ?? { percent: 10 },
-    total: () => store.size,
+    total: () => store.workloads,
     onTurn: (key) => queue.add(key),
   });
   const { image } = options;
@@ -121,8 +117,7 @@ export function createOperator(options: OperatorOptions): Operator {
   const reconciler = createReconciler(parts);
   const queue = createQueue({
     work: async (key) => {
-      // A lease that has run out is noticed before the next write, also by a process that was suspended.
-      if (lease !== undefined && !lease.isLeading) return undefined;
+      if (!mayWrite()) return undefined;
       const outcome = await reconciler.reconcile(key);
       rest.worked();
       metrics.reconciled(key.split('/', 1)[0] ?? '', 'done');
@@ -152,62 +147,29 @@ export function createOperator(options: OperatorOptions): Operator {
   let isStopping = false;
   let resync: NodeJS.Timeout | undefined;
 
-  const turn = createTurn();
   const rest = createRest();
-  const childReflectors = new Map(
-    childTypes.map((type) => [
-      type.kind,
-      reflect(type, trimChild, onChild, {
-        ...(sharedKinds.includes(type.kind) ? {} : { labelSelector }),
-        ...(optionalKinds.includes(type.kind) && { absentOn: ['gone'] }),
-      }),
-    ]),
-  );
-  // A right to secrets can be withheld: then what is missing is found out by the pods, and credentials are read in vain.
-  const secretReflector = reflect(secretMetadataType, trimSecret, onSecret, {
-    absentOn: ['forbidden'],
-    onAbsent: (err) => log.secretsHidden({ err }),
+  const worked =
+    <C>(onChange: (change: C) => void) =>
+    (change: C): void => {
+      rest.worked();
+      onChange(change);
+    };
+  const watches = createWatches({
+    kube,
+    namespace,
+    trimChild,
+    onCustom: worked(onCustom),
+    onChild: worked(onChild),
+    onSecret: worked(onSecret),
+    onFailure: (resource, err, delayMs) => {
+      metrics.watchRestarted(resource);
+      log.watchFailed({ resource, delayMs, err });
+    },
+    onBug: (err) => log.failed({ err }),
+    onSecretsHidden: (err) => log.secretsHidden({ err }),
+    retryMs: timing.watchRetryMs,
+    inactivityMs: timing.inactivityMs,
   });
-  const customReflectors = new Map<string, Reflector>(
-    Object.values(customTypes).map((type) => [type.kind, reflect(type, trimCustom, onCustom)]),
-  );
-  const reflectors: Pick<Reflector, 'synced' | 'start' | 'stop'>[] = [
-    ...customReflectors.values(),
-    ...childReflectors.values(),
-    secretReflector,
-  ];
-
-  /** What was just applied need not be waited for, nor looked at again when the watch shows it. */
-  function learn(child: Child): void {
-    childReflectors.get(child.kind)?.learn(child);
-  }
-
-  function reflect<Kept extends KubeObject>(
-    type: ResourceType,
-    trim: (object: KubeObject) => Kept,
-    onChange: (change: Change<Kept>) => void,
-    more: Partial<ReflectorOptions<Kept>> = {},
-  ): Reflector<Kept> {
-    const { watchRetryMs, inactivityMs } = timing;
-    return createReflector(kube, {
-      type,
-      namespace,
-      trim,
-      turn,
-      ...more,
-      ...(watchRetryMs !== undefined && { baseDelayMs: watchRetryMs }),
-      ...(inactivityMs !== undefined && { inactivityMs }),
-      onChange: (change) => {
-        rest.worked();
-        onChange(change);
-      },
-      onFailure: (err, delayMs) => {
-        metrics.watchRestarted(type.plural);
-        log.watchFailed({ resource: type.plural, delayMs, err });
-      },
-      onBug: (err) => log.failed({ err }),
-    });
-  }
 
   function onCustom(change: Change): void {
     store.putCustom(change);
@@ -259,7 +221,7 @@ export function createOperator(options: OperatorOptions): Operator {
   function resumeUpgrades(): void {
     const releaseImages = [image ?? defaultImage, natsImage];
     for (const [key, object] of store.customs()) {
-      const workload = store.childrenOf(object.metadata.uid ?? '').find((child) => containersOf(child).length > 0);
+      const workload = store.childrenOf(object.metadata.uid ?? '').find(isWorkload);
       const hasIt = workload && containersOf(workload).some((one) => releaseImages.includes(one.image ?? ''));
       if (workload !== undefined && hasIt && isRollingOut(workload)) upgrades.resume(key);
     }
@@ -267,7 +229,7 @@ export function createOperator(options: OperatorOptions): Operator {
 
   function lead(): void {
     log.leading();
-    void Promise.all(reflectors.map(({ synced }) => synced)).then(() => {
+    void watches.synced.then(() => {
       if (isStopping) return;
       resumeUpgrades();
       everything();
@@ -289,8 +251,8 @@ export function createOperator(options: OperatorOptions): Operator {
       return isReady;
     },
     start: () => {
-      for (const reflector of reflectors) reflector.start();
-      void Promise.all(reflectors.map(({ synced }) => synced)).then(() => {
+      watches.start();
+      void watches.synced.then(() => {
         isReady = true;
       });
       if (lease === undefined) lead();
@@ -301,29 +263,11 @@ export function createOperator(options: OperatorOptions): Operator {
       clearInterval(resync);
       rest.stop();
       await queue.stop();
-      await Promise.all(reflectors.map((reflector) => reflector.stop()));
+      await watches.stop();
       await events.settled();
       await buses.stop();
       await lease?.stop();
     },
-  };
-}
-
-/** Writes only while `mayWrite`: an operator that was suspended must not finish what another one has taken over. */
-function fenced(kube: Kube, mayWrite: () => boolean): Kube {
-  const guard = <A extends unknown[], R>(write: (...args: A) => Promise<R>): ((...args: A) => Promise<R>) => {
-    return async (...args) => {
-      if (mayWrite()) return write(...args);
-      throw new ApiError(0, 'the lease has run out');
-    };
-  };
-  return {
-    ...kube,
-    apply: guard(kube.apply),
-    create: guard(kube.create),
-    replace: guard(kube.replace),
-    merge: guard(kube.merge),
-    delete: guard(kube.delete),
   };
 }
 

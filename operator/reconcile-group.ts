@@ -4,9 +4,10 @@ import { natsImage, renderGroup } from '../infra/index.ts';
 import { secretRefsIn } from '../infra/secrets.ts';
 import type { Buses } from './buses.ts';
 import { checked } from './checked.ts';
-import { allMade, type Children } from './children.ts';
-import { groupFinalizer, hold, isHeld, release } from './finalizers.ts';
+import { allMade, type Children, type Plan } from './children.ts';
+import { groupFinalizer, hold, isHeld, isNamespaceLeaving, release } from './finalizers.ts';
 import type { Kube } from './kube.ts';
+import type { Log } from './log.ts';
 import { conditionIn } from './observe.ts';
 import { type Outcome, soonest } from './queue.ts';
 import type { Reporter } from './reporter.ts';
@@ -17,13 +18,14 @@ import type { Store } from './store.ts';
 import type { Upgrades } from './upgrades.ts';
 
 export interface GroupReconcilerOptions {
-  readonly kube: Pick<Kube, 'apply' | 'merge'>;
+  readonly kube: Pick<Kube, 'apply' | 'merge' | 'get'>;
   readonly store: Store;
   readonly secrets: Secrets;
   readonly children: Children;
   readonly upgrades: Upgrades;
   readonly buses: Buses;
   readonly reporter: Reporter;
+  readonly log: Log;
 }
 
 /** How long until NATS is asked again, longer than a bad answer is believed. */
@@ -31,7 +33,7 @@ const busRetryMs = 11_000;
 
 /** @throws {ApiError} what is worth trying again */
 export function createGroupReconciler(options: GroupReconcilerOptions): (object: KubeObject) => Promise<Outcome> {
-  const { kube, store, secrets, children, upgrades, buses, reporter } = options;
+  const { kube, store, secrets, children, upgrades, buses, reporter, log } = options;
 
   async function reconcile(object: KubeObject): Promise<Outcome> {
     const { name, namespace = '' } = object.metadata;
@@ -51,15 +53,20 @@ export function createGroupReconciler(options: GroupReconcilerOptions): (object:
       await reporter.report(object, { issues: result.issues }, counts);
       return undefined;
     }
+    const { document } = result;
     const missingSecrets = await secrets.missing(namespace, refs);
-    const isApplied = !result.document.spec.paused && missingSecrets.length === 0;
-    const render = (image = natsImage) => renderGroup(result.document, { natsImage: image });
-    const made = isApplied ? await children.make(object, render, natsImage) : allMade;
+    const isApplied = !document.spec.paused && missingSecrets.length === 0;
+    const plan: Plan = {
+      render: (image = natsImage) => renderGroup(document, { natsImage: image }),
+      image: natsImage,
+      sources: [object],
+    };
+    const made = isApplied ? await children.make(object, plan) : allMade;
     if (!isApplied) upgrades.leave(keyOf(object));
-    const bus = asBefore(object, await buses.check(result.document));
+    const bus = asBefore(object, await buses.check(document));
     const again = ['refused', 'down', 'conflict'].includes(bus.state) ? { againAfterMs: busRetryMs } : undefined;
-    const pausedBy = result.document.spec.paused ? ({ pausedBy: 'object' } as const) : {};
-    await reporter.report(object, { ...pausedBy, missingSecrets, ...made.facts, bus }, counts, result.document);
+    const pause = document.spec.paused ? ({ pausedBy: 'object', ...children.inspect(object, plan) } as const) : {};
+    await reporter.report(object, { ...pause, missingSecrets, ...made.facts, bus }, counts, document);
     return soonest(made.again, again);
   }
 
@@ -79,15 +86,26 @@ export function createGroupReconciler(options: GroupReconcilerOptions): (object:
     }
     if (group?.spec.stream.deletionPolicy === 'Delete' && isHeld(object, groupFinalizer)) {
       const obstacle = await buses.removeStreams(group);
-      if (obstacle !== undefined) {
+      if (obstacle !== undefined && !(await isBusLost(object, group))) {
         const message = `NATS does not delete the streams: ${obstacle}; to leave them, set spec.stream.deletionPolicy to Retain`;
         await reporter.report(object, { ...bus, deleting: { reason: 'RemovingStreams', message } }, counts, group);
         return { againAfterMs: busRetryMs };
       }
+      if (obstacle !== undefined) log.streamsLeft({ group: keyOf(object) });
     }
     await release(kube, object, groupFinalizer);
     await buses.forget(namespace, name);
     return undefined;
+  }
+
+  /** Whether there is no NATS that will ever delete the streams: ours has gone, or all that is in the namespace goes. */
+  async function isBusLost({ metadata }: KubeObject, { spec }: HydrogenGroup): Promise<boolean> {
+    const { uid = '', namespace = '', name } = metadata;
+    if (spec.nats.managed !== undefined) {
+      const servers = store.childrenOf(uid).find(({ kind }) => kind === 'StatefulSet');
+      return servers === undefined || servers.metadata.deletionTimestamp !== undefined;
+    }
+    return buses.isGone(namespace, name) && (await isNamespaceLeaving(kube, namespace));
   }
 
   return reconcile;

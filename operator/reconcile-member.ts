@@ -5,8 +5,8 @@ import { secretRefsIn } from '../infra/secrets.ts';
 import type { Applier } from './apply.ts';
 import type { Buses } from './buses.ts';
 import { checked, groupFacts, groupIn } from './checked.ts';
-import type { Children } from './children.ts';
-import { hold, isHeld, processorFinalizer, release } from './finalizers.ts';
+import type { Children, Plan } from './children.ts';
+import { hold, isHeld, isNamespaceLeaving, processorFinalizer, release } from './finalizers.ts';
 import type { Kube } from './kube.ts';
 import { lagIn } from './lag.ts';
 import type { Log } from './log.ts';
@@ -19,7 +19,7 @@ import { groupKey, groupNameOf, type Store } from './store.ts';
 import type { Upgrades } from './upgrades.ts';
 
 export interface MemberReconcilerOptions {
-  readonly kube: Pick<Kube, 'apply' | 'merge'>;
+  readonly kube: Pick<Kube, 'apply' | 'merge' | 'get'>;
   readonly store: Store;
   readonly secrets: Secrets;
   readonly applier: Applier;
@@ -34,8 +34,8 @@ export interface MemberReconcilerOptions {
 
 type Member = HydrogenGateway | HydrogenMessageProcessor;
 
-/** How long until NATS is asked again. */
-const busRetryMs = 10_000;
+/** How long until NATS is asked again, longer than a bad answer is believed. */
+const busRetryMs = 11_000;
 
 /** @throws {ApiError} what is worth trying again */
 export function createMemberReconciler(options: MemberReconcilerOptions): (object: KubeObject) => Promise<Outcome> {
@@ -66,9 +66,15 @@ export function createMemberReconciler(options: MemberReconcilerOptions): (objec
     }
     const pausedBy: Facts['pausedBy'] = member.spec.paused ? 'object' : group.spec.paused ? 'group' : undefined;
     const missingSecrets = pausedBy === undefined ? await secrets.missing(namespace, refs) : [];
+    const plan: Plan = {
+      render: (image) => render(member, group, image),
+      image: member.spec.template.image === undefined ? releaseImage : undefined,
+      sources: [object, groupObject],
+    };
     if (pausedBy !== undefined || missingSecrets.length > 0) {
       upgrades.leave(key);
-      const facts = { groupName, group: groupFacts(groupObject), missingSecrets, pausedBy };
+      const unapplied = pausedBy === undefined ? {} : children.inspect(object, plan);
+      const facts = { groupName, group: groupFacts(groupObject), missingSecrets, pausedBy, ...unapplied };
       await reporter.report(object, facts, lag, member);
       return undefined;
     }
@@ -77,8 +83,7 @@ export function createMemberReconciler(options: MemberReconcilerOptions): (objec
       await hold(kube, object, processorFinalizer);
       refused = await buses.ensureConsumers(group, member);
     }
-    const image = member.spec.template.image === undefined ? releaseImage : undefined;
-    const made = await children.make(object, (one) => render(member, group, one), image);
+    const made = await children.make(object, plan);
     const state = refused === undefined ? groupFacts(groupObject) : consumersRefused(refused);
     await reporter.report(object, { groupName, group: state, ...made.facts }, lag, member);
     return soonest(made.again, refused === undefined ? undefined : { againAfterMs: busRetryMs });
@@ -100,20 +105,43 @@ export function createMemberReconciler(options: MemberReconcilerOptions): (objec
       await wait(`the consumers of HydrogenMessageProcessor/${name} are removed once its pods are gone`);
       return undefined;
     }
-    const bus = group === undefined ? undefined : await buses.check(group);
-    const isAsked = group !== undefined && bus?.state !== 'unchecked';
-    const obstacle = isAsked ? await buses.removeConsumers(group, name) : undefined;
-    // A foreground deletion takes a group's own servers away while the group waits for this very processor.
-    const isBusGone = group?.spec.nats.managed !== undefined && groupObject?.metadata.deletionTimestamp !== undefined;
-    if (obstacle !== undefined && !isBusGone) {
+    const obstacle = await removeConsumers(object, group, groupObject);
+    if (obstacle !== undefined && !(await isBusLost(object, group, groupObject))) {
       await wait(
         `NATS does not remove the consumers: ${obstacle}; to leave them, remove the finalizer ${processorFinalizer}`,
       );
       return { againAfterMs: busRetryMs };
     }
-    if (!isAsked || obstacle !== undefined) log.consumersLeft({ processor: name, group: groupName ?? '' });
+    if (obstacle !== undefined) log.consumersLeft({ processor: name, group: groupName ?? '' });
     await release(kube, object, processorFinalizer);
     return undefined;
+  }
+
+  /** Resolves with what keeps it from that, if anything does. */
+  async function removeConsumers(
+    { metadata }: KubeObject,
+    group: HydrogenGroup | undefined,
+    groupObject: KubeObject | undefined,
+  ): Promise<string | undefined> {
+    if (groupObject === undefined) return 'there is no such group';
+    const bus = group === undefined ? undefined : await buses.check(group);
+    if (bus?.state === 'unchecked') return bus.message;
+    return buses.removeConsumers(metadata.namespace ?? '', groupObject.metadata.name, metadata.name);
+  }
+
+  /** Whether there is nothing to wait for: no NATS that will ever remove the consumers, or none that we could ask. */
+  async function isBusLost(
+    { metadata }: KubeObject,
+    group: HydrogenGroup | undefined,
+    groupObject: KubeObject | undefined,
+  ): Promise<boolean> {
+    if (groupObject === undefined) return true;
+    const { namespace = '' } = metadata;
+    const isGroupLeaving = groupObject.metadata.deletionTimestamp !== undefined;
+    // Nobody will repair a group that is deleted, and a foreground deletion takes its own servers away before it.
+    if (isGroupLeaving && (group === undefined || group.spec.nats.managed !== undefined)) return true;
+    if (group !== undefined && (await buses.check(group)).state === 'unchecked') return true;
+    return buses.isGone(namespace, groupObject.metadata.name) && (await isNamespaceLeaving(kube, namespace));
   }
 
   return reconcile;

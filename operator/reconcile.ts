@@ -19,7 +19,7 @@ import type { Store } from './store.ts';
 import type { Upgrades } from './upgrades.ts';
 
 export interface ReconcilerOptions {
-  readonly kube: Pick<Kube, 'apply' | 'merge'>;
+  readonly kube: Pick<Kube, 'apply' | 'merge' | 'get'>;
   readonly store: Store;
   readonly secrets: Secrets;
   readonly applier: Applier;

@@ -11,6 +11,12 @@ export const handOverManager = 'hydrogen-operator-replicas';
 /** Annotation of every child: the digest of what was applied, so that an operator that starts sees that nothing differs. */
 export const appliedDigest = 'hydrogen.dev/applied-digest';
 
+/**
+ * Annotation of every workload: a digest of the generations of the documents that it was made from. Where those are the same
+ * and what is to be applied is not, it is a release of the operator that makes something else of them.
+ */
+export const appliedSources = 'hydrogen.dev/applied-sources';
+
 /** An object as the API server returns it; its fields are read one by one, where they are needed. */
 export interface KubeObject {
   readonly apiVersion: string;
@@ -93,6 +99,7 @@ export const optionalKinds: readonly string[] = ['HTTPRoute'];
 /** Kinds of which objects that are not ours matter, too: somebody else's autoscaler sets a number of pods. */
 export const sharedKinds: readonly string[] = ['HorizontalPodAutoscaler'];
 
+export const namespaceType: ResourceType = type('v1', 'Namespace', 'namespaces');
 export const secretType: ResourceType = type('v1', 'Secret', 'secrets');
 /** Secrets as they are watched: that they exist, and in which version. */
 export const secretMetadataType: ResourceType = { ...secretType, isMetadataOnly: true };
@@ -115,4 +122,9 @@ export function keyOf({ kind, metadata }: Pick<KubeObject, 'kind' | 'metadata'>)
 /** The owner that controls an object. */
 export function controllerOf({ metadata }: KubeObject): OwnerReference | undefined {
   return metadata.ownerReferences?.find(({ controller }) => controller === true);
+}
+
+/** Whether it is what runs pods. */
+export function isWorkload({ kind }: Pick<KubeObject, 'kind'>): boolean {
+  return kind === 'Deployment' || kind === 'StatefulSet';
 }

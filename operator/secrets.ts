@@ -24,20 +24,23 @@ export interface SecretsOptions {
   readonly kube: Pick<Kube, 'get'>;
   /** Whether a watch shows secrets: the right to it may not have been given. */
   readonly isVisible: () => boolean;
+  /** Secrets are shown by a watch and may not be read; called once. */
+  readonly onHidden: (error: unknown) => void;
 }
 
 interface Known {
   readonly version: string;
-  /** Undefined: not asked for, or not allowed to. */
-  keys: ReadonlySet<string> | undefined;
+  /** Undefined: not asked for. Hidden: it may not be read. */
+  keys: ReadonlySet<string> | 'hidden' | undefined;
 }
 
-export function createSecrets({ kube, isVisible }: SecretsOptions): Secrets {
+export function createSecrets({ kube, isVisible, onHidden }: SecretsOptions): Secrets {
+  let isHidden = false;
   const known = new Map<string, Known>();
   const named = new Map<string, readonly string[]>();
   const namers = new Map<string, Set<string>>();
 
-  async function keysOf(namespace: string, name: string, secret: Known): Promise<ReadonlySet<string> | undefined> {
+  async function keysOf(namespace: string, name: string, secret: Known): Promise<Known['keys']> {
     if (secret.keys !== undefined) return secret.keys;
     try {
       const object = await kube.get(secretType, namespace, name);
@@ -45,6 +48,9 @@ export function createSecrets({ kube, isVisible }: SecretsOptions): Secrets {
     } catch (error) {
       // It may be listed and not read: then that it exists must do.
       if (!isApiError(error, 'forbidden')) throw error;
+      secret.keys = 'hidden';
+      if (!isHidden) onHidden(error);
+      isHidden = true;
     }
     return secret.keys;
   }
@@ -80,7 +86,7 @@ export function createSecrets({ kube, isVisible }: SecretsOptions): Secrets {
           continue;
         }
         const keys = await keysOf(namespace, name, secret);
-        if (keys?.has(key) === false) {
+        if (typeof keys === 'object' && !keys.has(key)) {
           problems.add(`Secret/${name} has no key ${key}; add it or correct the reference`);
         }
       }

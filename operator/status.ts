@@ -16,6 +16,7 @@ export const reasons = {
     'WaitingForRemoval',
     'ApplyRefused',
     'ApplyForbidden',
+    'Paused',
   ],
   GroupReady: ['GroupReady', 'GroupNotReady', 'GroupNotFound', 'ConsumersRefused'],
   BusReachable: [
@@ -25,6 +26,7 @@ export const reasons = {
     'StreamRefused',
     'StreamConflict',
     'SecretNotReadable',
+    'Paused',
   ],
   Available: ['Available', 'NotCreated', 'PodsNotReady', 'ScaledToZero'],
   RollingOut: ['RolledOut', 'NotCreated', 'PodsUpdating', 'RolloutStuck', 'UpgradeWaiting'],
@@ -78,7 +80,8 @@ export type BusFacts =
   | { readonly state: 'connecting' }
   /** A connection is being made; what was found before it still counts. */
   | { readonly state: 'asBefore'; readonly condition: Condition }
-  | { readonly state: 'down' | 'refused' | 'conflict' | 'unchecked'; readonly message: string };
+  /** `paused`: the streams are not as they should be, and nothing is done about it. */
+  | { readonly state: 'down' | 'refused' | 'conflict' | 'unchecked' | 'paused'; readonly message: string };
 
 /** Everything that the conditions of an object are made from. */
 export interface Facts {
@@ -87,6 +90,8 @@ export interface Facts {
   readonly generation: number;
   readonly issues?: readonly Pick<DocumentIssue, 'path' | 'message'>[];
   readonly pausedBy?: 'object' | 'group' | undefined;
+  /** Children that would be created or changed if it were not paused, as `Deployment/chat-gateway`. */
+  readonly unapplied?: readonly string[];
   /** What is wrong with the secrets that it names, a sentence each. */
   readonly missingSecrets?: readonly string[];
   readonly problem?: ApplyProblem | undefined;
@@ -97,7 +102,7 @@ export interface Facts {
   readonly bus?: BusFacts;
   /** Undefined: there is none yet. */
   readonly workload?: Workload | undefined;
-  /** The image that pods keep until it is their turn to get the one of this release. */
+  /** The image that pods keep until it is their turn to become what this release makes of them. */
   readonly heldImage?: string;
   /** Whether the object has a workload at all: a group with NATS of the user's has none. */
   readonly hasWorkload: boolean;
@@ -115,6 +120,9 @@ const stalling: readonly string[] = [
   'ConsumersRefused',
   'RolloutStuck',
 ];
+
+/** Reasons not to be Ready that nobody is working on, and nobody needs to. */
+const restful: readonly string[] = ['ScaledToZero', 'SecretNotReadable', 'Paused'];
 
 /** Longest message of a condition, in characters. */
 const longestMessage = 4096;
@@ -151,7 +159,8 @@ function findingsOf(facts: Facts): Finding[] {
   ];
 }
 
-function acceptedOf({ kind, name, issues, group, groupName, missingSecrets = [], problem }: Facts): Finding {
+function acceptedOf(facts: Facts): Finding {
+  const { kind, name, issues, group, groupName, missingSecrets = [], unapplied = [], problem } = facts;
   const type = 'Accepted';
   if (issues) {
     const list = issues.map(({ path, message }) => (path === '' ? message : `${path} ${message}`)).join('; ');
@@ -165,6 +174,10 @@ function acceptedOf({ kind, name, issues, group, groupName, missingSecrets = [],
   if (missingSecrets.length > 0) {
     const message = `what was applied last stays in force: ${missingSecrets.join('; ')}`;
     return { type, status: 'False', reason: 'SecretNotFound', message };
+  }
+  if (unapplied.length > 0) {
+    const message = `while paused, what ${kind}/${name} asks for is not in force; to go on would create or change ${unapplied.join(', ')}`;
+    return { type, status: 'Unknown', reason: 'Paused', message };
   }
   if (problem === undefined)
     return { type, status: 'True', reason: 'Accepted', message: 'the specification is in force' };
@@ -247,6 +260,13 @@ function busReachableOf(bus: BusFacts): Finding {
       };
     case 'unchecked':
       return { type, status: 'Unknown', reason: 'SecretNotReadable', message: bus.message };
+    case 'paused':
+      return {
+        type,
+        status: 'Unknown',
+        reason: 'Paused',
+        message: `NATS is connected; while paused, nothing is done about its streams: ${bus.message}`,
+      };
   }
 }
 
@@ -287,18 +307,18 @@ function rollingOutOf({ workload, kind, name, heldImage }: Facts): Finding {
     return { type, status: 'True', reason: 'RolloutStuck', message };
   }
   if (!isObserved || updated < desired || existing > updated) {
-    const message = `${updated} of ${desired} pods of ${object} run the current specification, ${existing} exist`;
+    const message = `${updated} of ${desired} pods of ${object} run what was applied last, ${existing} exist`;
     return { type, status: 'True', reason: 'PodsUpdating', message };
   }
   if (heldImage !== undefined) {
-    const message = `the pods of ${object} run ${heldImage} until it is their turn to get the image of this release; set spec.template.image to hold one`;
+    const message = `${object} stays as it is, with ${heldImage}, until it is its turn to become what this release makes of it; set spec.template.image to hold an image`;
     return { type, status: 'False', reason: 'UpgradeWaiting', message };
   }
   return {
     type,
     status: 'False',
     reason: 'RolledOut',
-    message: `every pod of ${object} runs the current specification`,
+    message: `every pod of ${object} runs what was applied last`,
   };
 }
 
@@ -328,7 +348,11 @@ function readyOf({ deleting }: Facts, findings: readonly Finding[]): Loose {
   };
   const bad = findings.filter((finding) => (wanted[finding.type] ?? finding.status) !== finding.status);
   const worst =
-    bad.find(({ reason }) => stalling.includes(reason)) ?? bad.find(({ status }) => status !== 'Unknown') ?? bad[0];
+    bad.find(({ reason }) => stalling.includes(reason)) ??
+    // What is not there is not there because of the pause.
+    bad.find(({ reason }) => reason === 'Paused') ??
+    bad.find(({ status }) => status !== 'Unknown') ??
+    bad[0];
   if (worst === undefined) return { type, status: 'True', reason: 'Ready', message: 'all is as it was asked for' };
   const status = worst.status === 'Unknown' ? 'Unknown' : 'False';
   return { type, status, reason: worst.reason, message: worst.message };
@@ -339,6 +363,6 @@ function kstatus(ready: Loose, findings: readonly Finding[]): Loose[] {
   if (ready.status === 'True') return [];
   const stuck = findings.find(({ reason }) => stalling.includes(reason));
   if (stuck !== undefined) return [{ type: 'Stalled', status: 'True', reason: stuck.reason, message: stuck.message }];
-  if (ready.reason === 'ScaledToZero' || ready.reason === 'SecretNotReadable') return [];
+  if (restful.includes(ready.reason)) return [];
   return [{ type: 'Reconciling', status: 'True', reason: ready.reason, message: ready.message }];
 }

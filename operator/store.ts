@@ -1,17 +1,19 @@
 /** What the operator knows of the cluster: the custom resources and their children, and who belongs to whom. */
 import type { Kind } from '../crds/index.ts';
 import type { Change } from './reflector.ts';
-import { controllerOf, customTypes, type KubeObject } from './resources.ts';
+import { controllerOf, customTypes, isWorkload, type KubeObject } from './resources.ts';
 import type { Child } from './trim.ts';
 
 export interface Store {
   /** The custom resource of a key. */
   custom(key: string): KubeObject | undefined;
   customs(): Iterable<[string, KubeObject]>;
-  /** Number of custom resources. */
-  readonly size: number;
+  /** Number of workloads that custom resources have. */
+  readonly workloads: number;
   /** The child of a key, whoever controls it. */
   child(key: string): Child | undefined;
+  /** The child of a key, when this owner controls it. */
+  ownChild(uid: string | undefined, key: string): Child | undefined;
   /** The children that this owner controls. */
   childrenOf(uid: string): readonly Child[];
   /** Keys of the gateways and message processors that name a group, whether it exists or not. */
@@ -56,6 +58,7 @@ export function createStore(): Store {
   const byOwner = new Map<string, Map<string, Child>>();
   const byGroup = new Map<string, Set<string>>();
   const byTarget = new Map<string, Map<string, KubeObject>>();
+  const workloads = new Set<string>();
 
   function index(object: KubeObject, key: string, isThere: boolean): void {
     const group = groupNameOf(object);
@@ -76,6 +79,8 @@ export function createStore(): Store {
     else owned.delete(key);
     if (owned.size === 0) byOwner.delete(uid);
     else byOwner.set(uid, owned);
+    if (isThere && isWorkload(object)) workloads.add(key);
+    else workloads.delete(key);
   }
 
   function target(object: KubeObject, key: string, isThere: boolean): void {
@@ -91,10 +96,11 @@ export function createStore(): Store {
   return {
     custom: (key) => custom.get(key),
     customs: () => custom.entries(),
-    get size() {
-      return custom.size;
+    get workloads() {
+      return workloads.size;
     },
     child: (key) => children.get(key),
+    ownChild: (uid, key) => (uid === undefined ? undefined : byOwner.get(uid)?.get(key)),
     childrenOf: (uid) => [...(byOwner.get(uid)?.values() ?? [])],
     membersOf: (namespace, group) => [...(byGroup.get(groupKey(namespace, group)) ?? [])].sort(),
     autoscalersOf: (key) => [...(byTarget.get(key)?.values() ?? [])],

@@ -7,6 +7,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { createFieldsOf, type Fields, isOurs } from './ownership.ts';
 import {
   appliedDigest,
+  appliedSources,
   childTypeOf,
   controllerOf,
   type KubeObject,
@@ -18,6 +19,8 @@ import {
 export interface Child extends KubeObject {
   /** Digest of what was applied last, as the child itself has it. */
   readonly appliedDigest: string | undefined;
+  /** Of a workload: digest of what it was made from. */
+  readonly appliedSources: string | undefined;
   /** The fields that we have applied and still own. */
   readonly owned: Fields;
   /** Whether dropping `spec.replicas` from what we apply would take it away. */
@@ -78,6 +81,7 @@ export function createTrimChild(): TrimChild {
       },
       ...workloadOf(object),
       appliedDigest: annotations?.[appliedDigest],
+      appliedSources: annotations?.[appliedSources],
       owned: fieldsOf(object),
       holdsReplicas: kind === 'Deployment' && holdsReplicas(object.metadata.managedFields ?? []),
     };

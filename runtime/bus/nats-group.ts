@@ -3,11 +3,20 @@
  * removes when a processor is deleted. It connects like a bus and carries no messages.
  */
 
+import { HydrogenError } from '../errors.ts';
 import type { NatsBusOptions } from './nats.ts';
+import { accountRoom } from './nats-account.ts';
 import { createLink } from './nats-connection.ts';
 import { deleteConsumers, ensureConsumers, listConsumers, metadataKeys } from './nats-durables.ts';
-import { createRequests, isRefused, jetStreamCodes } from './nats-requests.ts';
-import { type Conflict, clientStream, deadLetterStream, ensureStream, leaseBucket } from './nats-streams.ts';
+import { createRequests, isRefused, jetStreamCodes, type Requests } from './nats-requests.ts';
+import {
+  clientStream,
+  deadLetterStream,
+  ensureStream,
+  inspectStream,
+  leaseBucket,
+  sentenceOf,
+} from './nats-streams.ts';
 import type { BusStatus, ConsumerOptions } from './port.ts';
 import { createSubjects } from './subjects.ts';
 
@@ -17,6 +26,13 @@ export interface ProcessorLag {
   readonly pendingMessages: number;
   /** Messages that replicas have been given and not finished. */
   readonly unacknowledgedMessages: number;
+  /** How many consumers it has. */
+  readonly consumers: number;
+}
+
+export interface NatsGroupOptions extends Omit<NatsBusOptions, 'publishLimits'> {
+  /** Asked before every request that changes something. @default - always */
+  readonly mayWrite?: () => boolean;
 }
 
 export interface NatsGroup {
@@ -25,8 +41,16 @@ export interface NatsGroup {
   /** Begins to connect and resolves at once. */
   start(): Promise<void>;
   stop(): Promise<void>;
-  /** Creates or adapts the streams of client messages and dead letters and the bucket of leases; resolves with what can't be changed in place. @throws {HydrogenError} HYD_BUS_UNREACHABLE, {JetStreamError} */
-  ensureStreams(): Promise<Conflict[]>;
+  /**
+   * Creates or adapts the streams of client messages and dead letters and the bucket of leases; resolves with what can't be
+   * changed in place, a sentence each.
+   * @throws {HydrogenError} HYD_BUS_UNREACHABLE, {JetStreamError}; also when `mayWrite` says no
+   */
+  ensureStreams(): Promise<string[]>;
+  /** What of the streams is missing or not as it should be, a sentence each; changes nothing. @throws like `ensureStreams` */
+  inspectStreams(): Promise<string[]>;
+  /** What the account's limits leave room for, as a sentence; undefined where it has none. @throws like `ensureStreams` */
+  accountRoom(): Promise<string | undefined>;
   /** Creates or adapts the consumers of a processor. @throws like `ensureStreams` */
   ensureConsumers(options: ConsumerOptions): Promise<void>;
   /** How far every processor of the group is behind, by name. @throws like `ensureStreams` */
@@ -37,10 +61,18 @@ export interface NatsGroup {
   deleteStreams(): Promise<void>;
 }
 
-export function createNatsGroup(options: Omit<NatsBusOptions, 'publishLimits'>): NatsGroup {
+/** Requests of the JetStream API that change nothing. */
+const readings = /^(INFO|(STREAM|CONSUMER)\.(INFO|LIST|NAMES)\b)/;
+
+export function createNatsGroup(options: NatsGroupOptions): NatsGroup {
   const subjects = createSubjects(options.group);
   const link = createLink(options);
-  const requests = createRequests(link);
+  const requests = guarded(createRequests(link), options.mayWrite);
+  const streams = [
+    clientStream(subjects, options.stream),
+    deadLetterStream(subjects, options.stream, options.deadLetter),
+    leaseBucket(subjects, options.leaseMs, options.stream),
+  ];
   return {
     get status() {
       return link.status;
@@ -48,34 +80,47 @@ export function createNatsGroup(options: Omit<NatsBusOptions, 'publishLimits'>):
     onStatus: (listener) => link.onStatus(listener),
     start: async () => link.start(),
     stop: () => link.stop(),
-    ensureStreams: async () => [
-      ...(await ensureStream(requests, clientStream(subjects, options.stream))),
-      ...(await ensureStream(requests, deadLetterStream(subjects, options.stream, options.deadLetter))),
-      ...(await ensureStream(requests, leaseBucket(subjects, options.leaseMs, options.stream))),
-    ],
+    ensureStreams: async () => {
+      const conflicts: string[] = [];
+      for (const stream of streams) conflicts.push(...(await ensureStream(requests, stream)).map(sentenceOf));
+      return conflicts;
+    },
+    inspectStreams: async () => (await Promise.all(streams.map((one) => inspectStream(requests, one)))).flat(),
+    accountRoom: () => accountRoom(requests),
     ensureConsumers: async (consumer) => void (await ensureConsumers(requests, subjects, consumer)),
     lags: async () => {
       const lags = new Map<string, ProcessorLag>();
       for (const { config, num_pending, num_ack_pending } of await listConsumers(requests, subjects.stream)) {
         const processor = config.metadata?.[metadataKeys.processor];
         if (processor === undefined) continue;
-        const { pendingMessages = 0, unacknowledgedMessages = 0 } = lags.get(processor) ?? {};
+        const { pendingMessages = 0, unacknowledgedMessages = 0, consumers = 0 } = lags.get(processor) ?? {};
         lags.set(processor, {
           pendingMessages: pendingMessages + num_pending,
           unacknowledgedMessages: unacknowledgedMessages + num_ack_pending,
+          consumers: consumers + 1,
         });
       }
       return lags;
     },
     deleteConsumers: (processor) => deleteConsumers(requests, subjects, processor),
     deleteStreams: async () => {
-      for (const stream of [subjects.stream, subjects.deadLetterStream, `KV_${subjects.leaseBucket}`]) {
+      for (const { name } of streams) {
         try {
-          await requests.api(`STREAM.DELETE.${stream}`);
+          await requests.api(`STREAM.DELETE.${name}`);
         } catch (err) {
           if (!isRefused(err, jetStreamCodes.streamNotFound)) throw err;
         }
       }
+    },
+  };
+}
+
+function guarded(requests: Requests, mayWrite: () => boolean = () => true): Requests {
+  return {
+    ...requests,
+    api: (subject, body) => {
+      if (readings.test(subject) || mayWrite()) return requests.api(subject, body);
+      return Promise.reject(new HydrogenError('HYD_BUS_UNREACHABLE', 'changes are no longer ours to make'));
     },
   };
 }

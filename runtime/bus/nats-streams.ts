@@ -70,6 +70,23 @@ export function leaseBucket(subjects: Subjects, leaseMs: number, { storage, repl
   };
 }
 
+/** What `ensureStream` would do something about, a sentence each; nothing is changed. @throws what `Requests.api` throws */
+export async function inspectStream(requests: Requests, wanted: WantedStream): Promise<string[]> {
+  const object = `stream ${wanted.name}`;
+  try {
+    const { config } = await requests.api<StreamInfo>(`STREAM.INFO.${wanted.name}`);
+    return differences(config, wanted).map((one) => sentenceOf({ object, ...one }));
+  } catch (err) {
+    if (!isRefused(err, jetStreamCodes.streamNotFound)) throw err;
+    return [`${object} is missing`];
+  }
+}
+
+/** A conflict as a person reads it. */
+export function sentenceOf({ object, field, have, want }: Conflict): string {
+  return `${object} has ${field} ${JSON.stringify(have)} and not ${JSON.stringify(want)}`;
+}
+
 /**
  * Creates the stream or adapts it, and returns what could not be adapted; the stream is usable all the same.
  * @throws what `Requests.api` throws

@@ -56,8 +56,8 @@ test('with exactly its rights it makes every child, leads, records events, and w
   const lease = await cluster.get('/apis/coordination.k8s.io/v1/namespaces/hydrogen-system/leases/hydrogen-operator');
   assert.equal(lease.spec.holderIdentity, 'a');
 
-  await eventually(async () =>
-    condition(await cluster.get(gatewayPath), 'GroupReady')?.message.includes('cannot be reached'),
+  await eventually(
+    async () => condition(await cluster.get(gatewayPath), 'GroupReady')?.message.includes('cannot be reached') === true,
   );
   const versions = async (): Promise<string> => {
     const items = (await Promise.all(lists.map((path) => cluster.get(path)))).flatMap((list) => list.items);

@@ -20,7 +20,7 @@ for (const [status, message, kind] of [
     'services "a" is forbidden: cannot set blockOwnerDeletion if an ownerReference refers to a resource you can\'t set finalizers on: , <nil>',
     'forbidden',
   ],
-  [401, 'Unauthorized', 'forbidden'],
+  [401, 'Unauthorized', 'transient'],
   [
     403,
     'configmaps "a" is forbidden: unable to create new content in namespace b because it is being terminated',
