@@ -126,7 +126,8 @@ async function countAt(cluster: TestApiServer, path: string): Promise<number> {
   return items.length + (metadata.remainingItemCount ?? 0);
 }
 
-async function writeServiceAccount(cluster: TestApiServer, folder: string): Promise<void> {
+/** Writes what a pod of the operator finds in its service account into `folder`. */
+export async function writeServiceAccount(cluster: TestApiServer, folder: string): Promise<void> {
   const account = '/api/v1/namespaces/hydrogen-system/serviceaccounts/hydrogen-operator/token';
   const request = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: { expirationSeconds: 7200 } };
   const { body } = await cluster.call('POST', account, request);

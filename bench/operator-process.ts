@@ -32,15 +32,11 @@ export interface OperatorProcess extends AsyncDisposable {
 
 /** Builds a checkout and lays it out as its image does, so that nothing is compiled when it starts. */
 export async function ship(checkout: string): Promise<Shipped> {
-  execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'], {
-    cwd: checkout,
-    stdio: 'inherit',
-  });
   const folder = await mkdtemp(join(tmpdir(), 'hydrogen-bench-image-'));
+  const compiler = ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json', '--outDir', join(folder, 'build')];
+  execFileSync(process.execPath, compiler, { cwd: checkout, stdio: 'inherit' });
   await mkdir(join(folder, 'cli'));
-  for (const path of ['package.json', 'cli/hydrogen.js', 'build']) {
-    await cp(join(checkout, path), join(folder, path), { recursive: true });
-  }
+  for (const path of ['package.json', 'cli/hydrogen.js']) await cp(join(checkout, path), join(folder, path));
   await layPackages(
     join(checkout, 'node_modules'),
     join(folder, 'node_modules'),

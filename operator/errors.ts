@@ -28,16 +28,15 @@ export class ApiError extends Error {
 /** Server-side apply reports a body that does not fit the schema as an internal error: trying again cannot help. */
 const schemaRefusals = /failed to create typed patch object|field not declared in schema|duplicate entries for key/;
 
-/** A quota, a policy or a webhook denies with the status of a missing right. */
-const denials = /exceeded quota|violates PodSecurity|denied the request|admission webhook/;
+/** How a missing right is told. A quota, a policy or a webhook denies with the same status, each in words of its own. */
+const missingRights = /cannot \S+ (resource|path) |cannot set (blockOwnerDeletion|an ownerRef)/;
 
 function classify(status: number, message: string): ApiErrorKind {
   if (status === 404 || status === 410) return 'gone';
   if (status === 409) return 'conflict';
   // The object in it goes with the namespace; until then nothing can be created there.
   if (status === 403 && message.includes('because it is being terminated')) return 'transient';
-  if (status === 403 && denials.test(message)) return 'refused';
-  if (status === 403) return 'forbidden';
+  if (status === 403) return missingRights.test(message) ? 'forbidden' : 'refused';
   if (status === 400 || status === 405 || status === 413 || status === 415 || status === 422) return 'refused';
   if (status === 500 && schemaRefusals.test(message)) return 'refused';
   return 'transient';

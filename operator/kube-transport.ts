@@ -150,11 +150,15 @@ async function errorOf(call: Call, response: IncomingMessage): Promise<ApiError>
   const body = await text(response).catch(() => '');
   const seconds = Number(response.headers['retry-after']);
   const retryAfterMs = Number.isFinite(seconds) && seconds > 0 ? seconds * 1000 : undefined;
-  let message = body;
+  // Proxies in between, and the server for a resource that it does not know, answer with text, or with nothing.
+  const message = statusMessage(body) || `${call.method} ${call.path.replace(/\?.*/, '')}: ${status} ${body}`.trim();
+  return new ApiError(status, message, { retryAfterMs });
+}
+
+function statusMessage(body: string): string | undefined {
   try {
-    message = (JSON.parse(body) as { message?: string }).message ?? body;
+    return (JSON.parse(body) as { message?: string }).message;
   } catch {
-    // Proxies in between answer with text.
+    return undefined;
   }
-  return new ApiError(status, message === '' ? `${call.method} ${call.path}: ${status}` : message, { retryAfterMs });
 }

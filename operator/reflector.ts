@@ -75,6 +75,7 @@ export function createReflector<Kept extends KubeObject>(
   let version: string | undefined;
   let isPresent = true;
   let failures = 0;
+  let hasExpired = false;
   let failure: ApiError | undefined;
   let loop: Promise<void> | undefined;
 
@@ -116,6 +117,7 @@ export function createReflector<Kept extends KubeObject>(
       return;
     }
     failures = 0;
+    hasExpired = false;
     version = object.metadata.resourceVersion ?? version;
     if (what === 'BOOKMARK') return;
     const key = keyOf(object);
@@ -170,8 +172,9 @@ export function createReflector<Kept extends KubeObject>(
     if (isExpired || (isApiError(error, 'gone') && version !== undefined)) version = undefined;
     const asked = error instanceof ApiError ? (error.retryAfterMs ?? 0) : 0;
     const backoffMs = Math.min(maxDelayMs, baseDelayMs * 2 ** Math.min(failures, 20)) * (0.5 + Math.random() / 2);
-    // An expired version is listed anew at once, unless that goes on and on.
-    const delayMs = isExpired && failures === 0 ? 0 : Math.max(asked, backoffMs);
+    // An expired version is listed anew at once, however long nobody answered before, unless that goes on and on.
+    const delayMs = isExpired && !hasExpired ? 0 : Math.max(asked, backoffMs);
+    hasExpired = isExpired;
     failures += 1;
     onFailure(error, delayMs);
     await pause(delayMs);

@@ -1,7 +1,7 @@
 /** A test cluster that has hydrogen's definitions. */
 
 import { customResourceDefinitions } from '../../crds/manifest.ts';
-import { startApiServer, type TestApiServer } from '../kit/apiserver.ts';
+import { type ApiServerOptions, startApiServer, type TestApiServer } from '../kit/apiserver.ts';
 import { eventually } from '../kit/eventually.ts';
 
 /** Where the definitions are. */
@@ -14,8 +14,8 @@ export function pathOf(kind: string, name?: string): string {
 }
 
 /** An API server that serves the three kinds. */
-export async function startCluster(): Promise<TestApiServer> {
-  const cluster = await startApiServer();
+export async function startCluster(options: ApiServerOptions = {}): Promise<TestApiServer> {
+  const cluster = await startApiServer(options);
   try {
     for (const definition of customResourceDefinitions()) {
       const { status, body } = await cluster.apply(`${definitionsPath}/${definition.metadata.name}`, definition);

@@ -25,15 +25,22 @@ export interface TestApiServer extends ApiClient, AsyncDisposable {
   stop(): Promise<void>;
   /** Starts it again: the same port, the same data. */
   start(): Promise<void>;
+  /** Takes the past away from etcd: no version before the present one can be listed or watched from any more. */
+  compact(): Promise<void>;
 }
 
 export interface ApiServerOptions {
   /** Whether controllers are going to run, so that pods get service accounts. @default false */
   readonly hasControllers?: boolean;
+  /** Further flags of kube-apiserver. @default - none */
+  readonly flags?: readonly string[];
 }
 
 /** A server that answers, with a client that may do everything. @throws when none can be found or started */
-export async function startApiServer({ hasControllers = false }: ApiServerOptions = {}): Promise<TestApiServer> {
+export async function startApiServer({
+  hasControllers = false,
+  flags: more = [],
+}: ApiServerOptions = {}): Promise<TestApiServer> {
   const binaries = await findApiServerBinaries();
   const folder = await mkdtemp(join(tmpdir(), 'hydrogen-apiserver-'));
   const running: { etcd?: ServerProcess; server?: ServerProcess } = {};
@@ -50,7 +57,7 @@ export async function startApiServer({ hasControllers = false }: ApiServerOption
     await writeFile(join(folder, 'admin.crt'), admin.certificate);
     running.etcd = startServer(binaries.etcd, etcdFlags(folder, `${etcdPort}`, `${peerPort}`));
     const ports = { etcd: `${etcdPort}`, server: `${port}` };
-    const flags = [...(await apiServerFlags(folder, ports, hasControllers)), ...featureFlags(binaries)];
+    const flags = [...(await apiServerFlags(folder, ports, hasControllers)), ...featureFlags(binaries), ...more];
     const server = startServer(binaries.apiServer, flags);
     running.server = server;
     const ca = await untilReady(server, () => readFile(join(folder, 'apiserver.crt'), 'utf8'));
@@ -82,6 +89,7 @@ export async function startApiServer({ hasControllers = false }: ApiServerOption
         running.server = next;
         await untilReady(next, answers);
       },
+      compact: () => compact(`http://127.0.0.1:${etcdPort}`),
       [Symbol.asyncDispose]: async () => {
         client.close();
         await stop();
@@ -91,6 +99,16 @@ export async function startApiServer({ hasControllers = false }: ApiServerOption
     await stop();
     throw err;
   }
+}
+
+async function compact(etcd: string): Promise<void> {
+  const ask = async (path: string, question: object): Promise<{ header: { revision: string } }> => {
+    const answer = await fetch(`${etcd}/v3/kv/${path}`, { method: 'POST', body: JSON.stringify(question) });
+    if (!answer.ok) throw new Error(`etcd ${path}: ${answer.status} ${await answer.text()}`);
+    return (await answer.json()) as { header: { revision: string } };
+  };
+  const { header } = await ask('range', { key: btoa('/'), limit: '1' });
+  await ask('compaction', { revision: header.revision, physical: true });
 }
 
 /** Why tests on an API server cannot run here, or false. Use it as `test(..., { skip: await apiServerOrSkip() }, ...)`. */

@@ -10,7 +10,7 @@ import { natsOrSkip, startNats } from '../kit/nats.ts';
 import { startTcpProxy } from '../kit/tcp-proxy.ts';
 import { observe, ready, streamNames } from './bus-kit.ts';
 import { type Any, startFakeApi } from './fake-api.ts';
-import { condition, gateway, group, processor, startOperator } from './kit.ts';
+import { condition, gateway, group, hideSecrets, processor, startOperator } from './kit.ts';
 
 const skip = await natsOrSkip();
 
@@ -50,7 +50,7 @@ test('credentials come from a secret, and a condition says when it may not be re
 }, async () => {
   await using nats = await startNats({ args: ['--auth', 'open-sesame'] });
   await using api = await startFakeApi();
-  api.fault = ({ path }) => (path.includes('/secrets') ? { status: 403, message: 'secrets is forbidden' } : undefined);
+  api.fault = hideSecrets;
   const withToken = (name: string): Any => {
     const one = group(nats.url);
     one.spec.nats.tokenSecretRef = { name, key: 'token' };

@@ -1,9 +1,11 @@
 /** An operator before a real API server: its rights, and objects as a user would apply them. */
 
 import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
 
 import { type HydrogenOperatorProps, operatorObjects } from '../../infra/index.ts';
 import type { TestApiServer } from '../kit/apiserver.ts';
+import type { TcpProxy } from '../kit/tcp-proxy.ts';
 import type { Any } from './fake-api.ts';
 
 /** Where the custom resources are. */
@@ -32,4 +34,12 @@ export async function asOperator(cluster: TestApiServer, props: HydrogenOperator
     assert.ok(status < 300, `${object.kind}: ${status} ${JSON.stringify(body)}`);
   }
   return cluster.kubeconfigOf('hydrogen-system', 'hydrogen-operator');
+}
+
+/** The same user by another way. */
+export async function throughProxy(kubeconfig: string, { port }: TcpProxy): Promise<string> {
+  const config = JSON.parse(await readFile(kubeconfig, 'utf8'));
+  config.clusters[0].cluster.server = `https://127.0.0.1:${port}`;
+  await writeFile(`${kubeconfig}.proxy`, JSON.stringify(config));
+  return `${kubeconfig}.proxy`;
 }

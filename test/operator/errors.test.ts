@@ -13,7 +13,14 @@ for (const [status, message, kind] of [
   [403, 'deployments.apps is forbidden: User "o" cannot patch resource "deployments" in API group "apps"', 'forbidden'],
   [403, 'services "chat-gateway" is forbidden: exceeded quota: small, requested: services=1, used: 5', 'refused'],
   [403, 'admission webhook "policy.example.com" denied the request: no', 'refused'],
-  [403, "ValidatingAdmissionPolicy 'images' with binding 'images' denied the request: no", 'refused'],
+  [403, 'configmaps "a" is forbidden: status unknown for quota: small, resources: count/configmaps', 'refused'],
+  [403, "ValidatingAdmissionPolicy 'images' with binding 'images' denied request: no", 'refused'],
+  [
+    403,
+    'services "a" is forbidden: cannot set blockOwnerDeletion if an ownerReference refers to a resource you can\'t set finalizers on: , <nil>',
+    'forbidden',
+  ],
+  [401, 'Unauthorized', 'transient'],
   [
     403,
     'configmaps "a" is forbidden: unable to create new content in namespace b because it is being terminated',

@@ -5,7 +5,7 @@ import { createLog } from '../../operator/log.ts';
 import { createOperatorMetrics, type OperatorMetrics } from '../../operator/metrics.ts';
 import { createOperator, type Operator, type OperatorTiming } from '../../operator/operator.ts';
 import type { UpgradeLimit } from '../../operator/upgrades.ts';
-import type { Any } from './fake-api.ts';
+import type { Any, Fault, Seen } from './fake-api.ts';
 
 export interface TestOperator extends AsyncDisposable {
   readonly operator: Operator;
@@ -58,6 +58,18 @@ export function startOperator(kubeconfig: string, options: TestOperatorOptions =
   };
 }
 
+/** Calls of the API server that have these labels, so far. */
+export async function callsOf(
+  { metrics }: TestOperator,
+  wanted: { readonly verb?: string; readonly resource?: string; readonly status?: string } = {},
+): Promise<number> {
+  const { values = [] } = (await metrics.registry.getSingleMetric('hydrogen_operator_api_calls_total')?.get()) ?? {};
+  const counted = values.filter(({ labels }) =>
+    Object.entries(wanted).every(([name, value]) => labels[name] === value),
+  );
+  return counted.reduce((sum, { value }) => sum + value, 0);
+}
+
 const custom = (kind: string, name: string, spec: Any): Any => ({
   apiVersion: 'hydrogen.dev/v1alpha1',
   kind,
@@ -78,6 +90,13 @@ export const processor = (more: Any = {}): Any =>
     routing: { rules: [{ name: 'all', pattern: '.*', destination: { url: 'http://messages:8080/' } }] },
     ...more,
   });
+
+/** As a server that does not show secrets to the operator. */
+export function hideSecrets({ path }: Seen): Fault | undefined {
+  const message =
+    'secrets is forbidden: User "system:serviceaccount:hydrogen-system:hydrogen-operator" cannot list resource "secrets" in API group ""';
+  return path.includes('/secrets') ? { status: 403, message } : undefined;
+}
 
 /** The condition of this type; undefined when the object or the condition is absent. */
 export function condition(object: Any, type: string): Any {

@@ -57,3 +57,30 @@ test('accounts of one shape are kept once, whose owners differ', () => {
   assert.equal(fieldsOf(live(fields)), fieldsOf(live(other)));
   assert.notEqual(fieldsOf(live(fields)), fieldsOf(live({ 'f:spec': {} })));
 });
+
+test('items of a set are owned by their value', () => {
+  const set: KubeObject = { ...wanted, spec: { set: ['a', 'b'] } };
+  const accounts = (...items: string[]): object => ({
+    ...fields,
+    'f:spec': { 'f:set': Object.fromEntries(items.map((item) => [`v:${JSON.stringify(item)}`, {}])) },
+  });
+  const isOwned = (...items: string[]): boolean => owns(set, createFieldsOf()(live(accounts(...items))));
+  assert.equal(isOwned('a', 'b', 'c'), true);
+  assert.equal(isOwned('a', 'c'), false);
+});
+
+test('an item is found by its key, whatever the server has filled in of that', () => {
+  const containers = [{ name: 'gateway', env: [{ name: 'A', value: '1' }] }];
+  const pod: KubeObject = { ...wanted, spec: { containers } };
+  const accounts = (variable: object): object => ({
+    ...fields,
+    'f:spec': {
+      'f:containers': {
+        'k:{"name":"gateway"}': { '.': {}, 'f:name': {}, 'f:env': { 'k:{"name":"A"}': variable } },
+      },
+    },
+  });
+  const isOwned = (variable: object): boolean => owns(pod, createFieldsOf()(live(accounts(variable))));
+  assert.equal(isOwned({ '.': {}, 'f:name': {}, 'f:value': {} }), true);
+  assert.equal(isOwned({ '.': {}, 'f:name': {} }), false);
+});

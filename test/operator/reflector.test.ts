@@ -2,9 +2,10 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 
 import { createKube } from '../../operator/kube.ts';
-import { createReflector } from '../../operator/reflector.ts';
+import { createReflector, createTurn } from '../../operator/reflector.ts';
 import { childTypeOf } from '../../operator/resources.ts';
 import { eventually } from '../kit/eventually.ts';
 import { type FakeApi, startFakeApi } from './fake-api.ts';
@@ -130,4 +131,56 @@ test('a refused list is tried again without a hot loop', async () => {
   await reflector.synced;
   await reflector.stop();
   kube.close();
+});
+
+test('the answer to a write is known at once, and what a slower watch shows of before is not', async () => {
+  await using api = await startFakeApi();
+  const first = api.put('configmaps', configMap('a', '1'));
+  let changes = 0;
+  await using followed = await follow(api, () => {
+    changes += 1;
+  });
+  const value = (): unknown => {
+    const object = followed.reflector.objects.get('ConfigMap/shop/a');
+    return (object?.data as { value?: string } | undefined)?.value;
+  };
+  const answer = { ...first, data: { value: '3' }, metadata: { ...first.metadata, resourceVersion: '900' } };
+  followed.reflector.learn(answer);
+  assert.equal(value(), '3');
+  api.put('configmaps', configMap('a', '2'));
+  api.put('configmaps', configMap('b'));
+  await eventually(() => followed.values().join() === 'a,b');
+  assert.equal(value(), '3');
+  assert.equal(changes, 3, 'the first list, the answer, and the other object');
+});
+
+test('an answer that the watch has overtaken brings nothing back', async () => {
+  await using api = await startFakeApi();
+  const answer = api.put('configmaps', configMap('a'));
+  await using followed = await follow(api);
+  api.remove('configmaps', 'a');
+  await eventually(() => followed.values().join() === '');
+  followed.reflector.learn(answer);
+  assert.deepEqual(followed.values(), []);
+});
+
+test('lists that take turns never overlap, and one that fails holds nobody up', async () => {
+  const turn = createTurn();
+  const running: string[] = [];
+  const order: string[] = [];
+  const list = (name: string, fails = false) =>
+    turn(async () => {
+      running.push(name);
+      assert.deepEqual(running, [name]);
+      await setImmediate();
+      running.pop();
+      order.push(name);
+      if (fails) throw new Error(name);
+    });
+  const results = await Promise.allSettled([list('a'), list('b', true), list('c')]);
+  assert.deepEqual(order, ['a', 'b', 'c']);
+  assert.deepEqual(
+    results.map(({ status }) => status),
+    ['fulfilled', 'rejected', 'fulfilled'],
+  );
 });

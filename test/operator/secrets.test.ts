@@ -5,7 +5,7 @@ import test from 'node:test';
 
 import { eventually, holds } from '../kit/eventually.ts';
 import { type Any, type FakeApi, startFakeApi } from './fake-api.ts';
-import { condition, gateway, group, startOperator } from './kit.ts';
+import { condition, gateway, group, hideSecrets, startOperator } from './kit.ts';
 
 const authorized = (): Any =>
   gateway({
@@ -76,7 +76,7 @@ test('a secret is asked for once for each version, and one that nobody names nev
 
 test('without the right to secrets everything runs, unchecked', async () => {
   await using api = await startFakeApi();
-  api.fault = ({ path }) => (path.includes('/secrets') ? { status: 403, message: 'no right' } : undefined);
+  api.fault = hideSecrets;
   api.put('hydrogengroups', group());
   api.put('hydrogengateways', authorized());
   await using _ = startOperator(api.kubeconfig);
