@@ -16,6 +16,7 @@ import {
   childTypeOf,
   controllerOf,
   handOverManager,
+  isWorkload,
   type KubeObject,
   keyOf,
 } from './resources.ts';
@@ -33,7 +34,10 @@ export interface Applied {
 }
 
 export interface Applier {
-  /** @throws {ApiError} at the first refused object; what comes after it, and pruning, is left for the next time. */
+  /**
+   * A workload that would be refused keeps everything else from being written.
+   * @throws {ApiError} at the first refused object; what comes after it, and pruning, is left for the next time.
+   */
   apply(owner: KubeObject, manifests: readonly Manifest[]): Promise<Applied>;
   /** Applies those of which there is no child yet, and leaves all others as they are. @throws like `apply` */
   complete(owner: KubeObject, manifests: readonly Manifest[]): Promise<Applied>;
@@ -124,7 +128,22 @@ export function createApplier({ kube, store, trim, onApplied }: ApplierOptions):
     await kube.apply(childTypeOf(wanted), body, { manager: handOverManager });
   }
 
+  /**
+   * Asks whether the workload would be refused before anything else is written: pods must not get a configuration that goes
+   * with a template which they will never have.
+   */
+  async function rehearse(owner: KubeObject, wanted: readonly KubeObject[]): Promise<void> {
+    const workload = wanted.find(isWorkload);
+    const live = workload && store.ownChild(owner.metadata.uid, keyOf(workload));
+    if (workload === undefined || live === undefined || isApplied(workload)) return;
+    if (live.metadata.deletionTimestamp !== undefined || wanted.every((one) => one === workload || isApplied(one)))
+      return;
+    const body = { ...workload, metadata: { ...workload.metadata, ...uidOf(live) } };
+    await kube.apply(childTypeOf(workload), body, { isDryRun: true });
+  }
+
   async function applyAll(owner: KubeObject, wanted: readonly KubeObject[]): Promise<Applied> {
+    await rehearse(owner, wanted);
     const verdicts: [Verdict, KubeObject][] = [];
     for (const object of wanted) verdicts.push([await applyOne(owner, object), object]);
     const those = (verdict: Verdict): string[] =>

@@ -39,6 +39,8 @@ export interface ApplyOptions {
   readonly subresource?: 'status';
   /** @default fieldManager */
   readonly manager?: string;
+  /** Whether the server only says what it would do. @default false */
+  readonly isDryRun?: boolean;
 }
 
 /** The calls that the operator makes. All @throws {ApiError} */
@@ -174,13 +176,13 @@ export function createKube(options: KubeOptions = {}): Kube {
         throw error;
       }
     },
-    apply: (type, object, { subresource, manager = fieldManager } = {}) => {
+    apply: (type, object, { subresource, manager = fieldManager, isDryRun = false } = {}) => {
       const { namespace, name } = object.metadata;
       const path = pathOf(type, namespace, subresource === undefined ? name : `${name}/${subresource}`);
       return call({
         method: 'PATCH',
         type,
-        path: `${path}?fieldManager=${manager}&force=true`,
+        path: `${path}?fieldManager=${manager}&force=true${isDryRun ? '&dryRun=All' : ''}`,
         body: object,
         contentType: 'application/apply-patch+yaml',
       });

@@ -43,6 +43,9 @@ export interface Queue {
 
 const jitter = 0.1;
 
+/** A server that says when to come again is there, and may let one request of many through at a time. */
+const longestThrottledMs = 10_000;
+
 export function createQueue(options: QueueOptions): Queue {
   const { work, onFailure, onTaken, workers = 4, baseDelayMs = 200, maxDelayMs = 300_000 } = options;
   const due = new Map<string, number>();
@@ -99,8 +102,7 @@ export function createQueue(options: QueueOptions): Queue {
       else failures.delete(key);
       if (outcome?.againAfterMs !== undefined) add(key, Math.max(1, outcome.againAfterMs));
     } catch (error) {
-      const asked = (error as { retryAfterMs?: number }).retryAfterMs ?? 0;
-      const delayMs = Math.max(asked, backoffMs(key));
+      const delayMs = retryMs(backoffMs(key), (error as { retryAfterMs?: number }).retryAfterMs);
       onFailure(key, error, delayMs);
       add(key, delayMs);
     } finally {
@@ -134,4 +136,8 @@ export function createQueue(options: QueueOptions): Queue {
       failures.clear();
     },
   };
+}
+
+function retryMs(backoffMs: number, askedMs: number | undefined): number {
+  return askedMs === undefined ? backoffMs : Math.max(askedMs, Math.min(backoffMs, longestThrottledMs));
 }

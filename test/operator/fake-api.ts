@@ -153,6 +153,7 @@ export async function startFakeApi(): Promise<FakeApi> {
         return refuse(response, { status: 409, message: 'uid mismatch' });
       if (resourceVersion !== undefined && before !== undefined && resourceVersion !== before.metadata.resourceVersion)
         return refuse(response, { status: 409, message: 'the object has been modified' });
+      if (one.query.has('dryRun')) return answer(response, before ? 200 : 201, before ?? one.body);
       const manager = one.query.get('fieldManager') ?? '';
       return answer(response, before ? 200 : 201, store(plural, applied(before, one.body, subresource, manager)));
     }

@@ -88,6 +88,25 @@ test('waits as long as the server asks for', async () => {
   await queue.stop();
 });
 
+test('a server that keeps saying when to come again is asked again soon enough, however often it has said so', async () => {
+  const delays: number[] = [];
+  const queue = createQueue({
+    work: () => Promise.reject(Object.assign(new Error('too many requests'), { retryAfterMs: 1 })),
+    onFailure: (_, __, delayMs) => {
+      delays.push(delayMs);
+      if (delays.length < 12) queue.add('a');
+    },
+    baseDelayMs: 1000,
+  });
+  queue.start();
+  queue.add('a');
+  await eventually(() => delays.length === 12);
+  await queue.stop();
+  // It doubles from one second on, and stays where it says anything at all.
+  assert.ok(delays.slice(0, 3).every((delayMs, index) => delayMs >= 900 * 2 ** index));
+  assert.ok(Math.max(...delays) <= 10_000);
+});
+
 test('of two later times for a key the earlier one counts', async () => {
   const runs: number[] = [];
   const { queue } = start(async () => {

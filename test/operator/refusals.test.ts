@@ -37,6 +37,7 @@ after(async () => {
 const named = (name: string, spec: Any = {}): Any => ({ ...gateway(spec), metadata: { name, namespace: 'shop' } });
 const read = (name: string): Promise<Any> => cluster.get(`${customPath}/hydrogengateways/${name}`);
 const deployment = (name: string): Promise<Any> => cluster.get(`${deployments}/${name}-gateway`);
+const configMap = (name: string): Promise<Any> => cluster.get(`/api/v1/namespaces/shop/configmaps/${name}-gateway`);
 const imageIn = ({ spec }: Any): string => spec.template.spec.containers[0].image;
 const refusalsOf = (name: string): Any[] =>
   running.lines.filter(({ msg, object }) => msg.includes('refuses a child') && object.endsWith(`/${name}`));
@@ -99,18 +100,21 @@ for (const [index, [mistake, template, cause]] of mistakes.entries()) {
     await put(cluster, named(name));
     await eventually(() => isInForce(name), patience);
     const { metadata, spec } = await deployment(name);
-    await put(cluster, named(name, { template }));
+    const configuration = (await configMap(name)).data;
+    await put(cluster, named(name, { template, statsIntervalSeconds: 7 }));
     await untilRefused(name, cause);
+    assert.deepEqual((await configMap(name)).data, configuration);
     const kept = await deployment(name);
     assert.deepEqual(
       [kept.metadata.uid, kept.metadata.generation, kept.spec],
       [metadata.uid, metadata.generation, spec],
     );
 
-    await put(cluster, named(name, { template: { image: 'else:2' } }));
+    await put(cluster, named(name, { template: { image: 'else:2' }, statsIntervalSeconds: 7 }));
     await eventually(async () => imageIn(await deployment(name)) === 'else:2', patience);
     await eventually(() => isInForce(name), patience);
     assert.equal(condition(await read(name), 'Stalled'), undefined);
+    assert.notDeepEqual((await configMap(name)).data, configuration);
   });
 }
 
