@@ -12,11 +12,12 @@ import type { Kube } from './kube.ts';
 import { createLease } from './lease.ts';
 import type { Log } from './log.ts';
 import type { OperatorMetrics } from './metrics.ts';
-import { conditionIn, containersOf, isRollingOut } from './observe.ts';
+import { isNews, isSameReady } from './news.ts';
+import { containersOf, isRollingOut } from './observe.ts';
 import { createQueue } from './queue.ts';
 import { createReconciler } from './reconcile.ts';
 import type { Change } from './reflector.ts';
-import { isWorkload, type KubeObject, keyOf } from './resources.ts';
+import { isWorkload, keyOf } from './resources.ts';
 import { createRest } from './rest.ts';
 import { createSecrets } from './secrets.ts';
 import { createStatusWriter } from './status-writer.ts';
@@ -269,20 +270,4 @@ export function createOperator(options: OperatorOptions): Operator {
       await lease?.stop();
     },
   };
-}
-
-/** Whether more than the status of an object has changed. */
-function isNews(before: KubeObject | undefined, after: KubeObject | undefined): boolean {
-  if (before === undefined || after === undefined) return true;
-  const of = ({ metadata }: KubeObject): string =>
-    JSON.stringify([metadata.uid, metadata.generation, metadata.deletionTimestamp, metadata.finalizers]);
-  return of(before) !== of(after);
-}
-
-function isSameReady(before: KubeObject | undefined, after: KubeObject | undefined): boolean {
-  const of = (object: KubeObject | undefined): string => {
-    const { status, message, observedGeneration } = (object && conditionIn(object, 'Ready')) ?? {};
-    return JSON.stringify([status, message, observedGeneration]);
-  };
-  return of(before) === of(after);
 }
