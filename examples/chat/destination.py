@@ -112,5 +112,6 @@ class Call(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
+    server = ThreadingHTTPServer(("", PORT), Call)
     print(f"chat: listening on port {PORT}", flush=True)
-    ThreadingHTTPServer(("", PORT), Call).serve_forever()
+    server.serve_forever()

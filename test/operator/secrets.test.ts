@@ -87,7 +87,9 @@ test('without the right to secrets everything runs, unchecked', async () => {
 test('secrets that are shown and may not be read are asked for once for each version, and it is said once', async () => {
   await using api = await startFakeApi();
   api.fault = ({ method, path }) =>
-    method === 'GET' && path.endsWith('/secrets/auth') ? { status: 403, message: 'no right' } : undefined;
+    method === 'GET' && path.endsWith('/secrets/auth')
+      ? { status: 403, message: 'secrets "auth" is forbidden: User "o" cannot get resource "secrets" in API group ""' }
+      : undefined;
   putSecret(api, 'auth', 'other');
   api.put('hydrogengroups', group());
   api.put('hydrogengateways', authorized());
