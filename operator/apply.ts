@@ -31,6 +31,8 @@ export interface Applied {
   readonly leaving: readonly string[];
   readonly written: readonly string[];
   readonly pruned: readonly string[];
+  /** The workload as it is after that; the watches may still show it as it was. Undefined: it is not there, or not ours. */
+  readonly workload?: Child;
 }
 
 export interface Applier {
@@ -66,7 +68,7 @@ export function createApplier({ kube, store, trim, onApplied }: ApplierOptions):
   /** What we own of children of which the server leaves some applied field out of account, by owner and key. */
   const partlyOwned = new Map<string, Map<string, Fields>>();
 
-  async function applyOne(owner: KubeObject, wanted: KubeObject): Promise<Verdict> {
+  async function applyOne(owner: KubeObject, wanted: KubeObject): Promise<One> {
     const key = keyOf(wanted);
     const type = childTypeOf(wanted);
     const known = store.child(key);
@@ -74,30 +76,28 @@ export function createApplier({ kube, store, trim, onApplied }: ApplierOptions):
     if (known === undefined) {
       const body = { ...wanted, metadata: { ...wanted.metadata, resourceVersion: versionOfNone } };
       try {
-        remember(owner, wanted, await kube.apply(type, body));
-        return 'written';
+        return ['written', remember(owner, wanted, await kube.apply(type, body))];
       } catch (error) {
         if (!isApiError(error, 'conflict')) throw error;
         taken = error;
       }
     }
     const isOurs = known !== undefined && controllerOf(known)?.uid === owner.metadata.uid;
-    if (isOurs && isInForce(owner, wanted, known)) return 'unchanged';
+    if (isOurs && isInForce(owner, wanted, known)) return ['unchanged', known];
     // An object without our labels is not watched, so it must be asked for.
     const found = isOurs ? known : await kube.get(type, wanted.metadata.namespace, wanted.metadata.name);
     if (found === undefined && taken !== undefined) throw taken;
-    if (found === undefined) return 'leaving';
+    if (found === undefined) return ['leaving'];
     if (controllerOf(found)?.uid !== owner.metadata.uid) {
       const other = controllerOf(found);
-      return other?.kind === owner.kind && other.name === owner.metadata.name ? 'leaving' : 'conflict';
+      return [other?.kind === owner.kind && other.name === owner.metadata.name ? 'leaving' : 'conflict'];
     }
-    if (found.metadata.deletionTimestamp !== undefined) return 'leaving';
+    if (found.metadata.deletionTimestamp !== undefined) return ['leaving'];
     const live = isOurs ? known : trim(found);
     await handOver(live, wanted);
     // With the uid it is an update of that very object; nothing is resurrected, and nobody else's is taken over.
     const body = { ...wanted, metadata: { ...wanted.metadata, ...uidOf(live) } };
-    remember(owner, wanted, await kube.apply(type, body));
-    return 'written';
+    return ['written', remember(owner, wanted, await kube.apply(type, body))];
   }
 
   function isInForce(owner: KubeObject, wanted: KubeObject, live: Child): boolean {
@@ -106,7 +106,7 @@ export function createApplier({ kube, store, trim, onApplied }: ApplierOptions):
     return owns(wanted, live.owned) || partlyOwned.get(owner.metadata.uid ?? '')?.get(keyOf(wanted)) === live.owned;
   }
 
-  function remember(owner: KubeObject, wanted: KubeObject, answer: KubeObject): void {
+  function remember(owner: KubeObject, wanted: KubeObject, answer: KubeObject): Child {
     const uid = owner.metadata.uid ?? '';
     const child = trim(answer);
     const { owned } = child;
@@ -116,6 +116,7 @@ export function createApplier({ kube, store, trim, onApplied }: ApplierOptions):
     if (partly.size > 0) partlyOwned.set(uid, partly);
     else partlyOwned.delete(uid);
     onApplied(child);
+    return child;
   }
 
   /** Keeps the number of pods when an autoscaler takes over: a field that its only owner drops falls back to 1. */
@@ -142,13 +143,27 @@ export function createApplier({ kube, store, trim, onApplied }: ApplierOptions):
     await kube.apply(childTypeOf(workload), body, { isDryRun: true });
   }
 
-  async function applyAll(owner: KubeObject, wanted: readonly KubeObject[]): Promise<Applied> {
+  /**
+   * The workload is last, after pruning: it says from which documents all of this was made. While something stands in the way
+   * it does not say so, and the next time all is done again.
+   */
+  async function applyAll(owner: KubeObject, wanted: readonly KubeObject[], isWhole: boolean): Promise<Applied> {
     await rehearse(owner, wanted);
-    const verdicts: [Verdict, KubeObject][] = [];
-    for (const object of wanted) verdicts.push([await applyOne(owner, object), object]);
+    const verdicts: [KubeObject, ...One][] = [];
     const those = (verdict: Verdict): string[] =>
-      verdicts.filter(([found]) => found === verdict).map(([, object]) => shortName(object));
-    return { conflicts: those('conflict'), leaving: those('leaving'), written: those('written'), pruned: [] };
+      verdicts.filter(([, found]) => found === verdict).map(([object]) => shortName(object));
+    const others = wanted.filter((object) => !isWorkload(object));
+    for (const object of others) verdicts.push([object, ...(await applyOne(owner, object))]);
+    const isComplete = those('conflict').length === 0 && those('leaving').length === 0;
+    const pruned = isWhole && isComplete ? await prune(owner, wanted) : [];
+    let workload: Child | undefined;
+    for (const object of wanted.filter(isWorkload)) {
+      const [verdict, child] = await applyOne(owner, isComplete ? object : withoutSources(object));
+      verdicts.push([object, verdict]);
+      workload = child;
+    }
+    const outcome = { conflicts: those('conflict'), leaving: those('leaving'), written: those('written'), pruned };
+    return workload === undefined ? outcome : { ...outcome, workload };
   }
 
   function isApplied(wanted: KubeObject): boolean {
@@ -173,16 +188,14 @@ export function createApplier({ kube, store, trim, onApplied }: ApplierOptions):
   }
 
   return {
-    apply: async (owner, manifests) => {
+    apply: (owner, manifests) => {
       const wanted = manifests.map((manifest) => childOf(owner, manifest));
-      const applied = await applyAll(owner, wanted);
-      const isComplete = applied.conflicts.length === 0 && applied.leaving.length === 0;
-      return isComplete ? { ...applied, pruned: await prune(owner, wanted) } : applied;
+      return applyAll(owner, wanted, true);
     },
     complete: (owner, manifests) => {
       const wanted = manifests.map((manifest) => childOf(owner, manifest));
       const missing = wanted.filter((object) => store.ownChild(owner.metadata.uid, keyOf(object)) === undefined);
-      return applyAll(owner, missing);
+      return applyAll(owner, missing, false);
     },
     isApplied: (owner, manifest) => isApplied(childOf(owner, manifest)),
     differing: (owner, manifests) => {
@@ -203,6 +216,9 @@ export function createApplier({ kube, store, trim, onApplied }: ApplierOptions):
 
 type Verdict = 'unchanged' | 'written' | 'conflict' | 'leaving';
 
+/** What became of one object, and the object as it is now when it is ours. */
+type One = readonly [verdict: Verdict, child?: Child];
+
 /** `Service/chat-gateway`. */
 function shortName({ kind, metadata }: KubeObject): string {
   return `${kind}/${metadata.name}`;
@@ -218,6 +234,11 @@ function childOf({ apiVersion, kind, metadata }: KubeObject, manifest: Manifest)
   const digested = digest({ ...child, metadata: { ...child.metadata, annotations: about } });
   const annotations = { ...rendered.metadata.annotations, [appliedDigest]: digested };
   return { ...child, metadata: { ...child.metadata, annotations } };
+}
+
+function withoutSources(object: KubeObject): KubeObject {
+  const { [appliedSources]: _, ...annotations } = object.metadata.annotations ?? {};
+  return { ...object, metadata: { ...object.metadata, annotations } };
 }
 
 function uidOf({ metadata }: KubeObject): { uid?: string } {

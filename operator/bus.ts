@@ -24,6 +24,8 @@ export interface Bus {
   readonly isGone: boolean;
   /** Makes the streams when that is due, unless the group is paused, and tells how it stands. */
   check(group: HydrogenGroup): Promise<BusFacts>;
+  /** How it stands, without making anything: for a group that is being deleted. */
+  look(): BusFacts;
   ensureConsumers(group: HydrogenGroup, processor: HydrogenMessageProcessor): Promise<string | undefined>;
   removeConsumers(processor: string): Promise<string | undefined>;
   removeStreams(): Promise<string | undefined>;
@@ -81,10 +83,15 @@ export function createBus(group: HydrogenGroup, options: BusOptions): Bus {
   const patience = createPatience(momentMs);
   const consumers = new Map<string, Made<Consumers>>();
   const removals = new Map<string, string | undefined>();
+  const obstacles = new Map<string, string>();
   const lags = new Map<string, Lag>();
   let streams: Made<BusFacts> | undefined;
   /** What is not as it should be with the streams, when they were looked at last. */
   let drift: readonly string[] | undefined;
+  /** Why they could not be looked at. */
+  let uninspected: BusFacts | undefined;
+  /** Whether consumers were asked for before there were streams. */
+  let hasMissed = false;
   /** Grows with every connection and with what others have changed: what was made is made again. */
   let epoch = 0;
   let downSinceMs: number | undefined = performance.now();
@@ -133,7 +140,7 @@ export function createBus(group: HydrogenGroup, options: BusOptions): Bus {
   }
 
   function compare(found: ReadonlyMap<string, ProcessorLag>, off: readonly string[]): void {
-    const isChanged = digest(off) !== digest(drift ?? []);
+    const isChanged = drift === undefined || digest(off) !== digest(drift);
     drift = off;
     const isShort = [...consumers].some(
       ([processor, { outcome }]) => (found.get(processor)?.consumers ?? 0) < outcome.count,
@@ -154,7 +161,7 @@ export function createBus(group: HydrogenGroup, options: BusOptions): Bus {
     if (nats.status !== 'up') return downFacts();
     if (spec.paused) {
       if (drift === undefined) await patience.spend(streamsName, inspectStreams, () => onChange(false));
-      if (drift === undefined) return { state: 'connecting' };
+      if (drift === undefined) return uninspected ?? { state: 'connecting' };
       return drift.length === 0 ? { state: 'up' } : { state: 'paused', message: drift.join('; ') };
     }
     const from = `${epoch}`;
@@ -167,7 +174,12 @@ export function createBus(group: HydrogenGroup, options: BusOptions): Bus {
   }
 
   async function inspectStreams(): Promise<void> {
-    drift = await nats.inspectStreams().catch(() => undefined);
+    drift = undefined;
+    try {
+      drift = await nats.inspectStreams();
+    } catch (error) {
+      uninspected = { state: isUnreachable(error) ? 'down' : 'refused', message: messageOf(error) };
+    }
   }
 
   async function makeStreams(from: string): Promise<void> {
@@ -177,6 +189,9 @@ export function createBus(group: HydrogenGroup, options: BusOptions): Bus {
     if (outcome.state === 'up') drift = [];
     else await inspectStreams();
     streams = { from, outcome, atMs: performance.now() };
+    if (outcome.state !== 'up' || !hasMissed) return;
+    hasMissed = false;
+    onChange(true);
   }
 
   async function ensureStreams(): Promise<BusFacts> {
@@ -206,9 +221,11 @@ export function createBus(group: HydrogenGroup, options: BusOptions): Bus {
     if (!removals.has(name)) {
       await patience.spend(name, async () => void removals.set(name, await obstacleOf(work)), onLate);
     }
-    if (!removals.has(name)) return 'it has not answered yet';
+    if (!removals.has(name)) return obstacles.get(name) ?? 'it has not answered yet';
     const obstacle = removals.get(name);
     removals.delete(name);
+    if (obstacle === undefined) obstacles.delete(name);
+    else obstacles.set(name, obstacle);
     return obstacle;
   }
 
@@ -218,9 +235,11 @@ export function createBus(group: HydrogenGroup, options: BusOptions): Bus {
       return failure.last !== undefined && downSinceMs !== undefined && performance.now() - downSinceMs > goneMs;
     },
     check,
+    look: () => (nats.status === 'up' ? (streams?.outcome ?? { state: 'up' }) : downFacts()),
     ensureConsumers: async (current, { metadata, spec }) => {
       const { state } = await check(current);
       // Without streams there is nothing to consume; the group's own condition says why.
+      hasMissed ||= state !== 'up' && state !== 'conflict';
       if (state !== 'up' && state !== 'conflict') return undefined;
       const { endpoints, delivery } = spec;
       const wanted = {

@@ -12,12 +12,14 @@ import { groupKey } from './store.ts';
 export interface Buses {
   /** Connects when needed, makes the streams when that is due unless the group is paused, and tells how it stands. */
   check(group: HydrogenGroup): Promise<BusFacts>;
+  /** How it stands, without making anything there: for a group that is being deleted. */
+  look(group: HydrogenGroup): BusFacts;
   /** Makes the consumers of a processor when that is due. */
   ensureConsumers(group: HydrogenGroup, processor: HydrogenMessageProcessor): Promise<string | undefined>;
   /** Removes the consumers of a processor, over the connection that there is: the group may be invalid by now. */
   removeConsumers(namespace: string, group: string, processor: string): Promise<string | undefined>;
-  /** Removes the streams of a group. */
-  removeStreams(group: HydrogenGroup): Promise<string | undefined>;
+  /** Removes the streams of a group, over the connection that there is as well. */
+  removeStreams(namespace: string, group: string): Promise<string | undefined>;
   /** Whether the NATS of a group has been out of reach for so long that it may be gone for good. */
   isGone(namespace: string, group: string): boolean;
   /** How far a processor is behind, as NATS has told last; undefined before it has. */
@@ -75,13 +77,16 @@ export function createBuses(options: BusesOptions): Buses {
 
   return {
     check: (group) => open(group).check(group),
+    look: (group) => open(group).look(),
     ensureConsumers: (group, processor) => open(group).ensureConsumers(group, processor),
     removeConsumers: async (namespace, group, processor) => {
       const bus = buses.get(groupKey(namespace, group));
-      if (bus === undefined) return `HydrogenGroup/${group} is invalid, so there is no connection to its NATS`;
-      return bus.removeConsumers(processor);
+      return bus === undefined ? unconnected(group) : bus.removeConsumers(processor);
     },
-    removeStreams: (group) => open(group).removeStreams(),
+    removeStreams: async (namespace, group) => {
+      const bus = buses.get(groupKey(namespace, group));
+      return bus === undefined ? unconnected(group) : bus.removeStreams();
+    },
     isGone: (namespace, group) => buses.get(groupKey(namespace, group))?.isGone === true,
     lagOf: (namespace, group, { metadata }) => buses.get(groupKey(namespace, group))?.lagOf(metadata.name),
     expireSecrets: (key) => buses.get(key)?.expireSecrets(),
@@ -96,6 +101,10 @@ export function createBuses(options: BusesOptions): Buses {
       buses.clear();
     },
   };
+}
+
+function unconnected(group: string): string {
+  return `HydrogenGroup/${group} is invalid, so there is no connection to its NATS`;
 }
 
 /**

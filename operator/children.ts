@@ -124,7 +124,10 @@ export function createChildren({ applier, store, upgrades, log }: ChildrenOption
         const made = afterwards(applied);
         return heldImage === undefined ? made : { ...made, facts: { ...made.facts, heldImage } };
       } catch (error) {
-        if (error instanceof InvalidDocuments) return { facts: { issues: error.issues }, again: undefined };
+        if (error instanceof InvalidDocuments) {
+          upgrades.leave(keyOf(owner));
+          return { facts: { issues: error.issues }, again: undefined };
+        }
         if (!isApiError(error, 'refused', 'forbidden', 'gone')) throw error;
         const reason = error.kind === 'forbidden' ? 'ApplyForbidden' : 'ApplyRefused';
         log.applyRefused({ object: keyOf(owner), status: error.status, err: error });

@@ -75,7 +75,7 @@ function acceptedOf(facts: Facts): Finding {
     return { type, status: 'False', reason: 'SecretNotFound', message };
   }
   if (unapplied.length > 0) {
-    const message = `while paused, what ${kind}/${name} asks for is not in force; to go on would create, change or delete ${unapplied.join(', ')}`;
+    const message = `nothing is applied while paused, and what is there is not what ${kind}/${name} stands for now: to go on would create, change or delete ${unapplied.join(', ')}`;
     return { type, status: 'Unknown', reason: 'Paused', message };
   }
   if (problem === undefined)

@@ -77,15 +77,16 @@ export function createGroupReconciler(options: GroupReconcilerOptions): (object:
     counts: object,
   ): Promise<Outcome> {
     const { name, namespace = '' } = object.metadata;
-    const bus = group === undefined ? {} : { bus: await buses.check(group) };
     if (members.length > 0) {
+      const bus = group === undefined ? {} : { bus: await buses.check(group) };
       const names = members.map((key) => key.replace(/\/.*\//, '/')).join(', ');
       const message = `HydrogenGroup/${name} is deleted once nobody uses it; delete ${names}`;
       await reporter.report(object, { ...bus, deleting: { reason: 'WaitingForMembers', message } }, counts, group);
       return undefined;
     }
-    if (group?.spec.stream.deletionPolicy === 'Delete' && isHeld(object, groupFinalizer)) {
-      const obstacle = await buses.removeStreams(group);
+    const bus = group === undefined ? {} : { bus: buses.look(group) };
+    if (takesStreams(object) && isHeld(object, groupFinalizer)) {
+      const obstacle = await buses.removeStreams(namespace, name);
       if (obstacle !== undefined && !(await isBusLost(object, group))) {
         const message = `NATS does not delete the streams: ${obstacle}; to leave them, set spec.stream.deletionPolicy to Retain`;
         await reporter.report(object, { ...bus, deleting: { reason: 'RemovingStreams', message } }, counts, group);
@@ -99,9 +100,11 @@ export function createGroupReconciler(options: GroupReconcilerOptions): (object:
   }
 
   /** Whether there is no NATS that will ever delete the streams: ours has gone, or all that is in the namespace goes. */
-  async function isBusLost({ metadata }: KubeObject, { spec }: HydrogenGroup): Promise<boolean> {
+  async function isBusLost({ metadata }: KubeObject, group: HydrogenGroup | undefined): Promise<boolean> {
+    // Nobody will repair what is deleted.
+    if (group === undefined) return true;
     const { uid = '', namespace = '', name } = metadata;
-    if (spec.nats.managed !== undefined) {
+    if (group.spec.nats.managed !== undefined) {
       const servers = store.childrenOf(uid).find(({ kind }) => kind === 'StatefulSet');
       return servers === undefined || servers.metadata.deletionTimestamp !== undefined;
     }
@@ -109,6 +112,12 @@ export function createGroupReconciler(options: GroupReconcilerOptions): (object:
   }
 
   return reconcile;
+}
+
+/** Whether its streams go with it, however wrong the rest of it is. */
+function takesStreams({ spec }: KubeObject): boolean {
+  const { stream } = (spec ?? {}) as { stream?: { deletionPolicy?: unknown } };
+  return stream?.deletionPolicy === 'Delete';
 }
 
 /** The start of an operator changes no condition: what was found last stays while a connection is being made. */

@@ -15,7 +15,7 @@ import { createReporter } from './reporter.ts';
 import { type KubeObject, keyOf } from './resources.ts';
 import type { Secrets } from './secrets.ts';
 import type { StatusWriter } from './status-writer.ts';
-import type { Store } from './store.ts';
+import { groupKey, groupNameOf, type Store } from './store.ts';
 import type { Upgrades } from './upgrades.ts';
 
 export interface ReconcilerOptions {
@@ -53,7 +53,15 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
         upgrades.leave(key);
         return undefined;
       }
-      return object.kind === 'HydrogenGroup' ? reconcileGroup(object) : reconcileMember(object);
+      if (object.kind === 'HydrogenGroup') return reconcileGroup(object);
+      try {
+        return await reconcileMember(object);
+      } finally {
+        // Its group may have gone meanwhile, and must not leave a connection behind.
+        const { namespace = '' } = object.metadata;
+        const group = groupNameOf(object) ?? '';
+        if (store.custom(groupKey(namespace, group)) === undefined) await buses.forget(namespace, group);
+      }
     },
     forget: async (object) => {
       const { uid = '', namespace = '', name } = object.metadata;
