@@ -115,11 +115,10 @@ export function createChildren({ applier, store, upgrades, log }: ChildrenOption
       try {
         const { manifests, heldImage, isHeld = false } = next(owner, plan);
         const applied = await (isHeld ? applier.complete(owner, manifests) : applier.apply(owner, manifests));
+        const { written, pruned, workload } = applied;
         // What changes no pod is through at once.
-        const workload = store.childrenOf(owner.metadata.uid ?? '').find(isWorkload);
         if (heldImage === undefined && (workload === undefined || !isRollingOut(workload)))
           upgrades.leave(keyOf(owner));
-        const { written, pruned } = applied;
         if (written.length > 0 || pruned.length > 0) log.applied({ object: keyOf(owner), written, pruned });
         const made = afterwards(applied);
         return heldImage === undefined ? made : { ...made, facts: { ...made.facts, heldImage } };

@@ -11,6 +11,8 @@ export interface TcpProxy extends AsyncDisposable {
   cut(): void;
   /** Every open connection stays open and carries nothing more, in either direction; new ones work. */
   freeze(): void;
+  /** What clients of open connections send from now on arrives this much later. */
+  slow(delayMs: number): void;
   /** Refuses new connections until it is called with false. */
   refuse(isRefusing: boolean): void;
 }
@@ -46,6 +48,14 @@ export async function startTcpProxy(port: number): Promise<TcpProxy> {
       for (const [client, upstream] of pairs) {
         client.unpipe(upstream).pause();
         upstream.unpipe(client).pause();
+      }
+    },
+    slow: (delayMs) => {
+      for (const [client, upstream] of pairs) {
+        const relay = (data: Buffer): void => {
+          setTimeout(() => upstream.writable && upstream.write(data), delayMs);
+        };
+        client.unpipe(upstream).on('data', relay).resume();
       }
     },
     refuse: (next) => {

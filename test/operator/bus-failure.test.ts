@@ -20,6 +20,13 @@ test('the same failure at one address after the other is told once, and changes 
 
   failure.add('nats://b', new Error('authorization violation'));
   assert.deepEqual([told.length, others], [2, 2]);
+  assert.equal(failure.last, 'nats://a, nats://b: refused; authorization violation');
+  // Each address fails in its own way, over and over.
+  for (let attempt = 0; attempt < 10; attempt++) {
+    failure.add('nats://a', new Error('refused'));
+    failure.add('nats://b', new Error('authorization violation'));
+  }
+  assert.deepEqual([told.length, others], [2, 2]);
   failure.forget();
   assert.equal(failure.last, undefined);
   failure.add('nats://b', new Error('authorization violation'));

@@ -5,6 +5,7 @@ import test from 'node:test';
 
 import { eventually, holds } from '../kit/eventually.ts';
 import { natsOrSkip, startNats } from '../kit/nats.ts';
+import { startTcpProxy } from '../kit/tcp-proxy.ts';
 import { observe, ready, streamNames, withoutRight } from './bus-kit.ts';
 import { type Any, type FakeApi, startFakeApi } from './fake-api.ts';
 import { condition, group, processor, startOperator, type TestOperator } from './kit.ts';
@@ -164,4 +165,40 @@ test('in a namespace that stays both wait for a NATS that is gone, however long'
   await eventually(() => asked() > 0, { timeoutMs: 30_000 });
   await holds(() => !isGone(api, 'hydrogenmessageprocessors'), 300);
   assert.ok(!has(running, consumersLeft));
+});
+
+test('a group goes over a NATS that takes its time, and makes nothing meanwhile', { skip }, async () => {
+  await using nats = await startNats();
+  await using proxy = await startTcpProxy(nats.port);
+  await using api = await startFakeApi();
+  await using _ = startOperator(api.kubeconfig);
+  api.put('hydrogengroups', group(`nats://127.0.0.1:${proxy.port}`, { stream: { deletionPolicy: 'Delete' } }));
+  await eventually(() => ready(api, 'hydrogengroups')?.status === 'True');
+  proxy.slow(150);
+  api.remove('hydrogengroups', 'chat');
+  await eventually(() => isGone(api, 'hydrogengroups'));
+  await holds(async () => (await observe(nats.url)).streams.length === 0, 300);
+});
+
+test('an invalid group takes its streams along as well, or says that they were left', { skip }, async () => {
+  await using nats = await startNats();
+  await using api = await startFakeApi();
+  const wrong = group(nats.url, { stream: { deletionPolicy: 'Delete' }, instanceLeaseSeconds: -1 });
+  {
+    await using running = startOperator(api.kubeconfig);
+    api.put('hydrogengroups', group(nats.url, { stream: { deletionPolicy: 'Delete' } }));
+    await eventually(() => ready(api, 'hydrogengroups')?.status === 'True');
+    api.put('hydrogengroups', wrong);
+    await eventually(() => ready(api, 'hydrogengroups')?.reason === 'InvalidSpec');
+    api.remove('hydrogengroups', 'chat');
+    await eventually(() => isGone(api, 'hydrogengroups'));
+    assert.deepEqual((await observe(nats.url)).streams, []);
+    assert.ok(!has(running, streamsLeft));
+  }
+  api.put('hydrogengroups', wrong);
+  await using running = startOperator(api.kubeconfig);
+  await eventually(() => ready(api, 'hydrogengroups')?.reason === 'InvalidSpec');
+  api.remove('hydrogengroups', 'chat');
+  await eventually(() => isGone(api, 'hydrogengroups'));
+  assert.ok(has(running, streamsLeft));
 });

@@ -1,6 +1,8 @@
 /** What a paused object says of itself: whether what it asks for is in force, and what going on would change. */
 
 import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import test from 'node:test';
 
 import { eventually, holds } from '../kit/eventually.ts';
@@ -119,4 +121,19 @@ test('a paused group says whether its streams are there, and makes none before i
   assert.match(condition(api.get('hydrogengroups', 'chat'), 'BusReachable').message, /HYDROGEN_shop_chat has max_age/);
   api.put('hydrogengroups', group(nats.url, { ...changed, paused: false }));
   await eventually(() => reachable() === 'True BusReachable');
+});
+
+test('a paused group whose streams cannot be looked at says why, until they can', { skip }, async () => {
+  const account = (jetStream: string): string =>
+    `accounts { A { users: [{user: a, password: a}]\n${jetStream} } }\nno_auth_user: a`;
+  await using nats = await startNats({ config: account('') });
+  await using api = await startFakeApi();
+  await using _ = startOperator(api.kubeconfig, { timing: { lagMs: 100 } });
+  api.put('hydrogengroups', group(nats.url, { paused: true }));
+  const reachable = (): string => verdict(api, 'hydrogengroups', 'BusReachable');
+  await eventually(() => reachable().startsWith('False'));
+  assert.match(condition(api.get('hydrogengroups', 'chat'), 'BusReachable').message, /JetStream/);
+  await writeFile(join(nats.storeDir, 'nats.conf'), account('jetstream: enabled'));
+  process.kill(nats.pid ?? assert.fail('it runs'), 'SIGHUP');
+  await eventually(() => reachable() === 'Unknown Paused');
 });

@@ -274,3 +274,92 @@ test('a stateful set is rolling out until its new revision is the current one, a
   assert.equal(isRollingOut(set({ currentRevision: 'a', updateRevision: 'b' })), true);
   assert.equal(isRollingOut(set({ currentRevision: 'b', updateRevision: 'b', observedGeneration: 0 })), true);
 });
+
+/** The gateway that waits for its turn, of three with an ingress each. */
+async function startWaiting(): Promise<{
+  api: FakeApi;
+  running: TestOperator;
+  waiting: string;
+  change(host: string): void;
+}> {
+  const api = await startFakeApi();
+  const withHost = (name: string, host: string): Any => named(name, { ingress: { hosts: [host] } });
+  api.put('hydrogengroups', group());
+  for (const name of names) api.put('hydrogengateways', withHost(name, 'old.example.com'));
+  {
+    await using _ = startOperator(api.kubeconfig, { image: 'release:1' });
+    await eventually(() => names.every((name) => api.get('deployments', `${name}-gateway`) !== undefined));
+    for (const name of names) report(api, name);
+    await eventually(() =>
+      names.every((name) => condition(api.get('hydrogengateways', name), 'RollingOut')?.reason === 'RolledOut'),
+    );
+  }
+  const running = startOperator(api.kubeconfig, { image: 'release:2', upgradeLimit: { count: 1 } });
+  await begun(api, running);
+  const waiting = names.find((name) => imageOf(api, name) === 'release:1') ?? '';
+  return { api, running, waiting, change: (host) => void api.put('hydrogengateways', withHost(waiting, host)) };
+}
+
+test('a change of a document that fails halfway while its workload waits is done again', async () => {
+  const { api, running, waiting, change } = await startWaiting();
+  await using _ = api;
+  await using __ = running;
+  let failures = 1;
+  api.fault = ({ method, path }) =>
+    method === 'PATCH' && path.includes('/ingresses/') && failures-- > 0 ? { status: 503, message: 'busy' } : undefined;
+  change('new.example.com');
+  await eventually(() => api.get('ingresses', `${waiting}-gateway`).spec.rules[0].host === 'new.example.com');
+  assert.ok(failures <= 0);
+  assert.equal(imageOf(api, waiting), 'release:1');
+});
+
+test('a refusal while a workload waits is told for as long as it lasts', async () => {
+  const { api, running, waiting, change } = await startWaiting();
+  await using _ = api;
+  await using __ = running;
+  let tries = 0;
+  api.fault = ({ method, path }) => {
+    if (method !== 'PATCH' || !path.includes('/ingresses/')) return undefined;
+    tries++;
+    return { status: 422, message: 'no such class' };
+  };
+  change('new.example.com');
+  const accepted = (): string => condition(api.get('hydrogengateways', waiting), 'Accepted').reason;
+  await eventually(() => tries >= 3);
+  assert.equal(accepted(), 'ApplyRefused');
+  api.fault = undefined;
+  await eventually(() => accepted() === 'Accepted');
+  assert.equal(api.get('ingresses', `${waiting}-gateway`).spec.rules[0].host, 'new.example.com');
+});
+
+test('a place is kept while deployments are listed anew, whatever is known of them from before', async () => {
+  await using api = await startUpgradable();
+  await using running = startOperator(api.kubeconfig, { image: 'release:2', upgradeLimit: { count: 1 } });
+  await begun(api, running);
+  const first = names.find((name) => imageOf(api, name) === 'release:2') ?? '';
+  api.fault = ({ method, path, query }) =>
+    method === 'GET' && path.endsWith('/deployments')
+      ? { status: query.has('watch') ? 410 : 503, message: 'busy' }
+      : undefined;
+  api.expireWatches();
+  await eventually(() => running.lines.some(({ resource }) => resource === 'deployments'));
+  api.remove('hydrogengateways', first);
+  await eventually(() => imagesBut(api, first).includes('release:2'));
+  await holds(() => imagesBut(api, first).filter((image) => image === 'release:2').length === 1, 300);
+});
+
+/** Of the other two. */
+function imagesBut(api: FakeApi, first: string): string[] {
+  return names.filter((name) => name !== first).map((name) => imageOf(api, name));
+}
+
+test('a document that cannot be rendered any more gives its place to the next', async () => {
+  const { api, running } = await startWaiting();
+  await using _ = api;
+  await using __ = running;
+  const first = names.find((name) => imageOf(api, name) === 'release:2') ?? '';
+  const unrenderable = { ingress: { hosts: ['old.example.com'] }, endpoints: [{ path: '/a%2Fb' }] };
+  api.put('hydrogengateways', named(first, unrenderable));
+  await eventually(() => condition(api.get('hydrogengateways', first), 'Accepted')?.reason === 'InvalidSpec');
+  await eventually(() => imagesBut(api, first).includes('release:2'));
+});
