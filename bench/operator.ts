@@ -13,14 +13,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 
 import { startNatsServer } from './nats-server.ts';
-import { type BenchCluster, childrenOfEach, startBenchCluster } from './operator-cluster.ts';
+import { type BenchCluster, childrenOfEach, startBenchCluster } from './operator/cluster.ts';
 import {
   type OperatorFigures,
   type OperatorProcess,
   type Shipped,
   ship,
   startOperatorProcess,
-} from './operator-process.ts';
+} from './operator/process.ts';
 
 const goals = { residentMegabytes: 130, idleCpuPercent: 1, idleRequests: 0, writesAfterRestart: 0 } as const;
 const startTimeoutMs = 600_000;

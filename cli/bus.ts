@@ -3,10 +3,10 @@
 import type { Logger } from 'pino';
 import { busGroup } from '../crds/contract.ts';
 import { type HydrogenGroup, natsConnectionOf, parseQuantity } from '../crds/index.ts';
-import { createNatsBus, type NatsAuthentication, type NatsTls } from '../runtime/bus/nats.ts';
+import { createNatsBus, type NatsAuthentication, type NatsTls } from '../runtime/bus/nats/nats.ts';
 import type { Bus } from '../runtime/bus/port.ts';
-import { createLog } from '../runtime/log.ts';
-import type { Secrets } from '../runtime/secrets.ts';
+import { createLog } from '../runtime/role/log.ts';
+import type { Secrets } from '../runtime/role/secrets.ts';
 
 export interface GroupBusOptions {
   readonly secrets: Secrets;

@@ -1,6 +1,6 @@
 /** `hydrogen describe group/NAME`: how a group and all that belongs to it stand, in one look. */
 
-import { describeGroup } from '../operator/describe.ts';
+import { describeGroup } from '../operator/status/describe.ts';
 import { HydrogenError } from '../runtime/errors.ts';
 import { connectKube } from './kube.ts';
 

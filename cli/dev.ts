@@ -6,8 +6,12 @@
 import type { Logger } from 'pino';
 import pretty from 'pino-pretty';
 import { busGroup, env } from '../crds/contract.ts';
-import { createMemoryBroker, type MemoryBroker } from '../runtime/bus/memory.ts';
+import { untilStopped } from '../process/signals.ts';
+import { createMemoryBroker, type MemoryBroker } from '../runtime/bus/memory/memory.ts';
 import type { Bus } from '../runtime/bus/port.ts';
+import { HydrogenError } from '../runtime/errors.ts';
+import { createGateway, type Gateway } from '../runtime/gateway/gateway.ts';
+import { createMproc, type Mproc } from '../runtime/processor/processor.ts';
 import {
   type Documents,
   type GatewayConfig,
@@ -15,17 +19,13 @@ import {
   type ProcessorConfig,
   readDocuments,
   watchFiles,
-} from '../runtime/config.ts';
-import { HydrogenError } from '../runtime/errors.ts';
-import { createGateway, type Gateway } from '../runtime/gateway.ts';
-import { createLog, createLogger, type LogLevel } from '../runtime/log.ts';
-import { createMproc, type Mproc } from '../runtime/mproc.ts';
-import { createSecrets, type Secrets } from '../runtime/secrets.ts';
+} from '../runtime/role/live-config.ts';
+import { createLog, createLogger, type LogLevel } from '../runtime/role/log.ts';
+import { createSecrets, type Secrets } from '../runtime/role/secrets.ts';
 import { createGroupBus } from './bus.ts';
 import { describeRun, echoDocuments } from './dev-banner.ts';
 import { type EchoServer, echo } from './echo.ts';
 import { gatewayPorts } from './ports.ts';
-import { untilStopped } from './signals.ts';
 
 export interface DevOptions {
   readonly file?: readonly string[];

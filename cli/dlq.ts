@@ -87,9 +87,9 @@ function add(parent: Command, name: string, description: string): Command {
 /** @throws {HydrogenError} HYD_CONFIG_INVALID, HYD_BUS_UNREACHABLE */
 async function withDeadLetters(options: DlqOptions, work: (letters: DeadLetters) => Promise<void>): Promise<void> {
   const { createGroupBus } = await import('./bus.ts');
-  const { loadProcessor } = await import('../runtime/config.ts');
-  const { createLogger } = await import('../runtime/log.ts');
-  const { createSecrets } = await import('../runtime/secrets.ts');
+  const { loadProcessor } = await import('../runtime/role/live-config.ts');
+  const { createLogger } = await import('../runtime/role/log.ts');
+  const { createSecrets } = await import('../runtime/role/secrets.ts');
   const { group, processor } = await loadProcessor(options.config);
   const logger = createLogger({ level: 'error', destination: process.stderr });
   const secrets = createSecrets(options.secrets, () => {});

@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 
-import { createKube, type Kube, type KubeOptions } from '../operator/kube.ts';
+import { createKube, type Kube, type KubeOptions } from '../operator/kube/client.ts';
 import { HydrogenError } from '../runtime/errors.ts';
 
 /** @throws {HydrogenError} HYD_CONFIG_INVALID when there is no usable configuration */

@@ -6,7 +6,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { env, paths, ports } from '../crds/contract.ts';
-import { parseUpgradeLimit, type UpgradeLimit } from '../operator/upgrades.ts';
+import { parseUpgradeLimit, type UpgradeLimit } from '../operator/children/rollouts.ts';
 import { HydrogenError } from '../runtime/errors.ts';
 import { deadLetterCommands } from './dlq.ts';
 

@@ -3,14 +3,14 @@
 import { hostname } from 'node:os';
 
 import { defaultOperatorNamespace } from '../infra/index.ts';
+import type { UpgradeLimit } from '../operator/children/rollouts.ts';
 import { createLog } from '../operator/log.ts';
 import { createOperatorMetrics } from '../operator/metrics.ts';
 import { createOperator, type Operator } from '../operator/operator.ts';
 import { createProbes } from '../operator/probes.ts';
 import { compilePlainly } from '../operator/rest.ts';
-import type { UpgradeLimit } from '../operator/upgrades.ts';
+import { untilStopped } from '../process/signals.ts';
 import { connectKube } from './kube.ts';
-import { untilStopped } from './signals.ts';
 
 export interface OperatorCommandOptions {
   /** The one namespace that it looks after. */

@@ -1,7 +1,7 @@
 /** Where the gateways of one process listen. */
 
 import { ports } from '../crds/contract.ts';
-import type { GatewayPorts } from '../runtime/gateway.ts';
+import type { GatewayPorts } from '../runtime/gateway/gateway.ts';
 
 /** Ports of gateway n, counted from 0 in the order of the documents. */
 export function gatewayPorts(portBase: number, index: number): GatewayPorts {

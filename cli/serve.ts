@@ -2,14 +2,14 @@
 
 import type { Logger } from 'pino';
 import { env } from '../crds/contract.ts';
-import { loadGateway, loadProcessor, watchFiles } from '../runtime/config.ts';
-import { createGateway } from '../runtime/gateway.ts';
-import { createLog, createLogger, type LogLevel } from '../runtime/log.ts';
-import { createMproc } from '../runtime/mproc.ts';
-import { createSecrets, type Secrets } from '../runtime/secrets.ts';
+import { untilStopped } from '../process/signals.ts';
+import { createGateway } from '../runtime/gateway/gateway.ts';
+import { createMproc } from '../runtime/processor/processor.ts';
+import { loadGateway, loadProcessor, watchFiles } from '../runtime/role/live-config.ts';
+import { createLog, createLogger, type LogLevel } from '../runtime/role/log.ts';
+import { createSecrets, type Secrets } from '../runtime/role/secrets.ts';
 import { createGroupBus } from './bus.ts';
 import { gatewayPorts } from './ports.ts';
-import { untilStopped } from './signals.ts';
 
 export interface ServeOptions {
   readonly config: string;

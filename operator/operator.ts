@@ -4,27 +4,27 @@
  */
 import type { HydrogenGroup } from '../crds/index.ts';
 import { defaultImage, natsImage } from '../infra/index.ts';
-import { createApplier } from './apply.ts';
-import { createBuses } from './buses.ts';
-import { createEvents } from './events.ts';
-import { fenced } from './fence.ts';
-import type { Kube } from './kube.ts';
-import { createLease } from './lease.ts';
+import { isNews, isSameReady } from './cache/predicates.ts';
+import type { Change } from './cache/reflector.ts';
+import { createSecrets } from './cache/secrets.ts';
+import { createStore, groupKey, groupNameOf, ownerKeyOf, targetKeyOf } from './cache/store.ts';
+import { type Child, createTrimChild } from './cache/transform.ts';
+import { createWatches } from './cache/watches.ts';
+import { createApplier } from './children/apply.ts';
+import { createUpgrades, type UpgradeLimit } from './children/rollouts.ts';
+import type { Kube } from './kube/client.ts';
+import { createEvents } from './kube/events.ts';
+import { fenced } from './kube/guard.ts';
+import { createLease } from './kube/leader.ts';
+import { isWorkload, keyOf } from './kube/objects.ts';
 import type { Log } from './log.ts';
 import type { OperatorMetrics } from './metrics.ts';
-import { isNews, isSameReady } from './news.ts';
-import { containersOf, isRollingOut } from './observe.ts';
-import { createQueue } from './queue.ts';
-import { createReconciler } from './reconcile.ts';
-import type { Change } from './reflector.ts';
-import { isWorkload, keyOf } from './resources.ts';
+import { createBuses } from './nats/buses.ts';
+import { createQueue } from './reconcile/queue.ts';
+import { createReconciler } from './reconcile/reconcile.ts';
 import { createRest } from './rest.ts';
-import { createSecrets } from './secrets.ts';
-import { createStatusWriter } from './status-writer.ts';
-import { createStore, groupKey, groupNameOf, ownerKeyOf, targetKeyOf } from './store.ts';
-import { type Child, createTrimChild } from './trim.ts';
-import { createUpgrades, type UpgradeLimit } from './upgrades.ts';
-import { createWatches } from './watches.ts';
+import { containersOf, isRollingOut } from './status/workload.ts';
+import { createStatusWriter } from './status/writer.ts';
 
 export interface OperatorOptions {
   readonly kube: Kube;

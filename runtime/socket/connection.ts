@@ -5,8 +5,8 @@
  */
 
 import type { WebSocket } from 'ws';
+import { closeCodes, fitCloseReason } from '../close.ts';
 import type { ErrorCode } from '../errors.ts';
-import { closeCodes, fitCloseReason } from './close.ts';
 
 /** Why reading from a client is held: bits, so that reasons come and go independently. */
 export const holds = { bus: 1, unacknowledged: 2, rate: 4, drain: 8 } as const;

@@ -2,17 +2,16 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
-
-import { createKube, type Kube } from '../../operator/kube.ts';
-import { createReflector } from '../../operator/reflector.ts';
-import { childTypeOf } from '../../operator/resources.ts';
+import { createReflector } from '../../operator/cache/reflector.ts';
+import { createKube, type Kube } from '../../operator/kube/client.ts';
+import { childTypeOf } from '../../operator/kube/objects.ts';
 import { startCluster } from '../cluster/kit.ts';
 import { apiServerOrSkip, type TestApiServer } from '../kit/apiserver.ts';
 import { eventually, holds } from '../kit/eventually.ts';
 import { startTcpProxy, type TcpProxy } from '../kit/tcp-proxy.ts';
-import { asOperator, customPath, put, throughProxy } from '../operator/cluster-kit.ts';
-import type { Any } from '../operator/fake-api.ts';
-import { callsOf, condition, gateway, group, startOperator, type TestOperator } from '../operator/kit.ts';
+import type { Any } from '../operator/kit/api.ts';
+import { asOperator, customPath, put, throughProxy } from '../operator/kit/cluster.ts';
+import { callsOf, condition, gateway, group, startOperator, type TestOperator } from '../operator/kit/operator.ts';
 
 const skip = await apiServerOrSkip();
 const patience = { timeoutMs: 60_000, everyMs: 50 };

@@ -8,9 +8,9 @@ import { apiServerOrSkip, type TestApiServer } from '../kit/apiserver.ts';
 import { eventually, holds } from '../kit/eventually.ts';
 import { type HydrogenProcess, startHydrogen } from '../kit/hydrogen.ts';
 import { freePortBase } from '../kit/ports.ts';
-import { asOperator, customPath, put } from '../operator/cluster-kit.ts';
-import type { Any } from '../operator/fake-api.ts';
-import { gateway, group } from '../operator/kit.ts';
+import type { Any } from '../operator/kit/api.ts';
+import { asOperator, customPath, put } from '../operator/kit/cluster.ts';
+import { gateway, group } from '../operator/kit/operator.ts';
 
 const skip = await apiServerOrSkip();
 const patience = { timeoutMs: 60_000, everyMs: 50 };

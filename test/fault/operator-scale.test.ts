@@ -9,22 +9,22 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
 
-import { writeServiceAccount } from '../../bench/operator-cluster.ts';
+import { writeServiceAccount } from '../../bench/operator/cluster.ts';
 import {
   type OperatorFigures,
   type OperatorProcess,
   type Shipped,
   ship,
   startOperatorProcess,
-} from '../../bench/operator-process.ts';
+} from '../../bench/operator/process.ts';
 import { startCluster } from '../cluster/kit.ts';
 import { apiServerOrSkip, type TestApiServer } from '../kit/apiserver.ts';
 import { eventually } from '../kit/eventually.ts';
 import { root } from '../kit/hydrogen.ts';
 import { say } from '../kit/program.ts';
-import { asOperator, customPath, put } from '../operator/cluster-kit.ts';
-import type { Any } from '../operator/fake-api.ts';
-import { condition, gateway, group } from '../operator/kit.ts';
+import type { Any } from '../operator/kit/api.ts';
+import { asOperator, customPath, put } from '../operator/kit/cluster.ts';
+import { condition, gateway, group } from '../operator/kit/operator.ts';
 
 const skip = await apiServerOrSkip();
 const patience = { timeoutMs: 600_000, everyMs: 1000 };

@@ -6,14 +6,14 @@ import type { ClientRequest } from 'node:http';
 import { request } from 'node:https';
 import test from 'node:test';
 
-import { createKube } from '../../operator/kube.ts';
-import { customTypes } from '../../operator/resources.ts';
+import { createKube } from '../../operator/kube/client.ts';
+import { customTypes } from '../../operator/kube/objects.ts';
 import { startCluster } from '../cluster/kit.ts';
 import { apiServerOrSkip, type TestApiServer } from '../kit/apiserver.ts';
 import { eventually, holds } from '../kit/eventually.ts';
-import { asOperator, customPath, put } from '../operator/cluster-kit.ts';
-import type { Any } from '../operator/fake-api.ts';
-import { callsOf, condition, gateway, group, startOperator, type TestOperator } from '../operator/kit.ts';
+import type { Any } from '../operator/kit/api.ts';
+import { asOperator, customPath, put } from '../operator/kit/cluster.ts';
+import { callsOf, condition, gateway, group, startOperator, type TestOperator } from '../operator/kit/operator.ts';
 
 const skip = await apiServerOrSkip();
 const patience = { timeoutMs: 90_000, everyMs: 100 };

@@ -7,9 +7,9 @@ import { startCluster } from '../cluster/kit.ts';
 import { apiServerOrSkip, type TestApiServer } from '../kit/apiserver.ts';
 import { eventually, holds } from '../kit/eventually.ts';
 import { startTcpProxy } from '../kit/tcp-proxy.ts';
-import { asOperator, customPath, put, throughProxy } from '../operator/cluster-kit.ts';
-import type { Any } from '../operator/fake-api.ts';
-import { callsOf, condition, gateway, group, startOperator } from '../operator/kit.ts';
+import type { Any } from '../operator/kit/api.ts';
+import { asOperator, customPath, put, throughProxy } from '../operator/kit/cluster.ts';
+import { callsOf, condition, gateway, group, startOperator } from '../operator/kit/operator.ts';
 
 const skip = await apiServerOrSkip();
 const patience = { timeoutMs: 60_000 };

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import test from 'node:test';
+import { closeCodes } from '../../runtime/close.ts';
 import { type ErrorEntry, errors } from '../../runtime/errors.ts';
-import { closeCodes } from '../../runtime/socket/close.ts';
 import { sources } from './sources.ts';
 
 const documented = new Map(

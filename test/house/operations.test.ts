@@ -6,7 +6,7 @@ import {
   createGatewayRegistry,
   createProcessorCounts,
   createProcessorRegistry,
-} from '../../runtime/metrics.ts';
+} from '../../runtime/role/metrics.ts';
 import './sources.ts';
 
 const page = readFileSync('docs/operations.md', 'utf8');

@@ -4,9 +4,9 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import test from 'node:test';
 
-import { reasons } from '../../operator/findings.ts';
+import { reasons } from '../../operator/status/findings.ts';
+import { closeCodes } from '../../runtime/close.ts';
 import { errors } from '../../runtime/errors.ts';
-import { closeCodes } from '../../runtime/socket/close.ts';
 import './sources.ts';
 
 const path = 'docs/troubleshooting.md';

@@ -4,10 +4,10 @@ import test from 'node:test';
 import { apiVersion } from '../../crds/contract.ts';
 import { kinds } from '../../crds/index.ts';
 import { argoHealthData, HydrogenArgoHealth } from '../../infra/index.ts';
-import type { Facts, Workload } from '../../operator/facts.ts';
-import { conditionsOf } from '../../operator/status.ts';
+import { conditionsOf } from '../../operator/status/conditions.ts';
+import type { Facts, Workload } from '../../operator/status/facts.ts';
 import { checkHealth, luaOrSkip } from '../kit/lua.ts';
-import { running, well } from '../operator/facts.ts';
+import { running, well } from '../operator/status/kit.ts';
 import { at, find, synth } from './kit.ts';
 import { condition, isTrue, kstatus, type Reported } from './kstatus.ts';
 

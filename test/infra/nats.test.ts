@@ -9,12 +9,12 @@ import { connect } from 'nats';
 
 import { type HydrogenGroup, natsConnectionOf, parseDocuments, parseQuantity } from '../../crds/index.ts';
 import { natsEnv } from '../../infra/nats-config.ts';
-import { createNatsGroup } from '../../runtime/bus/nats-group.ts';
+import { createNatsGroup } from '../../runtime/bus/nats/group.ts';
 import { eventually } from '../kit/eventually.ts';
 import { natsOrSkip, startNats } from '../kit/nats.ts';
 import { findNatsServer } from '../kit/nats-binary.ts';
 import { freePorts } from '../kit/ports.ts';
-import { natsGroup } from '../runtime/bus/nats-kit.ts';
+import { natsGroup } from '../runtime/bus/nats/kit.ts';
 import { at, documents, find, nameOf, render } from './kit.ts';
 
 const skip = await natsOrSkip();

@@ -4,8 +4,8 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 
 import { eventually, holds } from '../kit/eventually.ts';
-import { type Any, startFakeApi } from './fake-api.ts';
-import { gateway, group, startOperator } from './kit.ts';
+import { type Any, startFakeApi } from './kit/api.ts';
+import { gateway, group, startOperator } from './kit/operator.ts';
 
 const autoscaler = (target: string): Any => ({
   apiVersion: 'autoscaling/v2',

@@ -2,18 +2,17 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
-
-import { createKube } from '../../operator/kube.ts';
-import { createReflector } from '../../operator/reflector.ts';
-import { customTypes } from '../../operator/resources.ts';
-import { createStatusWriter } from '../../operator/status-writer.ts';
-import { trimCustom } from '../../operator/trim.ts';
+import { createReflector } from '../../operator/cache/reflector.ts';
+import { trimCustom } from '../../operator/cache/transform.ts';
+import { createKube } from '../../operator/kube/client.ts';
+import { customTypes } from '../../operator/kube/objects.ts';
+import { createStatusWriter } from '../../operator/status/writer.ts';
 import { startCluster } from '../cluster/kit.ts';
 import { apiServerOrSkip } from '../kit/apiserver.ts';
 import { eventually, holds } from '../kit/eventually.ts';
-import { asOperator, customPath as custom, put } from './cluster-kit.ts';
-import type { Any } from './fake-api.ts';
-import { condition, gateway, group, processor, startOperator } from './kit.ts';
+import type { Any } from './kit/api.ts';
+import { asOperator, customPath as custom, put } from './kit/cluster.ts';
+import { condition, gateway, group, processor, startOperator } from './kit/operator.ts';
 
 const skip = await apiServerOrSkip();
 

@@ -9,8 +9,8 @@ import { promisify } from 'node:util';
 
 import { eventually, holds } from '../kit/eventually.ts';
 import { freePortBase } from '../kit/ports.ts';
-import { type FakeApi, startFakeApi } from './fake-api.ts';
-import { gateway, group } from './kit.ts';
+import { type FakeApi, startFakeApi } from './kit/api.ts';
+import { gateway, group } from './kit/operator.ts';
 
 const hydrogen = join(import.meta.dirname, '../../cli/hydrogen.js');
 

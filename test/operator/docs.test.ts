@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs';
 import test from 'node:test';
 
 import { leaseRules, secretRules, watchRules } from '../../infra/operator-rbac.ts';
-import { reasons } from '../../operator/findings.ts';
 import { createOperatorMetrics } from '../../operator/metrics.ts';
+import { reasons } from '../../operator/status/findings.ts';
 
 const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
 const page = read('docs/operator.md');

@@ -3,13 +3,13 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import { appliedDigest } from '../../operator/resources.ts';
+import { appliedDigest } from '../../operator/kube/objects.ts';
 import { startCluster } from '../cluster/kit.ts';
 import { apiServerOrSkip, type TestApiServer } from '../kit/apiserver.ts';
 import { eventually } from '../kit/eventually.ts';
-import { asOperator, put } from './cluster-kit.ts';
-import type { Any } from './fake-api.ts';
-import { gateway, group, startOperator } from './kit.ts';
+import type { Any } from './kit/api.ts';
+import { asOperator, put } from './kit/cluster.ts';
+import { gateway, group, startOperator } from './kit/operator.ts';
 
 const skip = await apiServerOrSkip();
 

@@ -2,12 +2,11 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
-
-import { createEvents } from '../../operator/events.ts';
-import { createKube } from '../../operator/kube.ts';
+import { createKube } from '../../operator/kube/client.ts';
+import { createEvents } from '../../operator/kube/events.ts';
 import { eventually, holds } from '../kit/eventually.ts';
-import { type FakeApi, type Seen, startFakeApi } from './fake-api.ts';
-import { condition, gateway, group, processor, startOperator } from './kit.ts';
+import { type FakeApi, type Seen, startFakeApi } from './kit/api.ts';
+import { condition, gateway, group, processor, startOperator } from './kit/operator.ts';
 
 const kinds = [
   'configmaps',

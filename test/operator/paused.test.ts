@@ -7,9 +7,9 @@ import test from 'node:test';
 
 import { eventually, holds } from '../kit/eventually.ts';
 import { natsOrSkip, startNats } from '../kit/nats.ts';
-import { observe } from './bus-kit.ts';
-import { type Any, type FakeApi, startFakeApi } from './fake-api.ts';
-import { condition, gateway, group, startOperator } from './kit.ts';
+import { type Any, type FakeApi, startFakeApi } from './kit/api.ts';
+import { condition, gateway, group, startOperator } from './kit/operator.ts';
+import { observe } from './nats/kit.ts';
 
 const skip = await natsOrSkip();
 

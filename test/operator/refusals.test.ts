@@ -10,9 +10,9 @@ import { definitionsPath, startCluster } from '../cluster/kit.ts';
 import { apiServerOrSkip, type TestApiServer } from '../kit/apiserver.ts';
 import type { ApiAnswer } from '../kit/apiserver-client.ts';
 import { eventually } from '../kit/eventually.ts';
-import { asOperator, customPath, put } from './cluster-kit.ts';
-import type { Any } from './fake-api.ts';
-import { condition, gateway, group, startOperator, type TestOperator } from './kit.ts';
+import type { Any } from './kit/api.ts';
+import { asOperator, customPath, put } from './kit/cluster.ts';
+import { condition, gateway, group, startOperator, type TestOperator } from './kit/operator.ts';
 
 const skip = await apiServerOrSkip();
 const patience = { timeoutMs: 60_000, everyMs: 50 };

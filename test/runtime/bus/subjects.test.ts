@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createCoverage } from '../../../runtime/bus/nats-interest.ts';
+import { createCoverage } from '../../../runtime/bus/nats/interest.ts';
 import { createSubjects, decodeEndpoint, encodeEndpoint, partitionOf } from '../../../runtime/bus/subjects.ts';
 
 const subjects = createSubjects('shop_chat');

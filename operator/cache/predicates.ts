@@ -1,0 +1,21 @@
+/** Which changes of a custom resource are worth a look: most are the operator's own words in a status. */
+
+import type { KubeObject } from '../kube/objects.ts';
+import { conditionIn } from '../status/workload.ts';
+
+/** Whether more than the status of an object has changed. */
+export function isNews(before: KubeObject | undefined, after: KubeObject | undefined): boolean {
+  if (before === undefined || after === undefined) return true;
+  const of = ({ metadata }: KubeObject): string =>
+    JSON.stringify([metadata.uid, metadata.generation, metadata.deletionTimestamp, metadata.finalizers]);
+  return of(before) !== of(after);
+}
+
+/** Whether members of a group would say the same of it. */
+export function isSameReady(before: KubeObject | undefined, after: KubeObject | undefined): boolean {
+  const of = (object: KubeObject | undefined): string => {
+    const { status, message, observedGeneration } = (object && conditionIn(object, 'Ready')) ?? {};
+    return JSON.stringify([status, message, observedGeneration]);
+  };
+  return of(before) === of(after);
+}

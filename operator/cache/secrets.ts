@@ -1,0 +1,96 @@
+/**
+ * Which objects name which secrets, and whether those are there. The versions come from a watch of metadata; of a secret
+ * itself only the names of its keys are kept, read once for each version. No value stays here.
+ */
+import type { SecretKeyRef } from '../../crds/index.ts';
+import type { Kube } from '../kube/client.ts';
+import { isApiError } from '../kube/errors.ts';
+import { secretType } from '../kube/objects.ts';
+import type { Change } from './reflector.ts';
+
+export interface Secrets {
+  /** Takes over what a watch shows. Returns the keys of the objects that name the secret. */
+  put(change: Change): readonly string[];
+  /** Notes what an object names from now on; nothing: it is gone, or names none. */
+  refer(key: string, namespace: string, refs: readonly SecretKeyRef[]): void;
+  /**
+   * What is missing, a sentence each, with what to do. Empty when all is there, or when the operator may not see it.
+   * @throws {ApiError} when a secret cannot be read for another reason
+   */
+  missing(namespace: string, refs: readonly SecretKeyRef[]): Promise<readonly string[]>;
+}
+
+export interface SecretsOptions {
+  readonly kube: Pick<Kube, 'get'>;
+  /** Whether a watch shows secrets: the right to it may not have been given. */
+  readonly isVisible: () => boolean;
+  /** Secrets are shown by a watch and may not be read; called once. */
+  readonly onHidden: (error: unknown) => void;
+}
+
+interface Known {
+  readonly version: string;
+  /** Undefined: not asked for. Hidden: it may not be read. */
+  keys: ReadonlySet<string> | 'hidden' | undefined;
+}
+
+export function createSecrets({ kube, isVisible, onHidden }: SecretsOptions): Secrets {
+  let isHidden = false;
+  const known = new Map<string, Known>();
+  const named = new Map<string, readonly string[]>();
+  const namers = new Map<string, Set<string>>();
+
+  async function keysOf(namespace: string, name: string, secret: Known): Promise<Known['keys']> {
+    if (secret.keys !== undefined) return secret.keys;
+    try {
+      const object = await kube.get(secretType, namespace, name);
+      secret.keys = object && new Set(Object.keys((object.data as object | undefined) ?? {}));
+    } catch (error) {
+      // It may be listed and not read: then that it exists must do.
+      if (!isApiError(error, 'forbidden')) throw error;
+      secret.keys = 'hidden';
+      if (!isHidden) onHidden(error);
+      isHidden = true;
+    }
+    return secret.keys;
+  }
+
+  return {
+    put: ({ before, after }) => {
+      const { name = '', namespace = '', resourceVersion = '' } = (after ?? before)?.metadata ?? {};
+      const secret = `${namespace}/${name}`;
+      // Secrets that nobody names are most of a cluster's; only that they exist is kept.
+      if (after === undefined) known.delete(secret);
+      else if (known.get(secret)?.version !== resourceVersion)
+        known.set(secret, { version: resourceVersion, keys: undefined });
+      return [...(namers.get(secret) ?? [])];
+    },
+    refer: (key, namespace, refs) => {
+      for (const secret of named.get(key) ?? []) {
+        const those = namers.get(secret);
+        those?.delete(key);
+        if (those?.size === 0) namers.delete(secret);
+      }
+      const secrets = [...new Set(refs.map(({ name }) => `${namespace}/${name}`))];
+      if (secrets.length === 0) named.delete(key);
+      else named.set(key, secrets);
+      for (const secret of secrets) namers.set(secret, (namers.get(secret) ?? new Set()).add(key));
+    },
+    missing: async (namespace, refs) => {
+      if (!isVisible()) return [];
+      const problems = new Set<string>();
+      for (const { name, key } of refs) {
+        const secret = known.get(`${namespace}/${name}`);
+        if (secret === undefined) {
+          problems.add(`there is no Secret/${name} in this namespace; create it with the key ${key}`);
+          continue;
+        }
+        const keys = await keysOf(namespace, name, secret);
+        if (typeof keys === 'object' && !keys.has(key)) {
+          problems.add(`Secret/${name} has no key ${key}; add it or correct the reference`);
+        }
+      }
+      return [...problems];
+    },
+  };
+}

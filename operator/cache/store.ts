@@ -1,0 +1,122 @@
+/** What the operator knows of the cluster: the custom resources and their children, and who belongs to whom. */
+import type { Kind } from '../../crds/index.ts';
+import { controllerOf, customTypes, isWorkload, type KubeObject } from '../kube/objects.ts';
+import type { Change } from './reflector.ts';
+import type { Child } from './transform.ts';
+
+export interface Store {
+  /** The custom resource of a key. */
+  custom(key: string): KubeObject | undefined;
+  customs(): Iterable<[string, KubeObject]>;
+  /** Number of workloads that custom resources have. */
+  readonly workloads: number;
+  /** The child of a key, whoever controls it. */
+  child(key: string): Child | undefined;
+  /** The child of a key, when this owner controls it. */
+  ownChild(uid: string | undefined, key: string): Child | undefined;
+  /** The children that this owner controls. */
+  childrenOf(uid: string): readonly Child[];
+  /** Keys of the gateways and message processors that name a group, whether it exists or not. */
+  membersOf(namespace: string, group: string): readonly string[];
+  /** The autoscalers, whoever controls them, that set the number of pods of the deployment of this key. */
+  autoscalersOf(key: string): readonly KubeObject[];
+  putCustom(change: Change): void;
+  putChild(change: Change<Child>): void;
+}
+
+/** The key of a group, as its members name it. */
+export function groupKey(namespace: string, name: string): string {
+  return `HydrogenGroup/${namespace}/${name}`;
+}
+
+/** The key of the custom resource that controls an object; undefined when none does. */
+export function ownerKeyOf(object: KubeObject): string | undefined {
+  const owner = controllerOf(object);
+  if (owner === undefined || !(owner.kind in customTypes)) return undefined;
+  if (owner.apiVersion !== customTypes[owner.kind as Kind].apiVersion) return undefined;
+  return `${owner.kind}/${object.metadata.namespace ?? ''}/${owner.name}`;
+}
+
+/** The name of the group that a gateway or message processor names, however wrong the rest of it is. */
+export function groupNameOf({ kind, spec }: KubeObject): string | undefined {
+  if (kind === 'HydrogenGroup') return undefined;
+  const name = (spec as { groupRef?: { name?: unknown } } | undefined)?.groupRef?.name;
+  return typeof name === 'string' ? name : undefined;
+}
+
+/** The key of the deployment whose number of pods an autoscaler sets; undefined for any other object. */
+export function targetKeyOf({ kind, metadata, spec }: KubeObject): string | undefined {
+  if (kind !== 'HorizontalPodAutoscaler') return undefined;
+  const { scaleTargetRef } = spec as { scaleTargetRef?: { kind?: string; name?: string } };
+  if (scaleTargetRef?.kind !== 'Deployment') return undefined;
+  return `Deployment/${metadata.namespace ?? ''}/${scaleTargetRef.name ?? ''}`;
+}
+
+export function createStore(): Store {
+  const custom = new Map<string, KubeObject>();
+  const children = new Map<string, Child>();
+  const byOwner = new Map<string, Map<string, Child>>();
+  const byGroup = new Map<string, Set<string>>();
+  const byTarget = new Map<string, Map<string, KubeObject>>();
+  const workloads = new Set<string>();
+
+  function index(object: KubeObject, key: string, isThere: boolean): void {
+    const group = groupNameOf(object);
+    if (group === undefined) return;
+    const of = groupKey(object.metadata.namespace ?? '', group);
+    const members = byGroup.get(of) ?? new Set();
+    if (isThere) members.add(key);
+    else members.delete(key);
+    if (members.size === 0) byGroup.delete(of);
+    else byGroup.set(of, members);
+  }
+
+  function own(object: Child, key: string, isThere: boolean): void {
+    const uid = controllerOf(object)?.uid;
+    if (uid === undefined) return;
+    const owned = byOwner.get(uid) ?? new Map<string, Child>();
+    if (isThere) owned.set(key, object);
+    else owned.delete(key);
+    if (owned.size === 0) byOwner.delete(uid);
+    else byOwner.set(uid, owned);
+    if (isThere && isWorkload(object)) workloads.add(key);
+    else workloads.delete(key);
+  }
+
+  function target(object: KubeObject, key: string, isThere: boolean): void {
+    const of = targetKeyOf(object);
+    if (of === undefined) return;
+    const scalers = byTarget.get(of) ?? new Map<string, KubeObject>();
+    if (isThere) scalers.set(key, object);
+    else scalers.delete(key);
+    if (scalers.size === 0) byTarget.delete(of);
+    else byTarget.set(of, scalers);
+  }
+
+  return {
+    custom: (key) => custom.get(key),
+    customs: () => custom.entries(),
+    get workloads() {
+      return workloads.size;
+    },
+    child: (key) => children.get(key),
+    ownChild: (uid, key) => (uid === undefined ? undefined : byOwner.get(uid)?.get(key)),
+    childrenOf: (uid) => [...(byOwner.get(uid)?.values() ?? [])],
+    membersOf: (namespace, group) => [...(byGroup.get(groupKey(namespace, group)) ?? [])].sort(),
+    autoscalersOf: (key) => [...(byTarget.get(key)?.values() ?? [])],
+    putCustom: ({ key, before, after }) => {
+      if (before) index(before, key, false);
+      if (after) index(after, key, true);
+      if (after) custom.set(key, after);
+      else custom.delete(key);
+    },
+    putChild: ({ key, before, after }) => {
+      if (before) own(before, key, false);
+      if (before) target(before, key, false);
+      if (after) own(after, key, true);
+      if (after) target(after, key, true);
+      if (after) children.set(key, after);
+      else children.delete(key);
+    },
+  };
+}

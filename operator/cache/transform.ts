@@ -1,0 +1,147 @@
+/**
+ * What is kept of an object: what is read. With a thousand gateways there are eight thousand children, of which the operator
+ * needs to know whose they are, what was applied, and how their pods stand.
+ */
+import { isDeepStrictEqual } from 'node:util';
+
+import { createFieldsOf, type Fields, isOurs } from '../kube/managed-fields.ts';
+import {
+  appliedDigest,
+  appliedSources,
+  childTypeOf,
+  controllerOf,
+  type KubeObject,
+  type ManagedFields,
+  type OwnerReference,
+} from '../kube/objects.ts';
+
+/** A child as it is kept. */
+export interface Child extends KubeObject {
+  /** Digest of what was applied last, as the child itself has it. */
+  readonly appliedDigest: string | undefined;
+  /** Of a workload: digest of what it was made from. */
+  readonly appliedSources: string | undefined;
+  /** The fields that we have applied and still own. */
+  readonly owned: Fields;
+  /** Whether dropping `spec.replicas` from what we apply would take it away. */
+  readonly holdsReplicas: boolean;
+}
+
+export type TrimChild = (object: KubeObject) => Child;
+
+interface WorkloadSpec {
+  readonly replicas?: number;
+  readonly template?: { readonly spec?: { readonly containers?: readonly { name?: string; image?: string }[] } };
+}
+
+interface WorkloadStatus {
+  readonly conditions?: readonly { type: string; status: string; reason?: string }[];
+  readonly [count: string]: unknown;
+}
+
+/** A custom resource, without the accounts of field managers and the copies that clients leave in annotations. */
+export function trimCustom(object: KubeObject): KubeObject {
+  const { managedFields: _, annotations, ...metadata } = object.metadata;
+  const ours = Object.entries(annotations ?? {}).filter(([name]) => name.startsWith('hydrogen.dev/'));
+  return { ...object, metadata: { ...metadata, ...(ours.length > 0 && { annotations: Object.fromEntries(ours) }) } };
+}
+
+/** A secret, of which no more is read than that it is there, and in which version. */
+export function trimSecret({ apiVersion, kind, metadata }: KubeObject): KubeObject {
+  const { name, namespace, resourceVersion } = metadata;
+  return {
+    apiVersion,
+    kind,
+    metadata: {
+      name,
+      ...(namespace !== undefined && { namespace }),
+      ...(resourceVersion !== undefined && { resourceVersion }),
+    },
+  };
+}
+
+export function createTrimChild(): TrimChild {
+  const fieldsOf = createFieldsOf();
+  const share = createShare();
+  return (object) => {
+    const { apiVersion, kind } = childTypeOf(object);
+    const { name, namespace, uid, resourceVersion, generation, deletionTimestamp, annotations } = object.metadata;
+    const owner = controllerOf(object);
+    return {
+      apiVersion,
+      kind,
+      metadata: {
+        name,
+        ...(namespace !== undefined && { namespace: share.text(namespace) }),
+        ...(uid !== undefined && { uid }),
+        ...(resourceVersion !== undefined && { resourceVersion }),
+        ...(generation !== undefined && { generation }),
+        ...(deletionTimestamp !== undefined && { deletionTimestamp }),
+        ...(owner !== undefined && { ownerReferences: share.owners(owner) }),
+      },
+      ...workloadOf(object),
+      appliedDigest: annotations?.[appliedDigest],
+      appliedSources: annotations?.[appliedSources],
+      owned: fieldsOf(object),
+      holdsReplicas: kind === 'Deployment' && holdsReplicas(object.metadata.managedFields ?? []),
+    };
+  };
+}
+
+/** Most texts and owners that are shared. */
+const mostShared = 16_384;
+
+/** What the children of one object and of one namespace have in common is kept once. */
+function createShare() {
+  const texts = new Map<string, string>();
+  const lists = new Map<string, readonly OwnerReference[]>();
+  return {
+    text: (text: string): string => shared(texts, text, text),
+    owners: (owner: OwnerReference): readonly OwnerReference[] => {
+      const found = lists.get(owner.uid);
+      // An edited reference is another one.
+      if (found === undefined) return shared(lists, owner.uid, [owner]);
+      // One that somebody has edited stays apart.
+      return isDeepStrictEqual(found[0], owner) ? found : [owner];
+    },
+  };
+}
+
+function shared<T>(known: Map<string, T>, key: string, value: T): T {
+  const found = known.get(key);
+  if (found !== undefined) return found;
+  if (known.size >= mostShared) known.clear();
+  known.set(key, value);
+  return value;
+}
+
+/** The size of a workload, what it runs, and how far it is; of an autoscaler, what it scales. */
+function workloadOf({ kind, spec, status }: KubeObject): { spec?: unknown; status?: WorkloadStatus } {
+  if (kind === 'HorizontalPodAutoscaler') {
+    const { kind: target, name } = (spec as { scaleTargetRef?: { kind?: string; name?: string } }).scaleTargetRef ?? {};
+    return { spec: { scaleTargetRef: { kind: target, name } } };
+  }
+  if (kind !== 'Deployment' && kind !== 'StatefulSet') return {};
+  const { replicas, template } = (spec ?? {}) as WorkloadSpec;
+  const { conditions = [], ...counts } = (status ?? {}) as WorkloadStatus;
+  const containers = (template?.spec?.containers ?? []).map(({ name = '', image = '' }) => ({ name, image }));
+  return {
+    spec: { ...(replicas !== undefined && { replicas }), template: { spec: { containers } } },
+    status: {
+      ...counts,
+      conditions: conditions.map(({ type, status: value, reason }) => ({
+        type,
+        status: value,
+        ...(reason !== undefined && { reason }),
+      })),
+    },
+  };
+}
+
+function holdsReplicas(entries: readonly ManagedFields[]): boolean {
+  const holders = entries.filter(({ subresource, fieldsV1 }) => {
+    const ofSpec = (fieldsV1 as Fields | undefined)?.['f:spec'];
+    return subresource !== 'status' && ofSpec?.['f:replicas'] !== undefined;
+  });
+  return holders.length > 0 && holders.every(isOurs);
+}

@@ -1,0 +1,109 @@
+/** The watches of an operator: the custom resources, their children, and which secrets there are. */
+
+import type { Kube } from '../kube/client.ts';
+import type { ApiError } from '../kube/errors.ts';
+import {
+  childTypes,
+  customTypes,
+  type KubeObject,
+  optionalKinds,
+  type ResourceType,
+  secretMetadataType,
+  sharedKinds,
+} from '../kube/objects.ts';
+import { type Change, createReflector, createTurn, type Reflector, type ReflectorOptions } from './reflector.ts';
+import { type Child, type TrimChild, trimCustom, trimSecret } from './transform.ts';
+
+export interface Watches {
+  /** Resolves when every resource was listed once. */
+  readonly synced: Promise<void>;
+  /** Whether secrets may be watched. */
+  readonly areSecretsVisible: boolean;
+  start(): void;
+  stop(): Promise<void>;
+  /** What was just written need not be waited for, nor looked at again when the watch shows it. */
+  learnCustom(object: KubeObject): void;
+  learnChild(child: Child): void;
+}
+
+export interface WatchesOptions {
+  readonly kube: Pick<Kube, 'pages' | 'watch'>;
+  /** @default - every namespace */
+  readonly namespace: string | undefined;
+  readonly trimChild: TrimChild;
+  readonly onCustom: (change: Change) => void;
+  readonly onChild: (change: Change<Child>) => void;
+  readonly onSecret: (change: Change) => void;
+  /** A list or watch has failed and will be tried again. */
+  readonly onFailure: (resource: string, error: unknown, delayMs: number) => void;
+  /** A handler threw. */
+  readonly onBug: (error: unknown) => void;
+  /** The right to secrets is missing. */
+  readonly onSecretsHidden: (error: ApiError) => void;
+  /** First delay after a failure. @default - that of a reflector */
+  readonly retryMs: number | undefined;
+  /** Silence after which a watch counts as dead. @default - that of a reflector */
+  readonly inactivityMs: number | undefined;
+}
+
+/** Children that the constructs make carry this label. */
+const labelSelector = 'app.kubernetes.io/managed-by=hydrogen';
+
+export function createWatches(options: WatchesOptions): Watches {
+  const { kube, namespace, trimChild, onCustom, onChild, onSecret, onFailure, onBug, retryMs, inactivityMs } = options;
+  const turn = createTurn();
+
+  function reflect<Kept extends KubeObject>(
+    type: ResourceType,
+    trim: (object: KubeObject) => Kept,
+    onChange: (change: Change<Kept>) => void,
+    more: Partial<ReflectorOptions<Kept>> = {},
+  ): Reflector<Kept> {
+    return createReflector(kube, {
+      type,
+      namespace,
+      trim,
+      turn,
+      ...more,
+      ...(retryMs !== undefined && { baseDelayMs: retryMs }),
+      ...(inactivityMs !== undefined && { inactivityMs }),
+      onChange,
+      onFailure: (error, delayMs) => onFailure(type.plural, error, delayMs),
+      onBug,
+    });
+  }
+
+  const customs = new Map(
+    Object.values(customTypes).map((type) => [type.kind, reflect(type, trimCustom, onCustom)] as const),
+  );
+  const children = new Map(
+    childTypes.map((type) => [
+      type.kind,
+      reflect(type, trimChild, onChild, {
+        ...(sharedKinds.includes(type.kind) ? {} : { labelSelector }),
+        ...(optionalKinds.includes(type.kind) && { absentOn: ['gone'] }),
+      }),
+    ]),
+  );
+  // A right to secrets can be withheld: then what is missing is found out by the pods, and credentials are read in vain.
+  const secrets = reflect(secretMetadataType, trimSecret, onSecret, {
+    absentOn: ['forbidden'],
+    onAbsent: options.onSecretsHidden,
+  });
+  const all: Pick<Reflector, 'synced' | 'start' | 'stop'>[] = [...customs.values(), ...children.values(), secrets];
+
+  return {
+    synced: Promise.all(all.map(({ synced }) => synced)).then(() => undefined),
+    get areSecretsVisible() {
+      return secrets.isPresent;
+    },
+    start: () => {
+      for (const reflector of all) reflector.start();
+    },
+    stop: async () => {
+      await Promise.all(all.map((reflector) => reflector.stop()));
+    },
+    learnCustom: (object) => customs.get(object.kind)?.learn(trimCustom(object)),
+    learnChild: (child) => children.get(child.kind)?.learn(child),
+  };
+}

@@ -1,0 +1,50 @@
+/** What a reconciliation has found, written to the status of the object and told as events. */
+import type { HydrogenGateway, HydrogenGroup, HydrogenMessageProcessor, Kind } from '../../crds/index.ts';
+import type { Store } from '../cache/store.ts';
+import type { Events } from '../kube/events.ts';
+import { type KubeObject, keyOf } from '../kube/objects.ts';
+import type { Log } from '../log.ts';
+import type { Facts } from './facts.ts';
+import { addressesOf, countsOf, ownWorkload } from './workload.ts';
+import type { StatusWriter } from './writer.ts';
+
+/** A checked document. */
+export type Document = HydrogenGroup | HydrogenGateway | HydrogenMessageProcessor;
+
+export interface Reporter {
+  /**
+   * @param found what is known beyond the workload, which is looked up @param more further fields of the status
+   * @param document undefined: it is invalid @throws {ApiError}
+   */
+  report(object: KubeObject, found: Partial<Facts>, more?: object, document?: Document): Promise<void>;
+}
+
+export interface ReporterOptions {
+  readonly store: Store;
+  readonly status: StatusWriter;
+  readonly events: Events;
+  readonly log: Log;
+}
+
+export function createReporter({ store, status, events, log }: ReporterOptions): Reporter {
+  return {
+    report: async (object, found, more = {}, document) => {
+      const kind = object.kind as Kind; // only the three kinds are watched
+      const { name, generation = 0 } = object.metadata;
+      const workload = ownWorkload(store, object);
+      const hasWorkload = kind !== 'HydrogenGroup' || workload !== undefined || isManaged(document);
+      const facts: Facts = { kind, name, generation, workload, hasWorkload, ...found };
+      const addresses = document?.kind === 'HydrogenGateway' ? addressesOf(document) : {};
+      const changed = await status.write(object, facts, { ...countsOf(kind, name, workload), ...addresses, ...more });
+      for (const { type, reason, message } of changed) {
+        const isBad = type === 'Stalled';
+        events.record(object, { type: isBad ? 'Warning' : 'Normal', reason, action: 'Reconcile', note: message });
+      }
+      log.reported({ object: keyOf(object), changed: changed.length });
+    },
+  };
+}
+
+function isManaged(document: Document | undefined): boolean {
+  return document?.kind === 'HydrogenGroup' && document.spec.nats.managed !== undefined;
+}

@@ -1,0 +1,127 @@
+/** What the cluster says of an object's workload and of its address, as the status reports it. */
+
+import { managementServiceName, natsServiceName, ports } from '../../crds/contract.ts';
+import type { Condition, HydrogenGateway, Kind } from '../../crds/index.ts';
+import { selectorOf } from '../../infra/labels.ts';
+import { gatewayNames, processorNames } from '../../infra/names.ts';
+import type { Store } from '../cache/store.ts';
+import { isWorkload, type KubeObject } from '../kube/objects.ts';
+import type { Workload } from './facts.ts';
+
+/** Most URLs that a status may list. */
+const maxEndpoints = 2048;
+
+interface WorkloadStatus {
+  readonly observedGeneration?: number;
+  readonly replicas?: number;
+  readonly readyReplicas?: number;
+  readonly availableReplicas?: number;
+  readonly updatedReplicas?: number;
+  readonly currentRevision?: string;
+  readonly updateRevision?: string;
+  readonly conditions?: readonly { readonly type: string; readonly status: string; readonly reason?: string }[];
+}
+
+/** Key of the workload that an object of this kind and name has. */
+export function workloadKey(kind: Kind, namespace: string, name: string): string {
+  switch (kind) {
+    case 'HydrogenGroup':
+      return `StatefulSet/${namespace}/${natsServiceName(name)}`;
+    case 'HydrogenGateway':
+      return `Deployment/${namespace}/${gatewayNames(name).workload}`;
+    case 'HydrogenMessageProcessor':
+      return `Deployment/${namespace}/${processorNames(name).workload}`;
+  }
+}
+
+/** A deployment or stateful set as the cluster reports it. */
+export function workloadOf(object: KubeObject | undefined): Workload | undefined {
+  if (object === undefined) return undefined;
+  const status = (object.status ?? {}) as WorkloadStatus;
+  const progress = status.conditions?.find(({ type }) => type === 'Progressing');
+  return {
+    object: `${object.kind}/${object.metadata.name}`,
+    desired: (object.spec as { replicas?: number } | undefined)?.replicas ?? 1,
+    existing: status.replicas ?? 0,
+    updated: status.updatedReplicas ?? 0,
+    available: status.availableReplicas ?? 0,
+    ready: status.readyReplicas ?? 0,
+    isObserved: (status.observedGeneration ?? 0) >= (object.metadata.generation ?? 0),
+    isStuck: progress?.status === 'False' && progress.reason === 'ProgressDeadlineExceeded',
+  };
+}
+
+/** The workload that the object controls, if there is one; a foreign one of that name says nothing about it. */
+export function ownWorkload(store: Store, object: KubeObject): Workload | undefined {
+  const { uid = '' } = object.metadata;
+  return workloadOf(store.childrenOf(uid).find(isWorkload));
+}
+
+/** The containers of a deployment or stateful set; others may have put theirs before ours. */
+export function containersOf({ spec }: KubeObject): readonly { readonly name?: string; readonly image?: string }[] {
+  const { template } = (spec ?? {}) as {
+    template?: { spec?: { containers?: readonly { name?: string; image?: string }[] } };
+  };
+  return template?.spec?.containers ?? [];
+}
+
+/** Whether pods of an earlier specification are left, or may be. */
+export function isRollingOut(object: KubeObject): boolean {
+  const workload = workloadOf(object);
+  if (workload === undefined) return false;
+  const { isObserved, existing, updated, desired } = workload;
+  // A deployment keeps old pods until new ones are available. A stateful set replaces them in place, and calls the revision
+  // the current one once all are ready.
+  const { currentRevision, updateRevision } = (object.status ?? {}) as WorkloadStatus;
+  return !isObserved || existing > updated || updated < desired || currentRevision !== updateRevision;
+}
+
+/** The label selector of an object's pods, as text. */
+export function podSelectorOf(kind: Kind, name: string): string {
+  const component = ({ HydrogenGroup: 'nats', HydrogenGateway: 'gateway', HydrogenMessageProcessor: 'mproc' } as const)[
+    kind
+  ];
+  const labels = selectorOf({ component, name, namespace: '' });
+  return Object.entries(labels)
+    .map((pair) => pair.join('='))
+    .join(',');
+}
+
+/** The counts of a status, and the selector of its pods for `kubectl scale` and autoscalers. */
+export function countsOf(kind: Kind, name: string, workload: Workload | undefined): Readonly<Record<string, unknown>> {
+  if (kind === 'HydrogenGroup') return {};
+  return {
+    replicas: workload?.existing ?? 0,
+    readyReplicas: workload?.ready ?? 0,
+    availableReplicas: workload?.available ?? 0,
+    updatedReplicas: workload?.updated ?? 0,
+    selector: podSelectorOf(kind, name),
+  };
+}
+
+/** Where clients and services reach a gateway. */
+export function addressesOf({ metadata, spec }: HydrogenGateway): {
+  readonly endpoints: string[];
+  readonly url: string;
+} {
+  const { name, namespace } = metadata;
+  const { ingress } = spec;
+  const inside = `ws://${gatewayNames(name).workload}.${namespace}.svc`;
+  const scheme = ingress?.tlsSecretName === undefined ? 'ws' : 'wss';
+  const bases = ingress ? ingress.hosts.map((host) => `${scheme}://${host}`) : [inside];
+  const endpoints = bases.flatMap((base) => spec.endpoints.map(({ path }) => `${base}${path}`));
+  return {
+    endpoints: [...new Set(endpoints)].slice(0, maxEndpoints),
+    url: `http://${managementServiceName(name)}.${namespace}.svc:${ports.management}`,
+  };
+}
+
+/** The conditions that an object has. */
+export function conditionsIn({ status }: KubeObject): readonly Condition[] {
+  return (status as { conditions?: readonly Condition[] } | undefined)?.conditions ?? [];
+}
+
+/** One of them. */
+export function conditionIn(object: KubeObject, type: string): Condition | undefined {
+  return conditionsIn(object).find((condition) => condition.type === type);
+}

@@ -1,0 +1,117 @@
+/**
+ * Requests over a link: one wildcard subscription for every answer, a number per request, one timer for all. Also the
+ * JetStream API, which is requests with JSON.
+ */
+
+import type { Msg } from 'nats';
+import { HydrogenError } from '../../errors.ts';
+import type { Link } from './connection.ts';
+import { isNoResponders } from './wire.ts';
+
+export type Reply =
+  | { readonly kind: 'answer'; readonly msg: Msg }
+  | { readonly kind: 'nobody' }
+  | { readonly kind: 'timeout' }
+  | { readonly kind: 'down' };
+
+export interface Requests {
+  /** @param headers a complete header block */
+  send(subject: string, payload: Uint8Array, timeoutMs: number, headers?: string): Promise<Reply>;
+  /**
+   * One call of the JetStream API, `subject` without `$JS.API.`.
+   * @throws {JetStreamError} when the server refuses
+   * @throws {HydrogenError} HYD_BUS_UNREACHABLE when it can't be asked or does not answer in time
+   */
+  api<T>(subject: string, body?: unknown): Promise<T>;
+}
+
+/** A refusal of the JetStream API. `code` is the server's `err_code`; `isTransient`: it could not, rather than would not. */
+export class JetStreamError extends Error {
+  readonly code: number;
+  readonly isTransient: boolean;
+
+  constructor(code: number, description: string, isTransient: boolean) {
+    super(`${description} (${code})`);
+    this.name = 'JetStreamError';
+    this.code = code;
+    this.isTransient = isTransient;
+  }
+}
+
+/** The refusals that are branched on. */
+export const jetStreamCodes = {
+  consumerNotFound: 10014,
+  messageNotFound: 10037,
+  sequenceNotFound: 10043,
+  deleteFailed: 10057,
+  streamNameInUse: 10058,
+  streamNotFound: 10059,
+} as const;
+
+interface Waiting {
+  readonly resolve: (reply: Reply) => void;
+  readonly deadlineMs: number;
+}
+
+const sweepMs = 25;
+const apiTimeoutMs = 5000;
+
+export function createRequests(link: Link): Requests {
+  const inbox = `${link.inbox}.r.`;
+  const waiting = new Map<number, Waiting>();
+  let last = 0;
+  let sweeper: NodeJS.Timeout | undefined;
+
+  function take(slot: number): Waiting | undefined {
+    const one = waiting.get(slot);
+    waiting.delete(slot);
+    if (waiting.size === 0) {
+      clearInterval(sweeper);
+      sweeper = undefined;
+    }
+    return one;
+  }
+
+  function sweep(): void {
+    const now = performance.now();
+    for (const [slot, one] of waiting) if (one.deadlineMs <= now) take(slot)?.resolve({ kind: 'timeout' });
+  }
+
+  link.subscribe(`${inbox}*`, (msg) => {
+    const one = take(Number(msg.subject.slice(inbox.length)));
+    one?.resolve(isNoResponders(msg) ? { kind: 'nobody' } : { kind: 'answer', msg });
+  });
+  // Whether it arrived is unknown, so it counts as unanswered.
+  link.onStatus((status) => {
+    if (status !== 'up') for (const slot of waiting.keys()) take(slot)?.resolve({ kind: 'timeout' });
+  });
+
+  async function send(subject: string, payload: Uint8Array, timeoutMs: number, headers?: string): Promise<Reply> {
+    const slot = ++last;
+    if (!link.publish(subject, payload, inbox + slot, headers)) return { kind: 'down' };
+    return new Promise((resolve) => {
+      waiting.set(slot, { resolve, deadlineMs: performance.now() + timeoutMs });
+      sweeper ??= setInterval(sweep, sweepMs);
+    });
+  }
+
+  return {
+    send,
+    api: async <T>(subject: string, body?: unknown): Promise<T> => {
+      const payload = body === undefined ? new Uint8Array(0) : Buffer.from(JSON.stringify(body));
+      const reply = await send(`$JS.API.${subject}`, payload, apiTimeoutMs);
+      if (reply.kind !== 'answer') throw new HydrogenError('HYD_BUS_UNREACHABLE', `JetStream: ${reply.kind}`);
+      const answer = JSON.parse(reply.msg.string()) as {
+        error?: { err_code?: number; code?: number; description?: string };
+      };
+      const { error } = answer;
+      if (error === undefined) return answer as T;
+      throw new JetStreamError(error.err_code ?? 0, error.description ?? 'refused', error.code === 503);
+    },
+  };
+}
+
+/** True when this is a refusal of the JetStream API with one of these codes. */
+export function isRefused(err: unknown, ...codes: number[]): boolean {
+  return err instanceof JetStreamError && codes.includes(err.code);
+}

@@ -1,0 +1,146 @@
+/**
+ * One POST under way: undici's handler, the timer and the abort listener in one object, so that a call allocates little.
+ * It settles once with the outcome, and leaves the gate once when undici is done with it; either may come first.
+ */
+
+import type { Dispatcher } from 'undici';
+import type { Answer, Call, CallResult, Target } from './client.ts';
+import type { Connections } from './connections.ts';
+import type { Admissible, CallGate } from './gate.ts';
+
+type AnswerHeaders = Readonly<Record<string, string | string[] | undefined>>;
+
+const noBody = new Uint8Array(0);
+/** What undici is told when a call is cut; nobody ever sees it. */
+const cutError = new Error('the call was cut');
+
+class ReceivedAnswer implements Answer {
+  readonly kind = 'answer';
+  readonly status: number;
+  readonly body: Uint8Array;
+  readonly #headers: AnswerHeaders;
+
+  constructor(status: number, headers: AnswerHeaders, body: Uint8Array) {
+    this.status = status;
+    this.body = body;
+    this.#headers = headers;
+  }
+
+  headers(name: string): string | undefined {
+    const value = this.#headers[name];
+    return typeof value === 'object' ? value[0] : value;
+  }
+}
+
+export class Exchange implements Admissible, Dispatcher.DispatchHandler {
+  readonly #connections: Connections;
+  readonly #gate: CallGate;
+  readonly #call: Call;
+  readonly #target: Target;
+  readonly #resolve: (result: CallResult) => void;
+  readonly #timer: NodeJS.Timeout;
+  #controller: Dispatcher.DispatchController | undefined;
+  #status = 0;
+  #headers: AnswerHeaders = {};
+  #chunks: Buffer[] = [];
+  #bytes = 0;
+  /** Until it has its outcome. */
+  #isWanted = true;
+
+  constructor(
+    connections: Connections,
+    gate: CallGate,
+    call: Call,
+    target: Target,
+    resolve: (result: CallResult) => void,
+  ) {
+    this.#connections = connections;
+    this.#gate = gate;
+    this.#call = call;
+    this.#target = target;
+    this.#resolve = resolve;
+    this.#timer = setTimeout(onTimeout, call.timeoutMs, this);
+    call.signal?.addEventListener('abort', this, { once: true });
+  }
+
+  send(): void {
+    const { headers, body } = this.#call;
+    const { origin, path } = this.#target;
+    // Undici reads the headers and never writes to them, whatever its type says.
+    const request = { origin, path, method: 'POST', headers: headers as string[], body };
+    this.#connections.dispatch(request, this);
+  }
+
+  timeOut(): void {
+    this.#cut(this.#failed({ kind: 'timeout' }));
+  }
+
+  abort(): void {
+    this.#cut(this.#failed({ kind: 'aborted' }));
+  }
+
+  /** Of the abort signal. */
+  handleEvent(): void {
+    this.abort();
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    // Undici answers a throw by dropping the request before anything is written; `abort` would cost the connection.
+    if (!this.#isWanted) throw cutError;
+    this.#controller = controller;
+  }
+
+  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: AnswerHeaders): void {
+    if (status < 200) return;
+    this.#status = status;
+    this.#headers = headers;
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.#bytes += chunk.byteLength;
+    if (this.#bytes > this.#call.maxAnswerBytes) this.#cut(this.#failed({ kind: 'too-large', head: this.#head() }));
+    else if (this.#call.readBody) this.#chunks.push(chunk);
+  }
+
+  onResponseEnd(): void {
+    const first = this.#chunks[0];
+    const body = this.#chunks.length > 1 ? Buffer.concat(this.#chunks) : (first ?? noBody);
+    this.#settle(new ReceivedAnswer(this.#status, this.#headers, body));
+    this.#gate.leave(this);
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController | null, cause: Error): void {
+    this.#settle(this.#failed({ kind: 'unreachable', cause }));
+    this.#gate.leave(this);
+  }
+
+  /** A failure after the status line is the answer when its body was not asked for. */
+  #failed(failure: Exclude<CallResult, Answer>): CallResult {
+    if (this.#status === 0) return failure;
+    return this.#call.readBody ? { ...failure, head: this.#head() } : this.#head();
+  }
+
+  #head(): ReceivedAnswer {
+    return new ReceivedAnswer(this.#status, this.#headers, noBody);
+  }
+
+  #cut(result: CallResult): void {
+    if (!this.#isWanted) return;
+    this.#settle(result);
+    if (this.#controller !== undefined) this.#controller.abort(cutError);
+    else if (this.#gate.isWaiting(this)) this.#gate.leave(this);
+  }
+
+  #settle(result: CallResult): void {
+    if (!this.#isWanted) return;
+    this.#isWanted = false;
+    this.#chunks = [];
+    clearTimeout(this.#timer);
+    this.#call.signal?.removeEventListener('abort', this);
+    this.#resolve(result);
+  }
+}
+
+function onTimeout(exchange: Exchange): void {
+  exchange.timeOut();
+}

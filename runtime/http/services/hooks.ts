@@ -1,0 +1,206 @@
+/**
+ * The questions and notices that a gateway posts to services: authorizer, connect hook, disconnect hook. Wire forms are
+ * in docs/wire.md. An answer is never trusted beyond its documented shape.
+ */
+
+import { HydrogenError } from '../../errors.ts';
+import type { CallResult, HttpClient } from '../client/client.ts';
+import { parseRetryAfter } from '../client/retry-after.ts';
+
+/** What every hook says of the connection it is about. */
+export interface HookSubject {
+  readonly instance_id: string;
+  readonly group_id: string;
+  readonly connection_id: string;
+  readonly endpoint: string;
+}
+
+/** Where a hook goes, of the configuration in force. */
+export interface HookTarget {
+  readonly url: string;
+  readonly timeoutSeconds: number;
+  readonly headers: readonly unknown[];
+}
+
+export interface HookContext {
+  readonly client: HttpClient;
+  /** Configured headers with secrets resolved, `[name, value, ...]`. @throws {HydrogenError} HYD_SECRET_MISSING */
+  resolveHeaders(target: HookTarget): readonly string[];
+  /** For the header `hydrogen-callback`; empty: none. */
+  readonly callbackUrl: string;
+}
+
+export interface AuthorizerAnswer {
+  readonly context: Readonly<Record<string, unknown>>;
+  readonly subprotocol?: string;
+}
+
+/** Bytes beside the context that an authorizer's answer may hold. */
+const answerMarginBytes = 4096;
+/** Bytes read of an answer that is not used. */
+const ignoredAnswerBytes = 65_536;
+const maxRetryDelayMs = 30_000;
+/** Levels of objects and lists in a context. */
+const maxContextDepth = 64;
+
+/**
+ * @param request the wire fields beside `time`.
+ * @throws {HydrogenError} HYD_FORBIDDEN (403), HYD_UNAUTHORIZED (any other 4xx), HYD_AUTHORIZER_INVALID (200 with an
+ * answer that is not `{"context": {...}}`), HYD_AUTHORIZER_UNAVAILABLE (everything else).
+ */
+export async function askAuthorizer(
+  context: HookContext,
+  target: HookTarget,
+  request: HookSubject & { readonly subprotocols: readonly string[] } & Readonly<Record<string, unknown>>,
+  maxContextBytes: number,
+): Promise<AuthorizerAnswer> {
+  const result = await post(context, target, request, maxContextBytes + answerMarginBytes, true);
+  if (result.kind === 'too-large') {
+    throw new HydrogenError('HYD_AUTHORIZER_INVALID', `larger than limits.maxContextBytes (${maxContextBytes}) allows`);
+  }
+  if (result.kind !== 'answer') throw new HydrogenError('HYD_AUTHORIZER_UNAVAILABLE', describe(result));
+  if (result.status === 403) throw new HydrogenError('HYD_FORBIDDEN');
+  if (result.status >= 400 && result.status < 500) throw new HydrogenError('HYD_UNAUTHORIZED');
+  if (result.status !== 200) throw new HydrogenError('HYD_AUTHORIZER_UNAVAILABLE', describe(result));
+  return readAuthorizerAnswer(result.body, request.subprotocols, maxContextBytes);
+}
+
+/** @throws {HydrogenError} HYD_CONNECT_HOOK_REFUSED unless the answer is 2xx. */
+export async function callConnectHook(
+  context: HookContext,
+  target: HookTarget,
+  subject: HookSubject & object,
+): Promise<void> {
+  const result = await post(context, target, subject, ignoredAnswerBytes, false);
+  if (!isSuccess(result)) throw new HydrogenError('HYD_CONNECT_HOOK_REFUSED', describe(result));
+}
+
+/** One attempt that failed: `nextDelayMs` is undefined when it was the last. */
+export interface HookFailure {
+  readonly attempt: number;
+  readonly detail: string;
+  readonly nextDelayMs: number | undefined;
+}
+
+/**
+ * Posts until 2xx, at most `maxAttempts` times, waiting 0.5 s, 1 s, 2 s, ... up to 30 s or what `Retry-After` asks for.
+ * Never rejects. @returns whether it was taken. @param signal ends the waiting: the next attempt is then the last.
+ */
+export async function callDisconnectHook(
+  context: HookContext,
+  target: HookTarget & { readonly maxAttempts: number },
+  subject: HookSubject & object,
+  onFailure: (failure: HookFailure) => void,
+  signal: AbortSignal,
+): Promise<boolean> {
+  for (let attempt = 1; ; attempt++) {
+    const result = await attemptOnce(context, target, subject);
+    if (typeof result !== 'string' && isSuccess(result)) return true;
+    const detail = typeof result === 'string' ? result : describe(result);
+    const asked =
+      typeof result === 'string' || result.kind !== 'answer'
+        ? undefined
+        : parseRetryAfter(result.headers('retry-after'), Date.now());
+    const isLast = attempt >= target.maxAttempts || signal.aborted;
+    const delayMs = Math.min(asked ?? 250 * 2 ** attempt, maxRetryDelayMs);
+    onFailure({ attempt, detail, nextDelayMs: isLast ? undefined : delayMs });
+    if (isLast) return false;
+    await sleep(delayMs, signal);
+  }
+}
+
+async function attemptOnce(context: HookContext, target: HookTarget, subject: object): Promise<CallResult | string> {
+  try {
+    return await post(context, target, subject, ignoredAnswerBytes, false);
+  } catch (error) {
+    if (error instanceof HydrogenError) return error.message;
+    throw error;
+  }
+}
+
+function post(
+  context: HookContext,
+  target: HookTarget,
+  body: object,
+  maxAnswerBytes: number,
+  readBody: boolean,
+): Promise<CallResult> {
+  const headers = ['content-type', 'application/json', 'user-agent', 'hydrogen', ...context.resolveHeaders(target)];
+  if (context.callbackUrl !== '') headers.push('hydrogen-callback', context.callbackUrl);
+  return context.client.post({
+    url: new URL(target.url),
+    headers,
+    body: JSON.stringify(body),
+    timeoutMs: target.timeoutSeconds * 1000,
+    maxAnswerBytes,
+    readBody,
+  });
+}
+
+function readAuthorizerAnswer(body: Uint8Array, offered: readonly string[], maxContextBytes: number): AuthorizerAnswer {
+  if (body.byteLength === 0) return { context: {} };
+  let answer: unknown;
+  try {
+    answer = JSON.parse(Buffer.from(body).toString('utf8'));
+  } catch (cause) {
+    throw new HydrogenError('HYD_AUTHORIZER_INVALID', 'not JSON', { cause });
+  }
+  if (!isObject(answer)) throw new HydrogenError('HYD_AUTHORIZER_INVALID', 'not an object');
+  const { context = {}, subprotocol } = answer;
+  if (!isObject(context)) throw new HydrogenError('HYD_AUTHORIZER_INVALID', 'context is not an object');
+  if (!isShallow(context, maxContextDepth)) {
+    throw new HydrogenError('HYD_AUTHORIZER_INVALID', `context is nested deeper than ${maxContextDepth} levels`);
+  }
+  if (Buffer.byteLength(JSON.stringify(context)) > maxContextBytes) {
+    throw new HydrogenError(
+      'HYD_AUTHORIZER_INVALID',
+      `context is larger than limits.maxContextBytes (${maxContextBytes})`,
+    );
+  }
+  if (subprotocol === undefined) return { context };
+  if (typeof subprotocol !== 'string' || !offered.includes(subprotocol)) {
+    throw new HydrogenError('HYD_AUTHORIZER_INVALID', 'subprotocol is not one that the client offered');
+  }
+  return { context, subprotocol };
+}
+
+function isShallow(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return true;
+  return levels > 0 && Object.values(value).every((inner) => isShallow(inner, levels - 1));
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isSuccess(result: CallResult): boolean {
+  return result.kind === 'answer' && result.status >= 200 && result.status < 300;
+}
+
+function describe(result: CallResult): string {
+  switch (result.kind) {
+    case 'answer':
+      return `it answered ${result.status}`;
+    case 'timeout':
+      return 'it did not answer in time';
+    case 'unreachable':
+      return `it could not be reached: ${result.cause.message}`;
+    case 'too-large':
+      return 'its answer is too large';
+    case 'aborted':
+      return 'the call was given up';
+  }
+}
+
+function sleep(delayMs: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    const finish = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', finish);
+      resolve();
+    };
+    const timer = setTimeout(finish, delayMs);
+    signal.addEventListener('abort', finish);
+  });
+}

@@ -1,0 +1,107 @@
+/** What the parts of the bus contract share: the environment that an implementation brings, and a few short words. */
+
+import { randomUUID } from 'node:crypto';
+import type {
+  Bus,
+  ClientMessage,
+  ConsumerOptions,
+  Consumption,
+  Delivery,
+  PublishLimits,
+} from '../../../runtime/bus/port.ts';
+import type { HydrogenError } from '../../../runtime/errors.ts';
+import { eventually } from '../../kit/eventually.ts';
+
+export interface EnvironmentOptions {
+  readonly leaseMs?: number;
+  readonly publishLimits?: PublishLimits;
+  /** Room of the store in payload bytes (an implementation may add its own overhead per message). */
+  readonly maxStoredBytes?: number;
+}
+
+/** One empty group on one server that the test may take away. */
+export interface BusEnvironment extends AsyncDisposable {
+  /** Another bus of the group, not started; stopped at disposal. */
+  bus(): Bus;
+  /** Takes the server away, or brings it back with what it had stored. */
+  setDown(isDown: boolean): Promise<void>;
+}
+
+export type MakeBusEnvironment = (options?: EnvironmentOptions) => Promise<BusEnvironment>;
+
+/** A started bus that is up. */
+export async function startBus(environment: BusEnvironment): Promise<Bus> {
+  const bus = environment.bus();
+  await bus.start();
+  await eventually(() => bus.status === 'up');
+  return bus;
+}
+
+export function message(fields: Partial<ClientMessage> = {}): ClientMessage {
+  return {
+    id: randomUUID(),
+    connectionId: 'gw-1-abc',
+    endpoint: '/chat',
+    callbackUrl: 'http://gateway:8081',
+    payload: Buffer.from('hello'),
+    ...fields,
+  };
+}
+
+export function text(payload: Uint8Array): string {
+  return Buffer.from(payload).toString();
+}
+
+export interface Collected {
+  readonly consumption: Consumption;
+  readonly deliveries: Delivery[];
+  readonly problems: HydrogenError[];
+  /** Payloads of the deliveries as text. */
+  texts(): string[];
+  /** Resolves with the first delivery that has this text and attempt. */
+  delivery(payload: string, attempt?: number): Promise<Delivery>;
+}
+
+/** Consumes, and resolves once deliveries can arrive. @param onDelivery default: leaves every delivery open */
+export async function collect(
+  bus: Bus,
+  options: Partial<ConsumerOptions> = {},
+  onDelivery: (delivery: Delivery) => void = () => {},
+): Promise<Collected> {
+  const deliveries: Delivery[] = [];
+  const problems: HydrogenError[] = [];
+  const consumption = bus.consume(
+    {
+      processor: 'chat',
+      endpoints: undefined,
+      ackTimeoutMs: 10_000,
+      maxInFlight: 64,
+      ordering: 'Unordered',
+      partitions: 4,
+      ...options,
+    },
+    (delivery) => {
+      deliveries.push(delivery);
+      onDelivery(delivery);
+    },
+    (problem) => problems.push(problem),
+  );
+  await eventually(() => consumption.isReady);
+  return {
+    consumption,
+    deliveries,
+    problems,
+    texts: () => deliveries.map((delivery) => text(delivery.payload)),
+    delivery: (payload, attempt = 1) =>
+      eventually(() => {
+        const found = deliveries.find((one) => text(one.payload) === payload && one.attempt === attempt);
+        if (found === undefined) throw new Error(`no attempt ${attempt} of ${payload}`);
+        return found;
+      }),
+  };
+}
+
+/** Acknowledges at once. */
+export function ack(delivery: Delivery): void {
+  delivery.ack();
+}

@@ -1,0 +1,258 @@
+/** The bus contract: what happens to client messages between `publish` and the end of their deliveries. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { eventually, holds } from '../../kit/eventually.ts';
+import { ack, collect, type MakeBusEnvironment, message, startBus, text } from './kit.ts';
+
+export function busMessages(makeEnvironment: MakeBusEnvironment): void {
+  test('delivers a message as it was published', async () => {
+    await using environment = await makeEnvironment();
+    const bus = await startBus(environment);
+    const got = await collect(bus, {}, ack);
+    const payload = Uint8Array.from({ length: 256 }, (_, i) => i);
+    const sent = message({ payload, endpoint: '/räume/a.b c', callbackUrl: 'http://[::1]:8081/x?y=z' });
+    const beforeMs = Date.now();
+    await bus.publish(sent);
+    const delivery = await eventually(() => got.deliveries[0] ?? false);
+    const { id, connectionId, endpoint, callbackUrl, attempt, isReplay, storedAtMs } = delivery;
+    assert.deepEqual(
+      { id, connectionId, endpoint, callbackUrl, attempt, isReplay },
+      {
+        id: sent.id,
+        connectionId: 'gw-1-abc',
+        endpoint: '/räume/a.b c',
+        callbackUrl: sent.callbackUrl,
+        attempt: 1,
+        isReplay: false,
+      },
+    );
+    assert.deepEqual(Uint8Array.from(delivery.payload), payload);
+    assert.ok(Math.abs(storedAtMs - beforeMs) < 5000);
+  });
+
+  test('delivers an empty payload and an empty callback', async () => {
+    await using environment = await makeEnvironment();
+    const bus = await startBus(environment);
+    const got = await collect(bus, {}, ack);
+    await bus.publish(message({ payload: new Uint8Array(0), callbackUrl: '' }));
+    const delivery = await eventually(() => got.deliveries[0] ?? false);
+    assert.equal(delivery.payload.byteLength, 0);
+    assert.equal(delivery.callbackUrl, '');
+  });
+
+  test('shares the messages of one processor among its replicas and gives every processor all of them', async () => {
+    await using environment = await makeEnvironment();
+    const [first, second] = [await startBus(environment), await startBus(environment)];
+    const replicas = [await collect(first, { maxInFlight: 4 }), await collect(second, { maxInFlight: 4 })];
+    const other = await collect(first, { processor: 'audit' }, ack);
+    const sent = Array.from({ length: 8 }, (_, i) => `m${i}`);
+    await Promise.all(sent.map((payload) => first.publish(message({ payload: Buffer.from(payload) }))));
+    await eventually(() => replicas.every((replica) => replica.deliveries.length === 4));
+    assert.deepEqual(replicas.flatMap((replica) => replica.texts()).sort(), sent);
+    await eventually(() => other.deliveries.length === 8);
+  });
+
+  test('delivers only the endpoints that a processor asks for', async () => {
+    await using environment = await makeEnvironment();
+    const bus = await startBus(environment);
+    const got = await collect(bus, { endpoints: ['/chat', '/feed'] }, ack);
+    for (const endpoint of ['/other', '/chat', '/chat/deeper', '/feed']) {
+      await bus.publish(message({ endpoint, payload: Buffer.from(endpoint) }));
+    }
+    await eventually(() => got.deliveries.length === 2);
+    await holds(() => got.deliveries.length === 2, 100);
+    assert.deepEqual(got.texts().sort(), ['/chat', '/feed']);
+  });
+
+  test('keeps nothing for a processor that comes later', async () => {
+    await using environment = await makeEnvironment();
+    const bus = await startBus(environment);
+    await collect(bus, { processor: 'early' }, ack);
+    await bus.publish(message({ payload: Buffer.from('before') }));
+    const late = await collect(bus, { processor: 'late' }, ack);
+    await bus.publish(message({ payload: Buffer.from('after') }));
+    await late.delivery('after');
+    assert.deepEqual(late.texts(), ['after']);
+  });
+
+  test('keeps messages for a processor without a running replica', async () => {
+    await using environment = await makeEnvironment();
+    const bus = await startBus(environment);
+    const before = await collect(bus);
+    await before.consumption.stop();
+    await bus.publish(message({ payload: Buffer.from('kept') }));
+    const after = await collect(await startBus(environment), {}, ack);
+    await after.delivery('kept');
+    assert.equal(before.deliveries.length, 0);
+  });
+
+  test('delivers again after a nak, not before its delay, with the same id', async () => {
+    await using environment = await makeEnvironment();
+    const bus = await startBus(environment);
+    let nakedAtMs = 0;
+    const got = await collect(bus, {}, (delivery) => {
+      if (delivery.attempt > 2) return delivery.ack();
+      nakedAtMs = performance.now();
+      delivery.nak(delivery.attempt === 1 ? 0 : 300);
+    });
+    const sent = message();
+    await bus.publish(sent);
+    const last = await got.delivery('hello', 3);
+    assert.ok(performance.now() - nakedAtMs >= 290);
+    assert.equal(last.id, sent.id);
+    assert.deepEqual(
+      got.deliveries.map((delivery) => delivery.attempt),
+      [1, 2, 3],
+    );
+  });
+
+  test('delivers again when a delivery is not ended in time', async () => {
+    await using environment = await makeEnvironment();
+    const bus = await startBus(environment);
+    const got = await collect(bus, { ackTimeoutMs: 300 });
+    await bus.publish(message());
+    (await got.delivery('hello', 2)).ack();
+  });
+
+  test('does not deliver again while a delivery is at work', async () => {
+    await using environment = await makeEnvironment();
+    const bus = await startBus(environment);
+    const got = await collect(bus, { ackTimeoutMs: 400 });
+    await bus.publish(message());
+    const open = await got.delivery('hello');
+    await holds(() => {
+      open.working();
+      return got.deliveries.length === 1;
+    }, 1200);
+    open.ack();
+    await holds(() => got.deliveries.length === 1, 600);
+  });
+
+  test('never delivers again what was acknowledged or terminated, whatever is said later', async () => {
+    await using environment = await makeEnvironment();
+    const bus = await startBus(environment);
+    const got = await collect(bus, { ackTimeoutMs: 300 }, (delivery) => {
+      if (text(delivery.payload) === 'term') delivery.term('not wanted');
+      else delivery.ack();
+      delivery.nak(0);
+      delivery.ack();
+    });
+    await bus.publish(message({ payload: Buffer.from('ack') }));
+    await bus.publish(message({ payload: Buffer.from('term') }));
+    await eventually(() => got.deliveries.length === 2);
+    await holds(() => got.deliveries.length === 2, 700);
+    await eventually(async () => assert.deepEqual(await got.consumption.lag(), { pending: 0, unacknowledged: 0 }));
+  });
+
+  test('gives the open deliveries of a replica that died to another one', async () => {
+    await using environment = await makeEnvironment();
+    const [dying, living] = [await startBus(environment), await startBus(environment)];
+    const first = await collect(dying, { ackTimeoutMs: 500 });
+    await living.publish(message());
+    const open = await first.delivery('hello');
+    await dying.stop();
+    open.ack();
+    const second = await collect(living, { ackTimeoutMs: 500 }, ack);
+    assert.equal((await second.delivery('hello', 2)).attempt, 2);
+  });
+
+  test('never has more than maxInFlight deliveries open', async () => {
+    await using environment = await makeEnvironment();
+    const bus = await startBus(environment);
+    const got = await collect(bus, { maxInFlight: 3 });
+    await Promise.all(Array.from({ length: 10 }, () => bus.publish(message())));
+    await eventually(() => got.deliveries.length === 3);
+    await holds(() => got.deliveries.length === 3, 200);
+    got.deliveries[0]?.ack();
+    got.deliveries[1]?.nak(60_000);
+    await eventually(() => got.deliveries.length === 5);
+    await holds(() => got.deliveries.length === 5, 100);
+  });
+
+  test('begins no delivery after a consumption was stopped, but lets open ones end', async () => {
+    await using environment = await makeEnvironment();
+    const bus = await startBus(environment);
+    const got = await collect(bus, { ackTimeoutMs: 400 });
+    await bus.publish(message());
+    const open = await got.delivery('hello');
+    await got.consumption.stop();
+    assert.equal(got.consumption.isReady, false);
+    open.ack();
+    await bus.publish(message({ payload: Buffer.from('next') }));
+    const next = await collect(bus, { ackTimeoutMs: 400 }, ack);
+    await next.delivery('next');
+    await holds(() => next.deliveries.length === 1 && got.deliveries.length === 1, 600);
+  });
+
+  test('counts what waits and what is open', async () => {
+    await using environment = await makeEnvironment();
+    const bus = await startBus(environment);
+    const got = await collect(bus, { maxInFlight: 2 });
+    await Promise.all(Array.from({ length: 5 }, () => bus.publish(message())));
+    await eventually(async () => assert.deepEqual(await got.consumption.lag(), { pending: 3, unacknowledged: 2 }));
+    await environment.setDown(true);
+    await eventually(() => bus.status === 'down');
+    assert.equal(await got.consumption.lag(), undefined);
+    assert.equal(got.consumption.isReady, false);
+  });
+
+  test('keeps the order of each connection through retries and over replicas', async () => {
+    await using environment = await makeEnvironment();
+    const buses = [await startBus(environment), await startBus(environment)];
+    const ended: string[] = [];
+    const open = new Set<string>();
+    for (const bus of buses) {
+      await collect(bus, { ordering: 'PerConnection', partitions: 4 }, (delivery) => {
+        assert.ok(!open.has(delivery.connectionId), 'one open delivery per connection');
+        open.add(delivery.connectionId);
+        setImmediate(() => {
+          open.delete(delivery.connectionId);
+          const body = text(delivery.payload);
+          if (body.endsWith('3') && delivery.attempt < 3) return delivery.nak(30);
+          ended.push(`${delivery.connectionId} ${body}`);
+          delivery.ack();
+        });
+      });
+    }
+    const connections = ['a-1', 'a-2', 'b-3', 'c-4', 'd-5'];
+    const publisher = buses[0] ?? assert.fail();
+    const sent: Promise<void>[] = [];
+    for (let i = 0; i < 10; i++) {
+      for (const connectionId of connections) {
+        sent.push(publisher.publish(message({ connectionId, payload: Buffer.from(`${i}`) })));
+      }
+    }
+    await Promise.all(sent);
+    await eventually(() => ended.length === 50, { timeoutMs: 20_000 });
+    for (const connectionId of connections) {
+      const order = ended.filter((one) => one.startsWith(connectionId));
+      assert.deepEqual(
+        order,
+        Array.from({ length: 10 }, (_, i) => `${connectionId} ${i}`),
+      );
+    }
+  });
+
+  test('says which endpoints are consumed', async () => {
+    await using environment = await makeEnvironment();
+    const [bus, other] = [await startBus(environment), await startBus(environment)];
+    let changes = 0;
+    bus.onConsumers(() => changes++);
+    assert.equal(bus.isConsumed('/chat'), false);
+    await collect(other, { endpoints: ['/chat'], ordering: 'PerConnection', partitions: 8 });
+    await eventually(() => bus.isConsumed('/chat'));
+    assert.equal(bus.isConsumed('/feed'), false);
+    assert.ok(changes > 0);
+    await collect(other, { processor: 'all' });
+    await eventually(() => bus.isConsumed('/feed'));
+  });
+
+  test('refuses names that could reach another subject', async () => {
+    await using environment = await makeEnvironment();
+    const bus = await startBus(environment);
+    await assert.rejects(bus.publish(message({ connectionId: 'a.>' })), { code: 'HYD_CONNECTION_ID_INVALID' });
+    assert.throws(() => bus.deadLetters('a.b'), { code: 'HYD_CONFIG_INVALID' });
+    assert.throws(() => bus.serve('*', async (payload) => payload), { code: 'HYD_CONNECTION_ID_INVALID' });
+  });
+}

@@ -1,0 +1,23 @@
+/**
+ * What every bus guarantees, run unchanged on each implementation of `runtime/bus/port.ts`. The parts are in files of
+ * their own: messages, ordering, pressure, dead letters, and what gateways say to one another.
+ */
+
+import { describe } from 'node:test';
+import { busDeadLetters } from './dead-letters.ts';
+import type { MakeBusEnvironment } from './kit.ts';
+import { busMessages } from './messages.ts';
+import { busPeers } from './peers.ts';
+import { busPressure } from './pressure.ts';
+
+export type { BusEnvironment, MakeBusEnvironment } from './kit.ts';
+
+/** Registers the suite. @param skip why it can't run here, or false */
+export function busContract(name: string, makeEnvironment: MakeBusEnvironment, skip: string | false = false): void {
+  describe(`${name} bus`, { skip }, () => {
+    describe('messages', () => busMessages(makeEnvironment));
+    describe('pressure', () => busPressure(makeEnvironment));
+    describe('dead letters', () => busDeadLetters(makeEnvironment));
+    describe('instances', () => busPeers(makeEnvironment));
+  });
+}

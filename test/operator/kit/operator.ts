@@ -1,0 +1,104 @@
+/** An operator in this process, with timings for tests, and the documents that it is tried with. */
+
+import type { UpgradeLimit } from '../../../operator/children/rollouts.ts';
+import { createKube } from '../../../operator/kube/client.ts';
+import { createLog } from '../../../operator/log.ts';
+import { createOperatorMetrics, type OperatorMetrics } from '../../../operator/metrics.ts';
+import { createOperator, type Operator, type OperatorTiming } from '../../../operator/operator.ts';
+import type { Any, Fault, Seen } from './api.ts';
+
+export interface TestOperator extends AsyncDisposable {
+  readonly operator: Operator;
+  readonly metrics: OperatorMetrics;
+  /** Lines that it logged, parsed. */
+  readonly lines: Any[];
+}
+
+export interface TestOperatorOptions {
+  readonly namespace?: string;
+  readonly timing?: OperatorTiming;
+  readonly lease?: { readonly identity: string; readonly namespace?: string };
+  readonly onLost?: () => void;
+  readonly image?: string;
+  readonly upgradeLimit?: UpgradeLimit;
+}
+
+export function startOperator(kubeconfig: string, options: TestOperatorOptions = {}): TestOperator {
+  const lines: Any[] = [];
+  const write = (line: string): void => void lines.push(JSON.parse(line));
+  let operator: Operator | undefined;
+  const metrics = createOperatorMetrics({
+    queueDepth: () => operator?.queueDepth ?? 0,
+    isLeading: () => operator?.isLeading ?? false,
+    upgrades: () => operator?.upgrades ?? { running: 0, waiting: 0 },
+  });
+  const kube = createKube({ kubeconfig, onCall: metrics.called });
+  operator = createOperator({
+    kube,
+    log: createLog({ level: 'debug', destination: { write } }),
+    metrics,
+    namespace: options.namespace,
+    image: options.image,
+    upgradeLimit: options.upgradeLimit,
+    instance: 'operator-1',
+    lease: options.lease && { namespace: 'shop', name: 'hydrogen-operator', ...options.lease },
+    onLost: options.onLost ?? (() => undefined),
+    timing: { collectMs: 5, watchRetryMs: 5, ...options.timing },
+  });
+  operator.start();
+  const running = operator;
+  return {
+    operator,
+    metrics,
+    lines,
+    [Symbol.asyncDispose]: async () => {
+      await running.stop();
+      kube.close();
+    },
+  };
+}
+
+/** Calls of the API server that have these labels, so far. */
+export async function callsOf(
+  { metrics }: TestOperator,
+  wanted: { readonly verb?: string; readonly resource?: string; readonly status?: string } = {},
+): Promise<number> {
+  const { values = [] } = (await metrics.registry.getSingleMetric('hydrogen_operator_api_calls_total')?.get()) ?? {};
+  const counted = values.filter(({ labels }) =>
+    Object.entries(wanted).every(([name, value]) => labels[name] === value),
+  );
+  return counted.reduce((sum, { value }) => sum + value, 0);
+}
+
+const custom = (kind: string, name: string, spec: Any): Any => ({
+  apiVersion: 'hydrogen.dev/v1alpha1',
+  kind,
+  metadata: { name, namespace: 'shop' },
+  spec,
+});
+
+/** A group; without a server nobody answers at its address. */
+export const group = (server = 'nats://127.0.0.1:1', more: Any = {}): Any =>
+  custom('HydrogenGroup', 'chat', { nats: { servers: [server] }, ...more });
+
+export const gateway = (more: Any = {}): Any =>
+  custom('HydrogenGateway', 'chat', { groupRef: { name: 'chat' }, endpoints: [{ path: '/chat' }], ...more });
+
+export const processor = (more: Any = {}): Any =>
+  custom('HydrogenMessageProcessor', 'chat', {
+    groupRef: { name: 'chat' },
+    routing: { rules: [{ name: 'all', pattern: '.*', destination: { url: 'http://messages:8080/' } }] },
+    ...more,
+  });
+
+/** As a server that does not show secrets to the operator. */
+export function hideSecrets({ path }: Seen): Fault | undefined {
+  const message =
+    'secrets is forbidden: User "system:serviceaccount:hydrogen-system:hydrogen-operator" cannot list resource "secrets" in API group ""';
+  return path.includes('/secrets') ? { status: 403, message } : undefined;
+}
+
+/** The condition of this type; undefined when the object or the condition is absent. */
+export function condition(object: Any, type: string): Any {
+  return object?.status?.conditions?.find((one: Any) => one.type === type);
+}

@@ -1,0 +1,116 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+
+import type { Condition } from '../../../crds/index.ts';
+import { conditionsOf } from '../../../operator/status/conditions.ts';
+import type { Facts } from '../../../operator/status/facts.ts';
+import { reasons } from '../../../operator/status/findings.ts';
+import { running, well } from './kit.ts';
+
+const then = '2026-01-01T00:00:00Z';
+const now = '2026-01-01T01:00:00Z';
+
+function of(facts: Partial<Facts>, previous: readonly Condition[] = []): Record<string, Condition> {
+  const conditions = conditionsOf({ ...well, ...facts }, previous, now);
+  return Object.fromEntries(conditions.map((condition) => [condition.type, condition]));
+}
+
+/** Ready's status and reason, and which of the kstatus pair is there. */
+function summary(facts: Partial<Facts>): string {
+  const { Ready, Reconciling, Stalled } = of(facts);
+  return `${Ready?.status} ${Ready?.reason}${Reconciling ? ' Reconciling' : ''}${Stalled ? ' Stalled' : ''}`;
+}
+
+test('an object whose every aspect is as it should be is Ready, and neither Reconciling nor Stalled', () => {
+  assert.equal(summary({}), 'True Ready');
+  assert.deepEqual(Object.keys(of({})).sort(), [
+    'Accepted',
+    'Available',
+    'GroupReady',
+    'Paused',
+    'Ready',
+    'RollingOut',
+  ]);
+});
+
+const cases: readonly (readonly [string, Partial<Facts>, string])[] = [
+  ['an invalid spec', { issues: [{ path: 'spec.endpoints', message: 'is empty' }] }, 'False InvalidSpec Stalled'],
+  ['a missing group', { group: { state: 'missing' } }, 'False GroupNotFound Reconciling'],
+  ['a foreign object', { problem: { reason: 'NameConflict', objects: ['Service/a'] } }, 'False NameConflict Stalled'],
+  ['a missing right', { problem: { reason: 'ApplyForbidden', message: 'no' } }, 'False ApplyForbidden Stalled'],
+  ['a group that is not ready', { group: { state: 'notReady', message: 'no bus' } }, 'False GroupNotReady Reconciling'],
+  ['no workload yet', { workload: undefined }, 'False NotCreated Reconciling'],
+  ['too few pods', { workload: { ...running, available: 1 } }, 'False PodsNotReady Reconciling'],
+  ['pods of two specifications', { workload: { ...running, existing: 3 } }, 'False PodsUpdating Reconciling'],
+  [
+    'a workload that was just changed',
+    { workload: { ...running, isObserved: false } },
+    'False PodsUpdating Reconciling',
+  ],
+  ['a roll-out without progress', { workload: { ...running, isStuck: true } }, 'False RolloutStuck Stalled'],
+  [
+    'no pods wanted',
+    { workload: { ...running, desired: 0, existing: 0, updated: 0, available: 0 } },
+    'False ScaledToZero',
+  ],
+  ['a bus that is being connected', { bus: { state: 'connecting' } }, 'Unknown Connecting Reconciling'],
+  ['a bus out of reach', { bus: { state: 'down', message: 'refused' } }, 'False BusUnreachable Reconciling'],
+  ['a stream with other settings', { bus: { state: 'conflict', message: 'file' } }, 'False StreamConflict Stalled'],
+  ['a secret that may not be read', { bus: { state: 'unchecked', message: 'grant it' } }, 'Unknown SecretNotReadable'],
+  ['streams that are missing in a pause', { bus: { state: 'paused', message: 'gone' } }, 'Unknown Paused'],
+  [
+    'a pause that keeps a change back',
+    { pausedBy: 'object', unapplied: ['Deployment/chat-gateway'] },
+    'Unknown Paused',
+  ],
+  [
+    'a pause before there was anything',
+    { pausedBy: 'group', unapplied: ['Deployment/chat-gateway'], workload: undefined },
+    'Unknown Paused',
+  ],
+  [
+    'a deletion that waits',
+    { deleting: { reason: 'WaitingForMembers', message: 'delete HydrogenGateway/chat' } },
+    'False WaitingForMembers Reconciling',
+  ],
+];
+for (const [what, facts, expected] of cases) {
+  test(`${what} reads ${expected}`, () => assert.equal(summary(facts), expected));
+}
+
+test('lastTransitionTime moves with the status and with nothing else', () => {
+  const before = conditionsOf(well, [], then);
+  const { Available, Accepted } = of({ workload: { ...running, available: 1 } }, before);
+  assert.equal(Available?.lastTransitionTime, now);
+  assert.equal(Accepted?.lastTransitionTime, then);
+  const { Available: scaled } = of({ workload: { ...running, desired: 1 } }, before);
+  assert.equal(scaled?.lastTransitionTime, then);
+});
+
+test('every message names its object, and every problem of a spec is in the message with its path', () => {
+  const issues = [
+    { path: 'spec.endpoints', message: 'is empty' },
+    { path: 'spec.replicas', message: 'is too large' },
+  ];
+  const { Accepted } = of({ issues });
+  assert.match(Accepted?.message ?? '', /HydrogenGateway\/chat.*spec\.endpoints is empty; spec\.replicas is too large/);
+  const { Available } = of({ workload: { ...running, available: 1 } });
+  assert.match(Available?.message ?? '', /Deployment\/chat-gateway/);
+});
+
+test('a message is never longer than an API server takes', () => {
+  const { Accepted } = of({ issues: [{ path: 'spec', message: 'x'.repeat(60_000) }] });
+  assert.ok((Accepted?.message.length ?? 0) <= 4096);
+});
+
+test('pausing is shown, and keeps nothing from being Ready that is in force', () => {
+  assert.equal(of({ pausedBy: 'group' }).Paused?.reason, 'GroupPaused');
+  assert.equal(summary({ pausedBy: 'object' }), 'True Ready');
+});
+
+test('every reason that comes up is in the list', () => {
+  const known = new Set<string>([...Object.values(reasons).flat(), 'Ready']);
+  for (const [what, facts] of cases) {
+    for (const { reason } of Object.values(of(facts))) assert.ok(known.has(reason), `${what}: ${reason}`);
+  }
+});

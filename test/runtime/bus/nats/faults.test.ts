@@ -1,0 +1,281 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { after, describe, test } from 'node:test';
+import { ack, collect, message, text } from '../../../contract/bus/kit.ts';
+import { eventually, holds } from '../../../kit/eventually.ts';
+import { natsOrSkip, startNats } from '../../../kit/nats.ts';
+import { natsGroup } from './kit.ts';
+
+const skip = await natsOrSkip();
+
+describe('nats bus when things fail', { skip }, async () => {
+  if (skip !== false) return;
+  const server = await startNats();
+  after(() => server[Symbol.asyncDispose]());
+
+  test('loses nothing when the server is killed while messages are outstanding', async () => {
+    await using group = natsGroup(server);
+    const bus = await group.started();
+    const got = await collect(bus, { ackTimeoutMs: 3000 }, ack);
+    const sent = Array.from({ length: 3000 }, (_, i) => message({ connectionId: `gw-${i % 50}` }));
+    const stored = sent.map((one) => bus.publish(one));
+    await Promise.race(stored);
+    await server.kill('SIGKILL');
+    for (let i = 0; i < 500; i++) {
+      const one = message();
+      sent.push(one);
+      stored.push(bus.publish(one));
+    }
+    await server.start();
+    await Promise.all(stored);
+    await eventually(() => new Set(got.deliveries.map(({ id }) => id)).size === sent.length, { timeoutMs: 30_000 });
+  });
+
+  test('stores a message that is not consumed yet once, however often it is published', async () => {
+    await using group = natsGroup(server);
+    const bus = await group.started();
+    const got = await collect(bus, { maxInFlight: 1 });
+    const one = message();
+    await Promise.all([bus.publish(one), bus.publish(one)]);
+    await server.restart();
+    await bus.publish(one);
+    await bus.publish(message());
+    await eventually(() => got.consumption.isReady);
+    await eventually(async () => assert.deepEqual(await got.consumption.lag(), { pending: 1, unacknowledged: 1 }));
+  });
+
+  test('sends again what a server that hung did not acknowledge', async () => {
+    await using group = natsGroup(server);
+    const bus = await group.started();
+    const got = await collect(bus, {}, ack);
+    const pid = server.pid ?? assert.fail('it runs');
+    process.kill(pid, 'SIGSTOP');
+    const stored = bus.publish(message());
+    await eventually(() => bus.isPressed);
+    process.kill(pid, 'SIGCONT');
+    await stored;
+    await eventually(() => !bus.isPressed && got.deliveries.length === 1);
+    await holds(() => got.deliveries.length === 1, 200);
+  });
+
+  test('holds a lease again that it lost while the server hung and the link stayed up', async () => {
+    await using group = natsGroup(server, { leaseMs: 3000 });
+    const bus = await group.started();
+    let lost = 0;
+    const lease = bus.holdLease('gw-1', () => lost++);
+    await eventually(() => lease.isHeld);
+    const pid = server.pid ?? assert.fail('it runs');
+    process.kill(pid, 'SIGSTOP');
+    await eventually(() => lost === 1);
+    process.kill(pid, 'SIGCONT');
+    await eventually(() => lease.isHeld);
+    assert.equal(await bus.isLeaseHeld('gw-1'), true);
+    await lease.release();
+    assert.equal(await bus.isLeaseHeld('gw-1'), false);
+  });
+
+  test('refuses a message larger than the whole stream, and stores the next one', async () => {
+    const stream = { storage: 'File', replicas: 1, maxAgeMs: 3_600_000, maxBytes: 128 * 1024 } as const;
+    await using group = natsGroup(server, { stream });
+    const bus = await group.started();
+    const got = await collect(bus, {}, ack);
+    await assert.rejects(bus.publish(message({ payload: Buffer.alloc(200_000) })), { code: 'HYD_MESSAGE_TOO_LARGE' });
+    await bus.publish(message());
+    await eventually(() => got.deliveries.length === 1);
+    assert.equal(bus.isPressed, false);
+  });
+
+  test('keeps what was said about deliveries while the server was away', async () => {
+    await using group = natsGroup(server);
+    const bus = await group.started();
+    const got = await collect(bus, { ackTimeoutMs: 2000 });
+    await bus.publish(message());
+    const open = await got.delivery('hello');
+    await server.stop();
+    await eventually(() => bus.status === 'down');
+    open.ack();
+    await server.start();
+    await eventually(() => got.consumption.isReady);
+    await eventually(async () => assert.deepEqual(await got.consumption.lag(), { pending: 0, unacknowledged: 0 }));
+    assert.equal(got.deliveries.length, 1);
+  });
+
+  test('gives the deliveries of a process that was killed to another', async () => {
+    await using group = natsGroup(server);
+    const holder = join(import.meta.dirname, 'holder.ts');
+    const child = spawn(process.execPath, [holder, server.url, group.options.group], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const exited = once(child, 'exit');
+    const bus = await group.started();
+    await eventually(() => bus.isConsumed('/chat'));
+    await Promise.all([bus.publish(message()), bus.publish(message())]);
+    await once(child.stdout, 'data');
+    child.kill('SIGKILL');
+    await exited;
+    const got = await collect(bus, { ackTimeoutMs: 1000 }, ack);
+    await eventually(() => new Set(got.deliveries.map(({ id }) => id)).size === 2);
+    assert.ok(got.deliveries.some(({ attempt }) => attempt > 1));
+  });
+
+  test('makes its consumer again when somebody deletes it', async () => {
+    await using group = natsGroup(server);
+    const bus = await group.started();
+    const got = await collect(bus, {}, ack);
+    const { manager } = await group.client();
+    await manager.consumers.delete(group.subjects.stream, 'chat');
+    await eventually(async () => assert.deepEqual(await group.consumerNames(), ['chat']));
+    await eventually(() => got.consumption.isReady);
+    await bus.publish(message());
+    await got.delivery('hello');
+  });
+
+  test('makes its stream again when somebody deletes it, and stores what was refused meanwhile', async () => {
+    await using group = natsGroup(server);
+    const bus = await group.started();
+    const got = await collect(bus, {}, ack);
+    const { manager } = await group.client();
+    await manager.streams.delete(group.subjects.stream);
+    await bus.publish(message());
+    // With interest retention a message that comes before the consumer is back is kept for nobody.
+    await eventually(async () => {
+      await bus.publish(message());
+      assert.ok(got.deliveries.length > 0);
+    });
+  });
+
+  test('keeps the order of each connection while the stream refuses some messages', async () => {
+    await using group = natsGroup(server, {
+      stream: { storage: 'File', replicas: 1, maxAgeMs: 3_600_000, maxBytes: 16 * 1024 },
+    });
+    const bus = await group.started();
+    const last = new Map<string, number>();
+    let consumed = 0;
+    await collect(bus, { ordering: 'PerConnection', partitions: 4 }, (delivery) => {
+      const [, number = 0] = /^(\d+) /.exec(text(delivery.payload))?.map(Number) ?? [];
+      assert.equal(number, (last.get(delivery.connectionId) ?? 0) + 1);
+      last.set(delivery.connectionId, number);
+      consumed++;
+      delivery.ack();
+    });
+    let presses = 0;
+    bus.onPressure((isPressed) => {
+      if (isPressed) presses++;
+    });
+    const sent: Promise<void>[] = [];
+    for (let number = 1; number <= 60; number++) {
+      for (const connectionId of ['a-1', 'b-2', 'c-3', 'd-4', 'e-5']) {
+        const payload = Buffer.from(`${number} ${'x'.repeat((number * 977) % 3000)}`);
+        sent.push(bus.publish(message({ connectionId, payload })));
+      }
+    }
+    await Promise.all(sent);
+    await eventually(() => consumed === 300);
+    assert.ok(presses > 0, 'the stream was full at times');
+  });
+
+  test('retries a dead letter while the dead-letter stream is full', async () => {
+    await using group = natsGroup(server, { deadLetter: { maxAgeMs: 3_600_000, maxBytes: 8192 } });
+    const bus = await group.started();
+    await collect(bus);
+    const cause = { code: 'HYD_NO_RULE_MATCHED', detail: '' };
+    const payload = Buffer.alloc(3000);
+    let stored = 0;
+    const all = Array.from({ length: 4 }, () =>
+      bus.deadLetter('chat', message({ payload }), 1, cause).then(() => stored++),
+    );
+    await eventually(() => stored === 2);
+    await holds(() => stored === 2, 200);
+    assert.equal(bus.isPressed, false);
+    assert.equal(await bus.deadLetters('chat').purge(), 2);
+    await Promise.all(all);
+  });
+
+  test('stores a dead letter of the largest size whatever its cause says', async () => {
+    await using group = natsGroup(server);
+    const bus = await group.started();
+    await collect(bus);
+    const payload = Buffer.alloc(bus.maxPayloadBytes);
+    await bus.deadLetter('chat', message({ payload }), 1, { code: 'HYD_DESTINATION_FAILED', detail: 'ü'.repeat(9000) });
+    const [letter] = await bus.deadLetters('chat').list(1);
+    assert.equal(letter?.payload.byteLength, bus.maxPayloadBytes);
+    assert.match(letter?.detail ?? '', /^ü{100,}$/);
+  });
+
+  test('rejects what a server with a smaller limit will never take', async () => {
+    await using small = await startNats({ config: 'max_payload: 65536' });
+    await using group = natsGroup(small);
+    const bus = group.bus();
+    const refused = assert.rejects(bus.publish(message({ payload: Buffer.alloc(100_000) })), {
+      code: 'HYD_MESSAGE_TOO_LARGE',
+    });
+    await bus.start();
+    await refused;
+    assert.deepEqual(bus.outstanding, { messages: 0, bytes: 0 });
+  });
+
+  test('never says that a lease is not held when a server without a disk forgot it', async () => {
+    await using group = natsGroup(server, {
+      stream: { storage: 'Memory', replicas: 1, maxAgeMs: 3_600_000, maxBytes: 1024 * 1024 },
+      leaseMs: 3000,
+    });
+    const owner = await group.started({ reconnectJitterMs: 1000 });
+    const asker = await group.started({ reconnectJitterMs: 0 });
+    const lease = owner.holdLease('gw-1', () => assert.fail('lost'));
+    await eventually(async () => (await asker.isLeaseHeld('gw-1')) === true);
+    await server.restart();
+    await eventually(async () => {
+      const isHeld = await asker.isLeaseHeld('gw-1');
+      if (isHeld === false) throw new Error('said to be gone');
+      return isHeld === true;
+    });
+    await lease.release();
+    assert.equal(await asker.isLeaseHeld('gw-1'), false);
+  });
+
+  test('takes up its lease again when the bucket was deleted', async () => {
+    await using group = natsGroup(server, { leaseMs: 1500 });
+    const bus = await group.started();
+    const lease = bus.holdLease('gw-1', () => assert.fail('lost'));
+    await eventually(async () => (await bus.isLeaseHeld('gw-1')) === true);
+    const { manager } = await group.client();
+    await manager.streams.delete(`KV_${group.subjects.leaseBucket}`);
+    assert.equal(await bus.isLeaseHeld('gw-1'), undefined);
+    await eventually(async () => (await bus.isLeaseHeld('gw-1')) === true);
+    await lease.release();
+  });
+});
+
+describe('nats bus and credentials', { skip }, () => {
+  test('reads its credentials again for every attempt, and no refusal is final', async () => {
+    await using server = await startNats({ args: ['--auth', 'right'] });
+    await using group = natsGroup(server);
+    const events: string[] = [];
+    let token = 'wrong';
+    const bus = group.bus({
+      authentication: async () => ({ token }),
+      onEvent: ({ kind }) => events.push(kind),
+    });
+    await bus.start();
+    await eventually(() => events.filter((kind) => kind === 'connectFailed').length >= 3);
+    assert.equal(bus.status, 'down');
+    token = 'right';
+    await eventually(() => bus.status === 'up');
+    assert.equal(events.at(-1), 'connected');
+  });
+
+  test('takes user and password from the address', async () => {
+    await using server = await startNats({ args: ['--user', 'us er', '--pass', 'p@ss'] });
+    await using group = natsGroup(server);
+    const servers = [server.url.replace('//', `//${encodeURIComponent('us er')}:${encodeURIComponent('p@ss')}@`)];
+    await group.started({ servers });
+  });
+
+  test('goes on with another server when one is missing', async () => {
+    await using server = await startNats();
+    await using group = natsGroup(server);
+    await group.started({ servers: ['nats://127.0.0.1:1', server.url] });
+  });
+});

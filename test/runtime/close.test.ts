@@ -1,0 +1,21 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { fitCloseReason, isCloseReason, isServiceCloseCode } from '../../runtime/close.ts';
+
+test('a service may close with 1000 and 3000 to 4999, and with nothing else', () => {
+  for (const code of [1000, 3000, 3999, 4000, 4999]) assert.ok(isServiceCloseCode(code), `${code}`);
+  for (const code of [0, 999, 1001, 1005, 1006, 1008, 1011, 1015, 2000, 2999, 5000, 3000.5, Number.NaN, -3000]) {
+    assert.ok(!isServiceCloseCode(code), `${code}`);
+  }
+});
+
+test('a reason is measured in bytes and cut at a character', () => {
+  assert.ok(isCloseReason('x'.repeat(123)));
+  assert.ok(!isCloseReason('x'.repeat(124)));
+  assert.ok(isCloseReason('ü'.repeat(61)));
+  assert.ok(!isCloseReason('ü'.repeat(62)));
+  assert.equal(fitCloseReason('short'), 'short');
+  assert.equal(fitCloseReason('x'.repeat(200)), 'x'.repeat(123));
+  assert.equal(fitCloseReason('ü'.repeat(200)), 'ü'.repeat(61));
+  assert.equal(fitCloseReason('🙂'.repeat(200)), '🙂'.repeat(30));
+});

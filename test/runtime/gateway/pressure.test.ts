@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { createMemoryBroker } from '../../../runtime/bus/memory/memory.ts';
+import type { Bus } from '../../../runtime/bus/port.ts';
+import { encodeBroadcast } from '../../../runtime/peers/codec.ts';
+import { connect } from '../../kit/client.ts';
+import { eventually, holds } from '../../kit/eventually.ts';
+import { startGateway } from '../../kit/gateway.ts';
+
+/** A bus of the broker that differs in some properties. */
+function but(bus: Bus, differences: PropertyDescriptorMap): Bus {
+  return Object.create(bus, differences) as Bus;
+}
+
+test('reads no more of a flood than what one connection may have unacknowledged', async () => {
+  const broker = createMemoryBroker();
+  let published = 0;
+  const publish = (): Promise<void> => {
+    published += 1;
+    return new Promise(() => {});
+  };
+  await using gateway = await startGateway({ broker, bus: but(broker.connect(), { publish: { value: publish } }) });
+  await using client = await connect(gateway.url('/chat'));
+  for (let index = 0; index < 5_000; index++) client.send('y'.repeat(2_000));
+  await eventually(() => published >= 128);
+  await holds(() => published < 200, 500);
+  assert.equal(client.socket.readyState, client.socket.OPEN);
+});
+
+test('does not read from a client that connects while the bus is pressed', async () => {
+  const broker = createMemoryBroker();
+  let isPressed = true;
+  const listeners: ((isPressed: boolean) => void)[] = [];
+  const bus = but(broker.connect(), {
+    isPressed: { get: () => isPressed },
+    onPressure: { value: (listener: (isPressed: boolean) => void) => listeners.push(listener) },
+  });
+  await using gateway = await startGateway({ broker, bus });
+  await using client = await connect(gateway.url('/chat'));
+  client.send('early');
+  await holds(() => gateway.messages.length === 0, 300);
+  isPressed = false;
+  for (const listener of listeners) listener(false);
+  await eventually(() => gateway.messages.length === 1);
+});
+
+test('does not time a client out whose pongs it does not read', async () => {
+  await using gateway = await startGateway({ spec: { heartbeat: { intervalSeconds: 1, timeoutSeconds: 2 } } });
+  await using client = await connect(gateway.url('/chat'));
+  gateway.broker.setDown(true);
+  await holds(() => client.socket.readyState === client.socket.OPEN, 4_000);
+  gateway.broker.setDown(false);
+  client.send('still here');
+  await eventually(() => gateway.messages.length === 1);
+});
+
+test('counts nothing that a client sends after its message was refused', async () => {
+  await using gateway = await startGateway({ spec: { mode: 'ServerToClient' }, isConsumed: false });
+  await eventually(() => gateway.gateway.notReadyReason() === undefined);
+  await using client = await connect(gateway.url('/chat'));
+  for (const text of ['one', 'two', 'three']) client.send(text);
+  assert.equal((await client.closed).code, 1003);
+  assert.equal(gateway.lines.filter(({ msg }) => msg === 'client message refused').length, 1);
+});
+
+test('holds its lease again after it was cut off for too long, and takes clients only then', async () => {
+  const broker = createMemoryBroker({ leaseMs: 500 });
+  await using gateway = await startGateway({ broker });
+  await using client = await connect(gateway.url('/chat'));
+  broker.setDown(true);
+  assert.equal((await client.closed).code, 1013);
+  broker.setDown(false);
+  await eventually(() => gateway.gateway.notReadyReason() === undefined);
+  const other = broker.connect();
+  await other.start();
+  assert.equal(await other.isLeaseHeld(gateway.gateway.instanceId), true);
+  await using again = await connect(gateway.url('/chat'));
+  assert.equal(again.socket.readyState, again.socket.OPEN);
+  await other.stop();
+});
+
+test('bounds what it keeps for a client that does not read, however small the messages are', async () => {
+  await using gateway = await startGateway();
+  await using client = await connect(gateway.url('/chat'));
+  client.socket.pause();
+  const bus = gateway.broker.connect();
+  await bus.start();
+  const payload = encodeBroadcast({ endpoints: undefined, data: Buffer.from('x'), isBinary: false });
+  let sent = 0;
+  await eventually(
+    () => {
+      for (let index = 0; index < 20_000; index++) bus.broadcast(payload);
+      sent += 20_000;
+      return (
+        gateway.lines.some(({ msg, code }) => msg === 'connection closed' && code === 'HYD_SLOW_CLIENT') ||
+        sent >= 3_000_000
+      );
+    },
+    { timeoutMs: 60_000, everyMs: 50 },
+  );
+  const metrics = await (await fetch(`${gateway.probesUrl}/metrics`)).text();
+  const written = Number(/^hydrogen_gateway_messages_sent_total\{endpoint="\/chat"\} (\d+)$/m.exec(metrics)?.[1]);
+  assert.ok(written < 2_000_000, `${written} messages of one byte were kept for a client that reads none`);
+  await bus.stop();
+});

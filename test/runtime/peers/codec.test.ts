@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import {
+  decodeAnswer,
+  decodeBroadcast,
+  decodeRequest,
+  encodeAnswer,
+  encodeBroadcast,
+  encodeRequest,
+  type OwnerRequest,
+  requestOverheadBytes,
+} from '../../../runtime/peers/codec.ts';
+
+const connectionId = '0123456789ab-0123456789abcdef0123456789abcdef';
+const data = Buffer.from([0, 1, 0xff, 0x7b]);
+
+const requests: OwnerRequest[] = [
+  { op: 'send', connectionId, data, isBinary: true },
+  { op: 'send', connectionId, data: Buffer.alloc(0), isBinary: false },
+  { op: 'disconnect', connectionId, code: 4999, reason: 'grüß dich' },
+  { op: 'disconnect', connectionId, code: 1000, reason: '' },
+  { op: 'describe', connectionId },
+  { op: 'reply', connectionId, data, isBinary: false },
+  { op: 'reply', connectionId, data, isBinary: true },
+];
+
+test('a request comes back as it was, from any place in a buffer', () => {
+  for (const request of requests) {
+    const encoded = encodeRequest(request);
+    const shifted = new Uint8Array(encoded.length + 7);
+    shifted.set(encoded, 7);
+    assert.deepEqual(decodeRequest(shifted.subarray(7)), request);
+  }
+});
+
+test('a request adds no more than it says', () => {
+  const [request] = requests;
+  assert.ok(request?.op === 'send');
+  const longest = encodeRequest({ ...request, connectionId: 'x'.repeat(255) });
+  assert.ok(longest.length - data.length <= requestOverheadBytes);
+});
+
+test('answers and broadcasts come back as they were', () => {
+  for (const status of ['done', 'accepted', 'gone', 'full', 'too-large', 'invalid'] as const) {
+    assert.deepEqual(decodeAnswer(encodeAnswer(status, '{"a":"ü"}')), { status, data: '{"a":"ü"}' });
+  }
+  for (const endpoints of [undefined, ['/chat'], ['/ä', '/b']]) {
+    const broadcast = { endpoints, data, isBinary: true };
+    assert.deepEqual(decodeBroadcast(encodeBroadcast(broadcast)), broadcast);
+  }
+});
+
+test('bytes of another form are told apart, whatever they are', () => {
+  const foreign = [
+    [],
+    [0],
+    [1],
+    [1, 200, 65],
+    [3, 1, 65],
+    [3, 1, 65, 9],
+    [9, 1, 65],
+    [1, 0, 0, 0, 9, 1],
+    [1, 0, 0, 0, 2, 0x7b, 0x7d],
+  ];
+  for (const bytes of foreign) {
+    assert.equal(decodeBroadcast(Uint8Array.from(bytes)), undefined, `${bytes}`);
+    assert.equal(decodeAnswer(Uint8Array.from([200, ...bytes])).status, 'invalid');
+  }
+  for (const bytes of foreign.slice(0, 7)) assert.equal(decodeRequest(Uint8Array.from(bytes)), undefined, `${bytes}`);
+});
+
+test('random bytes never make a decoder throw', () => {
+  let seed = 42;
+  const next = (): number => {
+    seed = (seed * 1_103_515_245 + 12_345) & 0x7fffffff;
+    return seed;
+  };
+  for (let round = 0; round < 20_000; round++) {
+    const bytes = Uint8Array.from({ length: next() % 24 }, () => (next() >> 8) & 0xff);
+    if (bytes.length > 0) bytes[0] = next() % 6;
+    decodeRequest(bytes);
+    decodeBroadcast(bytes);
+    decodeAnswer(bytes);
+  }
+});

@@ -1,0 +1,195 @@
+/** A message processor on the memory bus, with everything that it tells recorded. */
+
+import assert from 'node:assert/strict';
+import { createMemoryBroker } from '../../../runtime/bus/memory/memory.ts';
+import type { Bus, ClientMessage, Delivery } from '../../../runtime/bus/port.ts';
+import type { HydrogenError } from '../../../runtime/errors.ts';
+import type { PushReply } from '../../../runtime/processor/attempt.ts';
+import type { ProcessorResource } from '../../../runtime/processor/settings.ts';
+import { createProcessor, type Processor, type ProcessorDeps } from '../../../runtime/processor/worker.ts';
+import type {
+  DeliveryFacts,
+  FailureFacts,
+  ProcessorEvents,
+  ReplyFacts,
+  RetryFacts,
+} from '../../../runtime/role/events.ts';
+import { eventually } from '../../kit/eventually.ts';
+
+type Spec = ProcessorResource['spec'];
+export type SpecOverrides = Partial<Omit<Spec, 'delivery'>> & { readonly delivery?: Partial<Spec['delivery']> };
+
+export interface Recorded {
+  readonly consumed: DeliveryFacts[];
+  readonly retried: RetryFacts[];
+  readonly deadLettered: FailureFacts[];
+  readonly dropped: DeliveryFacts[];
+  readonly repliesFailed: ReplyFacts[];
+  readonly problems: HydrogenError[];
+}
+
+export interface TestProcessor extends AsyncDisposable {
+  readonly processor: Processor;
+  readonly bus: Bus;
+  readonly recorded: Recorded;
+  /** What was sent to clients. */
+  readonly pushed: { connectionId: string; data: string; isBinary: boolean }[];
+  /** `working()` calls per message id. */
+  readonly worked: Map<string, number>;
+  /** Publishes a text message and resolves with its id once it is stored. */
+  send(connectionId: string, text: string): Promise<string>;
+  /** Hands over a delivery as the bus does. */
+  deliver(delivery: Delivery): void;
+  reconfigure(overrides: SpecOverrides): Promise<void>;
+  /** Messages that the bus still keeps. */
+  stored(): number;
+}
+
+export interface StartOptions {
+  readonly spec?: SpecOverrides;
+  readonly push?: PushReply;
+  readonly resolveHeaders?: ProcessorDeps['resolveHeaders'];
+  /** Holds up storing dead letters. */
+  readonly deadLetterAfter?: Promise<void>;
+}
+
+export const processorName = 'chat';
+
+/** All messages to one URL; back-off in the milliseconds. */
+export function resourceOf(url: string, overrides: SpecOverrides = {}): ProcessorResource {
+  const { delivery, ...spec } = overrides;
+  return {
+    metadata: { name: processorName },
+    spec: {
+      routing: routingTo(url),
+      ...spec,
+      delivery: {
+        maxAttempts: 3,
+        ackTimeoutSeconds: 30,
+        backoffSeconds: [0.01],
+        maxInFlight: 16,
+        ordering: 'Unordered',
+        partitions: 64,
+        ...delivery,
+      },
+    },
+  };
+}
+
+export function routingTo(
+  url: string,
+  destination: Partial<{ timeoutSeconds: number; reply: boolean; headers: { name: string; value: string }[] }> = {},
+  pattern = '.*',
+): Spec['routing'] {
+  const rule = {
+    name: 'all',
+    pattern,
+    destination: { url, headers: [], timeoutSeconds: 10, reply: false, ...destination },
+  };
+  return { rules: [rule], unmatched: 'DeadLetter' };
+}
+
+export async function startProcessor(url: string, options: StartOptions = {}): Promise<TestProcessor> {
+  const broker = createMemoryBroker();
+  const bus = broker.connect();
+  await bus.start();
+  const worked = new Map<string, number>();
+  const recorded: Recorded = {
+    consumed: [],
+    retried: [],
+    deadLettered: [],
+    dropped: [],
+    repliesFailed: [],
+    problems: [],
+  };
+  const pushed: TestProcessor['pushed'] = [];
+  const watching = watched(bus, worked, options.deadLetterAfter);
+  const processor = createProcessor(resourceOf(url, options.spec), {
+    bus: watching.bus,
+    resolveHeaders: options.resolveHeaders ?? ((headers) => headers.flatMap(({ name, value = '' }) => [name, value])),
+    push:
+      options.push ??
+      (async (connectionId, data, isBinary) => {
+        pushed.push({ connectionId, data: Buffer.from(data).toString(), isBinary });
+        return 'sent';
+      }),
+    events: recorder(recorded),
+  });
+  processor.start();
+  await eventually(() => processor.isReady);
+  let sent = 0;
+
+  return {
+    processor,
+    bus,
+    recorded,
+    pushed,
+    worked,
+    send: async (connectionId, text) => {
+      const message = messageOf(`message-${++sent}`, connectionId, text);
+      await bus.publish(message);
+      return message.id;
+    },
+    deliver: watching.deliver,
+    reconfigure: (overrides) => processor.reconfigure(resourceOf(url, overrides)),
+    stored: () => broker.stored.messages,
+    [Symbol.asyncDispose]: async () => {
+      await processor.stop({ graceMs: 0 });
+      await bus.stop();
+    },
+  };
+}
+
+export function messageOf(id: string, connectionId: string, text: string): ClientMessage {
+  const document = { connection_id: connectionId, endpoint: '/chat', message: text, message_encoding: 'text' };
+  const payload = Buffer.from(JSON.stringify(document));
+  return { id, connectionId, endpoint: '/chat', callbackUrl: 'http://gateway.test:8081', payload };
+}
+
+/** The texts that a destination got, in order. */
+export function textsOf(requests: readonly { json(): Record<string, unknown> }[]): string[] {
+  return requests.map((request) => {
+    const { message } = request.json();
+    assert(typeof message === 'string');
+    return message;
+  });
+}
+
+function recorder(recorded: Recorded): ProcessorEvents {
+  return {
+    deliveryConsumed: (facts) => recorded.consumed.push(facts),
+    deliveryRetried: (facts) => recorded.retried.push(facts),
+    deliveryDeadLettered: (facts) => recorded.deadLettered.push(facts),
+    deliveryDropped: (facts) => recorded.dropped.push(facts),
+    replyFailed: (facts) => recorded.repliesFailed.push(facts),
+    busProblem: (error) => recorded.problems.push(error),
+  };
+}
+
+/** The same bus, but `working()` is counted and dead letters wait. */
+function watched(bus: Bus, worked: Map<string, number>, deadLetterAfter?: Promise<void>) {
+  let deliver: (delivery: Delivery) => void = () => assert.fail('nothing is consumed yet');
+  const consume: Bus['consume'] = (options, onDelivery, onProblem) => {
+    deliver = onDelivery;
+    return bus.consume(options, (delivery) => onDelivery(counted(delivery, worked)), onProblem);
+  };
+  const deadLetter: Bus['deadLetter'] = async (...letter) => {
+    await deadLetterAfter;
+    return bus.deadLetter(...letter);
+  };
+  const replaced: Readonly<Record<PropertyKey, unknown>> = { consume, deadLetter };
+  return {
+    bus: new Proxy(bus, { get: (target, key) => replaced[key] ?? Reflect.get(target, key) }),
+    deliver: (delivery: Delivery) => deliver(delivery),
+  };
+}
+
+function counted(delivery: Delivery, worked: Map<string, number>): Delivery {
+  return {
+    ...delivery,
+    working: () => {
+      worked.set(delivery.id, (worked.get(delivery.id) ?? 0) + 1);
+      delivery.working();
+    },
+  };
+}

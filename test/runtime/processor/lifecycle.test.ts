@@ -1,0 +1,174 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { HydrogenError } from '../../../runtime/errors.ts';
+import { startDestination } from '../../kit/destination.ts';
+import { eventually, holds } from '../../kit/eventually.ts';
+import { messageOf, routingTo, startProcessor, textsOf } from './kit.ts';
+
+const connection = (n: number): string => `0123456789ab-${String(n).padStart(32, '0')}`;
+
+test('lets started deliveries finish when it stops, and gives back those not started', async () => {
+  let release = () => {};
+  await using destination = await startDestination(async () => {
+    await new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    return {};
+  });
+  await using kit = await startProcessor(destination.url);
+  await kit.send(connection(1), 'started');
+  await kit.send(connection(1), 'queued');
+  await eventually(() => destination.requests.length === 1 && kit.processor.stats.waiting === 1);
+  const stopped = kit.processor.stop({ graceMs: 10_000 });
+  assert.equal(kit.processor.isReady, false);
+  assert.equal(kit.processor.stats.waiting, 0);
+  await kit.send(connection(2), 'late');
+  release();
+  await stopped;
+  assert.deepEqual(textsOf(destination.requests), ['started']);
+  assert.equal(kit.recorded.consumed.length, 1);
+  assert.equal(kit.stored(), 2);
+});
+
+test('gives back at once what the bus still delivers while it stops', async () => {
+  await using destination = await startDestination();
+  await using kit = await startProcessor(destination.url);
+  await kit.processor.stop({ graceMs: 1_000 });
+  const delays: number[] = [];
+  const message = messageOf('late', connection(1), 'late');
+  const end = { ack: assert.fail, term: assert.fail, working: assert.fail, nak: (ms: number) => delays.push(ms) };
+  kit.deliver({ ...message, ...end, attempt: 1, isReplay: false, storedAtMs: 0 });
+  assert.deepEqual(delays, [0]);
+  assert.equal(destination.requests.length, 0);
+});
+
+test('leaves what is unfinished after graceMs to others, without a word to the bus', async () => {
+  await using destination = await startDestination(() => 'handled');
+  await using kit = await startProcessor(destination.url);
+  await kit.send(connection(1), 'hello');
+  await eventually(() => destination.requests.length === 1);
+  const startedMs = performance.now();
+  await kit.processor.stop({ graceMs: 50 });
+  assert(performance.now() - startedMs < 5_000);
+  const { consumed, retried, deadLettered, dropped } = kit.recorded;
+  assert.deepEqual([consumed, retried, deadLettered, dropped], [[], [], [], []]);
+  assert.equal(kit.stored(), 1);
+});
+
+test('stops at once when nothing is under way, however often it is told', async () => {
+  await using destination = await startDestination();
+  await using kit = await startProcessor(destination.url);
+  const startedMs = performance.now();
+  await Promise.all([kit.processor.stop({ graceMs: 60_000 }), kit.processor.stop({ graceMs: 60_000 })]);
+  assert(performance.now() - startedMs < 5_000);
+});
+
+test('goes on delivering after the bus was stopped under it, as far as it can, without failing', async () => {
+  await using destination = await startDestination(() => ({ status: 422 }));
+  await using kit = await startProcessor(destination.url);
+  let release = () => {};
+  destination.handle(async () => {
+    await new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    return { status: 422 };
+  });
+  await kit.send(connection(1), 'hello');
+  await eventually(() => destination.requests.length === 1);
+  await kit.bus.stop();
+  release();
+  await kit.processor.stop({ graceMs: 5_000 });
+  assert.deepEqual(kit.recorded.deadLettered, []);
+});
+
+test('takes new routes over for the next message and lets the current one finish by the old', async () => {
+  let release = () => {};
+  await using before = await startDestination(async () => {
+    await new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    return {};
+  });
+  await using after = await startDestination();
+  await using kit = await startProcessor(before.url);
+  await kit.send(connection(1), 'one');
+  await kit.send(connection(1), 'two');
+  await eventually(() => before.requests.length === 1);
+  await kit.reconfigure({ routing: routingTo(after.url, { headers: [{ name: 'x-new', value: 'yes' }] }) });
+  release();
+  await eventually(() => kit.stored() === 0);
+  assert.deepEqual(textsOf(before.requests), ['one']);
+  assert.deepEqual(textsOf(after.requests), ['two']);
+  assert.equal(after.requests[0]?.headers['x-new'], 'yes');
+  assert.deepEqual(
+    kit.recorded.consumed.map(({ attempt }) => attempt),
+    [1, 1],
+  );
+});
+
+test('refuses an invalid rule set and stays with the old one', async () => {
+  await using destination = await startDestination();
+  await using kit = await startProcessor(destination.url);
+  await assert.rejects(
+    kit.reconfigure({ routing: routingTo(destination.url, {}, '(') }),
+    (err) => err instanceof HydrogenError && err.code === 'HYD_CONFIG_INVALID' && err.message.includes('rule 1 (all)'),
+  );
+  await kit.send(connection(1), 'hello');
+  await eventually(() => kit.stored() === 0);
+  assert.equal(destination.requests.length, 1);
+});
+
+test('takes new delivery values over without a restart of the consumption', async () => {
+  await using destination = await startDestination(() => ({ status: 500 }));
+  await using kit = await startProcessor(destination.url);
+  await kit.reconfigure({ delivery: { maxAttempts: 1 } });
+  await kit.send(connection(1), 'hello');
+  await eventually(() => kit.recorded.deadLettered.length === 1);
+  assert.equal(destination.requests.length, 1);
+});
+
+test('restarts the consumption for a new maxInFlight, dropping nothing and never running more', async () => {
+  let open = 0;
+  let most = 0;
+  const waiting: (() => void)[] = [];
+  await using destination = await startDestination(async () => {
+    most = Math.max(most, ++open);
+    await new Promise<void>((resolve) => waiting.push(resolve));
+    open--;
+    return {};
+  });
+  await using kit = await startProcessor(destination.url, { spec: { delivery: { maxInFlight: 4 } } });
+  for (let i = 0; i < 20; i++) await kit.send(connection(i), 'hello');
+  await eventually(() => open === 4);
+  await kit.reconfigure({ delivery: { maxInFlight: 2 } });
+  assert.equal(kit.processor.isReady, true);
+  await eventually(() => kit.processor.stats.waiting === 2);
+  await holds(() => open === 4, 50);
+  for (let i = 0; i < 4; i++) waiting.shift()?.();
+  await eventually(() => open === 2);
+  most = 0;
+  await holds(() => open === 2, 50);
+  while (kit.stored() > 0) {
+    waiting.shift()?.();
+    await new Promise(setImmediate);
+  }
+  assert.equal(most <= 2, true, `${most} at once`);
+  assert.equal(destination.requests.length, 20);
+  assert.deepEqual(new Set(kit.recorded.consumed.map(({ attempt }) => attempt)), new Set([1]));
+});
+
+test('consumes the endpoints of the new configuration', async () => {
+  await using destination = await startDestination();
+  await using kit = await startProcessor(destination.url, { spec: { endpoints: ['/other'] } });
+  await kit.reconfigure({ endpoints: ['/chat'] });
+  await kit.send(connection(1), 'hello');
+  await eventually(() => destination.requests.length === 1);
+});
+
+test('says what is left on the bus', async () => {
+  await using destination = await startDestination(() => 'handled');
+  await using kit = await startProcessor(destination.url, { spec: { delivery: { maxInFlight: 1 } } });
+  for (let i = 0; i < 3; i++) await kit.send(connection(i), 'hello');
+  await eventually(() => destination.requests.length === 1);
+  assert.deepEqual(await kit.processor.lag(), { pending: 2, unacknowledged: 1 });
+});
