@@ -1,6 +1,6 @@
 /**
- * The bus as gateways and message processors see it. Two implementations, `memory.ts` (one process, nothing survives
- * it) and `nats.ts` (JetStream), pass the one contract suite in test/contract/bus.ts.
+ * The bus as gateways and message processors see it. Two implementations, `memory/` (one process, nothing survives
+ * it) and `nats/` (JetStream), pass the one contract suite in test/contract/bus/.
  *
  * What every implementation guarantees:
  * - `publish` resolves only when the message is stored; until then the bus owns the payload and retries under the same

@@ -4,8 +4,8 @@
  * successors here: strict order through retries is the bus's part (`ordering: PerConnection`).
  */
 
-import { Fifo } from '../bus/fifo.ts';
 import type { Delivery } from '../bus/port.ts';
+import { Fifo } from '../fifo.ts';
 
 /** One open delivery; `next` is its successor on the same connection. */
 interface Entry {

@@ -1,6 +1,6 @@
 /**
  * The role `mproc`: a message processor with its bus, its probes, its metrics and its log. How messages are delivered
- * is in `processor.ts`.
+ * is in `worker.ts`.
  */
 
 import { isDeepStrictEqual } from 'node:util';

@@ -5,7 +5,7 @@ import type { ConsumerOptions } from '../bus/port.ts';
 import { type Destination, prepareDestination } from '../http/services/destination.ts';
 import { createTraceparent } from '../http/services/trace.ts';
 import type { Router, RouterDeps } from '../route/route.ts';
-import { createRouter } from '../route/router.ts';
+import { createRouter } from './router.ts';
 
 /** The part of a HydrogenMessageProcessor that its process reads. */
 export interface ProcessorResource {

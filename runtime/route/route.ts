@@ -1,6 +1,6 @@
 /**
  * What routing decides for a message, and what it needs from outside to do so. Routing never calls anybody itself:
- * `processor.ts` hands in how destinations are prepared and how the rules engine is asked.
+ * `processor/` hands in how destinations are prepared and how the rules engine is asked.
  */
 
 import type { Header, HydrogenMessageProcessorSpec } from '../../crds/index.ts';

@@ -29,7 +29,9 @@ test('docs/wire.md lists every error with what it does and its sentence, and no 
 });
 
 test('every code of the table is used, and every used code is in the table', () => {
-  const files = sources().filter((path) => /^(runtime|cli|operator)\//.test(path) && path !== 'runtime/errors.ts');
+  const files = sources().filter(
+    (path) => /^(process|runtime|cli|operator)\//.test(path) && path !== 'runtime/errors.ts',
+  );
   const used = new Set(files.flatMap((path) => readFileSync(path, 'utf8').match(/HYD_[A-Z0-9_]+/g) ?? []));
   assert.deepEqual(
     [...used].filter((code) => !(code in errors)),

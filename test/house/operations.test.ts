@@ -31,7 +31,7 @@ test('docs/operations.md lists every metric of ours and no other', () => {
 });
 
 test('docs/operations.md explains every log line', () => {
-  const messages = [...readFileSync('runtime/log.ts', 'utf8').matchAll(/'([a-z][^'\n]+)'\)?,?$/gm)]
+  const messages = [...readFileSync('runtime/role/log.ts', 'utf8').matchAll(/'([a-z][^'\n]+)'\)?,?$/gm)]
     .map((match) => match[1] ?? '')
     .filter((message) => !message.startsWith('pino'));
   assert.ok(messages.length > 20, `${messages.length} messages`);

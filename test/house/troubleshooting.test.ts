@@ -73,7 +73,7 @@ test('every error code, metric and log line that it names exists', () => {
   assert.ok(metrics.size > 8);
   for (const metric of metrics) assert.ok(manuals.includes(`\`${metric}\``), metric);
 
-  const logs = readFileSync('runtime/log.ts', 'utf8') + readFileSync('operator/log.ts', 'utf8');
+  const logs = readFileSync('runtime/role/log.ts', 'utf8') + readFileSync('operator/log.ts', 'utf8');
   const quoted = [...page.matchAll(/`([^`\n]+)`/g)].map(([, text = '']) => text);
   const isLine = (text: string): boolean => /^[a-z]+,?( [a-z]+,?)+$/.test(text) && !/^(kubectl|dlq|nats) /.test(text);
   const lines = quoted.filter(isLine);

@@ -4,7 +4,7 @@
  * which are the replicas of the processor, as far as they have room. Its timers keep no process alive.
  */
 
-import { Fifo } from '../fifo.ts';
+import { Fifo } from '../../fifo.ts';
 import type { ClientMessage, ConsumerOptions, Delivery, Lag } from '../port.ts';
 import { partitionOf } from '../subjects.ts';
 

@@ -4,7 +4,7 @@
  */
 
 import { HydrogenError } from '../../errors.ts';
-import { Fifo } from '../fifo.ts';
+import { Fifo } from '../../fifo.ts';
 import type { ClientMessage, ConsumerOptions, DeadLetter, DeadLetterCause } from '../port.ts';
 import { createMemoryConsumer, type MemoryConsumer, type Stored } from './consumer.ts';
 

@@ -10,7 +10,7 @@
 
 import type { ConsumerInfo, Msg } from 'nats';
 import { HydrogenError } from '../../errors.ts';
-import { Fifo } from '../fifo.ts';
+import { Fifo } from '../../fifo.ts';
 import type { ConsumerOptions, Consumption, Delivery } from '../port.ts';
 import type { Subjects } from '../subjects.ts';
 import type { Link } from './connection.ts';

@@ -11,7 +11,7 @@
 
 import type { Msg } from 'nats';
 import { HydrogenError } from '../../errors.ts';
-import { Fifo } from '../fifo.ts';
+import { Fifo } from '../../fifo.ts';
 import { defaultPublishLimits, type PublishLimits } from '../port.ts';
 import type { Link } from './connection.ts';
 import { judgeAck } from './wire.ts';

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Rule } from '../../../crds/index.ts';
 import { HydrogenError } from '../../../runtime/errors.ts';
+import { createRouter } from '../../../runtime/processor/router.ts';
 import type { Route, RouteSpec } from '../../../runtime/route/route.ts';
-import { createRouter } from '../../../runtime/route/router.ts';
 import { deliveryOf, routerDeps, textPayload } from './kit.ts';
 
 function ruleOf(name: string, pattern: string, destination: Partial<Rule['destination']> = {}): Rule {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { RulesEngine } from '../../../../crds/index.ts';
+import { createRouter } from '../../../../runtime/processor/router.ts';
 import type { EngineAnswer, Route, RouteSpec } from '../../../../runtime/route/route.ts';
-import { createRouter } from '../../../../runtime/route/router.ts';
 import { deliveryOf, routerDeps, textPayload } from '../../route/kit.ts';
 
 const rulesEngine: RulesEngine = {

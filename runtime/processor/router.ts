@@ -2,8 +2,8 @@
 
 import { HydrogenError } from '../errors.ts';
 import { createRulesEngine } from '../http/services/rules-engine.ts';
-import type { Router, RouterDeps, Routing } from './route.ts';
-import { createRules } from './rules.ts';
+import type { Router, RouterDeps, Routing } from '../route/route.ts';
+import { createRules } from '../route/rules.ts';
 
 /** @throws {HydrogenError} HYD_CONFIG_INVALID for a bad pattern, URL or host pattern, naming where it is */
 export function createRouter<D>(routing: Routing, deps: RouterDeps<D>): Router<D> {
