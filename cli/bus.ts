@@ -4,7 +4,7 @@ import type { Logger } from 'pino';
 import { busGroup } from '../crds/contract.ts';
 import { type HydrogenGroup, natsConnectionOf, parseQuantity } from '../crds/index.ts';
 import { createNatsBus, type NatsAuthentication, type NatsTls } from '../runtime/bus/nats/nats.ts';
-import type { Bus } from '../runtime/bus/port.ts';
+import type { Bus } from '../runtime/bus/port/bus.ts';
 import { createLog } from '../runtime/role/log.ts';
 import type { Secrets } from '../runtime/role/secrets.ts';
 

@@ -5,7 +5,7 @@
  */
 import type { HydrogenGroup, HydrogenMessageProcessor } from '../../crds/index.ts';
 import { createNatsGroup, type ProcessorLag } from '../../runtime/bus/nats/group.ts';
-import type { ConsumerOptions } from '../../runtime/bus/port.ts';
+import type { ConsumerOptions } from '../../runtime/bus/port/messages.ts';
 import { digest } from '../children/projection.ts';
 import type { Kube } from '../kube/client.ts';
 import { messageOf } from '../kube/errors.ts';

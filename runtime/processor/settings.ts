@@ -1,7 +1,7 @@
 /** From the resource of a message processor to what its process works with: compiled once per configuration. */
 
 import type { Header, HydrogenMessageProcessorSpec } from '../../crds/index.ts';
-import type { ConsumerOptions } from '../bus/port.ts';
+import type { ConsumerOptions } from '../bus/port/messages.ts';
 import { type Destination, prepareDestination } from '../http/services/destination.ts';
 import { createTraceparent } from '../http/services/trace.ts';
 import type { Router, RouterDeps } from '../route/route.ts';

@@ -7,7 +7,7 @@
 
 import { connect, credsAuthenticator, type Msg, type NatsConnection, nuid, type Subscription } from 'nats';
 import { HydrogenError } from '../../errors.ts';
-import type { BusStatus } from '../port.ts';
+import type { BusStatus } from '../port/bus.ts';
 import { rawHeaders } from './wire.ts';
 
 export interface NatsAuthentication {

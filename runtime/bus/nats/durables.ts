@@ -5,7 +5,7 @@
  */
 
 import type { ConsumerConfig, ConsumerInfo, StreamInfo } from 'nats';
-import type { ConsumerOptions } from '../port.ts';
+import type { ConsumerOptions } from '../port/messages.ts';
 import { checkedName, type Subjects } from '../subjects.ts';
 import { isRefused, jetStreamCodes, type Requests } from './requests.ts';
 import { differences, nanos } from './streams.ts';
