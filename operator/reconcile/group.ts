@@ -1,7 +1,7 @@
 /** From a group to its streams, and to the NATS servers that run for it. */
 import type { HydrogenGroup } from '../../crds/index.ts';
+import { secretRefsIn } from '../../crds/secret-refs.ts';
 import { natsImage, renderGroup } from '../../infra/index.ts';
-import { secretRefsIn } from '../../infra/secrets.ts';
 import type { Secrets } from '../cache/secrets.ts';
 import type { Store } from '../cache/store.ts';
 import { allMade, type Children, type Plan } from '../children/children.ts';

@@ -1,7 +1,7 @@
 /** From a gateway or message processor to the workload that runs it, and to the consumers that feed it. */
 import type { HydrogenGateway, HydrogenGroup, HydrogenMessageProcessor } from '../../crds/index.ts';
+import { secretRefsIn } from '../../crds/secret-refs.ts';
 import { defaultImage, type Manifest, renderGateway, renderProcessor } from '../../infra/index.ts';
-import { secretRefsIn } from '../../infra/secrets.ts';
 import type { Secrets } from '../cache/secrets.ts';
 import { groupKey, groupNameOf, type Store } from '../cache/store.ts';
 import type { Applier } from '../children/apply.ts';
