@@ -56,7 +56,7 @@ test('workloads get a new image one after another, each when the one before it h
   const waiting = names.find((name) => imageOf(api, name) === 'release:1') ?? '';
   const told = condition(api.get('hydrogengateways', waiting), 'RollingOut');
   assert.deepEqual([told.status, told.reason], ['False', 'UpgradeWaiting']);
-  assert.match(told.message, /Deployment\/.-gateway stays as it is, with release:1, until it is its turn/);
+  assert.match(told.message, /Deployment\/.-gateway keeps release:1 and its settings until it is its turn/);
 
   for (const count of [1, 2, 3]) {
     await eventually(() => images(api).match(/release:2/g)?.length === count);
