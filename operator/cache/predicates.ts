@@ -1,7 +1,6 @@
 /** Which changes of a custom resource are worth a look: most are the operator's own words in a status. */
 
-import type { KubeObject } from '../kube/objects.ts';
-import { conditionIn } from '../status/workload.ts';
+import { conditionIn, type KubeObject } from '../kube/objects.ts';
 
 /** Whether more than the status of an object has changed. */
 export function isNews(before: KubeObject | undefined, after: KubeObject | undefined): boolean {

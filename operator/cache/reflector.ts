@@ -4,9 +4,12 @@
  * difference. Silence is taken for a dead connection.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Kube, Selection, WatchEvent } from '../kube/client.ts';
+import type { Kube } from '../kube/client.ts';
 import { ApiError, type ApiErrorKind, isApiError } from '../kube/errors.ts';
-import { type KubeObject, keyOf, type ResourceType } from '../kube/objects.ts';
+import { keyOf } from '../kube/keys.ts';
+import type { KubeObject, ResourceType } from '../kube/objects.ts';
+import type { Selection } from '../kube/requests.ts';
+import type { WatchEvent } from '../kube/watch.ts';
 
 /** How an object changed; `before` is undefined for a new one, `after` for one that is gone. */
 export interface Change<Kept extends KubeObject = KubeObject> {

@@ -8,8 +8,10 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Manifest } from '../../infra/index.ts';
 import type { Store } from '../cache/store.ts';
 import type { Child, TrimChild } from '../cache/transform.ts';
+import { digest } from '../digest.ts';
 import type { Kube } from '../kube/client.ts';
 import { isApiError } from '../kube/errors.ts';
+import { keyOf } from '../kube/keys.ts';
 import { type Fields, owns } from '../kube/managed-fields.ts';
 import {
   appliedDigest,
@@ -19,9 +21,7 @@ import {
   handOverManager,
   isWorkload,
   type KubeObject,
-  keyOf,
 } from '../kube/objects.ts';
-import { digest } from './projection.ts';
 
 /** What became of the children. */
 export interface Applied {

@@ -5,14 +5,15 @@
 import { type DocumentIssue, InvalidDocuments } from '../../crds/index.ts';
 import type { Manifest } from '../../infra/index.ts';
 import type { Store } from '../cache/store.ts';
+import { digest } from '../digest.ts';
 import { isApiError } from '../kube/errors.ts';
-import { appliedSources, controllerOf, isWorkload, type KubeObject, keyOf } from '../kube/objects.ts';
+import { keyOf } from '../kube/keys.ts';
+import { appliedSources, controllerOf, isWorkload, type KubeObject } from '../kube/objects.ts';
 import type { Log } from '../log.ts';
 import type { Outcome } from '../reconcile/queue.ts';
 import type { ApplyProblem } from '../status/facts.ts';
 import { containersOf, isRollingOut } from '../status/workload.ts';
 import { type Applied, type Applier, replicasOf } from './apply.ts';
-import { digest } from './projection.ts';
 import type { Upgrades } from './rollouts.ts';
 
 /** What became of them, as facts for the status. */

@@ -8,12 +8,12 @@ import { allMade, type Children, type Plan } from '../children/children.ts';
 import type { Upgrades } from '../children/rollouts.ts';
 import type { Kube } from '../kube/client.ts';
 import { groupFinalizer, hold, isHeld, isNamespaceLeaving, release } from '../kube/finalizers.ts';
-import { type KubeObject, keyOf } from '../kube/objects.ts';
+import { keyOf } from '../kube/keys.ts';
+import { conditionIn, type KubeObject } from '../kube/objects.ts';
 import type { Log } from '../log.ts';
 import type { Buses } from '../nats/buses.ts';
 import type { BusFacts } from '../status/facts.ts';
 import type { Reporter } from '../status/reporter.ts';
-import { conditionIn } from '../status/workload.ts';
 import { checked } from './parse.ts';
 import { type Outcome, soonest } from './queue.ts';
 

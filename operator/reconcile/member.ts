@@ -3,13 +3,14 @@ import type { HydrogenGateway, HydrogenGroup, HydrogenMessageProcessor } from '.
 import { secretRefsIn } from '../../crds/secret-refs.ts';
 import { defaultImage, type Manifest, renderGateway, renderProcessor } from '../../infra/index.ts';
 import type { Secrets } from '../cache/secrets.ts';
-import { groupKey, groupNameOf, type Store } from '../cache/store.ts';
+import type { Store } from '../cache/store.ts';
 import type { Applier } from '../children/apply.ts';
 import type { Children, Plan } from '../children/children.ts';
 import type { Upgrades } from '../children/rollouts.ts';
 import type { Kube } from '../kube/client.ts';
 import { hold, isHeld, isNamespaceLeaving, processorFinalizer, release } from '../kube/finalizers.ts';
-import { type KubeObject, keyOf } from '../kube/objects.ts';
+import { groupKey, groupNameOf, keyOf } from '../kube/keys.ts';
+import type { KubeObject } from '../kube/objects.ts';
 import type { Log } from '../log.ts';
 import type { Buses } from '../nats/buses.ts';
 import { lagIn } from '../nats/lag.ts';

@@ -4,13 +4,14 @@
  */
 
 import type { Secrets } from '../cache/secrets.ts';
-import { groupKey, groupNameOf, type Store } from '../cache/store.ts';
+import type { Store } from '../cache/store.ts';
 import type { Applier } from '../children/apply.ts';
 import { createChildren } from '../children/children.ts';
 import type { Upgrades } from '../children/rollouts.ts';
 import type { Kube } from '../kube/client.ts';
 import type { Events } from '../kube/events.ts';
-import { type KubeObject, keyOf } from '../kube/objects.ts';
+import { groupKey, groupNameOf, keyOf } from '../kube/keys.ts';
+import type { KubeObject } from '../kube/objects.ts';
 import type { Log } from '../log.ts';
 import type { Buses } from '../nats/buses.ts';
 import { createReporter } from '../status/reporter.ts';

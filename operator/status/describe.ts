@@ -1,10 +1,10 @@
 /** A group with its gateways, message processors and their workloads as a tree of text, with what is wrong at each. */
 
 import { isGood, summaries } from '../../crds/conditions.ts';
-import { groupNameOf } from '../cache/store.ts';
 import type { Kube } from '../kube/client.ts';
-import { childTypeOf, customTypes, type KubeObject, keyOf } from '../kube/objects.ts';
-import { conditionIn, conditionsIn, workloadKey, workloadOf } from './workload.ts';
+import { groupNameOf, keyOf } from '../kube/keys.ts';
+import { childTypeOf, conditionIn, conditionsIn, customTypes, type KubeObject } from '../kube/objects.ts';
+import { workloadKey, workloadOf } from './workload.ts';
 
 const workloadTypes = [
   childTypeOf({ apiVersion: 'apps/v1', kind: 'Deployment' }),

@@ -1,13 +1,13 @@
 /** Writes `status` when it differs from what is there; a condition keeps its time until it turns. */
 import { type ConditionType, conditionTypes } from '../../crds/conditions.ts';
 import type { Condition, Kind } from '../../crds/index.ts';
-import { digest, project } from '../children/projection.ts';
+import { digest } from '../digest.ts';
 import type { Kube } from '../kube/client.ts';
 import { isApiError } from '../kube/errors.ts';
-import { customTypes, type KubeObject } from '../kube/objects.ts';
+import { conditionsIn, customTypes, type KubeObject } from '../kube/objects.ts';
 import { conditionsOf } from './conditions.ts';
 import type { Facts } from './facts.ts';
-import { conditionsIn } from './workload.ts';
+import { project } from './projection.ts';
 
 export interface StatusWriter {
   /** Resolves with the conditions worth an event: `Ready` turned true, `Stalled` set for another reason. */
