@@ -162,10 +162,10 @@ export const aspects = {
         progress: 'stalled',
         meaning: 'run the `kubectl describe pods` of the message: the events say what the new pods wait for',
       },
-      UpgradeWaiting: {
+      RolloutWaiting: {
         status: 'False',
         progress: 'atRest',
-        meaning: 'nothing to do: it waits for its turn to get the image of this release; see [upgrades](#upgrades)',
+        meaning: 'nothing to do: it waits for its turn to get the image of this release; see [rollouts](#rollouts)',
       },
     },
   },

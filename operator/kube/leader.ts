@@ -8,7 +8,7 @@ import { isApiError } from './errors.ts';
 import { microTime } from './events.ts';
 import { type KubeObject, leaseType } from './objects.ts';
 
-export interface LeaseOptions {
+export interface LeaderElectionOptions {
   readonly kube: Pick<Kube, 'get' | 'create' | 'replace'>;
   readonly namespace: string;
   readonly name: string;
@@ -27,7 +27,7 @@ export interface LeaseOptions {
   readonly retryMs?: number;
 }
 
-export interface Lease {
+export interface LeaderElection {
   readonly isLeading: boolean;
   start(): void;
   /** Gives the lease up when it is ours, so that another contender need not wait. Call it after the last write. */
@@ -42,7 +42,7 @@ interface LeaseSpec {
   readonly leaseTransitions?: number;
 }
 
-export function createLease(options: LeaseOptions): Lease {
+export function createLeaderElection(options: LeaderElectionOptions): LeaderElection {
   const { kube, namespace, name, identity, onLeading, onLost, onFollowing, onFailure } = options;
   const { durationMs = 15_000, renewDeadlineMs = 10_000, retryMs = 2_000 } = options;
   const stopping = new AbortController();

@@ -161,7 +161,7 @@ function rollingOutOf({ workload, kind, name, heldImage }: Facts): Finding {
   if (heldImage !== undefined) {
     return finding(
       'RollingOut',
-      'UpgradeWaiting',
+      'RolloutWaiting',
       `${object} keeps ${heldImage} and its settings until it is its turn to get those of this release; set spec.template.image to hold an image`,
     );
   }

@@ -19,7 +19,7 @@ const fine = [
   'BusReachable',
   'Available',
   'RolledOut',
-  'UpgradeWaiting',
+  'RolloutWaiting',
   'NotPaused',
   'Paused',
   'GroupPaused',
