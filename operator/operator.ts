@@ -16,7 +16,7 @@ import type { Kube } from './kube/client.ts';
 import { createEvents } from './kube/events.ts';
 import { guarded } from './kube/guard.ts';
 import { groupKey, groupNameOf, keyOf, ownerKeyOf, targetKeyOf } from './kube/keys.ts';
-import { createLeaderElection } from './kube/leader.ts';
+import { LeaderElection } from './kube/leader.ts';
 import { isWorkload } from './kube/objects.ts';
 import type { Log } from './log.ts';
 import type { OperatorMetrics } from './metrics.ts';
@@ -138,7 +138,7 @@ export function createOperator(options: OperatorOptions): Operator {
   });
   const lease =
     options.lease &&
-    createLeaderElection({
+    new LeaderElection({
       kube: options.kube,
       ...options.lease,
       ...timing.lease,
