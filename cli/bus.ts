@@ -5,7 +5,7 @@ import { busGroup } from '../crds/contract.ts';
 import { type HydrogenGroup, natsConnectionOf, parseQuantity } from '../crds/index.ts';
 import { createNatsBus, type NatsAuthentication, type NatsTls } from '../runtime/bus/nats/nats.ts';
 import type { Bus } from '../runtime/bus/port/bus.ts';
-import { createLog } from '../runtime/role/log.ts';
+import { createRoleLog } from '../runtime/role/log.ts';
 import type { Secrets } from '../runtime/role/secrets.ts';
 
 export interface GroupBusOptions {
@@ -22,7 +22,7 @@ export function createGroupBus(group: HydrogenGroup, options: GroupBusOptions): 
   const { stream, deadLetter, instanceLeaseSeconds } = group.spec;
   const { servers, tls, credentialsSecretRef, tokenSecretRef } = natsConnectionOf(group);
   const name = busGroup(group.metadata.namespace, group.metadata.name);
-  const log = createLog(options.logger, { group: name });
+  const log = createRoleLog(options.logger, { group: name });
   const { secrets } = options;
   return createNatsBus({
     group: name,

@@ -6,6 +6,7 @@
 import type { Logger } from 'pino';
 import pretty from 'pino-pretty';
 import { busGroup, env } from '../crds/contract.ts';
+import { createLogger, type LogLevel } from '../process/logger.ts';
 import { untilStopped } from '../process/signals.ts';
 import { createMemoryBroker, type MemoryBroker } from '../runtime/bus/memory/memory.ts';
 import type { Bus } from '../runtime/bus/port/bus.ts';
@@ -20,7 +21,7 @@ import {
   readDocuments,
   watchFiles,
 } from '../runtime/role/live-config.ts';
-import { createLog, createLogger, type LogLevel } from '../runtime/role/log.ts';
+import { createRoleLog } from '../runtime/role/log.ts';
 import { createSecrets, type Secrets } from '../runtime/role/secrets.ts';
 import { createGroupBus } from './bus.ts';
 import { describeRun, echoDocuments } from './dev-banner.ts';
@@ -56,7 +57,7 @@ export async function dev(options: DevOptions): Promise<void> {
   const secrets = createSecrets(options.secrets, ({ name: secret, key }, err) =>
     log.secretUnreadable({ secret, key, err }),
   );
-  const log = createLog(logger, {});
+  const log = createRoleLog(logger, {});
   const isExample = options.file === undefined;
   const echoPort = options.portBase + echoPortOffset;
   const load = async (): Promise<Documents> =>

@@ -88,7 +88,7 @@ function add(parent: Command, name: string, description: string): Command {
 async function withDeadLetters(options: DlqOptions, work: (letters: DeadLetters) => Promise<void>): Promise<void> {
   const { createGroupBus } = await import('./bus.ts');
   const { loadProcessor } = await import('../runtime/role/live-config.ts');
-  const { createLogger } = await import('../runtime/role/log.ts');
+  const { createLogger } = await import('../process/logger.ts');
   const { createSecrets } = await import('../runtime/role/secrets.ts');
   const { group, processor } = await loadProcessor(options.config);
   const logger = createLogger({ level: 'error', destination: process.stderr });

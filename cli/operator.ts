@@ -7,8 +7,9 @@ import type { RolloutLimit } from '../operator/children/rollouts.ts';
 import { createLog } from '../operator/log.ts';
 import { createOperatorMetrics } from '../operator/metrics.ts';
 import { createOperator, type Operator } from '../operator/operator.ts';
-import { createProbes } from '../operator/probes.ts';
 import { compilePlainly } from '../operator/rest.ts';
+import { createLogger, type LogLevel } from '../process/logger.ts';
+import { ProbeServer } from '../process/probes.ts';
 import { untilStopped } from '../process/signals.ts';
 import { connectKube } from './kube.ts';
 
@@ -27,7 +28,7 @@ export interface OperatorCommandOptions {
   readonly leaseNamespace?: string;
   readonly probePort: number;
   readonly host?: string;
-  readonly logLevel: string;
+  readonly logLevel: LogLevel;
   readonly version: string;
 }
 
@@ -37,7 +38,7 @@ const leaseName = 'hydrogen-operator';
 export async function runOperator(options: OperatorCommandOptions): Promise<void> {
   compilePlainly();
   const stopped = untilStopped();
-  const log = createLog({ level: options.logLevel });
+  const log = createLog(createLogger({ level: options.logLevel }));
   const lost = Promise.withResolvers<string>();
   const identity = `${process.env.POD_NAME ?? hostname()}_${process.pid}_${Date.now().toString(36)}`;
   let operator: Operator | undefined;
@@ -64,13 +65,11 @@ export async function runOperator(options: OperatorCommandOptions): Promise<void
     onLost: () => lost.resolve('lost lease'),
   });
   const running = operator;
-  const probes = createProbes({
-    port: options.probePort,
-    host: options.host,
+  const probes = new ProbeServer({
     registry: metrics.registry,
-    isReady: () => running.isReady,
+    notReadyReason: () => (running.isReady ? undefined : 'not every resource has been listed yet'),
   });
-  await probes.start();
+  await probes.listen(options.probePort, options.host);
   log.started({ version: options.version, server: kube.server, namespace: options.namespace ?? '*', identity });
   running.start();
   const signal = await Promise.race([stopped, lost.promise]);

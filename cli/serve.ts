@@ -2,11 +2,12 @@
 
 import type { Logger } from 'pino';
 import { env } from '../crds/contract.ts';
+import { createLogger, type LogLevel } from '../process/logger.ts';
 import { untilStopped } from '../process/signals.ts';
 import { createGateway } from '../runtime/gateway/gateway.ts';
 import { createMproc } from '../runtime/processor/processor.ts';
 import { loadGateway, loadProcessor, watchFiles } from '../runtime/role/live-config.ts';
-import { createLog, createLogger, type LogLevel } from '../runtime/role/log.ts';
+import { createRoleLog } from '../runtime/role/log.ts';
 import { createSecrets, type Secrets } from '../runtime/role/secrets.ts';
 import { createGroupBus } from './bus.ts';
 import { gatewayPorts } from './ports.ts';
@@ -73,7 +74,7 @@ async function serve<Config>(
     [file],
     () => load(file),
     (config) => server.reconfigure(config),
-    (problems) => createLog(logger, {}).configRefused({ problems }),
+    (problems) => createRoleLog(logger, {}).configRefused({ problems }),
   );
   const signal = await stopped;
   unwatch();
@@ -85,7 +86,7 @@ function createBasics(options: ServeOptions): { logger: Logger; secrets: Secrets
   return {
     logger,
     secrets: createSecrets(options.secrets, ({ name: secret, key }, err) =>
-      createLog(logger, {}).secretUnreadable({ secret, key, err }),
+      createRoleLog(logger, {}).secretUnreadable({ secret, key, err }),
     ),
   };
 }

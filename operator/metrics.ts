@@ -1,5 +1,6 @@
 /** What the operator counts, for Prometheus. */
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import { createRegistry } from '../process/registry.ts';
 
 export interface OperatorMetrics {
   readonly registry: Registry;
@@ -16,10 +17,9 @@ export interface OperatorGauges {
 }
 
 export function createOperatorMetrics(gauges: OperatorGauges): OperatorMetrics {
-  const registry = new Registry();
+  const registry = createRegistry();
   const registers = [registry];
   const prefix = 'hydrogen_operator_';
-  collectDefaultMetrics({ register: registry });
   const reconciles = new Counter({
     name: `${prefix}reconciles_total`,
     help: 'Objects looked after, by kind and result',

@@ -7,15 +7,15 @@ import { randomBytes } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import { busGroup } from '../../crds/contract.ts';
-import { createProbeServer } from '../../process/probes.ts';
 import type { Bus } from '../bus/port/bus.ts';
 import type { Lease } from '../bus/port/leases.ts';
+import { ProbeServer } from '../../process/probes.ts';
 import { HydrogenError } from '../errors.ts';
 import { createHttpClient } from '../http/client/client.ts';
 import { decodeBroadcast, decodeRequest, encodeAnswer, type OwnerRequest } from '../peers/codec.ts';
 import { createPush } from '../peers/push.ts';
 import { type GatewayConfig, restartFields } from '../role/live-config.ts';
-import { createLog } from '../role/log.ts';
+import { createRoleLog } from '../role/log.ts';
 import { createGatewayCounts, createGatewayRegistry } from '../role/metrics.ts';
 import type { Secrets } from '../role/secrets.ts';
 import { createStatistics } from '../role/statistics.ts';
@@ -75,7 +75,7 @@ export function createGateway(initial: GatewayConfig, deps: GatewayDeps): Gatewa
   const { name, namespace } = initial.gateway.metadata;
   const groupId = busGroup(namespace, initial.group.metadata.name);
   const instanceId = randomBytes(6).toString('hex');
-  const log = createLog(deps.logger, { gateway: `${namespace}/${name}`, group: groupId, instanceId });
+  const log = createRoleLog(deps.logger, { gateway: `${namespace}/${name}`, group: groupId, instanceId });
   const counts = createGatewayCounts();
   const client = createHttpClient();
   const callbackUrl = (): string => spec().management.callbackUrl ?? deps.callbackUrl ?? '';
@@ -141,7 +141,7 @@ export function createGateway(initial: GatewayConfig, deps: GatewayDeps): Gatewa
     isBusUp: () => bus.status === 'up',
     isPressed: () => bus.messages.isPressed,
   });
-  const probes = createProbeServer({ notReadyReason, registry });
+  const probes = new ProbeServer({ notReadyReason, registry });
   const management = createGatewayManagement({
     peers: bus.peers,
     push,

@@ -10,7 +10,7 @@ import {
   type HookSubject,
 } from '../http/services/hooks.ts';
 import type { GatewayConfig } from '../role/live-config.ts';
-import type { Log } from '../role/log.ts';
+import type { RoleLog } from '../role/log.ts';
 import type { GatewayCounts } from '../role/metrics.ts';
 import type { HeaderSource, Secrets } from '../role/secrets.ts';
 import type { Closure, Connection } from '../socket/connection.ts';
@@ -23,7 +23,7 @@ export interface GatewayHooksDeps {
   callbackUrl(): string;
   readonly groupId: string;
   readonly instanceId: string;
-  readonly log: Log;
+  readonly log: RoleLog;
   readonly counts: GatewayCounts;
   spec(): GatewayConfig['gateway']['spec'];
 }

@@ -7,7 +7,7 @@ import type { MessageBus } from '../bus/port/messages.ts';
 import { closeCodes } from '../close.ts';
 import { type ErrorCode, type ErrorEntry, errors, HydrogenError } from '../errors.ts';
 import type { GatewayConfig } from '../role/live-config.ts';
-import type { Log } from '../role/log.ts';
+import type { RoleLog } from '../role/log.ts';
 import type { GatewayCounts } from '../role/metrics.ts';
 import { type Connection, holds } from '../socket/connection.ts';
 import { createEnvelopeWriter, envelopePrefix } from './envelope.ts';
@@ -17,7 +17,7 @@ export interface IntakeDeps {
   readonly instanceId: string;
   readonly groupId: string;
   callbackUrl(): string;
-  readonly log: Log;
+  readonly log: RoleLog;
   readonly counts: GatewayCounts;
   spec(): GatewayConfig['gateway']['spec'];
 }

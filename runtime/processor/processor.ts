@@ -6,13 +6,13 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import { busGroup } from '../../crds/contract.ts';
-import { createProbeServer } from '../../process/probes.ts';
 import type { Bus } from '../bus/port/bus.ts';
+import { ProbeServer } from '../../process/probes.ts';
 import { HydrogenError } from '../errors.ts';
 import { createPush } from '../peers/push.ts';
 import type { DeliveryFacts, ProcessorEvents } from '../role/events.ts';
 import { type ProcessorConfig, restartFields } from '../role/live-config.ts';
-import { createLog } from '../role/log.ts';
+import { createRoleLog } from '../role/log.ts';
 import { createProcessorCounts, createProcessorRegistry } from '../role/metrics.ts';
 import type { Secrets } from '../role/secrets.ts';
 import { createStatistics } from '../role/statistics.ts';
@@ -58,7 +58,7 @@ export function createMproc(initial: ProcessorConfig, deps: MprocDeps): Mproc {
   const { bus, secrets } = deps;
   const { name, namespace } = initial.processor.metadata;
   const groupId = busGroup(namespace, initial.group.metadata.name);
-  const log = createLog(deps.logger, { processor: `${namespace}/${name}`, group: groupId });
+  const log = createRoleLog(deps.logger, { processor: `${namespace}/${name}`, group: groupId });
   const counts = createProcessorCounts();
   const push = createPush(bus, replyTimeoutMs);
   let state: 'new' | 'running' | 'stopping' = 'new';
@@ -82,7 +82,7 @@ export function createMproc(initial: ProcessorConfig, deps: MprocDeps): Mproc {
       return status === 'gone' ? 'gone' : 'failed';
     },
   });
-  const probes = createProbeServer({ notReadyReason, registry });
+  const probes = new ProbeServer({ notReadyReason, registry });
   const statistics = createStatistics(
     () => ({
       consumed: counts.consumed.total,

@@ -4,30 +4,12 @@
  * tokens or header values. The full list with what to do about each line is in docs/operations.md.
  */
 
-import { type DestinationStream, type Logger, pino, stdTimeFunctions } from 'pino';
+import type { Logger } from 'pino';
 
-export type LogLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace';
-export type Log = ReturnType<typeof createLog>;
-
-export interface LogOptions {
-  readonly level?: LogLevel;
-  /** Where lines go; default: standard output, JSON, one line each. */
-  readonly destination?: DestinationStream;
-}
-
-/** The root of a process's log. */
-export function createLogger(options: LogOptions = {}): Logger {
-  const settings = {
-    level: options.level ?? 'info',
-    base: null,
-    timestamp: stdTimeFunctions.isoTime,
-    formatters: { level: (label: string) => ({ level: label }) },
-  };
-  return options.destination === undefined ? pino(settings) : pino(settings, options.destination);
-}
+export type RoleLog = ReturnType<typeof createRoleLog>;
 
 /** @param bindings on every line: `gateway` or `processor`, `group`, `instanceId`. */
-export function createLog(root: Logger, bindings: Readonly<Record<string, string>>) {
+export function createRoleLog(root: Logger, bindings: Readonly<Record<string, string>>) {
   const log = root.child(bindings);
   return {
     started: (facts: { version: string; ports?: Record<string, number> }) => log.info(facts, 'started'),

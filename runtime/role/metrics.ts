@@ -3,7 +3,8 @@
  * per gateway or processor, so that several can live in one process. docs/operations.md lists every name.
  */
 
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import { createRegistry } from '../../process/registry.ts';
 
 /** Numbers by label value, created at first use. */
 export class Tally {
@@ -144,12 +145,6 @@ export function createProcessorRegistry(
     registers: [registry],
   });
   return { registry, observeSeconds: (route, value) => seconds.observe({ route }, value) };
-}
-
-function createRegistry(): Registry {
-  const registry = new Registry();
-  collectDefaultMetrics({ register: registry });
-  return registry;
 }
 
 function counter(registry: Registry, name: string, help: string, label: string, tally: Tally): void {

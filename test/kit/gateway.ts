@@ -2,12 +2,12 @@
 
 import type { HydrogenGateway, HydrogenGroup } from '../../crds/index.ts';
 import { parse } from '../../crds/index.ts';
+import { createLogger } from '../../process/logger.ts';
 import { createMemoryBroker, type MemoryBroker } from '../../runtime/bus/memory/memory.ts';
 import type { Bus } from '../../runtime/bus/port/bus.ts';
 import type { Delivery } from '../../runtime/bus/port/messages.ts';
 import { createGateway, type Gateway } from '../../runtime/gateway/gateway.ts';
 import type { GatewayConfig } from '../../runtime/role/live-config.ts';
-import { createLogger } from '../../runtime/role/log.ts';
 import { createSecrets } from '../../runtime/role/secrets.ts';
 import { eventually } from './eventually.ts';
 

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { type HydrogenMessageProcessor, parse } from '../../../crds/index.ts';
+import { createLogger } from '../../../process/logger.ts';
 import { createMemoryBroker } from '../../../runtime/bus/memory/memory.ts';
 import { createMproc } from '../../../runtime/processor/processor.ts';
-import { createLogger } from '../../../runtime/role/log.ts';
 import { createSecrets } from '../../../runtime/role/secrets.ts';
 import { startDestination } from '../../kit/destination.ts';
 import { eventually } from '../../kit/eventually.ts';
