@@ -5,6 +5,7 @@
  */
 
 import type { MessageBus } from '../bus/port/messages.ts';
+import { sleep } from '../../process/timing.ts';
 import { type Connection, holds } from '../socket/connection.ts';
 import type { SocketServer } from '../socket/server.ts';
 import { closeFor } from './intake.ts';
@@ -71,8 +72,4 @@ async function eventually(isDone: () => boolean, timeoutMs: number): Promise<boo
   const deadlineMs = Date.now() + timeoutMs;
   while (!isDone() && Date.now() < deadlineMs) await sleep(tickMs / 5);
   return isDone();
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

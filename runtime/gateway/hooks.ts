@@ -1,5 +1,6 @@
 /** The hooks of a gateway, bound to its configuration, its counts and its log; what is posted is in `http/hooks.ts`. */
 
+import { within } from '../../process/timing.ts';
 import { HydrogenError } from '../errors.ts';
 import type { HttpClient } from '../http/client/client.ts';
 import {
@@ -131,8 +132,7 @@ export function createGatewayHooks(deps: GatewayHooksDeps): GatewayHooks {
     },
     async finish() {
       stopping.abort();
-      const deadline = new Promise<void>((resolve) => setTimeout(resolve, finishMs).unref());
-      await Promise.race([Promise.all(underway), deadline]);
+      await within(finishMs, Promise.all(underway));
       return underway.size;
     },
   };

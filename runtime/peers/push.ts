@@ -5,6 +5,7 @@
 
 import type { LeaseBus } from '../bus/port/leases.ts';
 import type { PeerBus } from '../bus/port/peers.ts';
+import { within } from '../../process/timing.ts';
 import { decodeAnswer, encodeRequest, type OwnerRequest, type OwnerStatus } from './codec.ts';
 
 /**
@@ -50,7 +51,9 @@ export function createPush(
     async ask(request) {
       const instanceId = request.connectionId.slice(0, request.connectionId.indexOf('-'));
       if (local !== undefined && instanceId === local.instanceId) {
-        return within(timeoutMs, local.owner(request));
+        // A client that does not read keeps its owner waiting; the answer is then the same as another gateway would get.
+        const answer = await within(timeoutMs, local.owner(request));
+        return { status: 'timeout', data: '', ...answer };
       }
       const payload = encodeRequest(request);
       if (payload.byteLength > peers.maxPayloadBytes) return { status: 'too-large', data: '' };
@@ -67,15 +70,4 @@ export function createPush(
       }
     },
   };
-}
-
-/** A client that does not read keeps its owner waiting; the answer is then the same as another gateway would get. */
-async function within(timeoutMs: number, work: ReturnType<Owner>): Promise<PushOutcome> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<PushOutcome>((resolve) => {
-    timer = setTimeout(resolve, timeoutMs, { status: 'timeout', data: '' });
-  });
-  const { status, data = '' } = await Promise.race([work, late]);
-  clearTimeout(timer);
-  return { status, data };
 }

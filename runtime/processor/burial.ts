@@ -6,6 +6,7 @@
 
 import type { DeadLetterBus, DeadLetterCause } from '../bus/port/dead-letters.ts';
 import type { ClientMessage, Delivery } from '../bus/port/messages.ts';
+import { within } from '../../process/timing.ts';
 import { HydrogenError } from '../errors.ts';
 
 /** `refused`: not stored yet, the bus goes on trying. `stopped`: the bus ends; the message is delivered again elsewhere. */
@@ -59,17 +60,4 @@ export function createBurials(deadLetters: DeadLetterBus, patienceMs: number): B
       return isStored ? 'stored' : 'stopped';
     },
   };
-}
-
-/** Undefined when it takes longer. */
-async function within<T>(ms: number, work: Promise<T>): Promise<T | undefined> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), ms);
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -9,6 +9,7 @@
 
 import type { Bus } from '../bus/port/bus.ts';
 import type { Consumption, Lag } from '../bus/port/messages.ts';
+import { within } from '../../process/timing.ts';
 import { HydrogenError } from '../errors.ts';
 import { createHttpClient, type HttpClient } from '../http/client/client.ts';
 import { parseRetryAfter } from '../http/client/retry-after.ts';
@@ -167,14 +168,4 @@ function createAskEngine(http: HttpClient): RouterDeps<Destination>['ask'] {
 
 function failed(detail: string): EngineAnswer {
   return { kind: 'failed', error: 'HYD_RULES_ENGINE_FAILED', detail };
-}
-
-/** Resolves when `work` has, or after `ms` if that is sooner. */
-async function within(ms: number, work: Promise<unknown>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const elapsed = new Promise((resolve) => {
-    timer = setTimeout(resolve, ms);
-  });
-  await Promise.race([work, elapsed]);
-  clearTimeout(timer);
 }

@@ -3,6 +3,7 @@
  * in docs/wire.md. An answer is never trusted beyond its documented shape.
  */
 
+import { sleep } from '../../../process/timing.ts';
 import { HydrogenError } from '../../errors.ts';
 import type { CallResult, HttpClient } from '../client/client.ts';
 import { parseRetryAfter } from '../client/retry-after.ts';
@@ -190,17 +191,4 @@ function describe(result: CallResult): string {
     case 'aborted':
       return 'the call was given up';
   }
-}
-
-function sleep(delayMs: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => {
-    const finish = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', finish);
-      resolve();
-    };
-    const timer = setTimeout(finish, delayMs);
-    signal.addEventListener('abort', finish);
-  });
 }
