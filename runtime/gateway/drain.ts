@@ -4,8 +4,8 @@
  * take is told so with 1013.
  */
 
-import type { MessageBus } from '../bus/port/messages.ts';
 import { sleep } from '../../process/timing.ts';
+import type { MessageBus } from '../bus/port/messages.ts';
 import { type Connection, holds } from '../socket/connection.ts';
 import type { SocketServer } from '../socket/server.ts';
 import { closeFor } from './intake.ts';

@@ -51,7 +51,7 @@ export function createOwner(
     if (connection === undefined || connection.state === 'closing') return { status: 'gone' };
     switch (request.op) {
       case 'send': {
-        if (request.data.byteLength > maxBufferedBytes()) return { status: 'too-large' };
+        if (request.data.byteLength > maxBufferedBytes()) return { status: 'tooLarge' };
         const result = await connection.send(request.data, request.isBinary);
         if (result === 'sent' || result === 'accepted') countSent(connection, request.data.byteLength);
         return { status: statusOf[result] };

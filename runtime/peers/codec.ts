@@ -18,7 +18,7 @@ export type OwnerRequest =
   | { readonly op: 'describe'; readonly connectionId: string };
 
 /** `done`: written, closed or described. `accepted`: kept until the connection opens. */
-export type OwnerStatus = 'done' | 'accepted' | 'gone' | 'full' | 'too-large' | 'invalid';
+export type OwnerStatus = 'done' | 'accepted' | 'gone' | 'full' | 'tooLarge' | 'invalid';
 
 export interface Broadcast {
   /** Undefined: every endpoint. */
@@ -28,7 +28,7 @@ export interface Broadcast {
 }
 
 const ops = { text: 1, binary: 2, disconnect: 3, describe: 4, replyText: 5, replyBinary: 6 } as const;
-const statuses: readonly OwnerStatus[] = ['done', 'accepted', 'gone', 'full', 'too-large', 'invalid'];
+const statuses: readonly OwnerStatus[] = ['done', 'accepted', 'gone', 'full', 'tooLarge', 'invalid'];
 
 /** Bytes that a request adds to its data at the most. */
 export const requestOverheadBytes = 258;

@@ -3,16 +3,16 @@
  * is ours, else one request over the bus. The results are what the management API promises to be true.
  */
 
+import { within } from '../../process/timing.ts';
 import type { LeaseBus } from '../bus/port/leases.ts';
 import type { PeerBus } from '../bus/port/peers.ts';
-import { within } from '../../process/timing.ts';
 import { decodeAnswer, encodeRequest, type OwnerRequest, type OwnerStatus } from './codec.ts';
 
 /**
- * `timeout`: the owner did not answer, so it may or may not have happened. `cut-off`: the owner's lease is held but it
+ * `timeout`: the owner did not answer, so it may or may not have happened. `cutOff`: the owner's lease is held but it
  * can't be reached, or that can't be known: nothing happened. `down`: the bus is down: nothing happened.
  */
-export type PushStatus = OwnerStatus | 'timeout' | 'cut-off' | 'down';
+export type PushStatus = OwnerStatus | 'timeout' | 'cutOff' | 'down';
 
 export interface PushOutcome {
   readonly status: PushStatus;
@@ -56,13 +56,13 @@ export function createPush(
         return { status: 'timeout', data: '', ...answer };
       }
       const payload = encodeRequest(request);
-      if (payload.byteLength > peers.maxPayloadBytes) return { status: 'too-large', data: '' };
+      if (payload.byteLength > peers.maxPayloadBytes) return { status: 'tooLarge', data: '' };
       const answer = await peers.request(instanceId, payload, timeoutMs);
       switch (answer.kind) {
         case 'answer':
           return decodeAnswer(answer.payload);
         case 'nobody':
-          return { status: (await leases.isHeld(instanceId)) === false ? 'gone' : 'cut-off', data: '' };
+          return { status: (await leases.isHeld(instanceId)) === false ? 'gone' : 'cutOff', data: '' };
         case 'timeout':
           return { status: 'timeout', data: '' };
         case 'down':

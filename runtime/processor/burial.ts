@@ -4,9 +4,9 @@
  * the same letter.
  */
 
+import { within } from '../../process/timing.ts';
 import type { DeadLetterBus, DeadLetterCause } from '../bus/port/dead-letters.ts';
 import type { ClientMessage, Delivery } from '../bus/port/messages.ts';
-import { within } from '../../process/timing.ts';
 import { HydrogenError } from '../errors.ts';
 
 /** `refused`: not stored yet, the bus goes on trying. `stopped`: the bus ends; the message is delivered again elsewhere. */

@@ -7,9 +7,9 @@
  * - Routes, headers and delivery values change live; what is under way is finished by the settings it began with.
  */
 
+import { within } from '../../process/timing.ts';
 import type { Bus } from '../bus/port/bus.ts';
 import type { Consumption, Lag } from '../bus/port/messages.ts';
-import { within } from '../../process/timing.ts';
 import { HydrogenError } from '../errors.ts';
 import { createHttpClient, type HttpClient } from '../http/client/client.ts';
 import { parseRetryAfter } from '../http/client/retry-after.ts';
@@ -154,7 +154,7 @@ function createAskEngine(http: HttpClient): RouterDeps<Destination>['ask'] {
         return failed(`no answer within ${engine.timeoutMs} ms`);
       case 'unreachable':
         return failed(`${engine.target.origin}: ${describeCause(result.cause)}`);
-      case 'too-large':
+      case 'tooLarge':
         return {
           kind: 'failed',
           error: 'HYD_ANSWER_TOO_LARGE',

@@ -31,7 +31,7 @@ export interface RetryFacts extends FailureFacts {
  * `gone`: the connection is closed. `failed`: its gateway could not be asked or refused. The others: the destination said
  * 2xx, but its body did not arrive whole or is larger than what is sent back.
  */
-export type ReplyFailure = 'gone' | 'failed' | 'timeout' | 'unreachable' | 'too-large' | 'aborted';
+export type ReplyFailure = 'gone' | 'failed' | 'timeout' | 'unreachable' | 'tooLarge' | 'aborted';
 
 export interface ReplyFacts extends DeliveryFacts {
   readonly reason: ReplyFailure;

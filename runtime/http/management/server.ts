@@ -27,7 +27,7 @@ export interface ManagementBackend {
 }
 
 export interface PushResult {
-  readonly status: 'done' | 'accepted' | 'gone' | 'full' | 'too-large' | 'invalid' | 'timeout' | 'cut-off' | 'down';
+  readonly status: 'done' | 'accepted' | 'gone' | 'full' | 'tooLarge' | 'invalid' | 'timeout' | 'cutOff' | 'down';
 }
 
 export interface ManagementPolicy {
@@ -49,10 +49,10 @@ const requestTimeoutMs = 30_000;
 const failures: Readonly<Record<Exclude<PushResult['status'], 'done' | 'accepted'>, ErrorCode>> = {
   gone: 'HYD_CONNECTION_GONE',
   full: 'HYD_SLOW_CLIENT',
-  'too-large': 'HYD_MESSAGE_TOO_LARGE',
+  tooLarge: 'HYD_MESSAGE_TOO_LARGE',
   invalid: 'HYD_INTERNAL',
   timeout: 'HYD_OWNER_TIMEOUT',
-  'cut-off': 'HYD_OWNER_UNREACHABLE',
+  cutOff: 'HYD_OWNER_UNREACHABLE',
   down: 'HYD_BUS_UNREACHABLE',
 };
 

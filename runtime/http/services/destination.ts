@@ -6,7 +6,8 @@
 import { isUtf8 } from 'node:buffer';
 import type { Delivery } from '../../bus/port/messages.ts';
 import { type ErrorCode, HydrogenError } from '../../errors.ts';
-import { type Answer, type CallResult, type HttpClient, parseTarget, type Target } from '../client/client.ts';
+import { type CallResult, type HttpAnswer, parseTarget, type Target } from '../client/call.ts';
+import type { HttpClient } from '../client/client.ts';
 import { parseRetryAfter } from '../client/retry-after.ts';
 import { createTraceparent, type Traceparent } from './trace.ts';
 
@@ -51,7 +52,7 @@ export type Outcome =
       readonly status: number;
       readonly reply?: Reply;
       /** How a reply that was on its way failed to arrive whole. */
-      readonly replyLost?: 'timeout' | 'unreachable' | 'too-large' | 'aborted';
+      readonly replyLost?: 'timeout' | 'unreachable' | 'tooLarge' | 'aborted';
     }
   | Retry
   | { readonly kind: 'deadLetter'; readonly error: ErrorCode; readonly detail: string; readonly status: number }
@@ -152,13 +153,13 @@ function classify(result: CallResult, destination: Destination): Outcome {
       return retry('HYD_DESTINATION_TIMEOUT', `no answer from ${origin} within ${destination.timeoutMs} ms`);
     case 'unreachable':
       return retry('HYD_DESTINATION_UNREACHABLE', `${origin}: ${describeCause(result.cause)}`);
-    case 'too-large':
+    case 'tooLarge':
     case 'aborted':
       return { kind: 'abandoned' };
   }
 }
 
-function classifyAnswer(answer: Answer, destination: Destination): Outcome {
+function classifyAnswer(answer: HttpAnswer, destination: Destination): Outcome {
   const { status } = answer;
   if (status >= 200 && status < 300) {
     if (!destination.reply || answer.body.byteLength === 0) return { kind: 'consumed', status };
@@ -172,7 +173,7 @@ function classifyAnswer(answer: Answer, destination: Destination): Outcome {
   return retryAfterMs === undefined ? failure : { ...failure, retryAfterMs };
 }
 
-function replyOf(answer: Answer): Reply {
+function replyOf(answer: HttpAnswer): Reply {
   const [type = ''] = (answer.headers('content-type') ?? '').split(';');
   const isOctets = type.trim().toLowerCase() === 'application/octet-stream';
   return { data: answer.body, isBinary: isOctets || !isUtf8(answer.body) };

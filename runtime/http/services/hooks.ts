@@ -5,7 +5,8 @@
 
 import { sleep } from '../../../process/timing.ts';
 import { HydrogenError } from '../../errors.ts';
-import type { CallResult, HttpClient } from '../client/client.ts';
+import type { CallResult } from '../client/call.ts';
+import type { HttpClient } from '../client/client.ts';
 import { parseRetryAfter } from '../client/retry-after.ts';
 
 /** What every hook says of the connection it is about. */
@@ -56,7 +57,7 @@ export async function askAuthorizer(
   maxContextBytes: number,
 ): Promise<AuthorizerAnswer> {
   const result = await post(context, target, request, maxContextBytes + answerMarginBytes, true);
-  if (result.kind === 'too-large') {
+  if (result.kind === 'tooLarge') {
     throw new HydrogenError('HYD_AUTHORIZER_INVALID', `larger than limits.maxContextBytes (${maxContextBytes}) allows`);
   }
   if (result.kind !== 'answer') throw new HydrogenError('HYD_AUTHORIZER_UNAVAILABLE', describe(result));
@@ -186,7 +187,7 @@ function describe(result: CallResult): string {
       return 'it did not answer in time';
     case 'unreachable':
       return `it could not be reached: ${result.cause.message}`;
-    case 'too-large':
+    case 'tooLarge':
       return 'its answer is too large';
     case 'aborted':
       return 'the call was given up';

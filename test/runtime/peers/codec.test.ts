@@ -41,7 +41,7 @@ test('a request adds no more than it says', () => {
 });
 
 test('answers and broadcasts come back as they were', () => {
-  for (const status of ['done', 'accepted', 'gone', 'full', 'too-large', 'invalid'] as const) {
+  for (const status of ['done', 'accepted', 'gone', 'full', 'tooLarge', 'invalid'] as const) {
     assert.deepEqual(decodeAnswer(encodeAnswer(status, '{"a":"ü"}')), { status, data: '{"a":"ü"}' });
   }
   for (const endpoints of [undefined, ['/chat'], ['/ä', '/b']]) {

@@ -226,7 +226,7 @@ for (const reply of [true, false]) {
     };
     assert.equal(await lost(hanging, 100), reply ? 'timeout' : undefined);
     assert.equal(await lost(broken, 5_000), reply ? 'unreachable' : undefined);
-    assert.equal(await lost(endless, 5_000), reply ? 'too-large' : undefined);
+    assert.equal(await lost(endless, 5_000), reply ? 'tooLarge' : undefined);
   });
 
   test(`classifies a failure by its status although its body breaks off, reply ${reply}`, async () => {
@@ -275,7 +275,7 @@ test('replies with a body of the limit, and loses the reply to a larger one', as
   assert(fitting.kind === 'consumed');
   assert.equal(fitting.reply?.data.byteLength, maxReplyBytes);
   const larger = await deliverTo(() => ({ body: Buffer.alloc(maxReplyBytes + 1, 97) }), { reply: true });
-  assert.deepEqual(larger, { kind: 'consumed', status: 200, replyLost: 'too-large' });
+  assert.deepEqual(larger, { kind: 'consumed', status: 200, replyLost: 'tooLarge' });
 });
 
 test('gives details without payload, query or header values', async () => {
