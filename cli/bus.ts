@@ -6,10 +6,10 @@ import { type HydrogenGroup, natsConnectionOf, parseQuantity } from '../crds/ind
 import { createNatsBus, type NatsAuthentication, type NatsTls } from '../runtime/bus/nats/nats.ts';
 import type { Bus } from '../runtime/bus/port/bus.ts';
 import { createRoleLog } from '../runtime/role/log.ts';
-import type { Secrets } from '../runtime/role/secrets.ts';
+import type { MountedSecrets } from '../runtime/role/secrets.ts';
 
 export interface GroupBusOptions {
-  readonly secrets: Secrets;
+  readonly secrets: MountedSecrets;
   readonly logger: Logger;
   /** What the NATS server shows for this client. */
   readonly name: string;

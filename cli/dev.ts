@@ -22,7 +22,7 @@ import {
   watchFiles,
 } from '../runtime/role/live-config.ts';
 import { createRoleLog } from '../runtime/role/log.ts';
-import { createSecrets, type Secrets } from '../runtime/role/secrets.ts';
+import { MountedSecrets } from '../runtime/role/secrets.ts';
 import { createGroupBus } from './bus.ts';
 import { describeRun, echoDocuments } from './dev-banner.ts';
 import { type EchoServer, echo } from './echo.ts';
@@ -54,7 +54,7 @@ export async function dev(options: DevOptions): Promise<void> {
       sync: true,
     }),
   });
-  const secrets = createSecrets(options.secrets, ({ name: secret, key }, err) =>
+  const secrets = new MountedSecrets(options.secrets, ({ name: secret, key }, err) =>
     log.secretUnreadable({ secret, key, err }),
   );
   const log = createRoleLog(logger, {});
@@ -138,7 +138,7 @@ function keyOf(resource: {
 /** A bus for each gateway and processor; those of one group share its messages. */
 function createBuses(
   options: DevOptions,
-  secrets: Secrets,
+  secrets: MountedSecrets,
   logger: Logger,
 ): (config: GatewayConfig | ProcessorConfig) => Bus {
   const brokers = new Map<string, MemoryBroker>();

@@ -89,10 +89,10 @@ async function withDeadLetters(options: DlqOptions, work: (letters: DeadLetters)
   const { createGroupBus } = await import('./bus.ts');
   const { loadProcessor } = await import('../runtime/role/live-config.ts');
   const { createLogger } = await import('../process/logger.ts');
-  const { createSecrets } = await import('../runtime/role/secrets.ts');
+  const { MountedSecrets } = await import('../runtime/role/secrets.ts');
   const { group, processor } = await loadProcessor(options.config);
   const logger = createLogger({ level: 'error', destination: process.stderr });
-  const secrets = createSecrets(options.secrets, () => {});
+  const secrets = new MountedSecrets(options.secrets, () => {});
   const name = `dlq ${processor.metadata.name}`;
   const servers = options.nats === undefined ? {} : { servers: [options.nats] };
   const bus = createGroupBus(group, { secrets, logger, name, ...servers });

@@ -8,7 +8,7 @@ import { createGateway } from '../runtime/gateway/gateway.ts';
 import { createMproc } from '../runtime/processor/processor.ts';
 import { loadGateway, loadProcessor, watchFiles } from '../runtime/role/live-config.ts';
 import { createRoleLog } from '../runtime/role/log.ts';
-import { createSecrets, type Secrets } from '../runtime/role/secrets.ts';
+import { MountedSecrets } from '../runtime/role/secrets.ts';
 import { createGroupBus } from './bus.ts';
 import { gatewayPorts } from './ports.ts';
 
@@ -81,11 +81,11 @@ async function serve<Config>(
   await server.stop(signal);
 }
 
-function createBasics(options: ServeOptions): { logger: Logger; secrets: Secrets } {
+function createBasics(options: ServeOptions): { logger: Logger; secrets: MountedSecrets } {
   const logger = createLogger({ level: options.logLevel });
   return {
     logger,
-    secrets: createSecrets(options.secrets, ({ name: secret, key }, err) =>
+    secrets: new MountedSecrets(options.secrets, ({ name: secret, key }, err) =>
       createRoleLog(logger, {}).secretUnreadable({ secret, key, err }),
     ),
   };

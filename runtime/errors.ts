@@ -77,7 +77,7 @@ export const errors = {
     message: 'the message on the stream is not in the form that gateways write',
     delivery: 'deadLetter',
   },
-  HYD_SECRET_MISSING: { message: 'a referenced secret is not mounted', delivery: 'retry' },
+  HYD_SECRET_MISSING: { message: 'a referenced secret is missing or cannot be used', delivery: 'retry' },
 
   // Process.
   HYD_CONFIG_INVALID: { message: 'the configuration is invalid' },

@@ -17,7 +17,7 @@ import { createPush } from '../peers/push.ts';
 import { type GatewayConfig, restartFields } from '../role/live-config.ts';
 import { createRoleLog } from '../role/log.ts';
 import { createGatewayCounts, createGatewayRegistry } from '../role/metrics.ts';
-import type { Secrets } from '../role/secrets.ts';
+import type { MountedSecrets } from '../role/secrets.ts';
 import { createStatistics } from '../role/statistics.ts';
 import type { Connection } from '../socket/connection.ts';
 import { createSocketServer } from '../socket/server.ts';
@@ -36,7 +36,7 @@ export interface GatewayPorts {
 export interface GatewayDeps {
   /** Not started yet; the gateway starts and stops it. */
   readonly bus: Bus;
-  readonly secrets: Secrets;
+  readonly secrets: MountedSecrets;
   readonly logger: Logger;
   /** 0: any free port. */
   readonly ports: GatewayPorts;

@@ -1,5 +1,6 @@
 /** The hooks of a gateway, bound to its configuration, its counts and its log; what is posted is in `http/hooks.ts`. */
 
+import type { Header } from '../../crds/index.ts';
 import { within } from '../../process/timing.ts';
 import { HydrogenError } from '../errors.ts';
 import type { HttpClient } from '../http/client/client.ts';
@@ -13,14 +14,14 @@ import {
 import type { GatewayConfig } from '../role/live-config.ts';
 import type { RoleLog } from '../role/log.ts';
 import type { GatewayCounts } from '../role/metrics.ts';
-import type { HeaderSource, Secrets } from '../role/secrets.ts';
+import type { MountedSecrets } from '../role/secrets.ts';
 import type { Closure, Connection } from '../socket/connection.ts';
 import type { Handshake } from '../socket/handshake.ts';
 import type { Admission } from '../socket/server.ts';
 
 export interface GatewayHooksDeps {
   readonly client: HttpClient;
-  readonly secrets: Secrets;
+  readonly secrets: MountedSecrets;
   callbackUrl(): string;
   readonly groupId: string;
   readonly instanceId: string;
@@ -52,7 +53,7 @@ export function createGatewayHooks(deps: GatewayHooksDeps): GatewayHooks {
     return {
       client: deps.client,
       callbackUrl: deps.callbackUrl(),
-      resolveHeaders: (target) => deps.secrets.headers(target.headers as readonly HeaderSource[]),
+      resolveHeaders: (target) => deps.secrets.headers(target.headers as readonly Header[]),
     };
   }
 

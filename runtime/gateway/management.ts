@@ -6,12 +6,12 @@ import { createManagementServer, type ManagementServer } from '../http/managemen
 import { encodeBroadcast } from '../peers/codec.ts';
 import { isConnectionId, type Push } from '../peers/push.ts';
 import type { GatewayConfig } from '../role/live-config.ts';
-import type { Secrets } from '../role/secrets.ts';
+import type { MountedSecrets } from '../role/secrets.ts';
 
 export interface GatewayManagementDeps {
   readonly peers: PeerBus;
   readonly push: Push;
-  readonly secrets: Secrets;
+  readonly secrets: MountedSecrets;
   /** Of the configuration in force. */
   spec(): GatewayConfig['gateway']['spec']['management'];
   notReadyReason(): string | undefined;

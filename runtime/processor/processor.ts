@@ -14,14 +14,14 @@ import type { DeliveryFacts, ProcessorEvents } from '../role/events.ts';
 import { type ProcessorConfig, restartFields } from '../role/live-config.ts';
 import { createRoleLog } from '../role/log.ts';
 import { createProcessorCounts, createProcessorRegistry } from '../role/metrics.ts';
-import type { Secrets } from '../role/secrets.ts';
+import type { MountedSecrets } from '../role/secrets.ts';
 import { createStatistics } from '../role/statistics.ts';
 import { createProcessor } from './worker.ts';
 
 export interface MprocDeps {
   /** Not started yet; the role starts and stops it. */
   readonly bus: Bus;
-  readonly secrets: Secrets;
+  readonly secrets: MountedSecrets;
   readonly logger: Logger;
   /** Undefined: no probe server. 0: any free port. */
   readonly probePort?: number | undefined;

@@ -8,7 +8,7 @@ import type { Bus } from '../../runtime/bus/port/bus.ts';
 import type { Delivery } from '../../runtime/bus/port/messages.ts';
 import { createGateway, type Gateway } from '../../runtime/gateway/gateway.ts';
 import type { GatewayConfig } from '../../runtime/role/live-config.ts';
-import { createSecrets } from '../../runtime/role/secrets.ts';
+import { MountedSecrets } from '../../runtime/role/secrets.ts';
 import { eventually } from './eventually.ts';
 
 export interface TestGatewayOptions {
@@ -88,7 +88,7 @@ export async function startGateway(options: TestGatewayOptions = {}): Promise<Te
   }
   const gateway = createGateway(gatewayConfig(options.spec), {
     bus: options.bus ?? broker.connect(),
-    secrets: createSecrets(options.secretsDir ?? '/nonexistent', () => {}),
+    secrets: new MountedSecrets(options.secretsDir ?? '/nonexistent', () => {}),
     logger,
     ports: { client: 0, management: 0, probes: 0 },
     host: '127.0.0.1',

@@ -8,7 +8,7 @@ export interface Target {
   readonly path: string;
 }
 
-export interface HttpCall {
+export interface HttpRequest {
   /** A URL, or a target prepared by `parseTarget`. */
   readonly url: URL | Target;
   /** Flat `[name, value, ...]`, or a record. An invalid name or value makes the call `unreachable`. */

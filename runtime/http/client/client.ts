@@ -6,7 +6,7 @@
  * undici per call.
  */
 
-import { type CallResult, type HttpCall, splitUrl } from './call.ts';
+import { type CallResult, type HttpRequest, splitUrl } from './call.ts';
 import { Connections } from './connections.ts';
 import { Exchange } from './exchange.ts';
 import { CallGate } from './gate.ts';
@@ -24,7 +24,7 @@ export interface HttpClientOptions {
 
 export interface HttpClient {
   /** Never rejects. */
-  post(call: HttpCall): Promise<CallResult>;
+  post(call: HttpRequest): Promise<CallResult>;
   /** Ends every call under way as `aborted` and closes the connections. Never rejects. */
   close(): Promise<void>;
 }

@@ -4,7 +4,7 @@
  */
 
 import type { Dispatcher } from 'undici';
-import type { CallResult, HttpAnswer, HttpCall, Target } from './call.ts';
+import type { CallResult, HttpAnswer, HttpRequest, Target } from './call.ts';
 import type { Connections } from './connections.ts';
 import type { Admissible, CallGate } from './gate.ts';
 
@@ -35,7 +35,7 @@ class ReceivedAnswer implements HttpAnswer {
 export class Exchange implements Admissible, Dispatcher.DispatchHandler {
   readonly #connections: Connections;
   readonly #gate: CallGate;
-  readonly #call: HttpCall;
+  readonly #call: HttpRequest;
   readonly #target: Target;
   readonly #resolve: (result: CallResult) => void;
   readonly #timer: NodeJS.Timeout;
@@ -50,7 +50,7 @@ export class Exchange implements Admissible, Dispatcher.DispatchHandler {
   constructor(
     connections: Connections,
     gate: CallGate,
-    call: HttpCall,
+    call: HttpRequest,
     target: Target,
     resolve: (result: CallResult) => void,
   ) {

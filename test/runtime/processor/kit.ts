@@ -1,6 +1,7 @@
 /** A message processor on the memory bus, with everything that it tells recorded. */
 
 import assert from 'node:assert/strict';
+import type { Header } from '../../../crds/index.ts';
 import { createMemoryBroker } from '../../../runtime/bus/memory/memory.ts';
 import type { Bus } from '../../../runtime/bus/port/bus.ts';
 import type { DeadLetterBus } from '../../../runtime/bus/port/dead-letters.ts';
@@ -81,7 +82,7 @@ export function resourceOf(url: string, overrides: SpecOverrides = {}): Processo
 
 export function routingTo(
   url: string,
-  destination: Partial<{ timeoutSeconds: number; reply: boolean; headers: { name: string; value: string }[] }> = {},
+  destination: Partial<{ timeoutSeconds: number; reply: boolean; headers: readonly Header[] }> = {},
   pattern = '.*',
 ): Spec['routing'] {
   const rule = {

@@ -4,7 +4,7 @@ import { type HydrogenMessageProcessor, parse } from '../../../crds/index.ts';
 import { createLogger } from '../../../process/logger.ts';
 import { createMemoryBroker } from '../../../runtime/bus/memory/memory.ts';
 import { createMproc } from '../../../runtime/processor/processor.ts';
-import { createSecrets } from '../../../runtime/role/secrets.ts';
+import { MountedSecrets } from '../../../runtime/role/secrets.ts';
 import { startDestination } from '../../kit/destination.ts';
 import { eventually } from '../../kit/eventually.ts';
 import { gatewayConfig } from '../../kit/gateway.ts';
@@ -37,7 +37,7 @@ test('tells what it does by statistics, metrics, probes and log lines', async ()
     { group: gatewayConfig().group, processor: parsed.resource as HydrogenMessageProcessor },
     {
       bus: broker.connect(),
-      secrets: createSecrets('/nonexistent', () => {}),
+      secrets: new MountedSecrets('/nonexistent', () => {}),
       logger: createLogger({ level: 'debug', destination: { write: (line) => void lines.push(JSON.parse(line)) } }),
       probePort: 0,
       host: '127.0.0.1',

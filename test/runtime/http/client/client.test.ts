@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { createServer, type Server, type Socket } from 'node:net';
 import { test } from 'node:test';
-import { type CallResult, type HttpCall, parseTarget } from '../../../../runtime/http/client/call.ts';
+import { type CallResult, type HttpRequest, parseTarget } from '../../../../runtime/http/client/call.ts';
 import { createHttpClient, type HttpClientOptions } from '../../../../runtime/http/client/client.ts';
 import { startDestination } from '../../../kit/destination.ts';
 import { eventually, holds } from '../../../kit/eventually.ts';
 
 function startClient(options?: HttpClientOptions) {
   const client = createHttpClient(options);
-  const post = (url: string, call: Partial<HttpCall> = {}): Promise<CallResult> =>
+  const post = (url: string, call: Partial<HttpRequest> = {}): Promise<CallResult> =>
     client.post({
       url: new URL(url),
       headers: ['content-type', 'text/plain'],
