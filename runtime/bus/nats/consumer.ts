@@ -57,6 +57,7 @@ export function createConsumption(
   inboxPrefix: string,
   onDelivery: (delivery: Delivery) => void,
   onProblem: (error: HydrogenError) => void,
+  onReadiness: () => void = () => {},
 ): Consumption {
   const { link, requests, subjects } = deps;
   const waiting = new Fifo<Received>();
@@ -112,6 +113,7 @@ export function createConsumption(
       retryLater();
     }
     isEnsuring = false;
+    onReadiness();
     fill();
   }
 
@@ -229,6 +231,7 @@ export function createConsumption(
       fillLane(lane);
     } else {
       isReady = false;
+      onReadiness();
       retryLater();
     }
   }

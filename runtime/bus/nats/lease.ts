@@ -17,7 +17,7 @@ import { ensureStream, leaseBucket, type StreamOptions } from './streams.ts';
 import { headerBlock, headerValue } from './wire.ts';
 
 export interface Leases {
-  hold(instanceId: string, onLost: () => void): Lease;
+  hold(instanceId: string, onLost: () => void, onHeld?: () => void): Lease;
   isHeld(instanceId: string): Promise<boolean | undefined>;
   stop(): void;
 }
@@ -56,7 +56,7 @@ export function createLeases(
     return ensureStream(requests, leaseBucket(subjects, leaseMs, stream));
   }
 
-  function hold(instanceId: string, onLost: () => void): Lease {
+  function hold(instanceId: string, onLost: () => void, onHeld: () => void = () => {}): Lease {
     let isHeld = false;
     let isOver = false;
     let isEnsured = false;
@@ -85,9 +85,11 @@ export function createLeases(
       const isWritten = link.isUp && (await put().catch(() => false));
       if (isOver) return;
       if (isWritten) {
+        const wasHeld = isHeld;
         isHeld = true;
         clearTimeout(lossTimer);
         lossTimer = setTimeout(lose, leaseMs * lossShare - (performance.now() - startedAtMs));
+        if (!wasHeld) onHeld();
       } else {
         isEnsured = false;
       }

@@ -135,11 +135,11 @@ export function createNatsBus(options: NatsBusOptions): Bus {
       isConsumed: (endpoint) => interest.isConsumed(endpoint),
       onConsumers: (listener) => interest.onChange(listener),
 
-      consume: (consumerOptions, onDelivery, onProblem) => {
+      consume: (consumerOptions, onDelivery, onProblem, onReadiness) => {
         const { stream, deadLetter } = options;
         const deps = { link, requests, subjects, stream, deadLetter, answer };
         const inbox = `${link.inbox}.c${consumptions.length}`;
-        const consumption = createConsumption(deps, consumerOptions, inbox, onDelivery, onProblem);
+        const consumption = createConsumption(deps, consumerOptions, inbox, onDelivery, onProblem, onReadiness);
         consumptions.push(consumption);
         return consumption;
       },
@@ -172,9 +172,9 @@ export function createNatsBus(options: NatsBusOptions): Bus {
     },
 
     leases: {
-      hold: (instanceId, onLost) => {
+      hold: (instanceId, onLost, onHeld) => {
         subjects.instance(instanceId);
-        return leases.hold(instanceId, onLost);
+        return leases.hold(instanceId, onLost, onHeld);
       },
       isHeld: (instanceId) => {
         subjects.instance(instanceId);

@@ -12,9 +12,10 @@ export interface LeaseBus {
   /**
    * Claims the lease of this instance and renews it until released. `onLost` is called whenever it could not be
    * renewed for so long that others may soon see it as expired: the owner must end its connections, and may take new
-   * ones once the lease is held again, which the bus goes on trying.
+   * ones once the lease is held again, which the bus goes on trying. `onHeld` is called whenever it is held, for the
+   * first time or again.
    */
-  hold(instanceId: string, onLost: () => void): Lease;
+  hold(instanceId: string, onLost: () => void, onHeld?: () => void): Lease;
   /** True while that instance's lease is held; undefined while it can't be known. */
   isHeld(instanceId: string): Promise<boolean | undefined>;
 }
