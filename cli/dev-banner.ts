@@ -3,7 +3,7 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import type { Documents, GatewayConfig, ProcessorConfig } from '../runtime/role/live-config.ts';
+import type { Documents, GatewayConfig, ProcessorConfig } from '../runtime/role/documents.ts';
 import { gatewayPorts } from './ports.ts';
 
 /** The port that examples/echo.yaml names for its destination. */

@@ -1,7 +1,8 @@
-/** `hydrogen dlq`: looking at the dead letters of a message processor, sending them again, throwing them away. */
+/** `hydrogen dlq`: lists, shows, replays and removes the dead letters of a message processor. */
 
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { env, paths } from '../crds/contract.ts';
+import { within } from '../process/timing.ts';
 import type { DeadLetter, DeadLetters } from '../runtime/bus/port/dead-letters.ts';
 import { HydrogenError } from '../runtime/errors.ts';
 
@@ -18,9 +19,9 @@ export function deadLetterCommands(): Command {
   const dlq = new Command('dlq').description('the dead letters of a message processor').exitOverride();
 
   add(dlq, 'list', 'list dead letters, oldest first')
-    .addOption(new Option('--limit <count>', 'at most so many').default(pageSize).argParser(count))
-    .addOption(new Option('--after <sequence>', 'skip up to and with this one').default(0).argParser(count))
-    .option('--json', 'one JSON object a line')
+    .addOption(new Option('--limit <count>', 'maximum number to list').default(pageSize).argParser(count))
+    .addOption(new Option('--after <sequence>', 'start after this sequence').default(0).argParser(count))
+    .option('--json', 'print one JSON object per line')
     .action((options: DlqOptions & { limit: number; after: number; json?: boolean }) =>
       withDeadLetters(options, async (letters) => {
         const found = await letters.list(options.limit, options.after);
@@ -87,7 +88,7 @@ function add(parent: Command, name: string, description: string): Command {
 /** @throws {HydrogenError} HYD_CONFIG_INVALID, HYD_BUS_UNREACHABLE */
 async function withDeadLetters(options: DlqOptions, work: (letters: DeadLetters) => Promise<void>): Promise<void> {
   const { createGroupBus } = await import('./bus.ts');
-  const { loadProcessor } = await import('../runtime/role/live-config.ts');
+  const { loadProcessor } = await import('../runtime/role/documents.ts');
   const { createLogger } = await import('../process/logger.ts');
   const { MountedSecrets } = await import('../runtime/role/secrets.ts');
   const { group, processor } = await loadProcessor(options.config);
@@ -96,18 +97,16 @@ async function withDeadLetters(options: DlqOptions, work: (letters: DeadLetters)
   const name = `dlq ${processor.metadata.name}`;
   const servers = options.nats === undefined ? {} : { servers: [options.nats] };
   const bus = createGroupBus(group, { secrets, logger, name, ...servers });
+  const connected = new Promise<true>((resolve) => {
+    bus.onStatus((status) => {
+      if (status === 'up') resolve(true);
+    });
+  });
   await bus.start();
   try {
-    const deadlineMs = Date.now() + connectTimeoutMs;
-    while (bus.status !== 'up') {
-      if (Date.now() > deadlineMs) {
-        const tried = options.nats ?? group.spec.nats.servers?.join(', ') ?? '';
-        throw new HydrogenError(
-          'HYD_BUS_UNREACHABLE',
-          `no NATS server at ${tried} within ${connectTimeoutMs / 1000} s`,
-        );
-      }
-      await new Promise((resolve) => setTimeout(resolve, 20));
+    if ((await within(connectTimeoutMs, connected)) === undefined) {
+      const tried = options.nats ?? group.spec.nats.servers?.join(', ') ?? '';
+      throw new HydrogenError('HYD_BUS_UNREACHABLE', `no NATS server at ${tried} within ${connectTimeoutMs / 1000} s`);
     }
     await work(bus.deadLetters.of(processor.metadata.name));
   } finally {

@@ -22,11 +22,11 @@ export const env = {
   logLevel: 'HYDROGEN_LOG_LEVEL',
 } as const;
 
-/** Seconds that a pod's termination grace period must exceed the gateway's `drain.periodSeconds`. */
-export const graceMarginSeconds = 15;
+/** Seconds that a gateway may take to stop once its drain period is over: see `gatewayGraceSeconds`. */
+export const gatewayStopSeconds = 15;
 
-/** Seconds that a message processor gets on SIGTERM to finish open deliveries, on top of its longest destination time-out. */
-export const processorGraceSeconds = 15;
+/** Seconds that a message processor may take to stop on top of its longest delivery: see `processorGraceSeconds`. */
+export const processorStopSeconds = 15;
 
 /** The API group and version of every kind. */
 export const apiVersion = 'hydrogen.dev/v1alpha1';

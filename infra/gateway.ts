@@ -2,7 +2,8 @@
 import type * as k8s from 'cdk8s-plus-28/lib/imports/k8s.js';
 import type { Construct } from 'constructs';
 
-import { env, graceMarginSeconds, ports } from '../crds/contract.ts';
+import { env, ports } from '../crds/contract.ts';
+import { gatewayGraceSeconds } from '../crds/grace.ts';
 import type { HydrogenGatewaySpecInput, HydrogenGateway as ParsedGateway } from '../crds/index.ts';
 import { secretRefsIn } from '../crds/secret-refs.ts';
 import { addConfigMap } from './config-map.ts';
@@ -67,7 +68,8 @@ export class HydrogenGateway extends Member {
     this.clientUrl = `ws://${name}.${this.namespace}.svc:${clientServicePort}`;
     this.managementUrl = `http://${management}.${this.namespace}.svc:${ports.management}`;
 
-    const { template, autoscaling, replicas, drain, service } = document.spec;
+    const { template, autoscaling, replicas, service } = document.spec;
+    const graceSeconds = gatewayGraceSeconds(document.spec);
     addConfigMap(this, identity, name, configText(group, document));
     addWorkload(this, {
       identity,
@@ -75,7 +77,7 @@ export class HydrogenGateway extends Member {
       replicas,
       autoscaling,
       affinity: template.affinity,
-      scaleDown: scaleDown(drain.periodSeconds),
+      scaleDown: scaleDown(graceSeconds),
       template: podTemplate({
         identity,
         role: 'gateway',
@@ -86,7 +88,7 @@ export class HydrogenGateway extends Member {
         env: { [env.callbackUrl]: this.managementUrl },
         configMap: name,
         secrets: secretsVolume(secretRefsIn([group.spec, { ...document.spec, template: undefined }])),
-        graceSeconds: drain.periodSeconds + graceMarginSeconds,
+        graceSeconds,
         restartDigest: restartDigest(group),
       }),
     });
@@ -115,8 +117,8 @@ export class HydrogenGateway extends Member {
 }
 
 /** One pod per drain, after ten quiet minutes: each pod less means that all of its clients reconnect. */
-function scaleDown(drainSeconds: number): k8s.HpaScalingRulesV2 {
-  const periodSeconds = Math.min(Math.max(drainSeconds + graceMarginSeconds, 60), maxPolicySeconds);
+function scaleDown(graceSeconds: number): k8s.HpaScalingRulesV2 {
+  const periodSeconds = Math.min(Math.max(graceSeconds, 60), maxPolicySeconds);
   return {
     stabilizationWindowSeconds: 600,
     selectPolicy: 'Max',

@@ -2,7 +2,8 @@
 import type * as k8s from 'cdk8s-plus-28/lib/imports/k8s.js';
 import type { Construct } from 'constructs';
 
-import { ports, processorGraceSeconds } from '../crds/contract.ts';
+import { ports } from '../crds/contract.ts';
+import { processorGraceSeconds } from '../crds/grace.ts';
 import type { HydrogenMessageProcessorSpecInput, HydrogenMessageProcessor as ParsedProcessor } from '../crds/index.ts';
 import { secretRefsIn } from '../crds/secret-refs.ts';
 import { addConfigMap } from './config-map.ts';
@@ -68,7 +69,7 @@ export class HydrogenMessageProcessor extends Member {
         env: {},
         configMap: name,
         secrets: secretsVolume(secretRefsIn([group.spec, { ...document.spec, template: undefined }])),
-        graceSeconds: longestDeliverySeconds(document) + processorGraceSeconds,
+        graceSeconds: processorGraceSeconds(document.spec),
         restartDigest: restartDigest(group),
       }),
     });
@@ -88,9 +89,3 @@ const scaleDown: k8s.HpaScalingRulesV2 = {
   selectPolicy: 'Max',
   policies: [{ type: 'Percent', value: 50, periodSeconds: 60 }],
 };
-
-function longestDeliverySeconds({ spec }: ParsedProcessor): number {
-  const { rules = [], rulesEngine } = spec.routing;
-  const engine = rulesEngine ? rulesEngine.timeoutSeconds + rulesEngine.destinationTimeoutSeconds : 0;
-  return Math.max(engine, ...rules.map(({ destination }) => destination.timeoutSeconds));
-}

@@ -6,13 +6,8 @@
 import { within } from '../../process/timing.ts';
 import type { LeaseBus } from '../bus/port/leases.ts';
 import type { PeerBus } from '../bus/port/peers.ts';
-import { decodeAnswer, encodeRequest, type OwnerRequest, type OwnerStatus } from './codec.ts';
-
-/**
- * `timeout`: the owner did not answer, so it may or may not have happened. `cutOff`: the owner's lease is held but it
- * can't be reached, or that can't be known: nothing happened. `down`: the bus is down: nothing happened.
- */
-export type PushStatus = OwnerStatus | 'timeout' | 'cutOff' | 'down';
+import type { OwnerStatus, PushStatus } from '../push-status.ts';
+import { decodeAnswer, encodeRequest, type OwnerRequest } from './codec.ts';
 
 export interface PushOutcome {
   readonly status: PushStatus;
@@ -25,12 +20,19 @@ export interface Push {
   ask(request: OwnerRequest): Promise<PushOutcome>;
 }
 
+export interface OwnerAnswer {
+  readonly status: OwnerStatus;
+  readonly data?: string;
+}
+
 /** Does what a request asks of a connection that this process owns. */
-export type Owner = (request: OwnerRequest) => Promise<{ status: OwnerStatus; data?: string }>;
+export interface Owner {
+  answer(request: OwnerRequest): Promise<OwnerAnswer>;
+}
 
 const connectionId = /^[0-9a-f]{12}-[0-9a-f]{32}$/;
 
-/** Whether a gateway could have given out this id. Nothing else becomes part of a subject. */
+/** True for an id that a gateway could have given out. Nothing else becomes part of a subject. */
 export function isConnectionId(id: string): boolean {
   return connectionId.test(id);
 }
@@ -52,7 +54,7 @@ export function createPush(
       const instanceId = request.connectionId.slice(0, request.connectionId.indexOf('-'));
       if (local !== undefined && instanceId === local.instanceId) {
         // A client that does not read keeps its owner waiting; the answer is then the same as another gateway would get.
-        const answer = await within(timeoutMs, local.owner(request));
+        const answer = await within(timeoutMs, local.owner.answer(request));
         return { status: 'timeout', data: '', ...answer };
       }
       const payload = encodeRequest(request);

@@ -1,7 +1,4 @@
-/**
- * The documents that a gateway or message processor runs from: one file that holds it and its group. In a pod the file
- * is a mounted ConfigMap; a change is noticed by content, since the kubelet swaps directories, not files.
- */
+/** The documents that a gateway or message processor runs from: in a pod, one file that holds it and its group. */
 
 import { readFile, stat } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
@@ -32,11 +29,8 @@ export interface Documents {
   readonly processors: readonly ProcessorConfig[];
 }
 
-const pollMs = 1_000;
 /** What a ConfigMap can hold. */
 const maxFileBytes = 1_048_576;
-/** Problems of one file that are told at once. */
-const maxProblems = 20;
 
 /** @throws {HydrogenError} HYD_CONFIG_INVALID with every problem, one per line. */
 export async function loadDocuments(files: readonly string[]): Promise<Documents> {
@@ -82,49 +76,8 @@ export function restartFields<Config extends GatewayConfig | ProcessorConfig>(be
   );
 }
 
-/**
- * Calls `onChange` with the configuration when the content of the files is seen first (it may have changed since it was
- * loaded) and whenever it has changed and is valid; `onInvalid` with the problems when it is not.
- * @param load reads and checks the files. @throws {HydrogenError} when they are invalid
- * @returns what ends it.
- */
-export function watchFiles<Config>(
-  files: readonly string[],
-  load: () => Promise<Config>,
-  onChange: (config: Config) => void,
-  onInvalid: (problems: readonly string[]) => void,
-): () => void {
-  let known: string | undefined;
-  let isBusy = false;
-
-  async function look(): Promise<void> {
-    const texts = await Promise.all(files.map((file) => readText(file).catch(String)));
-    const content = JSON.stringify(texts);
-    if (content === known) return;
-    known = content;
-    try {
-      onChange(await load());
-    } catch (error) {
-      if (!(error instanceof HydrogenError)) throw error;
-      onInvalid(error.message.split('\n').slice(0, maxProblems));
-    }
-  }
-
-  async function poll(): Promise<void> {
-    if (isBusy) return;
-    isBusy = true;
-    await look().finally(() => {
-      isBusy = false;
-    });
-  }
-
-  void poll();
-  const timer = setInterval(() => void poll(), pollMs);
-  timer.unref();
-  return () => clearInterval(timer);
-}
-
-async function readText(file: string): Promise<string> {
+/** @throws {HydrogenError} HYD_CONFIG_INVALID */
+export async function readText(file: string): Promise<string> {
   try {
     const { size } = await stat(file);
     if (size > maxFileBytes) throw new RangeError(`${size} bytes, at most ${maxFileBytes} are read`);

@@ -25,7 +25,7 @@ async function post(gateway: GatewayProcess, path: string, body: string): Promis
 
 async function consumedBy({ probesUrl }: ConfiguredProcess): Promise<number> {
   const text = await (await fetch(`${probesUrl}/metrics`)).text();
-  return Number(/^hydrogen_processor_consumed_total\{route="all"\} (\d+)$/m.exec(text)?.[1] ?? 0);
+  return Number(/^hydrogen_processor_consumed_total\{rule="all"\} (\d+)$/m.exec(text)?.[1] ?? 0);
 }
 
 test('two gateways and two processors: echo, push, broadcast and disconnect through the other gateway', {
@@ -154,7 +154,7 @@ test('a changed file is taken over without touching connections, an invalid one 
   await eventually(() => first.requests.length === 1);
 
   await writeFile(mproc.file, (await readFile(mproc.file, 'utf8')).replace(first.url, second.url));
-  await eventually(() => mproc.lines().some(({ msg }) => msg === 'configuration taken over'));
+  await eventually(() => mproc.lines().some(({ msg }) => msg === 'configuration applied'));
   client.send('two');
   await eventually(() => second.requests.length === 1);
 
@@ -168,7 +168,7 @@ test('a changed file is taken over without touching connections, an invalid one 
   await eventually(() => second.requests.length === 2);
 
   await writeFile(gateway.file, text.replace('/feed', '/news'));
-  await eventually(() => gateway.lines().some(({ msg }) => msg === 'configuration taken over'));
+  await eventually(() => gateway.lines().some(({ msg }) => msg === 'configuration applied'));
   assert.equal((await refusal(gateway.url('/feed'))).status, 404);
   await using news = await connect(gateway.url('/news'));
   news.send('four');

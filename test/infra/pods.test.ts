@@ -7,7 +7,7 @@ import { parseAllDocuments } from 'yaml';
 import { type HydrogenGateway, parseDocuments, schemas } from '../../crds/index.ts';
 import { bundles } from '../../infra/bundles.ts';
 import type { Manifest } from '../../infra/yaml.ts';
-import { readDocuments } from '../../runtime/role/live-config.ts';
+import { readDocuments } from '../../runtime/role/documents.ts';
 import { at, documents, find, render } from './kit.ts';
 
 const folder = join(import.meta.dirname, 'goldens');

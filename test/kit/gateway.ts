@@ -6,8 +6,8 @@ import { createLogger } from '../../process/logger.ts';
 import { createMemoryBroker, type MemoryBroker } from '../../runtime/bus/memory/memory.ts';
 import type { Bus } from '../../runtime/bus/port/bus.ts';
 import type { Delivery } from '../../runtime/bus/port/messages.ts';
-import { createGateway, type Gateway } from '../../runtime/gateway/gateway.ts';
-import type { GatewayConfig } from '../../runtime/role/live-config.ts';
+import { Gateway } from '../../runtime/gateway/gateway.ts';
+import type { GatewayConfig } from '../../runtime/role/documents.ts';
 import { MountedSecrets } from '../../runtime/role/secrets.ts';
 import { eventually } from './eventually.ts';
 
@@ -86,7 +86,7 @@ export async function startGateway(options: TestGatewayOptions = {}): Promise<Te
       },
     );
   }
-  const gateway = createGateway(gatewayConfig(options.spec), {
+  const gateway = new Gateway(gatewayConfig(options.spec), {
     bus: options.bus ?? broker.connect(),
     secrets: new MountedSecrets(options.secretsDir ?? '/nonexistent', () => {}),
     logger,
@@ -96,7 +96,7 @@ export async function startGateway(options: TestGatewayOptions = {}): Promise<Te
     version: 'test',
   });
   await gateway.start();
-  if (options.isConsumed !== false) await eventually(() => gateway.notReadyReason() === undefined);
+  if (options.isConsumed !== false) await eventually(() => gateway.readiness.reason === undefined);
   return {
     gateway,
     broker,

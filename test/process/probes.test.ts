@@ -3,7 +3,7 @@ import test from 'node:test';
 import { createOperatorMetrics } from '../../operator/metrics.ts';
 import { ProbeServer, type ProbeSource } from '../../process/probes.ts';
 import { createRegistry } from '../../process/registry.ts';
-import { createProcessorCounts, createProcessorRegistry } from '../../runtime/role/metrics.ts';
+import { ProcessorMetrics } from '../../runtime/role/metrics.ts';
 
 async function get(path: string, source: Partial<ProbeSource>): Promise<{ status: number; text: string }> {
   const server = new ProbeServer({ notReadyReason: () => undefined, registry: createRegistry(), ...source });
@@ -43,13 +43,13 @@ test('answers a scrape with 500 when a collector of the operator fails', async (
       throw new Error('no depth');
     },
     isLeading: () => true,
-    upgrades: () => ({ running: 0, waiting: 0 }),
+    rollouts: () => ({ running: 0, waiting: 0 }),
   });
   assert.deepEqual(await get('/metrics', { registry }), { status: 500, text: 'Error: no depth\n' });
 });
 
 test('answers a scrape with 500 when a collector of a message processor rejects', async () => {
-  const { registry } = createProcessorRegistry(createProcessorCounts(), {
+  const { registry } = new ProcessorMetrics({
     inFlight: () => 0,
     lag: async () => {
       throw new Error('no lag');

@@ -79,7 +79,7 @@ test('closes 1007 when a text message is not UTF-8', async () => {
 
 test('closes 1003 when a client speaks to a gateway that only sends', async () => {
   await using gateway = await startGateway({ spec: { mode: 'ServerToClient' }, isConsumed: false });
-  await eventually(() => gateway.gateway.notReadyReason() === undefined);
+  await eventually(() => gateway.gateway.readiness.reason === undefined);
   await using client = await connect(gateway.url('/chat'));
   client.send('hello?');
   const { code, reason } = await client.closed;

@@ -192,7 +192,7 @@ test('retries the disconnect hook until 2xx, and logs when it gives up', async (
   second.socket.close();
   await eventually(() => gateway.lines.some(({ msg }) => msg === 'hook given up'));
   assert.equal(gone.requests.length, 6);
-  assert.equal(gateway.lines.filter(({ msg }) => msg === 'hook failed, trying again').length, 4);
+  assert.equal(gateway.lines.filter(({ msg }) => msg === 'hook failed, will retry').length, 4);
 });
 
 test('sends header values of secrets, takes a rotated one over, and refuses when the secret is missing', async () => {

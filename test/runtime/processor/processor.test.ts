@@ -3,7 +3,7 @@ import test from 'node:test';
 import { type HydrogenMessageProcessor, parse } from '../../../crds/index.ts';
 import { createLogger } from '../../../process/logger.ts';
 import { createMemoryBroker } from '../../../runtime/bus/memory/memory.ts';
-import { createMproc } from '../../../runtime/processor/processor.ts';
+import { MessageProcessor } from '../../../runtime/processor/processor.ts';
 import { MountedSecrets } from '../../../runtime/role/secrets.ts';
 import { startDestination } from '../../kit/destination.ts';
 import { eventually } from '../../kit/eventually.ts';
@@ -33,7 +33,7 @@ test('tells what it does by statistics, metrics, probes and log lines', async ()
   assert.ok(parsed.ok);
   const broker = createMemoryBroker();
   const lines: Record<string, unknown>[] = [];
-  const mproc = createMproc(
+  const mproc = new MessageProcessor(
     { group: gatewayConfig().group, processor: parsed.resource as HydrogenMessageProcessor },
     {
       bus: broker.connect(),
@@ -44,9 +44,9 @@ test('tells what it does by statistics, metrics, probes and log lines', async ()
       version: 'test',
     },
   );
-  assert.equal(mproc.notReadyReason(), 'not running');
+  assert.equal(mproc.readiness.reason, 'not running');
   await mproc.start();
-  await eventually(() => mproc.notReadyReason() === undefined);
+  await eventually(() => mproc.readiness.reason === undefined);
   const probes = `http://127.0.0.1:${mproc.probePort}`;
   assert.equal((await fetch(`${probes}/readyz`)).status, 200);
 
@@ -72,12 +72,12 @@ test('tells what it does by statistics, metrics, probes and log lines', async ()
   assert.deepEqual([line.retried, line.deadLettered, line.dropped, line.inFlight, line.lag], [1, 1, 1, 0, 0]);
   const metrics = await (await fetch(`${probes}/metrics`)).text();
   for (const expected of [
-    'hydrogen_processor_consumed_total{route="known"} 2',
-    'hydrogen_processor_retried_total{route="known"} 1',
-    'hydrogen_processor_dead_lettered_total{route="known"} 1',
-    'hydrogen_processor_dropped_total{route="none"} 1',
+    'hydrogen_processor_consumed_total{rule="known"} 2',
+    'hydrogen_processor_retried_total{rule="known"} 1',
+    'hydrogen_processor_dead_lettered_total{rule="known"} 1',
+    'hydrogen_processor_dropped_total 1',
     'hydrogen_processor_replies_total{outcome="gone"} 2',
-    'hydrogen_processor_delivery_seconds_count{route="known"} 4',
+    'hydrogen_processor_delivery_seconds_count{rule="known"} 4',
     'hydrogen_processor_in_flight 0',
     'hydrogen_processor_pending 0',
     'hydrogen_processor_bus_up 1',
@@ -89,7 +89,7 @@ test('tells what it does by statistics, metrics, probes and log lines', async ()
     'started',
     'ready',
     'message consumed',
-    'delivery failed, trying again',
+    'delivery failed, will retry',
     'message dead-lettered',
   ]) {
     assert.ok(messages.has(message), message);
