@@ -68,6 +68,8 @@ export class SocketServer {
   readonly #acceptor: WebSocketServer;
   readonly #server = createServer(answerPlainRequest);
   readonly #heartbeat: Heartbeat;
+  /** The sockets of upgrades that are not answered yet. */
+  readonly #unanswered = new Set<Duplex>();
   /** Upgrades that are not registered yet. */
   #upgrades = 0;
   #onEmpty: (() => void)[] = [];
@@ -118,7 +120,7 @@ export class SocketServer {
     return new Promise((resolve) => this.#onEmpty.push(resolve));
   }
 
-  /** Ends what is left and stops listening. */
+  /** Ends what is left, upgrades that wait for a hook too, and stops listening. */
   async stop(): Promise<void> {
     this.#heartbeat.stop();
     for (const connection of this.#connections.values()) connection.terminate();
@@ -127,6 +129,7 @@ export class SocketServer {
     for (const connection of this.#connections.values()) {
       this.#ended(connection, { closeCode: closeCodes.abnormal, reason: 'the gateway stopped', by: 'gateway' });
     }
+    for (const socket of this.#unanswered) refuse(socket, new HydrogenError('HYD_DRAINING'));
     if (!this.#server.listening) return;
     await new Promise<void>((resolve) => {
       this.#server.close(() => resolve());
@@ -142,10 +145,13 @@ export class SocketServer {
     const upgrade: Upgrade = { request, socket, head, startedAtMs: performance.now(), stage: 'checking' };
     socket.on('error', () => socket.destroy());
     this.#upgrades += 1;
+    this.#unanswered.add(socket);
     try {
       await this.#admit(upgrade);
     } catch (error) {
       this.#refuse(upgrade, error);
+    } finally {
+      this.#unanswered.delete(socket);
     }
   }
 

@@ -75,7 +75,7 @@ test('dev runs several gateways and processors of several documents, and takes a
     two.send('b');
     assert.deepEqual([await one.nextText(), await two.nextText()], ['1 a', '1 b']);
     await writeFile(file, (await readFile(file, 'utf8')).replace(destination.url, other.url));
-    await eventually(() => /configuration taken over/.test(dev.output()));
+    await eventually(() => /configuration applied/.test(dev.output()));
     one.send('c');
     assert.equal(await one.nextText(), '2 c');
   });

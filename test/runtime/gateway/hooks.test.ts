@@ -58,6 +58,25 @@ test('asks the authorizer with the upgrade request and carries its context in ev
   );
 });
 
+test('sends a configured user-agent instead of its own', async () => {
+  await using auth = await startDestination(() => ({ body: '{}' }));
+  const headers = [{ name: 'User-Agent', value: 'mine' }];
+  await using gateway = await startGateway({ spec: { authorizer: { http: call(auth.url, { headers }) } } });
+  await using _client = await connect(gateway.url('/chat'));
+  assert.equal(auth.requests[0]?.headers['user-agent'], 'mine');
+});
+
+test('logs which secret an authorizer misses, and does not tell the client', async () => {
+  await using auth = await startDestination();
+  const headers = [{ name: 'X-Key', valueFrom: { secretKeyRef: { name: 'auth', key: 'token' } } }];
+  await using gateway = await startGateway({ spec: { authorizer: { http: call(auth.url, { headers }) } } });
+  const { status, body } = await refusal(gateway.url('/chat'));
+  assert.deepEqual([status, body.code], [503, 'HYD_AUTHORIZER_UNAVAILABLE']);
+  assert.doesNotMatch(body.message ?? '', /secret/);
+  const line = gateway.lines.find(({ msg }) => msg === 'upgrade refused');
+  assert.match(String(line?.detail), /secret auth, key token: there is no file/);
+});
+
 const verdicts: [title: string, answer: CannedAnswer, status: number, code: string][] = [
   ['403', { status: 403 }, 403, 'HYD_FORBIDDEN'],
   ['401', { status: 401 }, 401, 'HYD_UNAUTHORIZED'],
