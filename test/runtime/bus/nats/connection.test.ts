@@ -3,7 +3,7 @@
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import test from 'node:test';
 
-import { createLink } from '../../../../runtime/bus/nats/connection.ts';
+import { Link } from '../../../../runtime/bus/nats/connection.ts';
 import { eventually, holds } from '../../../kit/eventually.ts';
 
 interface Listener {
@@ -53,7 +53,7 @@ test('an address that a server tells of is tried when the configured ones fail, 
   const old = await listen(() => undefined);
   let told = [`127.0.0.1:${old.port}`];
   const configured = await listen(() => told);
-  const link = createLink({
+  const link = new Link({
     servers: [`nats://127.0.0.1:${configured.port}`],
     clientName: 'test',
     reconnectJitterMs: 1,

@@ -1,0 +1,114 @@
+/** The streams and durable consumers of one processor: created or adapted until it succeeds, each problem reported once. */
+
+import { HydrogenError } from '../../errors.ts';
+import type { ConsumerOptions } from '../port/messages.ts';
+import type { Subjects } from '../subjects.ts';
+import type { Link } from './connection.ts';
+import { type ConsumerSet, ensureConsumers } from './durables.ts';
+import { JetStreamError, type Requests } from './requests.ts';
+import { clientStream, type DeadLetterOptions, deadLetterStream, ensureStream, type StreamOptions } from './streams.ts';
+
+export interface ConsumerSetupDeps {
+  readonly link: Link;
+  readonly requests: Requests;
+  readonly subjects: Subjects;
+  readonly stream: StreamOptions;
+  readonly deadLetter: DeadLetterOptions;
+}
+
+export interface ConsumerSetupEvents {
+  /** The time for the next attempt has come. */
+  onRetry(): void;
+  onProblem(error: HydrogenError): void;
+}
+
+const firstRetryMs = 50;
+const maxRetryMs = 2000;
+const maxReported = 64;
+
+export class ConsumerSetup {
+  readonly #deps: ConsumerSetupDeps;
+  readonly #options: ConsumerOptions;
+  readonly #events: ConsumerSetupEvents;
+  readonly #reported = new Set<string>();
+  #state: 'idle' | 'running' | 'stopped' = 'idle';
+  #hasSucceeded = false;
+  #retryMs = firstRetryMs;
+  #retryTimer: NodeJS.Timeout | undefined;
+
+  constructor(deps: ConsumerSetupDeps, options: ConsumerOptions, events: ConsumerSetupEvents) {
+    this.#deps = deps;
+    this.#options = options;
+    this.#events = events;
+  }
+
+  get canRun(): boolean {
+    return this.#state === 'idle' && this.#deps.link.isUp;
+  }
+
+  /** Undefined when it failed; the next attempt is then scheduled. To be called only while `canRun`. */
+  async run(): Promise<ConsumerSet | undefined> {
+    const { requests, subjects, stream, deadLetter } = this.#deps;
+    this.#state = 'running';
+    let found: ConsumerSet | undefined;
+    try {
+      await this.#ensureStreams(clientStream(subjects, stream), deadLetterStream(subjects, stream, deadLetter));
+      found = await ensureConsumers(requests, subjects, this.#options, this.#hasSucceeded);
+      this.#hasSucceeded = true;
+    } catch (cause) {
+      this.#reportFailure(cause);
+      this.retryLater();
+    }
+    if (!this.#isStopped()) this.#state = 'idle';
+    return found;
+  }
+
+  retryLater(): void {
+    clearTimeout(this.#retryTimer);
+    if (this.#isStopped()) return;
+    this.#retryTimer = setTimeout(() => this.#events.onRetry(), this.#retryMs * (0.5 + Math.random() / 2));
+    this.#retryMs = Math.min(maxRetryMs, this.#retryMs * 2);
+  }
+
+  /** The consumers are at work: the next failure is retried soon. */
+  resetBackOff(): void {
+    this.#retryMs = firstRetryMs;
+  }
+
+  /** Reports each problem once: it is found again after every reconnect. */
+  report(problem: HydrogenError): void {
+    if (this.#isStopped() || this.#reported.has(problem.message)) return;
+    if (this.#reported.size >= maxReported) this.#reported.clear();
+    this.#reported.add(problem.message);
+    this.#events.onProblem(problem);
+  }
+
+  stop(): void {
+    this.#state = 'stopped';
+    clearTimeout(this.#retryTimer);
+  }
+
+  // A method, because the state may have changed during an await, which the type checker does not see.
+  #isStopped(): boolean {
+    return this.#state === 'stopped';
+  }
+
+  async #ensureStreams(...streams: Parameters<typeof ensureStream>[1][]): Promise<void> {
+    const conflicts = [];
+    for (const stream of streams) conflicts.push(...(await ensureStream(this.#deps.requests, stream)));
+    for (const { object, field, have, want } of conflicts) {
+      const detail = `${object}: ${field} is ${JSON.stringify(have)}, wanted ${JSON.stringify(want)}`;
+      this.report(new HydrogenError('HYD_STREAM_CONFLICT', detail));
+    }
+  }
+
+  // JetStream needs a moment after its server is up, so what may pass is reported only when it does not.
+  #reportFailure(cause: unknown): void {
+    const what = `consumer ${this.#options.processor}: ${cause instanceof Error ? cause.message : String(cause)}`;
+    if (cause instanceof JetStreamError && !cause.isTransient) {
+      this.report(new HydrogenError('HYD_STREAM_CONFLICT', what, { cause }));
+    } else if (this.#deps.link.isUp && this.#retryMs >= maxRetryMs / 4) {
+      this.report(new HydrogenError('HYD_BUS_UNREACHABLE', what, { cause }));
+    }
+  }
+}

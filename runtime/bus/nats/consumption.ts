@@ -1,0 +1,243 @@
+/**
+ * One processor's share of the stream in this process. It sees to streams and durable consumers, pulls from one lane
+ * (unordered) or one per partition share (ordered, one delivery at a time each), and hands messages out while fewer than
+ * `maxInFlight` are open. When there are more lanes than that, a message may arrive with no room; it waits here and is
+ * kept alive.
+ *
+ * Who starts last decides the shape (ordering, number of lanes) of a processor's consumers; replicas that already run
+ * use what they then find. Replicas of different settings meet only while a change is rolled out.
+ */
+
+import type { ConsumerInfo, Msg } from 'nats';
+import { HydrogenError } from '../../errors.ts';
+import { Fifo } from '../../fifo.ts';
+import type { ConsumerOptions, Consumption, Delivery, Lag } from '../port/messages.ts';
+import type { Acks } from './acks.ts';
+import type { Subscribed } from './connection.ts';
+import { ConsumerSetup, type ConsumerSetupDeps } from './consumer-setup.ts';
+import { type DeliveryOwner, type NatsDelivery, readDelivery } from './delivery.ts';
+import type { ConsumerSet } from './durables.ts';
+import { createPuller, type Puller } from './pull.ts';
+import { parseAckSubject, receivedHeaders } from './wire.ts';
+
+export interface ConsumptionDeps extends ConsumerSetupDeps {
+  readonly acks: Acks;
+}
+
+export interface ConsumptionEvents {
+  onDelivery(delivery: Delivery): void;
+  onProblem(error: HydrogenError): void;
+  onStopped(): void;
+}
+
+interface NatsLane {
+  readonly name: string;
+  readonly puller: Puller;
+  /** Deliveries of an ordered lane that are open or wait here. */
+  busy: number;
+}
+
+const sweepMs = 1000;
+/** An ordered lane is asked for several: the server gives the next one only when the last one has ended. */
+const orderedBatch = 16;
+const acked = Buffer.from('+ACK');
+const unreadable = Buffer.from('+TERM unreadable');
+
+export class NatsConsumption implements Consumption {
+  readonly #deps: ConsumptionDeps;
+  readonly #options: ConsumerOptions;
+  readonly #inboxPrefix: string;
+  readonly #events: ConsumptionEvents;
+  readonly #setup: ConsumerSetup;
+  readonly #owner: DeliveryOwner;
+  readonly #waiting = new Fifo<NatsDelivery>();
+  readonly #open = new Set<NatsDelivery>();
+  /** `preparing`: streams and consumers are not known to exist. */
+  #state: 'preparing' | 'ready' | 'stopped' = 'preparing';
+  #lanes = new Map<string, NatsLane>();
+  #isOrdered = false;
+  #inboxCount = 0;
+  #inbox = '';
+  #subscription: Subscribed | undefined;
+  readonly #sweeper: NodeJS.Timeout;
+  readonly #forgetStatus: () => void;
+
+  constructor(deps: ConsumptionDeps, options: ConsumerOptions, inboxPrefix: string, events: ConsumptionEvents) {
+    this.#deps = deps;
+    this.#options = options;
+    this.#inboxPrefix = inboxPrefix;
+    this.#events = events;
+    this.#owner = { acks: deps.acks, ended: (delivery) => this.#close(delivery) };
+    this.#setup = new ConsumerSetup(deps, options, {
+      onRetry: () => void this.#prepare(),
+      onProblem: (error) => events.onProblem(error),
+    });
+    this.#sweeper = setInterval(() => this.#sweep(), sweepMs);
+    this.#forgetStatus = deps.link.onStatus((status) => {
+      this.#state = 'preparing';
+      for (const lane of this.#lanes.values()) lane.puller.forget();
+      if (status === 'up') void this.#prepare();
+    });
+    void this.#prepare();
+  }
+
+  get isReady(): boolean {
+    return this.#state === 'ready' && this.#deps.link.isUp;
+  }
+
+  async lag(): Promise<Lag | undefined> {
+    const { link, requests, subjects } = this.#deps;
+    if (!link.isUp) return undefined;
+    try {
+      const infos = await Promise.all(
+        Array.from(this.#lanes.keys(), (name) =>
+          requests.api<ConsumerInfo>(`CONSUMER.INFO.${subjects.stream}.${name}`),
+        ),
+      );
+      return {
+        pending: infos.reduce((sum, info) => sum + info.num_pending, 0),
+        unacknowledged: infos.reduce((sum, info) => sum + info.num_ack_pending, 0),
+      };
+    } catch {
+      // Cut off, or the consumer is gone for the moment: it can't be known.
+      return undefined;
+    }
+  }
+
+  async stop(): Promise<void> {
+    if (this.#state === 'stopped') return;
+    this.#state = 'stopped';
+    this.#forgetStatus();
+    this.#setup.stop();
+    clearInterval(this.#sweeper);
+    for (const delivery of this.#waiting.drain()) delivery.nak(0);
+    await this.#subscription?.drain();
+    this.#events.onStopped();
+  }
+
+  async #prepare(): Promise<void> {
+    if (!this.#setup.canRun) return;
+    this.#state = 'preparing';
+    const found = await this.#setup.run();
+    if (found !== undefined) this.#adopt(found);
+    this.#fill();
+  }
+
+  #adopt(found: ConsumerSet): void {
+    this.#isOrdered = found.isOrdered;
+    this.#lanes = new Map(found.names.map((name) => [name, this.#lanes.get(name) ?? this.#createLane(name)]));
+    this.#renewInbox();
+    this.#state = 'ready';
+  }
+
+  #createLane(name: string): NatsLane {
+    const { link, subjects } = this.#deps;
+    return { name, puller: createPuller(link, subjects.stream, name, () => `${this.#inbox}.${name}`), busy: 0 };
+  }
+
+  // What was asked for under the old inbox is void: the server drops requests that nobody listens for.
+  #renewInbox(): void {
+    void this.#subscription?.drain();
+    this.#inbox = `${this.#inboxPrefix}.${++this.#inboxCount}`;
+    this.#subscription = this.#deps.link.subscribe(`${this.#inbox}.*`, (msg) => this.#hear(msg));
+    for (const lane of this.#lanes.values()) lane.puller.forget();
+  }
+
+  // Fewer deliveries may be open than there are ordered lanes: lanes must take turns.
+  #isScarce(): boolean {
+    return this.#isOrdered && this.#options.maxInFlight < this.#lanes.size;
+  }
+
+  #fill(): void {
+    if (!this.isReady) return;
+    for (const lane of this.#lanes.values()) {
+      if (this.#isScarce() && this.#open.size + this.#waiting.length >= this.#options.maxInFlight) return;
+      this.#fillLane(lane);
+    }
+  }
+
+  #fillLane(lane: NatsLane): void {
+    if (this.#state !== 'ready') return;
+    if (this.#isScarce()) lane.puller.pull(1 - lane.busy);
+    else if (this.#isOrdered) lane.puller.pull(orderedBatch);
+    else lane.puller.pull(this.#options.maxInFlight - this.#open.size - this.#waiting.length);
+  }
+
+  #hear(msg: Msg): void {
+    const { reply } = msg;
+    const block = receivedHeaders(msg);
+    const ack = parseAckSubject(reply);
+    if (reply === undefined || ack === undefined) {
+      this.#hearStatus(msg.subject, block);
+      return;
+    }
+    this.#setup.resetBackOff();
+    const lane = this.#lanes.get(ack.consumer);
+    lane?.puller.count();
+    const delivery = readDelivery(msg, ack, reply, block, this.#deps.subjects, this.#owner);
+    if (delivery instanceof HydrogenError) {
+      this.#deps.acks.end(reply, unreadable);
+      this.#setup.report(delivery);
+    } else if (delivery.replayFor !== undefined && delivery.replayFor !== this.#options.processor) {
+      this.#deps.acks.end(reply, acked);
+    } else if (this.#state === 'stopped') {
+      delivery.nak(0);
+    } else {
+      if (lane !== undefined) lane.busy++;
+      this.#waiting.push(delivery);
+      this.#handOut();
+    }
+    if (lane !== undefined) this.#fillLane(lane);
+  }
+
+  #hearStatus(subject: string, block: string): void {
+    const lane = this.#lanes.get(subject.slice(subject.lastIndexOf('.') + 1));
+    if (lane === undefined || this.#state === 'stopped' || !subject.startsWith(`${this.#inbox}.`)) return;
+    const trouble = lane.puller.hear(block);
+    if (trouble === undefined) {
+      this.#setup.resetBackOff();
+      this.#fillLane(lane);
+    } else {
+      this.#state = 'preparing';
+      this.#setup.retryLater();
+    }
+  }
+
+  #handOut(): void {
+    while (this.#state !== 'stopped' && this.#open.size < this.#options.maxInFlight) {
+      const delivery = this.#waiting.shift();
+      if (delivery === undefined) return;
+      this.#open.add(delivery);
+      delivery.aliveAtMs = performance.now();
+      this.#events.onDelivery(delivery);
+    }
+  }
+
+  #close(delivery: NatsDelivery): void {
+    if (!this.#open.delete(delivery)) return;
+    const lane = this.#lanes.get(delivery.consumer);
+    if (lane !== undefined && lane.busy > 0) lane.busy--;
+    this.#handOut();
+    if (this.#isScarce()) this.#fill();
+    else if (lane !== undefined) this.#fillLane(lane);
+  }
+
+  #sweep(): void {
+    const now = performance.now();
+    const { ackTimeoutMs } = this.#options;
+    // The server delivers again what was silent for too long, so it takes no more room here.
+    for (const delivery of this.#open) if (now - delivery.aliveAtMs > ackTimeoutMs) this.#close(delivery);
+    for (const delivery of this.#waiting.drain()) {
+      if (now - delivery.aliveAtMs > ackTimeoutMs / 3) delivery.working();
+      this.#waiting.push(delivery);
+    }
+    if (!this.isReady) return;
+    for (const lane of this.#lanes.values()) {
+      if (!lane.puller.isSilent(now)) continue;
+      this.#renewInbox();
+      void this.#prepare();
+      return;
+    }
+    this.#fill();
+  }
+}

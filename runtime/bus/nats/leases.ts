@@ -1,0 +1,187 @@
+/**
+ * Leases as keys of a bucket whose entries expire `leaseMs` after they were last written. The bucket is a key-value
+ * store as NATS tools know it (`nats kv ls hydrogen_<group>_instances`).
+ *
+ * "Not held" leads to connections being declared gone, so it is said only when it is certain: a released lease leaves a
+ * mark that says so, and an absent one counts only in a bucket older than a lease. A bucket that is younger, or missing,
+ * has perhaps lost what it knew in a restart (`Memory` storage, or a disk that did not survive), and the owners need a
+ * moment to claim again what is theirs.
+ */
+
+import type { StreamInfo } from 'nats';
+import type { Lease, LeaseBus } from '../port/leases.ts';
+import type { Subjects } from '../subjects.ts';
+import type { Link } from './connection.ts';
+import { isRefused, jetStreamCodes, type Requests } from './requests.ts';
+import { ensureStream, leaseBucket, type StreamOptions } from './streams.ts';
+import { headerBlock, headerValue } from './wire.ts';
+
+interface StoredKey {
+  readonly message: { readonly hdrs?: string };
+}
+
+/** How a lease is written. */
+interface Writer {
+  readonly link: Link;
+  readonly leaseMs: number;
+  ensureBucket(): Promise<void>;
+  /** False when it is not stored; rejects when it could not be asked. */
+  put(instanceId: string): Promise<boolean>;
+  remove(instanceId: string): Promise<void>;
+}
+
+/** An owner is told of its loss after this share of the lease, so that it acts before others see it expired. */
+const lossShare = 0.8;
+const renewalsPerLease = 6;
+const maxRequestMs = 5000;
+const released = headerBlock([['KV-Operation', 'DEL']]);
+const nothing = new Uint8Array(0);
+
+export class NatsLeases implements LeaseBus {
+  readonly #requests: Requests;
+  readonly #subjects: Subjects;
+  readonly #writer: Writer;
+  readonly #bucket: string;
+  readonly #claims = new Set<Claim>();
+  /** True when the bucket was seen to be older than a lease on this very connection. */
+  #isBucketOld = false;
+
+  constructor(link: Link, requests: Requests, subjects: Subjects, leaseMs: number, stream: StreamOptions) {
+    const requestMs = Math.min(maxRequestMs, leaseMs / 4);
+    this.#requests = requests;
+    this.#subjects = subjects;
+    this.#bucket = `KV_${subjects.leaseBucket}`;
+    this.#writer = {
+      link,
+      leaseMs,
+      ensureBucket: async () => void (await ensureStream(requests, leaseBucket(subjects, leaseMs, stream))),
+      put: async (instanceId) => {
+        const reply = await requests.send(this.#key(instanceId), Buffer.from(`${Date.now()}`), requestMs);
+        return reply.kind === 'answer' && !('error' in (JSON.parse(reply.msg.string()) as object));
+      },
+      remove: async (instanceId) => void (await requests.send(this.#key(instanceId), nothing, requestMs, released)),
+    };
+    link.onStatus((status) => {
+      if (status !== 'up') this.#isBucketOld = false;
+    });
+  }
+
+  hold(instanceId: string, onLost: () => void): Lease {
+    this.#subjects.instance(instanceId);
+    const claim = new Claim(this.#writer, instanceId, onLost, () => this.#claims.delete(claim));
+    this.#claims.add(claim);
+    claim.renew();
+    return claim;
+  }
+
+  async isHeld(instanceId: string): Promise<boolean | undefined> {
+    this.#subjects.instance(instanceId);
+    const body = { last_by_subj: this.#key(instanceId) };
+    try {
+      const { message } = await this.#requests.api<StoredKey>(`STREAM.MSG.GET.${this.#bucket}`, body);
+      const block = Buffer.from(message.hdrs ?? '', 'base64').toString('latin1');
+      return headerValue(block, 'KV-Operation') === undefined;
+    } catch (err) {
+      if (!isRefused(err, jetStreamCodes.messageNotFound)) return undefined;
+    }
+    try {
+      return (await this.#isOlderThanALease()) ? false : undefined;
+    } catch {
+      // Cut off between the two questions: it can't be known.
+      return undefined;
+    }
+  }
+
+  /** Ends the renewing and leaves the leases to expire. */
+  stop(): void {
+    for (const claim of this.#claims) claim.end();
+  }
+
+  #key(instanceId: string): string {
+    return `$KV.${this.#subjects.leaseBucket}.${instanceId}`;
+  }
+
+  async #isOlderThanALease(): Promise<boolean> {
+    if (this.#isBucketOld) return true;
+    const info = await this.#requests.api<StreamInfo & { ts?: string }>(`STREAM.INFO.${this.#bucket}`);
+    const serverNowMs = info.ts === undefined ? Date.now() : Date.parse(info.ts);
+    this.#isBucketOld = serverNowMs - Date.parse(info.created) > this.#writer.leaseMs;
+    return this.#isBucketOld;
+  }
+}
+
+/** The lease of one instance of this process. */
+class Claim implements Lease {
+  readonly #writer: Writer;
+  readonly #instanceId: string;
+  readonly #onLost: () => void;
+  readonly #onEnd: () => void;
+  readonly #forgetStatus: () => void;
+  #state: 'claiming' | 'held' | 'ended' = 'claiming';
+  /** False until the bucket was made, and after every write that failed. */
+  #hasBucket = false;
+  #writing: Promise<void> | undefined;
+  #renewTimer: NodeJS.Timeout | undefined;
+  #lossTimer: NodeJS.Timeout | undefined;
+
+  constructor(writer: Writer, instanceId: string, onLost: () => void, onEnd: () => void) {
+    this.#writer = writer;
+    this.#instanceId = instanceId;
+    this.#onLost = onLost;
+    this.#onEnd = onEnd;
+    this.#forgetStatus = writer.link.onStatus((status) => {
+      if (status === 'up') this.renew();
+    });
+  }
+
+  get isHeld(): boolean {
+    return this.#state === 'held';
+  }
+
+  async release(): Promise<void> {
+    if (this.#state === 'ended') return;
+    this.end();
+    await this.#writing;
+    await this.#writer.remove(this.#instanceId);
+  }
+
+  end(): void {
+    this.#state = 'ended';
+    clearTimeout(this.#renewTimer);
+    clearTimeout(this.#lossTimer);
+    this.#forgetStatus();
+    this.#onEnd();
+  }
+
+  renew(): void {
+    clearTimeout(this.#renewTimer);
+    if (this.#state === 'ended' || this.#writing !== undefined) return;
+    this.#writing = this.#write().finally(() => {
+      this.#writing = undefined;
+    });
+  }
+
+  async #write(): Promise<void> {
+    const { leaseMs } = this.#writer;
+    const startedAtMs = performance.now();
+    this.#hasBucket = this.#writer.link.isUp && (await this.#put().catch(() => false));
+    if (this.#state === 'ended') return;
+    if (this.#hasBucket) {
+      this.#state = 'held';
+      clearTimeout(this.#lossTimer);
+      this.#lossTimer = setTimeout(() => this.#lose(), leaseMs * lossShare - (performance.now() - startedAtMs));
+    }
+    const nextMs = this.#hasBucket ? leaseMs / renewalsPerLease : Math.min(500, leaseMs / 12);
+    this.#renewTimer = setTimeout(() => this.renew(), nextMs);
+  }
+
+  async #put(): Promise<boolean> {
+    if (!this.#hasBucket) await this.#writer.ensureBucket();
+    return this.#writer.put(this.#instanceId);
+  }
+
+  #lose(): void {
+    this.#state = 'claiming';
+    this.#onLost();
+  }
+}

@@ -1,0 +1,133 @@
+/** Client messages on JetStream: published through one publisher, consumed through durable pull consumers. */
+
+import type { HydrogenError } from '../../errors.ts';
+import type { ClientMessage, ConsumerOptions, Consumption, Delivery, MessageBus } from '../port/messages.ts';
+import type { PublishLimits, Unacknowledged } from '../port/pressure.ts';
+import type { Subjects } from '../subjects.ts';
+import { Acks } from './acks.ts';
+import type { Link } from './connection.ts';
+import { NatsConsumption } from './consumption.ts';
+import { createInterest, type Interest } from './interest.ts';
+import type { PayloadLimit } from './payload-limit.ts';
+import { Publisher } from './publisher.ts';
+import type { Requests } from './requests.ts';
+import type { DeadLetterOptions, StreamOptions } from './streams.ts';
+import { checkedValue, headerNames } from './wire.ts';
+
+export interface NatsMessagesOptions {
+  readonly stream: StreamOptions;
+  readonly deadLetter: DeadLetterOptions;
+  readonly publishLimits?: PublishLimits;
+}
+
+const idPattern = /^[A-Za-z0-9-]+$/;
+const maxKnownCallbacks = 64;
+
+export class NatsMessages implements MessageBus {
+  /** Of the stream of client messages; dead letters are replayed through it. */
+  readonly publisher: Publisher;
+  readonly #link: Link;
+  readonly #requests: Requests;
+  readonly #subjects: Subjects;
+  readonly #limit: PayloadLimit;
+  readonly #options: NatsMessagesOptions;
+  readonly #acks: Acks;
+  readonly #interest: Interest;
+  readonly #pressureListeners: ((isPressed: boolean) => void)[] = [];
+  readonly #consumptions = new Set<NatsConsumption>();
+  /** What follows the message id in a header block, by callback URL. */
+  readonly #headerTails = new Map<string, string>();
+  #consumptionCount = 0;
+  #wasPressed = true;
+
+  constructor(link: Link, requests: Requests, subjects: Subjects, limit: PayloadLimit, options: NatsMessagesOptions) {
+    this.#link = link;
+    this.#requests = requests;
+    this.#subjects = subjects;
+    this.#limit = limit;
+    this.#options = options;
+    this.#acks = new Acks(link);
+    this.#interest = createInterest(link, requests, subjects);
+    this.publisher = new Publisher(link, 'm', subjects.stream, () => this.weigh(), options.publishLimits);
+  }
+
+  get maxPayloadBytes(): number {
+    return this.#limit.bytes;
+  }
+
+  get isPressed(): boolean {
+    return !this.#link.isUp || this.publisher.isPressed;
+  }
+
+  get unacknowledged(): Unacknowledged {
+    return this.publisher.unacknowledged;
+  }
+
+  onPressure(listener: (isPressed: boolean) => void): void {
+    this.#pressureListeners.push(listener);
+  }
+
+  flush(timeoutMs: number): Promise<string[]> {
+    return this.publisher.flush(timeoutMs);
+  }
+
+  // Not async: the promise of the publisher is the only one that a message costs.
+  publish({ id, connectionId, endpoint, callbackUrl, payload }: ClientMessage): Promise<void> {
+    try {
+      this.#limit.check(payload);
+      const subject = this.#subjects.clientMessage(endpoint, connectionId);
+      return this.publisher.store(subject, this.#headers(id, callbackUrl), payload, connectionId);
+    } catch (refusal) {
+      return Promise.reject(refusal);
+    }
+  }
+
+  isConsumed(endpoint: string): boolean {
+    return this.#interest.isConsumed(endpoint);
+  }
+
+  onConsumers(listener: () => void): void {
+    this.#interest.onChange(listener);
+  }
+
+  consume(
+    options: ConsumerOptions,
+    onDelivery: (delivery: Delivery) => void,
+    onProblem: (error: HydrogenError) => void,
+  ): Consumption {
+    const { stream, deadLetter } = this.#options;
+    const consumption = new NatsConsumption(
+      { link: this.#link, requests: this.#requests, subjects: this.#subjects, stream, deadLetter, acks: this.#acks },
+      options,
+      `${this.#link.inbox}.c${this.#consumptionCount++}`,
+      { onDelivery, onProblem, onStopped: () => this.#consumptions.delete(consumption) },
+    );
+    this.#consumptions.add(consumption);
+    return consumption;
+  }
+
+  /** Ends what asks JetStream for something; acknowledgements can still be sent until the publisher is stopped. */
+  async stopConsuming(): Promise<void> {
+    this.#interest.stop();
+    await Promise.all(Array.from(this.#consumptions, (consumption) => consumption.stop()));
+  }
+
+  /** Tells the listeners when `isPressed` has changed. */
+  weigh(): void {
+    const { isPressed } = this;
+    if (isPressed === this.#wasPressed) return;
+    this.#wasPressed = isPressed;
+    for (const listener of this.#pressureListeners) listener(isPressed);
+  }
+
+  // All messages of a gateway carry the same callback, so their header blocks differ only in the id.
+  #headers(id: string, callbackUrl: string): string {
+    let tail = this.#headerTails.get(callbackUrl);
+    if (tail === undefined) {
+      tail = `\r\n${headerNames.callback}: ${checkedValue(callbackUrl)}\r\n\r\n`;
+      if (this.#headerTails.size < maxKnownCallbacks) this.#headerTails.set(callbackUrl, tail);
+    }
+    if (!idPattern.test(id)) throw new RangeError(`not a message id: ${JSON.stringify(id)}`);
+    return `NATS/1.0\r\n${headerNames.messageId}: ${id}${tail}`;
+  }
+}
