@@ -82,11 +82,13 @@ export class Link {
     if (this.#state === 'stopped') return;
     this.#sendOutgoing();
     const last = this.#connection;
-    clearTimeout(this.#redialTimer);
-    if (last !== undefined) await within(flushTimeoutMs, last.flush());
+    // Before the first await, so that a connection that is lost meanwhile is not replaced.
     this.#become('stopped');
+    clearTimeout(this.#redialTimer);
     this.#connection = undefined;
-    if (last !== undefined) await last.close().catch(() => {});
+    if (last === undefined) return;
+    await within(flushTimeoutMs, last.flush());
+    await last.close().catch(() => {});
   }
 
   /** Renewed on every connection. */
@@ -135,16 +137,18 @@ export class Link {
   }
 
   async #dial(): Promise<void> {
+    let next: NatsConnection;
     try {
-      const next = await dial(this.#options, this.#servers());
-      if (this.#isStopped()) await next.close();
-      else this.#adopt(next);
+      next = await dial(this.#options, this.#servers());
     } catch (cause) {
       if (this.#isStopped()) return;
       this.#note({ kind: 'connectFailed', detail: this.#servers().join(', '), cause });
       this.#failures++;
       this.#redial(Math.min(maxDelayMs, 50 * 2 ** this.#failures) * (0.5 + Math.random() / 2));
+      return;
     }
+    if (this.#isStopped()) await next.close().catch(() => {});
+    else this.#adopt(next);
   }
 
   // In a method because the state may have changed during an await, which the type checker does not see.

@@ -124,6 +124,7 @@ export class NatsConsumption implements Consumption {
   }
 
   #adopt(found: ConsumerSet): void {
+    if (this.#state === 'stopped') return;
     this.#isOrdered = found.isOrdered;
     this.#lanes = new Map(found.names.map((name) => [name, this.#lanes.get(name) ?? this.#createLane(name)]));
     this.#renewInbox();

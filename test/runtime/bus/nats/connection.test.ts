@@ -1,14 +1,16 @@
-/** Servers that tell of one another: which addresses are tried, and which no longer. */
+/** The link and servers that misbehave: which addresses it tries, and what it does when it is stopped or has a bug. */
 
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import test from 'node:test';
-
 import { Link } from '../../../../runtime/bus/nats/connection.ts';
 import { eventually, holds } from '../../../kit/eventually.ts';
 
 interface Listener {
   readonly port: number;
-  /** How often somebody came. */
+  /** Connections that were opened, over all time. */
   readonly visits: number;
   /** Closes every connection and accepts none. */
   close(): Promise<void>;
@@ -16,8 +18,14 @@ interface Listener {
   open(): Promise<void>;
 }
 
-/** A TCP server that greets as NATS does and names these addresses; without any it hangs up. */
-async function listen(addresses: () => readonly string[] | undefined): Promise<Listener> {
+/**
+ * A TCP server that greets as NATS does and announces these addresses; without any it hangs up.
+ * @param maxPongs it hangs up at the ping after so many
+ */
+async function listen(
+  addresses: () => readonly string[] | undefined,
+  maxPongs = Number.POSITIVE_INFINITY,
+): Promise<Listener> {
   const sockets = new Set<Socket>();
   let visits = 0;
   const server = createServer((socket) => {
@@ -28,7 +36,12 @@ async function listen(addresses: () => readonly string[] | undefined): Promise<L
     if (connect_urls === undefined) return void socket.destroy();
     const about = { server_id: 'x', version: '2.12.0', proto: 1, headers: true, max_payload: 1_048_576, connect_urls };
     socket.write(`INFO ${JSON.stringify(about)}\r\n`);
-    socket.on('data', (data) => data.includes('PING') && socket.write('PONG\r\n'));
+    let pongs = 0;
+    socket.on('data', (data) => {
+      if (!data.includes('PING')) return;
+      if (++pongs > maxPongs) socket.destroy();
+      else socket.write('PONG\r\n');
+    });
     return undefined;
   });
   const open = (port: number): Promise<void> => new Promise((resolve) => server.listen(port, '127.0.0.1', resolve));
@@ -49,10 +62,10 @@ async function listen(addresses: () => readonly string[] | undefined): Promise<L
   };
 }
 
-test('an address that a server tells of is tried when the configured ones fail, until none tells of it', async () => {
+test('tries an announced address when the configured ones fail, until no server announces it', async () => {
   const old = await listen(() => undefined);
-  let told = [`127.0.0.1:${old.port}`];
-  const configured = await listen(() => told);
+  let announced = [`127.0.0.1:${old.port}`];
+  const configured = await listen(() => announced);
   const link = new Link({
     servers: [`nats://127.0.0.1:${configured.port}`],
     clientName: 'test',
@@ -64,7 +77,7 @@ test('an address that a server tells of is tried when the configured ones fail, 
     await configured.close();
     await eventually(() => old.visits > 0);
 
-    told = [];
+    announced = [];
     await configured.open();
     await eventually(() => link.isUp);
     const { visits } = old;
@@ -74,5 +87,40 @@ test('an address that a server tells of is tried when the configured ones fail, 
   } finally {
     await link.stop();
     await Promise.all([old.close(), configured.close()]);
+  }
+});
+
+test('does not connect again when its connection is lost while it stops', async () => {
+  const server = await listen(() => [], 1);
+  const link = new Link({ servers: [`nats://127.0.0.1:${server.port}`], clientName: 'test', reconnectJitterMs: 1 });
+  try {
+    link.start();
+    await eventually(() => link.isUp);
+    await link.stop();
+    await holds(() => server.visits === 1, 200);
+  } finally {
+    await server.close();
+  }
+});
+
+test('a status listener that throws ends the process', async () => {
+  const server = await listen(() => []);
+  const code = `
+    import { Link } from '${new URL('../../../../runtime/bus/nats/connection.ts', import.meta.url)}';
+    const link = new Link({ servers: ['nats://127.0.0.1:${server.port}'], clientName: 'test' });
+    link.onStatus(() => { throw new Error('a bug in a listener'); });
+    link.start();
+  `;
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', code], { timeout: 10_000 });
+  let output = '';
+  child.stderr.on('data', (chunk: Buffer) => {
+    output += chunk.toString();
+  });
+  try {
+    const [exitCode] = await once(child, 'exit');
+    assert.equal(exitCode, 1);
+    assert.match(output, /a bug in a listener/);
+  } finally {
+    await server.close();
   }
 });
