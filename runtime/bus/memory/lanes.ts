@@ -1,0 +1,49 @@
+/** Where the messages of a memory consumer wait, and who takes them. */
+
+import { Fifo } from '../../fifo.ts';
+import type { ClientMessage, ConsumerOptions, Delivery } from '../port/messages.ts';
+import type { MemoryLink } from './link.ts';
+
+/** A stored message. It leaves the store when `holders`, the consumers that still need it, reaches zero. */
+export interface Stored {
+  readonly message: ClientMessage;
+  readonly isReplay: boolean;
+  readonly storedAtMs: number;
+  holders: number;
+}
+
+/** One process that consumes; gets nothing while its link is down. */
+export interface Replica {
+  readonly maxInFlight: number;
+  readonly onDelivery: (delivery: Delivery) => void;
+  readonly link: MemoryLink;
+  open: number;
+}
+
+/** A stored message in this consumer. */
+export interface Entry {
+  readonly stored: Stored;
+  readonly order: number;
+  attempts: number;
+  lane: ConsumerLane;
+}
+
+export interface ConsumerLane {
+  readonly maxOpen: number;
+  /** Attempted before and due again: goes ahead of what waits. */
+  readonly again: Fifo<Entry>;
+  readonly waiting: Fifo<Entry>;
+  open: number;
+}
+
+/** One lane when unordered, one per partition when ordered. */
+export function createLanes({ ordering, partitions }: ConsumerOptions): ConsumerLane[] {
+  const isOrdered = ordering === 'PerConnection';
+  const create = (): ConsumerLane => ({
+    maxOpen: isOrdered ? 1 : Number.POSITIVE_INFINITY,
+    again: new Fifo(),
+    waiting: new Fifo(),
+    open: 0,
+  });
+  return Array.from({ length: isOrdered ? partitions : 1 }, create);
+}
