@@ -6,6 +6,11 @@ import { eventually, holds } from '../../kit/eventually.ts';
 import { ack, collect, type MakeBusEnvironment, message, startBus, text } from './kit.ts';
 
 export function busDeadLetters(makeEnvironment: MakeBusEnvironment): void {
+  keeping(makeEnvironment);
+  replay(makeEnvironment);
+}
+
+function keeping(makeEnvironment: MakeBusEnvironment): void {
   test('keeps a dead letter with its cause', async () => {
     await using environment = await makeEnvironment();
     const bus = await startBus(environment);
@@ -76,7 +81,9 @@ export function busDeadLetters(makeEnvironment: MakeBusEnvironment): void {
     assert.deepEqual(await letters.list(10), []);
     assert.equal((await bus.deadLetters.of('audit').list(10)).length, 1);
   });
+}
 
+function replay(makeEnvironment: MakeBusEnvironment): void {
   test('replays a letter to its own processor alone, with its old id and a fresh count', async () => {
     await using environment = await makeEnvironment();
     const bus = await startBus(environment);

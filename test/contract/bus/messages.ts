@@ -6,6 +6,12 @@ import { eventually, holds } from '../../kit/eventually.ts';
 import { ack, collect, type MakeBusEnvironment, message, startBus, text } from './kit.ts';
 
 export function busMessages(makeEnvironment: MakeBusEnvironment): void {
+  delivery(makeEnvironment);
+  redelivery(makeEnvironment);
+  consumption(makeEnvironment);
+}
+
+function delivery(makeEnvironment: MakeBusEnvironment): void {
   test('delivers a message as it was published', async () => {
     await using environment = await makeEnvironment();
     const bus = await startBus(environment);
@@ -86,7 +92,9 @@ export function busMessages(makeEnvironment: MakeBusEnvironment): void {
     await after.delivery('kept');
     assert.equal(before.deliveries.length, 0);
   });
+}
 
+function redelivery(makeEnvironment: MakeBusEnvironment): void {
   test('delivers again after a nak, not before its delay, with the same id', async () => {
     await using environment = await makeEnvironment();
     const bus = await startBus(environment);
@@ -156,7 +164,9 @@ export function busMessages(makeEnvironment: MakeBusEnvironment): void {
     const second = await collect(living, { ackTimeoutMs: 500 }, ack);
     assert.equal((await second.delivery('hello', 2)).attempt, 2);
   });
+}
 
+function consumption(makeEnvironment: MakeBusEnvironment): void {
   test('never has more than maxInFlight deliveries open', async () => {
     await using environment = await makeEnvironment();
     const bus = await startBus(environment);

@@ -6,6 +6,11 @@ import { eventually, holds } from '../../kit/eventually.ts';
 import { ack, collect, type MakeBusEnvironment, message, startBus } from './kit.ts';
 
 export function busPressure(makeEnvironment: MakeBusEnvironment): void {
+  outage(makeEnvironment);
+  limits(makeEnvironment);
+}
+
+function outage(makeEnvironment: MakeBusEnvironment): void {
   test('is down until it is started, and says when it is up, down and stopped', async () => {
     await using environment = await makeEnvironment();
     const bus = environment.bus();
@@ -64,7 +69,9 @@ export function busPressure(makeEnvironment: MakeBusEnvironment): void {
     await holds(() => got.deliveries.length === 20, 100);
     assert.deepEqual(got.texts(), sent);
   });
+}
 
+function limits(makeEnvironment: MakeBusEnvironment): void {
   test('is pressed while more is outstanding than its limits', async () => {
     await using environment = await makeEnvironment({
       publishLimits: { maxUnacknowledgedMessages: 4, maxUnacknowledgedBytes: 1000 },

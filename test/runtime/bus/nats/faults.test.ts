@@ -10,7 +10,7 @@ import { natsGroup } from './kit.ts';
 
 const skip = await natsOrSkip();
 
-describe('nats bus when things fail', { skip }, async () => {
+describe('nats messages when the server fails', { skip }, async () => {
   if (skip !== false) return;
   const server = await startNats();
   after(() => server[Symbol.asyncDispose]());
@@ -60,35 +60,6 @@ describe('nats bus when things fail', { skip }, async () => {
     await holds(() => got.deliveries.length === 1, 200);
   });
 
-  test('holds a lease again that it lost while the server hung and the link stayed up', async () => {
-    await using group = natsGroup(server, { leaseMs: 3000 });
-    const bus = await group.started();
-    let lost = 0;
-    const lease = bus.leases.hold('gw-1', () => lost++);
-    await eventually(() => lease.isHeld);
-    const pid = server.pid ?? assert.fail('it runs');
-    process.kill(pid, 'SIGSTOP');
-    await eventually(() => lost === 1);
-    process.kill(pid, 'SIGCONT');
-    await eventually(() => lease.isHeld);
-    assert.equal(await bus.leases.isHeld('gw-1'), true);
-    await lease.release();
-    assert.equal(await bus.leases.isHeld('gw-1'), false);
-  });
-
-  test('refuses a message larger than the whole stream, and stores the next one', async () => {
-    const stream = { storage: 'File', replicas: 1, maxAgeMs: 3_600_000, maxBytes: 128 * 1024 } as const;
-    await using group = natsGroup(server, { stream });
-    const bus = await group.started();
-    const got = await collect(bus, {}, ack);
-    await assert.rejects(bus.messages.publish(message({ payload: Buffer.alloc(200_000) })), {
-      code: 'HYD_MESSAGE_TOO_LARGE',
-    });
-    await bus.messages.publish(message());
-    await eventually(() => got.deliveries.length === 1);
-    assert.equal(bus.messages.isPressed, false);
-  });
-
   test('keeps what was said about deliveries while the server was away', async () => {
     await using group = natsGroup(server);
     const bus = await group.started();
@@ -120,6 +91,25 @@ describe('nats bus when things fail', { skip }, async () => {
     const got = await collect(bus, { ackTimeoutMs: 1000 }, ack);
     await eventually(() => new Set(got.deliveries.map(({ id }) => id)).size === 2);
     assert.ok(got.deliveries.some(({ attempt }) => attempt > 1));
+  });
+});
+
+describe('nats messages when the stream refuses or is gone', { skip }, async () => {
+  if (skip !== false) return;
+  const server = await startNats();
+  after(() => server[Symbol.asyncDispose]());
+
+  test('refuses a message larger than the whole stream, and stores the next one', async () => {
+    const stream = { storage: 'File', replicas: 1, maxAgeMs: 3_600_000, maxBytes: 128 * 1024 } as const;
+    await using group = natsGroup(server, { stream });
+    const bus = await group.started();
+    const got = await collect(bus, {}, ack);
+    await assert.rejects(bus.messages.publish(message({ payload: Buffer.alloc(200_000) })), {
+      code: 'HYD_MESSAGE_TOO_LARGE',
+    });
+    await bus.messages.publish(message());
+    await eventually(() => got.deliveries.length === 1);
+    assert.equal(bus.messages.isPressed, false);
   });
 
   test('makes its consumer again when somebody deletes it', async () => {
@@ -178,6 +168,24 @@ describe('nats bus when things fail', { skip }, async () => {
     assert.ok(presses > 0, 'the stream was full at times');
   });
 
+  test('rejects what a server with a smaller limit will never take', async () => {
+    await using small = await startNats({ config: 'max_payload: 65536' });
+    await using group = natsGroup(small);
+    const bus = group.bus();
+    const refused = assert.rejects(bus.messages.publish(message({ payload: Buffer.alloc(100_000) })), {
+      code: 'HYD_MESSAGE_TOO_LARGE',
+    });
+    await bus.start();
+    await refused;
+    assert.deepEqual(bus.messages.unacknowledged, { messages: 0, bytes: 0 });
+  });
+});
+
+describe('nats dead letters when things fail', { skip }, async () => {
+  if (skip !== false) return;
+  const server = await startNats();
+  after(() => server[Symbol.asyncDispose]());
+
   test('retries a dead letter while the dead-letter stream is full', async () => {
     await using group = natsGroup(server, { deadLetter: { maxAgeMs: 3_600_000, maxBytes: 8192 } });
     const bus = await group.started();
@@ -208,17 +216,27 @@ describe('nats bus when things fail', { skip }, async () => {
     assert.equal(letter?.payload.byteLength, bus.messages.maxPayloadBytes);
     assert.match(letter?.detail ?? '', /^ü{100,}$/);
   });
+});
 
-  test('rejects what a server with a smaller limit will never take', async () => {
-    await using small = await startNats({ config: 'max_payload: 65536' });
-    await using group = natsGroup(small);
-    const bus = group.bus();
-    const refused = assert.rejects(bus.messages.publish(message({ payload: Buffer.alloc(100_000) })), {
-      code: 'HYD_MESSAGE_TOO_LARGE',
-    });
-    await bus.start();
-    await refused;
-    assert.deepEqual(bus.messages.unacknowledged, { messages: 0, bytes: 0 });
+describe('nats leases when things fail', { skip }, async () => {
+  if (skip !== false) return;
+  const server = await startNats();
+  after(() => server[Symbol.asyncDispose]());
+
+  test('holds a lease again that it lost while the server hung and the link stayed up', async () => {
+    await using group = natsGroup(server, { leaseMs: 3000 });
+    const bus = await group.started();
+    let lost = 0;
+    const lease = bus.leases.hold('gw-1', () => lost++);
+    await eventually(() => lease.isHeld);
+    const pid = server.pid ?? assert.fail('it runs');
+    process.kill(pid, 'SIGSTOP');
+    await eventually(() => lost === 1);
+    process.kill(pid, 'SIGCONT');
+    await eventually(() => lease.isHeld);
+    assert.equal(await bus.leases.isHeld('gw-1'), true);
+    await lease.release();
+    assert.equal(await bus.leases.isHeld('gw-1'), false);
   });
 
   test('never says that a lease is not held when a server without a disk forgot it', async () => {

@@ -10,7 +10,7 @@ import { natsGroup } from './kit.ts';
 const skip = await natsOrSkip();
 const ordered: Partial<ConsumerOptions> = { ordering: 'PerConnection', partitions: 4 };
 
-describe('nats streams and consumers', { skip }, async () => {
+describe('nats streams', { skip }, async () => {
   if (skip !== false) return;
   const server = await startNats();
   after(() => server[Symbol.asyncDispose]());
@@ -82,6 +82,12 @@ describe('nats streams and consumers', { skip }, async () => {
     await collect(other, { processor: 'other' });
     await eventually(() => consumption.isReady);
   });
+});
+
+describe('nats consumers', { skip }, async () => {
+  if (skip !== false) return;
+  const server = await startNats();
+  after(() => server[Symbol.asyncDispose]());
 
   for (const [from, to] of [
     [{}, ordered],
@@ -168,6 +174,12 @@ describe('nats streams and consumers', { skip }, async () => {
     await eventually(() => done.length === 300, { timeoutMs: 20_000 });
     assert.equal(new Set(done).size, 100);
   });
+});
+
+describe('nats group of an operator', { skip }, async () => {
+  if (skip !== false) return;
+  const server = await startNats();
+  after(() => server[Symbol.asyncDispose]());
 
   test('an operator can prepare a group and remove a processor from it', async () => {
     await using group = natsGroup(server);
