@@ -4,19 +4,20 @@
  */
 import type { HydrogenGroup } from '../crds/index.ts';
 import { defaultImage, natsImage } from '../infra/index.ts';
-import { isNews, isSameReady } from './cache/predicates.ts';
+import { isSameReady, isWorthReconciling } from './cache/predicates.ts';
 import type { Change } from './cache/reflector.ts';
-import { createSecrets } from './cache/secrets.ts';
-import { createStore, groupKey, groupNameOf, ownerKeyOf, targetKeyOf } from './cache/store.ts';
-import { type Child, createTrimChild } from './cache/transform.ts';
+import { createSecretIndex } from './cache/secrets.ts';
+import { createStore } from './cache/store.ts';
+import { type Child, createChildTransform } from './cache/transform.ts';
 import { createWatches } from './cache/watches.ts';
-import { createApplier } from './children/apply.ts';
-import { createUpgrades, type UpgradeLimit } from './children/rollouts.ts';
+import { Applier } from './children/apply.ts';
+import { createRollouts, type RolloutLimit } from './children/rollouts.ts';
 import type { Kube } from './kube/client.ts';
 import { createEvents } from './kube/events.ts';
-import { fenced } from './kube/guard.ts';
-import { createLease } from './kube/leader.ts';
-import { isWorkload, keyOf } from './kube/objects.ts';
+import { guarded } from './kube/guard.ts';
+import { groupKey, groupNameOf, keyOf, ownerKeyOf, targetKeyOf } from './kube/keys.ts';
+import { LeaderElection } from './kube/leader.ts';
+import { isWorkload } from './kube/objects.ts';
 import type { Log } from './log.ts';
 import type { OperatorMetrics } from './metrics.ts';
 import { createBuses } from './nats/buses.ts';
@@ -39,7 +40,7 @@ export interface OperatorOptions {
   /** Image of pods whose document names none. @default - that of this release */
   readonly image?: string | undefined;
   /** How many workloads get the image of this release at once. @default - a tenth of them */
-  readonly upgradeLimit?: UpgradeLimit | undefined;
+  readonly rolloutLimit?: RolloutLimit | undefined;
   /** Called when the lease was lost: the process must end. */
   readonly onLost: () => void;
   /** @default - the servers of the document */
@@ -67,7 +68,7 @@ export interface OperatorTiming {
 export interface Operator {
   readonly queueDepth: number;
   /** Workloads that are getting the image of this release, and those that wait for it. */
-  readonly upgrades: { readonly running: number; readonly waiting: number };
+  readonly rollouts: { readonly running: number; readonly waiting: number };
   readonly isLeading: boolean;
   /** Whether every resource has been listed once. */
   readonly isReady: boolean;
@@ -81,7 +82,7 @@ export function createOperator(options: OperatorOptions): Operator {
   const { collectMs = 100, resyncMs = 600_000 } = timing;
   // A lease that has run out is noticed before the next write, also by a process that was suspended.
   const mayWrite = (): boolean => lease === undefined || lease.isLeading;
-  const kube = fenced(options.kube, mayWrite);
+  const kube = guarded(options.kube, mayWrite);
   const store = createStore();
   const events = createEvents({ kube, instance: options.instance, onFailure: (err) => log.eventFailed({ err }) });
   const buses = createBuses({
@@ -100,21 +101,26 @@ export function createOperator(options: OperatorOptions): Operator {
     onEvent: (object, event, detail) => log.busEvent({ object, event, detail }),
     ...(options.serversOf && { serversOf: options.serversOf }),
   });
-  const trimChild = createTrimChild();
-  const applier = createApplier({ kube, store, trim: trimChild, onApplied: (child) => watches.learnChild(child) });
+  const transformChild = createChildTransform();
+  const applier = new Applier({
+    kube,
+    store,
+    transform: transformChild,
+    onApplied: (child) => watches.learnChild(child),
+  });
   const status = createStatusWriter({ kube, onWritten: (object) => watches.learnCustom(object) });
-  const secrets = createSecrets({
+  const secrets = createSecretIndex({
     kube,
     isVisible: () => watches.areSecretsVisible,
     onHidden: (err) => log.secretsHidden({ err }),
   });
-  const upgrades = createUpgrades({
-    limit: options.upgradeLimit ?? { percent: 10 },
+  const rollouts = createRollouts({
+    limit: options.rolloutLimit ?? { percent: 10 },
     total: () => store.workloads,
     onTurn: (key) => queue.add(key),
   });
   const { image } = options;
-  const parts = { kube, store, secrets, applier, upgrades, buses, status, events, log, image };
+  const parts = { kube, store, secrets, applier, rollouts, buses, status, events, log, image };
   const reconciler = createReconciler(parts);
   const queue = createQueue({
     work: async (key) => {
@@ -132,7 +138,7 @@ export function createOperator(options: OperatorOptions): Operator {
   });
   const lease =
     options.lease &&
-    createLease({
+    new LeaderElection({
       kube: options.kube,
       ...options.lease,
       ...timing.lease,
@@ -158,7 +164,7 @@ export function createOperator(options: OperatorOptions): Operator {
   const watches = createWatches({
     kube,
     namespace,
-    trimChild,
+    transformChild,
     onCustom: worked(onCustom),
     onChild: worked(onChild),
     onSecret: worked(onSecret),
@@ -182,10 +188,10 @@ export function createOperator(options: OperatorOptions): Operator {
       if (before) void reconciler.forget(before).catch((err: unknown) => log.failed({ err }));
     }
     // The answer to our own write may hold news; what others write into a status may be ours to set back, but not at once.
-    if (isNews(before, after)) queue.add(keyOf(object));
+    if (isWorthReconciling(before, after)) queue.add(keyOf(object));
     else if (!change.isOwn) queue.add(keyOf(object), collectMs);
     if (object.kind === 'HydrogenGroup') {
-      if (isNews(before, after) || !isSameReady(before, after)) {
+      if (isWorthReconciling(before, after) || !isSameReady(before, after)) {
         for (const member of store.membersOf(where, name)) queue.add(member);
       }
       return;
@@ -219,12 +225,12 @@ export function createOperator(options: OperatorOptions): Operator {
   }
 
   /** Rollouts to the image of this release that an operator before this one began hold their places. */
-  function resumeUpgrades(): void {
+  function resumeRollouts(): void {
     const releaseImages = [image ?? defaultImage, natsImage];
     for (const [key, object] of store.customs()) {
       const workload = store.childrenOf(object.metadata.uid ?? '').find(isWorkload);
       const hasIt = workload && containersOf(workload).some((one) => releaseImages.includes(one.image ?? ''));
-      if (workload !== undefined && hasIt && isRollingOut(workload)) upgrades.resume(key);
+      if (workload !== undefined && hasIt && isRollingOut(workload)) rollouts.resume(key);
     }
   }
 
@@ -232,7 +238,7 @@ export function createOperator(options: OperatorOptions): Operator {
     log.leading();
     void watches.synced.then(() => {
       if (isStopping) return;
-      resumeUpgrades();
+      resumeRollouts();
       everything();
       queue.start();
       resync = setInterval(everything, resyncMs);
@@ -244,7 +250,7 @@ export function createOperator(options: OperatorOptions): Operator {
     get queueDepth() {
       return queue.depth;
     },
-    upgrades,
+    rollouts,
     get isLeading() {
       return lease?.isLeading ?? !isStopping;
     },

@@ -1,8 +1,8 @@
 /** The groups' buses: one connection for each group, made anew when its settings change. */
 import { type HydrogenGroup, type HydrogenMessageProcessor, natsConnectionOf } from '../../crds/index.ts';
-import { groupKey } from '../cache/store.ts';
 import type { Kube } from '../kube/client.ts';
-import { type KubeObject, keyOf } from '../kube/objects.ts';
+import { groupKey, keyOf } from '../kube/keys.ts';
+import type { KubeObject } from '../kube/objects.ts';
 import type { BusFacts } from '../status/facts.ts';
 import type { Lag } from './lag.ts';
 import { connectionOf } from './options.ts';

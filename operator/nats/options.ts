@@ -2,7 +2,7 @@
 import { busGroup } from '../../crds/contract.ts';
 import { type HydrogenGroup, natsConnectionOf, parseQuantity, restartFacts } from '../../crds/index.ts';
 import type { NatsGroupOptions } from '../../runtime/bus/nats/group.ts';
-import { digest } from '../children/projection.ts';
+import { digest } from '../digest.ts';
 import type { BusSecrets } from './secrets.ts';
 
 /** A digest of it: with another one, another connection is made. */

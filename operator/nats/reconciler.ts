@@ -6,7 +6,7 @@
 import type { HydrogenGroup, HydrogenMessageProcessor } from '../../crds/index.ts';
 import { createNatsGroup, type ProcessorLag } from '../../runtime/bus/nats/group.ts';
 import type { ConsumerOptions } from '../../runtime/bus/port/messages.ts';
-import { digest } from '../children/projection.ts';
+import { digest } from '../digest.ts';
 import type { Kube } from '../kube/client.ts';
 import { messageOf } from '../kube/errors.ts';
 import type { BusFacts } from '../status/facts.ts';

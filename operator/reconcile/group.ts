@@ -1,28 +1,28 @@
 /** From a group to its streams, and to the NATS servers that run for it. */
 import type { HydrogenGroup } from '../../crds/index.ts';
+import { secretRefsIn } from '../../crds/secret-refs.ts';
 import { natsImage, renderGroup } from '../../infra/index.ts';
-import { secretRefsIn } from '../../infra/secrets.ts';
-import type { Secrets } from '../cache/secrets.ts';
+import type { SecretIndex } from '../cache/secrets.ts';
 import type { Store } from '../cache/store.ts';
 import { allMade, type Children, type Plan } from '../children/children.ts';
-import type { Upgrades } from '../children/rollouts.ts';
+import type { Rollouts } from '../children/rollouts.ts';
 import type { Kube } from '../kube/client.ts';
 import { groupFinalizer, hold, isHeld, isNamespaceLeaving, release } from '../kube/finalizers.ts';
-import { type KubeObject, keyOf } from '../kube/objects.ts';
+import { keyOf } from '../kube/keys.ts';
+import { conditionIn, type KubeObject } from '../kube/objects.ts';
 import type { Log } from '../log.ts';
 import type { Buses } from '../nats/buses.ts';
 import type { BusFacts } from '../status/facts.ts';
 import type { Reporter } from '../status/reporter.ts';
-import { conditionIn } from '../status/workload.ts';
 import { checked } from './parse.ts';
 import { type Outcome, soonest } from './queue.ts';
 
 export interface GroupReconcilerOptions {
   readonly kube: Pick<Kube, 'apply' | 'merge' | 'get'>;
   readonly store: Store;
-  readonly secrets: Secrets;
+  readonly secrets: SecretIndex;
   readonly children: Children;
-  readonly upgrades: Upgrades;
+  readonly rollouts: Rollouts;
   readonly buses: Buses;
   readonly reporter: Reporter;
   readonly log: Log;
@@ -33,7 +33,7 @@ const busRetryMs = 11_000;
 
 /** @throws {ApiError} what is worth trying again */
 export function createGroupReconciler(options: GroupReconcilerOptions): (object: KubeObject) => Promise<Outcome> {
-  const { kube, store, secrets, children, upgrades, buses, reporter, log } = options;
+  const { kube, store, secrets, children, rollouts, buses, reporter, log } = options;
 
   async function reconcile(object: KubeObject): Promise<Outcome> {
     const { name, namespace = '' } = object.metadata;
@@ -49,7 +49,7 @@ export function createGroupReconciler(options: GroupReconcilerOptions): (object:
     if (object.metadata.deletionTimestamp !== undefined) return remove(object, group, members, counts);
     await hold(kube, object, groupFinalizer);
     if ('issues' in result) {
-      upgrades.leave(keyOf(object));
+      rollouts.leave(keyOf(object));
       await reporter.report(object, { issues: result.issues }, counts);
       return undefined;
     }
@@ -62,7 +62,7 @@ export function createGroupReconciler(options: GroupReconcilerOptions): (object:
       sources: [object],
     };
     const made = isApplied ? await children.make(object, plan) : allMade;
-    if (!isApplied) upgrades.leave(keyOf(object));
+    if (!isApplied) rollouts.leave(keyOf(object));
     const bus = asBefore(object, await buses.check(document));
     const again = ['refused', 'down', 'conflict'].includes(bus.state) ? { againAfterMs: busRetryMs } : undefined;
     const pause = document.spec.paused ? ({ pausedBy: 'object', ...children.inspect(object, plan) } as const) : {};

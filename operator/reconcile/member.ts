@@ -1,15 +1,16 @@
 /** From a gateway or message processor to the workload that runs it, and to the consumers that feed it. */
 import type { HydrogenGateway, HydrogenGroup, HydrogenMessageProcessor } from '../../crds/index.ts';
+import { secretRefsIn } from '../../crds/secret-refs.ts';
 import { defaultImage, type Manifest, renderGateway, renderProcessor } from '../../infra/index.ts';
-import { secretRefsIn } from '../../infra/secrets.ts';
-import type { Secrets } from '../cache/secrets.ts';
-import { groupKey, groupNameOf, type Store } from '../cache/store.ts';
+import type { SecretIndex } from '../cache/secrets.ts';
+import type { Store } from '../cache/store.ts';
 import type { Applier } from '../children/apply.ts';
 import type { Children, Plan } from '../children/children.ts';
-import type { Upgrades } from '../children/rollouts.ts';
+import type { Rollouts } from '../children/rollouts.ts';
 import type { Kube } from '../kube/client.ts';
 import { hold, isHeld, isNamespaceLeaving, processorFinalizer, release } from '../kube/finalizers.ts';
-import { type KubeObject, keyOf } from '../kube/objects.ts';
+import { groupKey, groupNameOf, keyOf } from '../kube/keys.ts';
+import type { KubeObject } from '../kube/objects.ts';
 import type { Log } from '../log.ts';
 import type { Buses } from '../nats/buses.ts';
 import { lagIn } from '../nats/lag.ts';
@@ -21,10 +22,10 @@ import { type Outcome, soonest } from './queue.ts';
 export interface MemberReconcilerOptions {
   readonly kube: Pick<Kube, 'apply' | 'merge' | 'get'>;
   readonly store: Store;
-  readonly secrets: Secrets;
+  readonly secrets: SecretIndex;
   readonly applier: Applier;
   readonly children: Children;
-  readonly upgrades: Upgrades;
+  readonly rollouts: Rollouts;
   readonly buses: Buses;
   readonly reporter: Reporter;
   readonly log: Log;
@@ -39,7 +40,7 @@ const busRetryMs = 11_000;
 
 /** @throws {ApiError} what is worth trying again */
 export function createMemberReconciler(options: MemberReconcilerOptions): (object: KubeObject) => Promise<Outcome> {
-  const { kube, store, secrets, applier, children, upgrades, buses, reporter, log } = options;
+  const { kube, store, secrets, applier, children, rollouts, buses, reporter, log } = options;
   const releaseImage = options.image ?? defaultImage;
 
   async function reconcile(object: KubeObject): Promise<Outcome> {
@@ -53,7 +54,7 @@ export function createMemberReconciler(options: MemberReconcilerOptions): (objec
     const refs = 'document' in result ? secretRefsIn([group?.spec, result.document.spec]) : [];
     secrets.refer(key, namespace, refs);
     if (object.metadata.deletionTimestamp !== undefined) return remove(object, group, groupObject, groupName);
-    if ('issues' in result || group === undefined || groupObject === undefined) upgrades.leave(key);
+    if ('issues' in result || group === undefined || groupObject === undefined) rollouts.leave(key);
     if ('issues' in result) {
       await reporter.report(object, { issues: result.issues, groupName });
       return undefined;
@@ -72,7 +73,7 @@ export function createMemberReconciler(options: MemberReconcilerOptions): (objec
       sources: [object, groupObject],
     };
     if (pausedBy !== undefined || missingSecrets.length > 0) {
-      upgrades.leave(key);
+      rollouts.leave(key);
       const unapplied = pausedBy === undefined ? {} : children.inspect(object, plan);
       const facts = { groupName, group: groupFacts(groupObject), missingSecrets, pausedBy, ...unapplied };
       await reporter.report(object, facts, lag, member);
@@ -96,7 +97,7 @@ export function createMemberReconciler(options: MemberReconcilerOptions): (objec
     groupObject: KubeObject | undefined,
     groupName: string | undefined,
   ): Promise<Outcome> {
-    upgrades.leave(keyOf(object));
+    rollouts.leave(keyOf(object));
     if (!isHeld(object, processorFinalizer)) return undefined;
     const { name } = object.metadata;
     const wait = (message: string): Promise<void> =>

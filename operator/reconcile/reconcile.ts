@@ -3,14 +3,15 @@
  * prune, report. It is always done from scratch and may be done at any time; nothing here waits, that is up to the queue.
  */
 
-import type { Secrets } from '../cache/secrets.ts';
-import { groupKey, groupNameOf, type Store } from '../cache/store.ts';
+import type { SecretIndex } from '../cache/secrets.ts';
+import type { Store } from '../cache/store.ts';
 import type { Applier } from '../children/apply.ts';
-import { createChildren } from '../children/children.ts';
-import type { Upgrades } from '../children/rollouts.ts';
+import { Children } from '../children/children.ts';
+import type { Rollouts } from '../children/rollouts.ts';
 import type { Kube } from '../kube/client.ts';
 import type { Events } from '../kube/events.ts';
-import { type KubeObject, keyOf } from '../kube/objects.ts';
+import { groupKey, groupNameOf, keyOf } from '../kube/keys.ts';
+import type { KubeObject } from '../kube/objects.ts';
 import type { Log } from '../log.ts';
 import type { Buses } from '../nats/buses.ts';
 import { createReporter } from '../status/reporter.ts';
@@ -22,9 +23,9 @@ import type { Outcome } from './queue.ts';
 export interface ReconcilerOptions {
   readonly kube: Pick<Kube, 'apply' | 'merge' | 'get'>;
   readonly store: Store;
-  readonly secrets: Secrets;
+  readonly secrets: SecretIndex;
   readonly applier: Applier;
-  readonly upgrades: Upgrades;
+  readonly rollouts: Rollouts;
   readonly buses: Buses;
   readonly status: StatusWriter;
   readonly events: Events;
@@ -41,8 +42,8 @@ export interface Reconciler {
 }
 
 export function createReconciler(options: ReconcilerOptions): Reconciler {
-  const { store, secrets, applier, upgrades, buses } = options;
-  const parts = { ...options, children: createChildren(options), reporter: createReporter(options) };
+  const { store, secrets, applier, rollouts, buses } = options;
+  const parts = { ...options, children: new Children(options), reporter: createReporter(options) };
   const reconcileGroup = createGroupReconciler(parts);
   const reconcileMember = createMemberReconciler(parts);
   return {
@@ -51,7 +52,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       if (object === undefined) {
         // It may have been looked at while it went.
         secrets.refer(key, '', []);
-        upgrades.leave(key);
+        rollouts.leave(key);
         return undefined;
       }
       if (object.kind === 'HydrogenGroup') return reconcileGroup(object);
@@ -69,7 +70,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       applier.forget(uid);
       // Another object of the same name may be there already, and refers anew when it is looked at.
       secrets.refer(keyOf(object), namespace, []);
-      upgrades.leave(keyOf(object));
+      rollouts.leave(keyOf(object));
       if (object.kind === 'HydrogenGroup') await buses.forget(namespace, name);
     },
   };
