@@ -7,14 +7,14 @@
 import type { ConsumerOptions, Lag } from '../port/messages.ts';
 import { partitionOf } from '../subjects.ts';
 import { MemoryDelivery } from './delivery.ts';
-import { type ConsumerLane, createLanes, type Entry, type Replica, type Stored } from './lanes.ts';
+import { type ConsumerLane, createLanes, type LaneEntry, type Replica, type Stored } from './lanes.ts';
 
 export class MemoryConsumer {
   readonly #release: (stored: Stored) => void;
   readonly #replicas = new Set<Replica>();
   readonly #open = new Set<MemoryDelivery>();
   /** Handed back, with the timers after which they are due again. */
-  readonly #delayed = new Map<Entry, NodeJS.Timeout>();
+  readonly #delayed = new Map<LaneEntry, NodeJS.Timeout>();
   /** Lanes that can deliver now. */
   readonly #ready = new Set<ConsumerLane>();
   #options: ConsumerOptions;
@@ -154,7 +154,7 @@ export class MemoryConsumer {
     return true;
   }
 
-  #again(entry: Entry): void {
+  #again(entry: LaneEntry): void {
     entry.lane.open--;
     entry.lane.again.push(entry);
     this.#settle(entry.lane);
@@ -186,7 +186,7 @@ export class MemoryConsumer {
     return undefined;
   }
 
-  #deliver(entry: Entry, replica: Replica): void {
+  #deliver(entry: LaneEntry, replica: Replica): void {
     entry.attempts++;
     const delivery = new MemoryDelivery(entry, replica, this);
     this.#open.add(delivery);

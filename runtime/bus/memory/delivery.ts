@@ -1,10 +1,10 @@
 /** One attempt to deliver a stored message to one replica. */
 
 import type { ClientMessage, Delivery } from '../port/messages.ts';
-import type { Entry, Replica } from './lanes.ts';
+import type { LaneEntry, Replica } from './lanes.ts';
 
 /** The consumer that a delivery belongs to. */
-interface DeliveryOwner {
+interface DeliveringConsumer {
   readonly ackTimeoutMs: number;
   finish(delivery: MemoryDelivery): void;
   retry(delivery: MemoryDelivery, delayMs: number): void;
@@ -19,13 +19,13 @@ export class MemoryDelivery implements Delivery {
   readonly attempt: number;
   readonly isReplay: boolean;
   readonly storedAtMs: number;
-  readonly entry: Entry;
+  readonly entry: LaneEntry;
   readonly replica: Replica;
   /** When it is delivered again, unless it is at work. */
   deadlineMs = 0;
-  readonly #owner: DeliveryOwner;
+  readonly #consumer: DeliveringConsumer;
 
-  constructor(entry: Entry, replica: Replica, owner: DeliveryOwner) {
+  constructor(entry: LaneEntry, replica: Replica, consumer: DeliveringConsumer) {
     const { message, isReplay, storedAtMs } = entry.stored;
     const { id, connectionId, endpoint, callbackUrl, payload }: ClientMessage = message;
     this.id = id;
@@ -38,16 +38,16 @@ export class MemoryDelivery implements Delivery {
     this.storedAtMs = storedAtMs;
     this.entry = entry;
     this.replica = replica;
-    this.#owner = owner;
+    this.#consumer = consumer;
     this.#restartTimeout();
   }
 
   ack(): void {
-    if (this.#isHeard()) this.#owner.finish(this);
+    if (this.#isHeard()) this.#consumer.finish(this);
   }
 
   nak(delayMs: number): void {
-    if (this.#isHeard()) this.#owner.retry(this, delayMs);
+    if (this.#isHeard()) this.#consumer.retry(this, delayMs);
   }
 
   working(): void {
@@ -59,7 +59,7 @@ export class MemoryDelivery implements Delivery {
   }
 
   #restartTimeout(): void {
-    this.deadlineMs = Date.now() + this.#owner.ackTimeoutMs;
+    this.deadlineMs = Date.now() + this.#consumer.ackTimeoutMs;
   }
 
   // A bus that was stopped has nothing to say about its deliveries any more.

@@ -21,7 +21,7 @@ export interface Replica {
 }
 
 /** A stored message in this consumer. */
-export interface Entry {
+export interface LaneEntry {
   readonly stored: Stored;
   readonly order: number;
   attempts: number;
@@ -31,8 +31,8 @@ export interface Entry {
 export interface ConsumerLane {
   readonly maxOpen: number;
   /** Attempted before and due again: goes ahead of what waits. */
-  readonly again: Fifo<Entry>;
-  readonly waiting: Fifo<Entry>;
+  readonly again: Fifo<LaneEntry>;
+  readonly waiting: Fifo<LaneEntry>;
   open: number;
 }
 

@@ -7,14 +7,14 @@ import { checkedName, type Subjects } from '../subjects.ts';
 import type { MemoryConsumer } from './consumer.ts';
 import type { Replica } from './lanes.ts';
 import type { MemoryLink } from './link.ts';
-import type { MessageStore, Pending, StorePublisher } from './store.ts';
+import type { MessageStore, PendingMessage, StorePublisher } from './store.ts';
 
 export class MemoryMessages implements MessageBus, StorePublisher {
   readonly #link: MemoryLink;
   readonly #store: MessageStore;
   readonly #subjects: Subjects;
   readonly #limits: PublishLimits;
-  readonly #unacknowledged = new Set<Pending>();
+  readonly #unacknowledged = new Set<PendingMessage>();
   readonly #flushed = new Set<() => void>();
   /** The replicas that consume through this bus. */
   readonly #replicas = new Map<Replica, MemoryConsumer>();
@@ -75,7 +75,7 @@ export class MemoryMessages implements MessageBus, StorePublisher {
       if (this.#link.state === 'stopped') throw new HydrogenError('HYD_BUS_STOPPED');
       this.#link.checkSize(message.payload);
       this.#subjects.clientMessage(message.endpoint, message.connectionId);
-      const pending: Pending = { message, publisher: this, resolve, reject };
+      const pending: PendingMessage = { message, publisher: this, resolve, reject };
       this.#unacknowledged.add(pending);
       this.#unacknowledgedBytes += message.payload.byteLength;
       this.#store.offer(pending);
@@ -119,7 +119,7 @@ export class MemoryMessages implements MessageBus, StorePublisher {
     for (const done of this.#flushed) done();
   }
 
-  stored(pending: Pending): void {
+  stored(pending: PendingMessage): void {
     this.#unacknowledged.delete(pending);
     this.#unacknowledgedBytes -= pending.message.payload.byteLength;
     pending.resolve();

@@ -17,11 +17,11 @@ export interface StoreLimits {
 export interface StorePublisher {
   /** While false its messages stay where they are. */
   readonly isUp: boolean;
-  stored(pending: Pending): void;
+  stored(pending: PendingMessage): void;
 }
 
 /** A message that waits until the store takes it. */
-export interface Pending {
+export interface PendingMessage {
   readonly message: ClientMessage;
   readonly publisher: StorePublisher;
   readonly resolve: () => void;
@@ -33,9 +33,9 @@ export class MessageStore {
   readonly #consumers = new Map<string, MemoryConsumer>();
   readonly #listeners: (() => void)[] = [];
   /** In the order of arrival, for room. */
-  readonly #waiting = new Fifo<Pending>();
+  readonly #waiting = new Fifo<PendingMessage>();
   /** Until their bus is up. */
-  readonly #parked = new Fifo<Pending>();
+  readonly #parked = new Fifo<PendingMessage>();
   #messages = 0;
   #bytes = 0;
 
@@ -56,7 +56,7 @@ export class MessageStore {
     this.#listeners.push(listener);
   }
 
-  offer(pending: Pending): void {
+  offer(pending: PendingMessage): void {
     if (!pending.publisher.isUp) {
       this.#parked.push(pending);
       return;

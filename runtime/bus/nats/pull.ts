@@ -5,7 +5,7 @@
  */
 
 import type { Link } from './connection.ts';
-import { headerNames, headerValue, statusOf, statusText } from './wire.ts';
+import { headerNames, headerValue, statusCodeOf, statusTextOf } from './wire.ts';
 
 export interface Puller {
   /** Messages asked for that have not come. */
@@ -54,11 +54,11 @@ export function createPuller(link: Link, stream: string, consumer: string, inbox
     },
     hear: (block) => {
       heardAtMs = performance.now();
-      const status = statusOf(block);
+      const status = statusCodeOf(block);
       if (status === 100) return undefined;
       requested -= Math.min(requested, Number(headerValue(block, headerNames.pendingMessages) ?? requested));
       if (status === 408 || status === 404) return undefined;
-      return `${status} ${statusText(block)}`;
+      return `${status} ${statusTextOf(block)}`;
     },
     isSilent: (nowMs) => requested > 0 && nowMs - heardAtMs > silenceMs,
     forget: () => {

@@ -64,18 +64,18 @@ export function headerValue(block: string, name: string): string | undefined {
 }
 
 /** The status code of a block such as `NATS/1.0 503 No Responders`, 0 when it has none. */
-export function statusOf(block: string): number {
+export function statusCodeOf(block: string): number {
   return block.charCodeAt(version.length) === 0x20 ? Number.parseInt(block.slice(version.length + 1), 10) || 0 : 0;
 }
 
 /** What follows the status code. */
-export function statusText(block: string): string {
+export function statusTextOf(block: string): string {
   return block.slice(version.length + 5, block.indexOf('\r\n'));
 }
 
 /** True for the server's answer that nobody listens to a subject. */
 export function isNoResponders(msg: Msg): boolean {
-  return msg.data.length === 0 && statusOf(receivedHeaders(msg)) === 503;
+  return msg.data.length === 0 && statusCodeOf(receivedHeaders(msg)) === 503;
 }
 
 /** What the reply subject of a delivery says. */
