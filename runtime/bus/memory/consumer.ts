@@ -1,7 +1,7 @@
 /**
- * A durable consumer of the memory bus: what JetStream keeps for one message processor. Messages wait in lanes (one
- * without a limit when unordered, `partitions` with one open delivery each when ordered) and go to attached replicas of
- * the processor, as far as they have room. Its timers keep no process alive.
+ * A durable consumer of the memory bus, with the state that JetStream keeps for one message processor. Messages wait in
+ * lanes (one without a limit when unordered, `partitions` with one open delivery each when ordered) and go to attached
+ * replicas of the processor while these have room. Its timers keep no process alive.
  */
 
 import type { ConsumerOptions, Lag } from '../port/messages.ts';
@@ -24,7 +24,7 @@ export class MemoryConsumer {
   #isScheduled = false;
   #sweeper: NodeJS.Timeout;
 
-  /** @param release called when this consumer needs a stored message no longer */
+  /** @param release called when this consumer no longer needs a stored message */
   constructor(options: ConsumerOptions, release: (stored: Stored) => void) {
     this.#release = release;
     this.#options = options;
@@ -76,7 +76,7 @@ export class MemoryConsumer {
     return { pending, unacknowledged };
   }
 
-  /** Hands out what can be handed out, soon and never inside the caller. */
+  /** Hands out messages soon, never within the call. */
   wake(): void {
     if (this.#isScheduled) return;
     this.#isScheduled = true;
@@ -168,7 +168,7 @@ export class MemoryConsumer {
       const entry = lane.again.shift() ?? lane.waiting.shift();
       if (entry === undefined) throw new Error('a ready lane holds an entry');
       lane.open++;
-      // To the end of the ready lanes, so that lanes take turns.
+      // Moves to the end of the ready lanes, so that lanes take turns.
       this.#ready.delete(lane);
       this.#settle(lane);
       this.#deliver(entry, replica);

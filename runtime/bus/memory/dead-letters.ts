@@ -42,7 +42,7 @@ export class LetterStore {
     return true;
   }
 
-  /** Tries again what waits. */
+  /** Retries everything that waits. */
   wake(): void {
     const waiting = this.#waiting;
     this.#waiting = [];

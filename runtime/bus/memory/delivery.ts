@@ -21,7 +21,7 @@ export class MemoryDelivery implements Delivery {
   readonly storedAtMs: number;
   readonly entry: LaneEntry;
   readonly replica: Replica;
-  /** When it is delivered again, unless it is at work. */
+  /** When it is redelivered unless it was reported at work. */
   deadlineMs = 0;
   readonly #consumer: DeliveringConsumer;
 
@@ -62,7 +62,7 @@ export class MemoryDelivery implements Delivery {
     this.deadlineMs = Date.now() + this.#consumer.ackTimeoutMs;
   }
 
-  // A bus that was stopped has nothing to say about its deliveries any more.
+  // A stopped bus can no longer end its deliveries.
   #isHeard(): boolean {
     return this.replica.link.state !== 'stopped';
   }

@@ -1,4 +1,4 @@
-/** Where the messages of a memory consumer wait, and who takes them. */
+/** The lanes of a memory consumer, in which messages wait for a replica. */
 
 import { Fifo } from '../../fifo.ts';
 import type { ClientMessage, ConsumerOptions, Delivery } from '../port/messages.ts';
@@ -30,7 +30,7 @@ export interface LaneEntry {
 
 export interface ConsumerLane {
   readonly maxOpen: number;
-  /** Attempted before and due again: goes ahead of what waits. */
+  /** Attempted before and due again; goes first. */
   readonly again: Fifo<LaneEntry>;
   readonly waiting: Fifo<LaneEntry>;
   open: number;

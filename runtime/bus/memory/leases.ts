@@ -76,7 +76,7 @@ class MemoryLease implements Lease {
     this.#onRelease();
   }
 
-  /** Nobody renews it for now. */
+  /** It is not renewed for now. */
   suspend(): void {
     if (this.#expiresAtMs !== Number.POSITIVE_INFINITY) return;
     this.#expiresAtMs = Date.now() + this.#leaseMs;
@@ -93,13 +93,13 @@ class MemoryLease implements Lease {
     this.#state = 'held';
   }
 
-  /** Its owner is gone: it expires and nobody learns of the loss. */
+  /** Its owner is gone: it expires, and no loss is reported. */
   abandon(): void {
     this.suspend();
     this.supersede();
   }
 
-  /** It is no longer its owner's. */
+  /** Another claim replaced it, or it was released. */
   supersede(): void {
     this.#state = 'ended';
     clearTimeout(this.#lossTimer);

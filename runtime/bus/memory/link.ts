@@ -3,7 +3,7 @@
 import { HydrogenError } from '../../errors.ts';
 import type { BusStatus } from '../port/bus.ts';
 
-/** What all links of a broker have in common: there is a server, or there is none. */
+/** Stands for the server that all links of a broker share. */
 export interface MemoryServer {
   isDown: boolean;
   readonly maxPayloadBytes: number;

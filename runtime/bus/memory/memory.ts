@@ -12,7 +12,7 @@ import { LeaseStore } from './leases.ts';
 import { MessageStore } from './store.ts';
 
 export interface MemoryBrokerOptions {
-  /** Messages kept until they are consumed; above it publishers wait and are pressed. Default 100,000. */
+  /** Messages kept until they are consumed; above it publishers wait and the bus is pressed. Default 100,000. */
   readonly maxStoredMessages?: number;
   /** The same in payload bytes. Default 256 MiB. */
   readonly maxStoredBytes?: number;
@@ -20,7 +20,7 @@ export interface MemoryBrokerOptions {
   readonly maxDeadLetters?: number;
   /** Default 1 MiB. */
   readonly maxPayloadBytes?: number;
-  /** How long a lease outlives an owner that vanished. Default 30,000. */
+  /** How long a lease outlives a killed owner. Default 30,000. */
   readonly leaseMs?: number;
   readonly publishLimits?: PublishLimits;
 }

@@ -9,7 +9,7 @@ interface Served {
   readonly handle: (payload: Uint8Array) => Promise<Uint8Array>;
 }
 
-/** Who serves which instance, and who hears broadcasts; shared by all buses of a broker. */
+/** The handler of each instance, and the receivers of broadcasts; shared by all buses of a broker. */
 export interface Switchboard {
   readonly served: Map<string, Served>;
   readonly started: Set<MemoryPeers>;

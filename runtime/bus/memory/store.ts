@@ -1,6 +1,6 @@
 /**
- * The client messages and durable consumers that the buses of one process share. It stands where the NATS server stands;
- * nothing here survives the process.
+ * The client messages and durable consumers that the buses of one process share. It takes the place of the NATS server;
+ * nothing survives the process.
  */
 
 import { Fifo } from '../../fifo.ts';
@@ -32,9 +32,9 @@ export class MessageStore {
   readonly #limits: StoreLimits;
   readonly #consumers = new Map<string, MemoryConsumer>();
   readonly #listeners: (() => void)[] = [];
-  /** In the order of arrival, for room. */
+  /** For room, in the order of arrival. */
   readonly #waiting = new Fifo<PendingMessage>();
-  /** Until their bus is up. */
+  /** For their bus to be up. */
   readonly #parked = new Fifo<PendingMessage>();
   #messages = 0;
   #bytes = 0;
@@ -65,7 +65,7 @@ export class MessageStore {
     if (this.#waiting.length === 1) this.#admit();
   }
 
-  /** Takes a publisher's messages back. */
+  /** Removes the messages of a publisher that wait. */
   withdraw(publisher: StorePublisher): void {
     for (const queue of [this.#waiting, this.#parked]) {
       for (const pending of queue.drain()) if (pending.publisher !== publisher) queue.push(pending);
@@ -100,7 +100,7 @@ export class MessageStore {
     for (const consumer of holders) consumer.enqueue(stored);
   }
 
-  /** Tries again everything that waits. */
+  /** Retries everything that waits. */
   wake(): void {
     for (const consumer of this.#consumers.values()) consumer.wake();
     for (const pending of this.#parked.drain()) (pending.publisher.isUp ? this.#waiting : this.#parked).push(pending);
@@ -120,7 +120,7 @@ export class MessageStore {
     if (this.#waiting.length > 0) this.#admit();
   }
 
-  // In the order of arrival. What waits here had its bus up when it came, so an unreachable head means all are down.
+  // In the order of arrival. Every message here arrived while its bus was up, so when the first one's is down, all are.
   #admit(): void {
     const wasFull = this.isFull;
     while (!this.isFull && this.#waiting.peek()?.publisher.isUp) {

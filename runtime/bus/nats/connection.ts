@@ -1,8 +1,8 @@
 /**
- * One connection to NATS that outlives its servers. The package's own reconnecting is switched off: each connection is
- * a new one, so that credentials and certificates are read again, no authentication failure is final, and nothing that
- * was published while cut off waits in a buffer that nobody watches. What must survive (subscriptions, handlers) is
- * registered here once and renewed on every connection.
+ * The link to NATS, which outlives its connections. The package's own reconnect is off: every connection is a new one,
+ * so that credentials and certificates are read again, no authentication failure is final, and nothing published while
+ * the link is down waits in a buffer that nobody watches. Subscriptions are registered here once and renewed on every
+ * connection.
  */
 
 import { type Msg, type NatsConnection, nuid, type PublishOptions, type Subscription } from 'nats';
@@ -12,7 +12,7 @@ import { dial, type NatsConnectionOptions, type NatsEvent } from './dial.ts';
 import { rawHeaders } from './wire.ts';
 
 export interface Subscribed {
-  /** Ends it; what is already on its way may still arrive until this resolves. Never rejects. */
+  /** Unsubscribes. Messages in flight may still arrive until this resolves. Never rejects. */
   drain(): Promise<void>;
 }
 
@@ -35,7 +35,7 @@ const flushTimeoutMs = 1000;
 const defaultMaxPayloadBytes = 1024 * 1024;
 
 export class Link {
-  /** A subject prefix of this process alone, without the final dot. */
+  /** Subject prefix unique to this link, without the final dot. */
   readonly inbox = `_INBOX.${nuid.next()}`;
   readonly #options: NatsConnectionOptions;
   readonly #registered = new Set<Registered>();
@@ -66,7 +66,7 @@ export class Link {
     return this.#maxPayloadBytes;
   }
 
-  /** @returns ends it */
+  /** @returns removes the listener */
   onStatus(listener: StatusListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -82,7 +82,7 @@ export class Link {
     if (this.#state === 'stopped') return;
     this.#sendOutgoing();
     const last = this.#connection;
-    // Before the first await, so that a connection that is lost meanwhile is not replaced.
+    // Before the first await, so that a connection lost meanwhile is not replaced.
     this.#become('stopped');
     clearTimeout(this.#redialTimer);
     this.#connection = undefined;
@@ -164,7 +164,7 @@ export class Link {
     this.#connection = next;
     this.#failures = 0;
     this.#maxPayloadBytes = next.info?.max_payload ?? defaultMaxPayloadBytes;
-    // Each server announces all that it knows of; one that has left the cluster is not tried for ever.
+    // Each server announces all that it knows; one that has left the cluster is not tried forever.
     this.#announced.clear();
     for (const url of next.info?.connect_urls ?? []) this.#announced.add(url);
     void next.closed().then((cause) => this.#lose(next, cause ?? undefined));
@@ -184,8 +184,9 @@ export class Link {
     this.#redial(Math.random() * (this.#options.reconnectJitterMs ?? 200));
   }
 
-  // What a turn of the event loop publishes leaves in one write: the package would write once per callback, and a write
-  // is what costs most on both sides. What is lost with the connection was not acknowledged, as bytes on the wire.
+  // Everything published in one turn of the event loop leaves in one write. The package would write once per callback,
+  // and writes are the largest cost on both sides. What is lost with the connection was not acknowledged, like bytes on
+  // the wire.
   #sendOutgoing(): void {
     const batch = this.#outgoing;
     this.#outgoing = [];
@@ -208,7 +209,7 @@ export class Link {
   }
 }
 
-// The package swallows what a callback throws and stops reading; a throwing listener is a bug and must be seen.
+// The package swallows exceptions of a callback and stops reading. A listener that throws is a bug and must be seen.
 function listen(connection: NatsConnection, one: Registered): Subscription {
   return connection.subscribe(one.subject, {
     callback: (err, msg) => {

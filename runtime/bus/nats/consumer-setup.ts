@@ -1,4 +1,4 @@
-/** The streams and durable consumers of one processor: created or adapted until it succeeds, each problem reported once. */
+/** Creates or adapts the streams and durable consumers of one processor, with retries; reports each problem once. */
 
 import { HydrogenError } from '../../errors.ts';
 import type { ConsumerOptions } from '../port/messages.ts';
@@ -102,7 +102,7 @@ export class ConsumerSetup {
     }
   }
 
-  // JetStream needs a moment after its server is up, so what may pass is reported only when it does not.
+  // JetStream needs a moment after its server is up, so a failure that may pass is reported only when it lasts.
   #reportFailure(cause: unknown): void {
     const what = `consumer ${this.#options.processor}: ${cause instanceof Error ? cause.message : String(cause)}`;
     if (cause instanceof JetStreamError && !cause.isTransient) {

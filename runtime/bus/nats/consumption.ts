@@ -1,11 +1,10 @@
 /**
- * One processor's share of the stream in this process. It sees to streams and durable consumers, pulls from one lane
- * (unordered) or one per partition share (ordered, one delivery at a time each), and hands messages out while fewer than
- * `maxInFlight` are open. When there are more lanes than that, a message may arrive with no room; it waits here and is
- * kept alive.
+ * One replica of a processor. It sets up streams and durable consumers, pulls from one lane (unordered) or one lane per
+ * partition (ordered, one delivery at a time each), and hands out messages while fewer than `maxInFlight` are open. With
+ * more lanes than that, a message may arrive when there is no room; it waits here and is kept alive.
  *
- * Who starts last decides the shape (ordering, number of lanes) of a processor's consumers; replicas that already run
- * use what they then find. Replicas of different settings meet only while a change is rolled out.
+ * The replica that starts last decides the shape of a processor's consumers (ordering, number of lanes); replicas that
+ * already run use what they find. Replicas with different settings meet only during a rollout.
  */
 
 import type { ConsumerInfo, Msg } from 'nats';
@@ -38,7 +37,7 @@ interface NatsLane {
 }
 
 const sweepMs = 1000;
-/** An ordered lane is asked for several: the server gives the next one only when the last one has ended. */
+/** Messages requested for an ordered lane; the server delivers the next one only when the last one has ended. */
 const orderedBatch = 16;
 const acked = Buffer.from('+ACK');
 const unreadable = Buffer.from('+TERM unreadable');
@@ -99,7 +98,7 @@ export class NatsConsumption implements Consumption {
         unacknowledged: infos.reduce((sum, info) => sum + info.num_ack_pending, 0),
       };
     } catch {
-      // Cut off, or the consumer is gone for the moment: it can't be known.
+      // Disconnected, or the consumer does not exist at the moment: unknown.
       return undefined;
     }
   }
@@ -136,15 +135,15 @@ export class NatsConsumption implements Consumption {
     return { name, puller: createPuller(link, subjects.stream, name, () => `${this.#inbox}.${name}`), busy: 0 };
   }
 
-  // What was asked for under the old inbox is void: the server drops requests that nobody listens for.
+  // Requests under the old inbox are void: the server drops a request whose inbox has no subscriber.
   #renewInbox(): void {
     void this.#subscription?.drain();
     this.#inbox = `${this.#inboxPrefix}.${++this.#inboxCount}`;
-    this.#subscription = this.#deps.link.subscribe(`${this.#inbox}.*`, (msg) => this.#hear(msg));
+    this.#subscription = this.#deps.link.subscribe(`${this.#inbox}.*`, (msg) => this.#onMessage(msg));
     for (const lane of this.#lanes.values()) lane.puller.forget();
   }
 
-  // Fewer deliveries may be open than there are ordered lanes: lanes must take turns.
+  // True when fewer deliveries may be open than there are ordered lanes: lanes must take turns.
   #isScarce(): boolean {
     return this.#isOrdered && this.#options.maxInFlight < this.#lanes.size;
   }
@@ -164,17 +163,17 @@ export class NatsConsumption implements Consumption {
     else lane.puller.pull(this.#options.maxInFlight - this.#open.size - this.#waiting.length);
   }
 
-  #hear(msg: Msg): void {
+  #onMessage(msg: Msg): void {
     const { reply } = msg;
     const block = receivedHeaders(msg);
     const ack = parseAckSubject(reply);
     if (reply === undefined || ack === undefined) {
-      this.#hearStatus(msg.subject, block);
+      this.#onServerStatus(msg.subject, block);
       return;
     }
     this.#setup.resetBackOff();
     const lane = this.#lanes.get(ack.consumer);
-    lane?.puller.count();
+    lane?.puller.onMessage();
     const delivery = readDelivery(msg, ack, reply, block, this.#deps.subjects, this.#owner);
     if (delivery instanceof HydrogenError) {
       this.#deps.acks.end(reply, unreadable);
@@ -191,10 +190,10 @@ export class NatsConsumption implements Consumption {
     if (lane !== undefined) this.#fillLane(lane);
   }
 
-  #hearStatus(subject: string, block: string): void {
+  #onServerStatus(subject: string, block: string): void {
     const lane = this.#lanes.get(subject.slice(subject.lastIndexOf('.') + 1));
     if (lane === undefined || this.#state === 'stopped' || !subject.startsWith(`${this.#inbox}.`)) return;
-    const trouble = lane.puller.hear(block);
+    const trouble = lane.puller.onStatus(block);
     if (trouble === undefined) {
       this.#setup.resetBackOff();
       this.#fillLane(lane);
@@ -226,7 +225,7 @@ export class NatsConsumption implements Consumption {
   #sweep(): void {
     const now = performance.now();
     const { ackTimeoutMs } = this.#options;
-    // The server delivers again what was silent for too long, so it takes no more room here.
+    // The server redelivers what was silent for too long, so it takes no more room here.
     for (const delivery of this.#open) if (now - delivery.aliveAtMs > ackTimeoutMs) this.#close(delivery);
     for (const delivery of this.#waiting.drain()) {
       if (now - delivery.aliveAtMs > ackTimeoutMs / 3) delivery.working();

@@ -1,7 +1,7 @@
 /**
- * The dead-letter stream. What is known of a letter is one JSON header beside the untouched payload. A letter that is
- * replayed goes to the subject that it came from, marked for its processor alone; the consumers of other processors
- * acknowledge it unread. It is removed only after it was stored there.
+ * The dead-letter stream. The facts about a letter are one JSON header beside the untouched payload. A replayed letter
+ * goes to its original subject, marked for its processor alone; the consumers of other processors acknowledge it unread.
+ * It is removed from here only after it was stored there.
  */
 
 import { randomUUID } from 'node:crypto';
@@ -25,7 +25,7 @@ interface StoredLetter {
 
 type Kept = Omit<DeadLetter, 'sequence' | 'payload'>;
 
-/** What the header may take of the room that is left to headers. */
+/** Largest header of a dead letter, within the room reserved for headers. */
 const maxHeaderBytes = 3072;
 
 export class NatsDeadLetters implements DeadLetterBus {
@@ -38,12 +38,12 @@ export class NatsDeadLetters implements DeadLetterBus {
   constructor(link: Link, requests: Requests, subjects: Subjects, messages: Publisher) {
     this.#requests = requests;
     this.#subjects = subjects;
-    // A dead letter that waits presses nobody: its delivery stays open.
+    // A dead letter that waits causes no pressure: its delivery stays open.
     this.#letters = new Publisher(link, 'd', subjects.deadLetterStream, () => {});
     this.#messages = messages;
   }
 
-  // Each letter has an id of its own, for a replayed message may die again within the deduplication window.
+  // Each letter has its own id: a replayed message may become a dead letter again within the deduplication window.
   async store(processor: string, message: ClientMessage, attempts: number, cause: DeadLetterCause): Promise<void> {
     const { id, connectionId, endpoint, callbackUrl, payload } = message;
     const { code, detail, status, rule } = cause;
@@ -164,7 +164,7 @@ function parse({ seq, hdrs = '', data = '' }: StoredLetter): DeadLetter {
   return { ...(JSON.parse(kept) as Kept), sequence: seq, payload: Buffer.from(data, 'base64') };
 }
 
-// The detail is shortened until the rest fits: a letter that can't be stored would never let go of its message.
+// Shortens the detail until the header fits: a letter that can't be stored would block its message forever.
 function boundedJson(kept: Kept): string {
   const json = asciiJson(kept);
   if (json.length <= maxHeaderBytes || kept.detail === '') return json;

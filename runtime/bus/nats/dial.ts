@@ -1,4 +1,4 @@
-/** How one connection to NATS is made: the servers to try, and credentials and certificates read for this very attempt. */
+/** Makes one connection to NATS, with credentials and certificates read for this attempt. */
 
 import { connect, credsAuthenticator, type NatsConnection } from 'nats';
 import { HydrogenError } from '../../errors.ts';

@@ -2,10 +2,9 @@
  * Leases as keys of a bucket whose entries expire `leaseMs` after they were last written. The bucket is a key-value
  * store as NATS tools know it (`nats kv ls hydrogen_<group>_instances`).
  *
- * "Not held" leads to connections being declared gone, so it is said only when it is certain: a released lease leaves a
- * mark that says so, and an absent one counts only in a bucket older than a lease. A bucket that is younger, or missing,
- * has perhaps lost what it knew in a restart (`Memory` storage, or a disk that did not survive), and the owners need a
- * moment to claim again what is theirs.
+ * "Not held" causes connections to be declared gone, so it is returned only when it is certain: a released lease leaves
+ * a marker, and an absent key counts only in a bucket that is older than a lease. A younger or missing bucket may have
+ * lost its keys in a restart (`Memory` storage, or a lost disk), and the owners need time to claim their leases again.
  */
 
 import type { StreamInfo } from 'nats';
@@ -25,12 +24,12 @@ interface Writer {
   readonly link: Link;
   readonly leaseMs: number;
   ensureBucket(): Promise<void>;
-  /** False when it is not stored; rejects when it could not be asked. */
+  /** False when it is not stored. */
   put(instanceId: string): Promise<boolean>;
   remove(instanceId: string): Promise<void>;
 }
 
-/** An owner is told of its loss after this share of the lease, so that it acts before others see it expired. */
+/** `onLost` is called after this share of the lease, so that the owner acts before others see it expired. */
 const lossShare = 0.8;
 const renewalsPerLease = 6;
 const maxRequestMs = 5000;
@@ -43,7 +42,7 @@ export class NatsLeases implements LeaseBus {
   readonly #writer: Writer;
   readonly #bucket: string;
   readonly #claims = new Set<Claim>();
-  /** True when the bucket was seen to be older than a lease on this very connection. */
+  /** True once the bucket was seen to be older than a lease on the current connection. */
   #isBucketOld = false;
 
   constructor(link: Link, requests: Requests, subjects: Subjects, leaseMs: number, stream: StreamOptions) {
@@ -87,12 +86,12 @@ export class NatsLeases implements LeaseBus {
     try {
       return (await this.#isOlderThanALease()) ? false : undefined;
     } catch {
-      // Cut off between the two questions: it can't be known.
+      // Disconnected between the two requests: unknown.
       return undefined;
     }
   }
 
-  /** Ends the renewing and leaves the leases to expire. */
+  /** Stops renewing; the leases expire by themselves. */
   stop(): void {
     for (const claim of this.#claims) claim.end();
   }
@@ -118,7 +117,7 @@ class Claim implements Lease {
   readonly #onEnd: () => void;
   readonly #forgetStatus: () => void;
   #state: 'claiming' | 'held' | 'ended' = 'claiming';
-  /** False until the bucket was made, and after every write that failed. */
+  /** False until the bucket exists, and after every failed write. */
   #hasBucket = false;
   #writing: Promise<void> | undefined;
   #renewTimer: NodeJS.Timeout | undefined;

@@ -106,7 +106,7 @@ export class NatsMessages implements MessageBus {
     return consumption;
   }
 
-  /** Ends what asks JetStream for something; acknowledgements can still be sent until the publisher is stopped. */
+  /** Stops every consumption and the polling of consumers. Acknowledgements can be sent until the link stops. */
   async stopConsuming(): Promise<void> {
     this.#interest.stop();
     await Promise.all(Array.from(this.#consumptions, (consumption) => consumption.stop()));

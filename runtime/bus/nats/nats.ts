@@ -1,6 +1,6 @@
 /**
- * The bus on NATS: JetStream for client messages and dead letters, core requests for what gateways say to one another,
- * a key-value bucket for leases. The only folder that imports the `nats` package is this one.
+ * The bus on NATS: JetStream for client messages and dead letters, core NATS between peers, a key-value bucket for
+ * leases. Only this folder imports the `nats` package.
  */
 
 import type { Bus, BusStatus } from '../port/bus.ts';
@@ -20,7 +20,7 @@ export type { DeadLetterOptions, StreamOptions } from './streams.ts';
 export interface NatsBusOptions extends NatsConnectionOptions, NatsMessagesOptions {
   /** `<namespace>_<name>`. */
   readonly group: string;
-  /** How long a lease outlives an owner that vanished. */
+  /** How long a lease outlives a killed owner. */
   readonly leaseMs: number;
 }
 

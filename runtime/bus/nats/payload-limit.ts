@@ -1,16 +1,16 @@
-/** The largest payload that the bus takes: what server and stream allow, less the room that is kept for headers. */
+/** The largest payload that the bus accepts: the smaller limit of server and stream, less the room reserved for headers. */
 
 import { HydrogenError } from '../../errors.ts';
 import type { Link } from './connection.ts';
 
-/** Bytes of the server's limit that are left to headers. */
+/** Bytes reserved for headers. */
 const headerBytes = 4096;
 
 export class PayloadLimit {
   readonly #link: Link;
   readonly #streamBytes: number;
 
-  /** @param streamBytes a message larger than the whole stream would be refused for ever, and block all behind it */
+  /** @param streamBytes size of the stream: a larger message would be refused forever and block everything behind it */
   constructor(link: Link, streamBytes: number) {
     this.#link = link;
     this.#streamBytes = streamBytes;

@@ -3,10 +3,10 @@
  * sent again, in order, after an acknowledgement that does not come, a refusal, or a new connection. While the stream
  * refuses, only the oldest message is tried, with back-off; then the rest follows, a few at first.
  *
- * Of each connection one message is on its way at a time: were there two, the stream could refuse the first and take the
- * second, and no consumer could put them in order again. A connection so sends one message per round trip at most.
+ * Only one message of each connection is in flight at a time: with two, the stream could refuse the first and take the
+ * second, and no consumer could restore their order. A connection therefore sends at most one message per round trip.
  *
- * One file, though long: every step of a message moves the same counters, and they are right only together.
+ * This file is long because every step of a message moves the same counters, and they are only right together.
  */
 
 import type { Msg } from 'nats';
@@ -43,17 +43,17 @@ export class Publisher {
   readonly #limits: PublishLimits;
   /** Acknowledgements arrive at this prefix and the number of the message. */
   readonly #inbox: string;
-  /** How acknowledgements of this stream begin. */
+  /** The first bytes of this stream's acknowledgements. */
   readonly #accepted: Uint8Array;
   readonly #onChange: () => void;
   readonly #all = new Map<number, Pending>();
   /** First of their connection and never sent. */
   readonly #fresh = new Fifo<Pending>();
-  /** Sent and to be sent again: older than everything in `fresh`. */
+  /** To be sent again; older than everything in `#fresh`. */
   readonly #returned: Pending[] = [];
   #isSorted = true;
   readonly #sentOrder = new Fifo<Pending>();
-  /** Connections with a message on its way, and what waits behind it. */
+  /** Connections with a message in flight, and the messages that wait behind it. */
   readonly #lines = new Map<string, Fifo<Pending> | undefined>();
   readonly #flushed = new Set<() => void>();
   /** `refused`: the stream takes nothing for now, only the probe is tried. */
@@ -85,7 +85,7 @@ export class Publisher {
     this.#inbox = `${link.inbox}.${kind}.`;
     this.#accepted = Buffer.from(`{"stream":"${stream}","seq":`);
     this.#onChange = onChange;
-    link.subscribe(`${this.#inbox}*`, (msg) => this.#hear(msg));
+    link.subscribe(`${this.#inbox}*`, (msg) => this.#onAck(msg));
     link.onStatus((status) => {
       const unanswered = this.#sentOrder.drain().filter((pending) => pending.state === 'sent');
       for (const pending of unanswered) this.#unsend(pending);
@@ -164,7 +164,7 @@ export class Publisher {
 
   #weigh(): void {
     const { maxUnacknowledgedMessages, maxUnacknowledgedBytes } = this.#limits;
-    // Once over, it counts as over until a quarter is gone, so that it does not change with every message.
+    // Hysteresis, so that pressure does not change with every message.
     const share = this.#isOverLimits ? 0.75 : 1;
     const isOver = this.#all.size > maxUnacknowledgedMessages * share || this.#bytes > maxUnacknowledgedBytes * share;
     if (isOver === this.#isOverLimits) return;
@@ -185,7 +185,7 @@ export class Publisher {
     try {
       isSent = this.#link.publish(pending.subject, pending.payload, this.#inbox + pending.number, pending.headers);
     } catch (err) {
-      // A server with a smaller limit than the one that was known when it was accepted.
+      // The server's limit is smaller than the one known when the message was accepted.
       if (!(err instanceof HydrogenError)) throw err;
       this.#end(pending, err);
       return true;
@@ -258,7 +258,7 @@ export class Publisher {
     this.#isSorted = false;
   }
 
-  /** The oldest that is not sent: what came back is older than what was never sent. */
+  /** The oldest message that is not sent: returned ones are older than those never sent. */
   #takeOldest(): Pending | undefined {
     if (!this.#isSorted) this.#returned.sort((a, b) => a.number - b.number);
     this.#isSorted = true;
@@ -290,7 +290,7 @@ export class Publisher {
     this.#pump();
   }
 
-  #hear(msg: Msg): void {
+  #onAck(msg: Msg): void {
     const pending = this.#all.get(Number(msg.subject.slice(this.#inbox.length)));
     if (pending === undefined) return;
     const verdict = judgeAck(msg.data, this.#accepted);
@@ -307,7 +307,7 @@ export class Publisher {
     else if (this.#returned.length > 0 || this.#fresh.length > 0) this.#pump();
   }
 
-  // An acknowledgement that does not come is like a refusal: more of the same would only add to the load.
+  // A missing acknowledgement counts as a refusal: sending more would only add to the load.
   #sweep(): void {
     const before = performance.now() - ackTimeoutMs;
     for (let oldest = this.#sentOrder.peek(); oldest !== undefined; oldest = this.#sentOrder.peek()) {

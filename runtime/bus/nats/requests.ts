@@ -25,7 +25,7 @@ export interface Requests {
   api<T>(subject: string, body?: unknown): Promise<T>;
 }
 
-/** A refusal of the JetStream API. `code` is the server's `err_code`; `isTransient`: it could not, rather than would not. */
+/** A refusal of the JetStream API. `code` is the server's `err_code`; `isTransient`: it may succeed later. */
 export class JetStreamError extends Error {
   readonly code: number;
   readonly isTransient: boolean;
