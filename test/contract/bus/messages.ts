@@ -1,4 +1,4 @@
-/** The bus contract: what happens to client messages between `publish` and the end of their deliveries. */
+/** The bus contract: client messages, from `publish` to the end of their deliveries. */
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -47,7 +47,7 @@ function delivery(makeEnvironment: MakeBusEnvironment): void {
     assert.equal(delivery.callbackUrl, '');
   });
 
-  test('shares the messages of one processor among its replicas and gives every processor all of them', async () => {
+  test('shares messages among the replicas of a processor, and gives every processor all of them', async () => {
     await using environment = await makeEnvironment();
     const [first, second] = [await startBus(environment), await startBus(environment)];
     const replicas = [await collect(first, { maxInFlight: 4 }), await collect(second, { maxInFlight: 4 })];
@@ -71,7 +71,7 @@ function delivery(makeEnvironment: MakeBusEnvironment): void {
     assert.deepEqual(got.texts().sort(), ['/chat', '/feed']);
   });
 
-  test('keeps nothing for a processor that comes later', async () => {
+  test('keeps nothing for a processor that is added later', async () => {
     await using environment = await makeEnvironment();
     const bus = await startBus(environment);
     await collect(bus, { processor: 'early' }, ack);
@@ -95,7 +95,7 @@ function delivery(makeEnvironment: MakeBusEnvironment): void {
 }
 
 function redelivery(makeEnvironment: MakeBusEnvironment): void {
-  test('delivers again after a nak, not before its delay, with the same id', async () => {
+  test('redelivers after a nak with the same id, not before the delay', async () => {
     await using environment = await makeEnvironment();
     const bus = await startBus(environment);
     let nakedAtMs = 0;
@@ -115,7 +115,7 @@ function redelivery(makeEnvironment: MakeBusEnvironment): void {
     );
   });
 
-  test('delivers again when a delivery is not ended in time', async () => {
+  test('redelivers when a delivery does not end in time', async () => {
     await using environment = await makeEnvironment();
     const bus = await startBus(environment);
     const got = await collect(bus, { ackTimeoutMs: 300 });
@@ -123,7 +123,7 @@ function redelivery(makeEnvironment: MakeBusEnvironment): void {
     (await got.delivery('hello', 2)).ack();
   });
 
-  test('does not deliver again while a delivery is at work', async () => {
+  test('does not redeliver while a delivery is reported at work', async () => {
     await using environment = await makeEnvironment();
     const bus = await startBus(environment);
     const got = await collect(bus, { ackTimeoutMs: 400 });
@@ -137,7 +137,7 @@ function redelivery(makeEnvironment: MakeBusEnvironment): void {
     await holds(() => got.deliveries.length === 1, 600);
   });
 
-  test('never delivers again what was acknowledged or terminated, whatever is said later', async () => {
+  test('never redelivers what was acknowledged or terminated, and ignores later calls', async () => {
     await using environment = await makeEnvironment();
     const bus = await startBus(environment);
     const got = await collect(bus, { ackTimeoutMs: 300 }, (delivery) => {
@@ -153,7 +153,7 @@ function redelivery(makeEnvironment: MakeBusEnvironment): void {
     await eventually(async () => assert.deepEqual(await got.consumption.lag(), { pending: 0, unacknowledged: 0 }));
   });
 
-  test('gives the open deliveries of a replica that died to another one', async () => {
+  test('delivers the open deliveries of a replica that died to another one', async () => {
     await using environment = await makeEnvironment();
     const [dying, living] = [await startBus(environment), await startBus(environment)];
     const first = await collect(dying, { ackTimeoutMs: 500 });
@@ -180,7 +180,7 @@ function consumption(makeEnvironment: MakeBusEnvironment): void {
     await holds(() => got.deliveries.length === 5, 100);
   });
 
-  test('begins no delivery after a consumption was stopped, but lets open ones end', async () => {
+  test('begins no delivery after the consumption was stopped, but lets open ones end', async () => {
     await using environment = await makeEnvironment();
     const bus = await startBus(environment);
     const got = await collect(bus, { ackTimeoutMs: 400 });
@@ -195,7 +195,7 @@ function consumption(makeEnvironment: MakeBusEnvironment): void {
     await holds(() => next.deliveries.length === 1 && got.deliveries.length === 1, 600);
   });
 
-  test('counts what waits and what is open', async () => {
+  test('reports pending and unacknowledged messages as its lag', async () => {
     await using environment = await makeEnvironment();
     const bus = await startBus(environment);
     const got = await collect(bus, { maxInFlight: 2 });
@@ -244,7 +244,7 @@ function consumption(makeEnvironment: MakeBusEnvironment): void {
     }
   });
 
-  test('says which endpoints are consumed', async () => {
+  test('knows which endpoints are consumed', async () => {
     await using environment = await makeEnvironment();
     const [bus, other] = [await startBus(environment), await startBus(environment)];
     let changes = 0;
@@ -258,7 +258,7 @@ function consumption(makeEnvironment: MakeBusEnvironment): void {
     await eventually(() => bus.messages.isConsumed('/feed'));
   });
 
-  test('refuses names that could reach another subject', async () => {
+  test('refuses names that would reach another subject', async () => {
     await using environment = await makeEnvironment();
     const bus = await startBus(environment);
     await assert.rejects(bus.messages.publish(message({ connectionId: 'a.>' })), { code: 'HYD_CONNECTION_ID_INVALID' });
