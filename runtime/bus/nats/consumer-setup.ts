@@ -2,19 +2,10 @@
 
 import { HydrogenError } from '../../errors.ts';
 import type { ConsumerOptions } from '../port/messages.ts';
-import type { Subjects } from '../subjects.ts';
-import type { Link } from './connection.ts';
+import type { NatsCore } from './core.ts';
 import { type ConsumerSet, ensureConsumers } from './durables.ts';
-import { JetStreamError, type Requests } from './requests.ts';
-import { clientStream, type DeadLetterOptions, deadLetterStream, ensureStream, type StreamOptions } from './streams.ts';
-
-export interface ConsumerSetupDeps {
-  readonly link: Link;
-  readonly requests: Requests;
-  readonly subjects: Subjects;
-  readonly stream: StreamOptions;
-  readonly deadLetter: DeadLetterOptions;
-}
+import { JetStreamError } from './requests.ts';
+import { clientStream, deadLetterStream, ensureStream } from './streams.ts';
 
 export interface ConsumerSetupEvents {
   /** The time for the next attempt has come. */
@@ -27,7 +18,7 @@ const maxRetryMs = 2000;
 const maxReported = 64;
 
 export class ConsumerSetup {
-  readonly #deps: ConsumerSetupDeps;
+  readonly #core: NatsCore;
   readonly #options: ConsumerOptions;
   readonly #events: ConsumerSetupEvents;
   readonly #reported = new Set<string>();
@@ -36,19 +27,20 @@ export class ConsumerSetup {
   #retryMs = firstRetryMs;
   #retryTimer: NodeJS.Timeout | undefined;
 
-  constructor(deps: ConsumerSetupDeps, options: ConsumerOptions, events: ConsumerSetupEvents) {
-    this.#deps = deps;
+  constructor(core: NatsCore, options: ConsumerOptions, events: ConsumerSetupEvents) {
+    this.#core = core;
     this.#options = options;
     this.#events = events;
   }
 
   get canRun(): boolean {
-    return this.#state === 'idle' && this.#deps.link.isUp;
+    return this.#state === 'idle' && this.#core.link.isUp;
   }
 
   /** Undefined when it failed; the next attempt is then scheduled. To be called only while `canRun`. */
   async run(): Promise<ConsumerSet | undefined> {
-    const { requests, subjects, stream, deadLetter } = this.#deps;
+    const { requests, subjects } = this.#core;
+    const { stream, deadLetter } = this.#core.options;
     this.#state = 'running';
     let found: ConsumerSet | undefined;
     try {
@@ -95,7 +87,7 @@ export class ConsumerSetup {
 
   async #ensureStreams(...streams: Parameters<typeof ensureStream>[1][]): Promise<void> {
     const conflicts = [];
-    for (const stream of streams) conflicts.push(...(await ensureStream(this.#deps.requests, stream)));
+    for (const stream of streams) conflicts.push(...(await ensureStream(this.#core.requests, stream)));
     for (const { object, field, have, want } of conflicts) {
       const detail = `${object}: ${field} is ${JSON.stringify(have)}, wanted ${JSON.stringify(want)}`;
       this.report(new HydrogenError('HYD_STREAM_CONFLICT', detail));
@@ -107,7 +99,7 @@ export class ConsumerSetup {
     const what = `consumer ${this.#options.processor}: ${cause instanceof Error ? cause.message : String(cause)}`;
     if (cause instanceof JetStreamError && !cause.isTransient) {
       this.report(new HydrogenError('HYD_STREAM_CONFLICT', what, { cause }));
-    } else if (this.#deps.link.isUp && this.#retryMs >= maxRetryMs / 4) {
+    } else if (this.#core.link.isUp && this.#retryMs >= maxRetryMs / 4) {
       this.report(new HydrogenError('HYD_BUS_UNREACHABLE', what, { cause }));
     }
   }

@@ -13,15 +13,12 @@ import { Fifo } from '../../fifo.ts';
 import type { ConsumerOptions, Consumption, Delivery, Lag } from '../port/messages.ts';
 import type { Acks } from './acks.ts';
 import type { Subscribed } from './connection.ts';
-import { ConsumerSetup, type ConsumerSetupDeps } from './consumer-setup.ts';
+import { ConsumerSetup } from './consumer-setup.ts';
+import type { NatsCore } from './core.ts';
 import { type DeliveryOwner, type NatsDelivery, readDelivery } from './delivery.ts';
 import type { ConsumerSet } from './durables.ts';
 import { createPuller, type Puller } from './pull.ts';
 import { parseAckSubject, receivedHeaders } from './wire.ts';
-
-export interface ConsumptionDeps extends ConsumerSetupDeps {
-  readonly acks: Acks;
-}
 
 export interface ConsumptionEvents {
   onDelivery(delivery: Delivery): void;
@@ -43,7 +40,8 @@ const acked = Buffer.from('+ACK');
 const unreadable = Buffer.from('+TERM unreadable');
 
 export class NatsConsumption implements Consumption {
-  readonly #deps: ConsumptionDeps;
+  readonly #core: NatsCore;
+  readonly #acks: Acks;
   readonly #options: ConsumerOptions;
   readonly #inboxPrefix: string;
   readonly #events: ConsumptionEvents;
@@ -61,18 +59,19 @@ export class NatsConsumption implements Consumption {
   readonly #sweeper: NodeJS.Timeout;
   readonly #forgetStatus: () => void;
 
-  constructor(deps: ConsumptionDeps, options: ConsumerOptions, inboxPrefix: string, events: ConsumptionEvents) {
-    this.#deps = deps;
+  constructor(core: NatsCore, acks: Acks, options: ConsumerOptions, inboxPrefix: string, events: ConsumptionEvents) {
+    this.#core = core;
+    this.#acks = acks;
     this.#options = options;
     this.#inboxPrefix = inboxPrefix;
     this.#events = events;
-    this.#owner = { acks: deps.acks, ended: (delivery) => this.#close(delivery) };
-    this.#setup = new ConsumerSetup(deps, options, {
+    this.#owner = { acks, ended: (delivery) => this.#close(delivery) };
+    this.#setup = new ConsumerSetup(core, options, {
       onRetry: () => void this.#prepare(),
       onProblem: (error) => events.onProblem(error),
     });
     this.#sweeper = setInterval(() => this.#sweep(), sweepMs);
-    this.#forgetStatus = deps.link.onStatus((status) => {
+    this.#forgetStatus = core.link.onStatus((status) => {
       this.#state = 'preparing';
       for (const lane of this.#lanes.values()) lane.puller.forget();
       if (status === 'up') void this.#prepare();
@@ -81,11 +80,11 @@ export class NatsConsumption implements Consumption {
   }
 
   get isReady(): boolean {
-    return this.#state === 'ready' && this.#deps.link.isUp;
+    return this.#state === 'ready' && this.#core.link.isUp;
   }
 
   async lag(): Promise<Lag | undefined> {
-    const { link, requests, subjects } = this.#deps;
+    const { link, requests, subjects } = this.#core;
     if (!link.isUp) return undefined;
     try {
       const infos = await Promise.all(
@@ -131,7 +130,7 @@ export class NatsConsumption implements Consumption {
   }
 
   #createLane(name: string): NatsLane {
-    const { link, subjects } = this.#deps;
+    const { link, subjects } = this.#core;
     return { name, puller: createPuller(link, subjects.stream, name, () => `${this.#inbox}.${name}`), busy: 0 };
   }
 
@@ -139,7 +138,7 @@ export class NatsConsumption implements Consumption {
   #renewInbox(): void {
     void this.#subscription?.drain();
     this.#inbox = `${this.#inboxPrefix}.${++this.#inboxCount}`;
-    this.#subscription = this.#deps.link.subscribe(`${this.#inbox}.*`, (msg) => this.#onMessage(msg));
+    this.#subscription = this.#core.link.subscribe(`${this.#inbox}.*`, (msg) => this.#onMessage(msg));
     for (const lane of this.#lanes.values()) lane.puller.forget();
   }
 
@@ -174,12 +173,12 @@ export class NatsConsumption implements Consumption {
     this.#setup.resetBackOff();
     const lane = this.#lanes.get(ack.consumer);
     lane?.puller.onMessage();
-    const delivery = readDelivery(msg, ack, reply, block, this.#deps.subjects, this.#owner);
+    const delivery = readDelivery(msg, ack, reply, block, this.#core.subjects, this.#owner);
     if (delivery instanceof HydrogenError) {
-      this.#deps.acks.end(reply, unreadable);
+      this.#acks.end(reply, unreadable);
       this.#setup.report(delivery);
     } else if (delivery.replayFor !== undefined && delivery.replayFor !== this.#options.processor) {
-      this.#deps.acks.end(reply, acked);
+      this.#acks.end(reply, acked);
     } else if (this.#state === 'stopped') {
       delivery.nak(0);
     } else {

@@ -8,12 +8,11 @@ import { randomUUID } from 'node:crypto';
 import { HydrogenError } from '../../errors.ts';
 import type { DeadLetter, DeadLetterBus, DeadLetterCause, DeadLetters } from '../port/dead-letters.ts';
 import type { ClientMessage } from '../port/messages.ts';
-import type { Subjects } from '../subjects.ts';
-import type { Link } from './connection.ts';
+import type { NatsCore } from './core.ts';
 import { filtersOf, listConsumers, metadataKeys } from './durables.ts';
 import { createCoverage } from './interest.ts';
 import { Publisher } from './publisher.ts';
-import { isRefused, jetStreamCodes, type Requests } from './requests.ts';
+import { isRefused, jetStreamCodes } from './requests.ts';
 import { headerBlock, headerNames, headerValue } from './wire.ts';
 
 interface StoredLetter {
@@ -29,17 +28,15 @@ type Kept = Omit<DeadLetter, 'sequence' | 'payload'>;
 const maxHeaderBytes = 3072;
 
 export class NatsDeadLetters implements DeadLetterBus {
-  readonly #requests: Requests;
-  readonly #subjects: Subjects;
+  readonly #core: NatsCore;
   readonly #letters: Publisher;
   readonly #messages: Publisher;
 
   /** @param messages publisher of the stream of client messages, for replays */
-  constructor(link: Link, requests: Requests, subjects: Subjects, messages: Publisher) {
-    this.#requests = requests;
-    this.#subjects = subjects;
+  constructor(core: NatsCore, messages: Publisher) {
+    this.#core = core;
     // A dead letter that waits causes no pressure: its delivery stays open.
-    this.#letters = new Publisher(link, 'd', subjects.deadLetterStream, () => {});
+    this.#letters = new Publisher(core.link, 'd', core.subjects.deadLetterStream, () => {});
     this.#messages = messages;
   }
 
@@ -63,11 +60,11 @@ export class NatsDeadLetters implements DeadLetterBus {
       [headerNames.messageId, randomUUID()],
       [headerNames.deadLetter, boundedJson(kept)],
     ]);
-    await this.#letters.store(this.#subjects.deadLetters(processor), headers, payload, connectionId);
+    await this.#letters.store(this.#core.subjects.deadLetters(processor), headers, payload, connectionId);
   }
 
   of(processor: string): DeadLetters {
-    return new ProcessorLetters(this.#requests, this.#messages, this.#subjects, processor);
+    return new ProcessorLetters(this.#core, this.#messages, processor);
   }
 
   stop(): void {
@@ -76,18 +73,16 @@ export class NatsDeadLetters implements DeadLetterBus {
 }
 
 class ProcessorLetters implements DeadLetters {
-  readonly #requests: Requests;
+  readonly #core: NatsCore;
   readonly #messages: Publisher;
-  readonly #subjects: Subjects;
   readonly #processor: string;
   readonly #subject: string;
 
-  constructor(requests: Requests, messages: Publisher, subjects: Subjects, processor: string) {
-    this.#requests = requests;
+  constructor(core: NatsCore, messages: Publisher, processor: string) {
+    this.#core = core;
     this.#messages = messages;
-    this.#subjects = subjects;
     this.#processor = processor;
-    this.#subject = subjects.deadLetters(processor);
+    this.#subject = core.subjects.deadLetters(processor);
   }
 
   async list(limit: number, afterSequence = 0): Promise<DeadLetter[]> {
@@ -117,7 +112,12 @@ class ProcessorLetters implements DeadLetters {
       [headerNames.originalId, id],
       [headerNames.replayFor, this.#processor],
     ]);
-    await this.#messages.store(this.#subjects.clientMessage(endpoint, connectionId), headers, payload, connectionId);
+    await this.#messages.store(
+      this.#core.subjects.clientMessage(endpoint, connectionId),
+      headers,
+      payload,
+      connectionId,
+    );
     return this.remove(sequence);
   }
 
@@ -140,7 +140,7 @@ class ProcessorLetters implements DeadLetters {
   /** Undefined when letter or stream does not exist. */
   async #ask<T>(call: string, body: object): Promise<T | undefined> {
     try {
-      return await this.#requests.api<T>(`${call}.${this.#subjects.deadLetterStream}`, body);
+      return await this.#core.requests.api<T>(`${call}.${this.#core.subjects.deadLetterStream}`, body);
     } catch (err) {
       const { messageNotFound, streamNotFound, sequenceNotFound, deleteFailed } = jetStreamCodes;
       if (isRefused(err, messageNotFound, streamNotFound, sequenceNotFound, deleteFailed)) return undefined;
@@ -149,10 +149,11 @@ class ProcessorLetters implements DeadLetters {
   }
 
   async #checkConsumed(endpoint: string): Promise<void> {
-    const consumers = await listConsumers(this.#requests, this.#subjects.stream);
+    const { requests, subjects } = this.#core;
+    const consumers = await listConsumers(requests, subjects.stream);
     const mine = consumers.filter(({ config }) => config.metadata?.[metadataKeys.processor] === this.#processor);
     const filters = mine.flatMap(({ config }) => filtersOf(config));
-    if (createCoverage(filters, this.#subjects)(endpoint)) return;
+    if (createCoverage(filters, subjects)(endpoint)) return;
     throw new HydrogenError('HYD_NOT_READY', `${this.#processor} does not consume ${endpoint}`);
   }
 }

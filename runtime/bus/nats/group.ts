@@ -9,8 +9,8 @@ import type { ConsumerOptions } from '../port/messages.ts';
 import { createSubjects } from '../subjects.ts';
 import { accountRoom } from './account.ts';
 import { Link } from './connection.ts';
+import type { NatsBusOptions } from './core.ts';
 import { deleteConsumers, ensureConsumers, listConsumers, metadataKeys } from './durables.ts';
-import type { NatsBusOptions } from './nats.ts';
 import { createRequests, isRefused, jetStreamCodes, type Requests } from './requests.ts';
 import { clientStream, deadLetterStream, ensureStream, inspectStream, leaseBucket, sentenceOf } from './streams.ts';
 

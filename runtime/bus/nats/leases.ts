@@ -11,8 +11,9 @@ import type { StreamInfo } from 'nats';
 import type { Lease, LeaseBus } from '../port/leases.ts';
 import type { Subjects } from '../subjects.ts';
 import type { Link } from './connection.ts';
+import type { NatsCore } from './core.ts';
 import { isRefused, jetStreamCodes, type Requests } from './requests.ts';
-import { ensureStream, leaseBucket, type StreamOptions } from './streams.ts';
+import { ensureStream, leaseBucket } from './streams.ts';
 import { headerBlock, headerValue } from './wire.ts';
 
 interface StoredKey {
@@ -45,7 +46,7 @@ export class NatsLeases implements LeaseBus {
   /** True once the bucket was seen to be older than a lease on the current connection. */
   #isBucketOld = false;
 
-  constructor(link: Link, requests: Requests, subjects: Subjects, leaseMs: number, stream: StreamOptions) {
+  constructor({ link, requests, subjects, options: { leaseMs, stream } }: NatsCore) {
     const requestMs = Math.min(maxRequestMs, leaseMs / 4);
     this.#requests = requests;
     this.#subjects = subjects;

@@ -2,23 +2,13 @@
 
 import type { HydrogenError } from '../../errors.ts';
 import type { ClientMessage, ConsumerOptions, Consumption, Delivery, MessageBus } from '../port/messages.ts';
-import type { PublishLimits, Unacknowledged } from '../port/pressure.ts';
-import type { Subjects } from '../subjects.ts';
+import type { Unacknowledged } from '../port/pressure.ts';
 import { Acks } from './acks.ts';
-import type { Link } from './connection.ts';
 import { NatsConsumption } from './consumption.ts';
+import type { NatsCore } from './core.ts';
 import { createInterest, type Interest } from './interest.ts';
-import type { PayloadLimit } from './payload-limit.ts';
 import { Publisher } from './publisher.ts';
-import type { Requests } from './requests.ts';
-import type { DeadLetterOptions, StreamOptions } from './streams.ts';
 import { checkedValue, headerNames } from './wire.ts';
-
-export interface NatsMessagesOptions {
-  readonly stream: StreamOptions;
-  readonly deadLetter: DeadLetterOptions;
-  readonly publishLimits?: PublishLimits;
-}
 
 const idPattern = /^[A-Za-z0-9-]+$/;
 const maxKnownCallbacks = 64;
@@ -26,11 +16,7 @@ const maxKnownCallbacks = 64;
 export class NatsMessages implements MessageBus {
   /** Of the stream of client messages; dead letters are replayed through it. */
   readonly publisher: Publisher;
-  readonly #link: Link;
-  readonly #requests: Requests;
-  readonly #subjects: Subjects;
-  readonly #limit: PayloadLimit;
-  readonly #options: NatsMessagesOptions;
+  readonly #core: NatsCore;
   readonly #acks: Acks;
   readonly #interest: Interest;
   readonly #pressureListeners: ((isPressed: boolean) => void)[] = [];
@@ -40,23 +26,20 @@ export class NatsMessages implements MessageBus {
   #consumptionCount = 0;
   #wasPressed = true;
 
-  constructor(link: Link, requests: Requests, subjects: Subjects, limit: PayloadLimit, options: NatsMessagesOptions) {
-    this.#link = link;
-    this.#requests = requests;
-    this.#subjects = subjects;
-    this.#limit = limit;
-    this.#options = options;
+  constructor(core: NatsCore) {
+    const { options, subjects, link, requests } = core;
+    this.#core = core;
     this.#acks = new Acks(link);
     this.#interest = createInterest(link, requests, subjects);
     this.publisher = new Publisher(link, 'm', subjects.stream, () => this.weigh(), options.publishLimits);
   }
 
   get maxPayloadBytes(): number {
-    return this.#limit.bytes;
+    return this.#core.limit.bytes;
   }
 
   get isPressed(): boolean {
-    return !this.#link.isUp || this.publisher.isPressed;
+    return !this.#core.link.isUp || this.publisher.isPressed;
   }
 
   get unacknowledged(): Unacknowledged {
@@ -74,8 +57,8 @@ export class NatsMessages implements MessageBus {
   // Not async: the promise of the publisher is the only one that a message costs.
   publish({ id, connectionId, endpoint, callbackUrl, payload }: ClientMessage): Promise<void> {
     try {
-      this.#limit.check(payload);
-      const subject = this.#subjects.clientMessage(endpoint, connectionId);
+      this.#core.limit.check(payload);
+      const subject = this.#core.subjects.clientMessage(endpoint, connectionId);
       return this.publisher.store(subject, this.#headers(id, callbackUrl), payload, connectionId);
     } catch (refusal) {
       return Promise.reject(refusal);
@@ -95,13 +78,12 @@ export class NatsMessages implements MessageBus {
     onDelivery: (delivery: Delivery) => void,
     onProblem: (error: HydrogenError) => void,
   ): Consumption {
-    const { stream, deadLetter } = this.#options;
-    const consumption = new NatsConsumption(
-      { link: this.#link, requests: this.#requests, subjects: this.#subjects, stream, deadLetter, acks: this.#acks },
-      options,
-      `${this.#link.inbox}.c${this.#consumptionCount++}`,
-      { onDelivery, onProblem, onStopped: () => this.#consumptions.delete(consumption) },
-    );
+    const inbox = `${this.#core.link.inbox}.c${this.#consumptionCount++}`;
+    const consumption = new NatsConsumption(this.#core, this.#acks, options, inbox, {
+      onDelivery,
+      onProblem,
+      onStopped: () => this.#consumptions.delete(consumption),
+    });
     this.#consumptions.add(consumption);
     return consumption;
   }

@@ -1,8 +1,7 @@
 import { after, describe, test } from 'node:test';
 import { Acks } from '../../../../runtime/bus/nats/acks.ts';
-import { Link } from '../../../../runtime/bus/nats/connection.ts';
 import { NatsConsumption } from '../../../../runtime/bus/nats/consumption.ts';
-import { createRequests } from '../../../../runtime/bus/nats/requests.ts';
+import { createCore } from '../../../../runtime/bus/nats/core.ts';
 import { eventually, holds } from '../../../kit/eventually.ts';
 import { natsOrSkip, startNats } from '../../../kit/nats.ts';
 import { replaced } from '../../../kit/replaced.ts';
@@ -17,7 +16,8 @@ describe('consumption on nats', { skip }, async () => {
 
   test('subscribes to nothing when it is stopped while its consumer is created', async () => {
     await using group = natsGroup(server);
-    const real = new Link(group.options);
+    const core = createCore(group.options);
+    const { link: real } = core;
     const live = new Set<string>();
     const link = replaced(real, {
       subscribe: (subject, listener) => {
@@ -31,14 +31,12 @@ describe('consumption on nats', { skip }, async () => {
         };
       },
     });
-    const { subjects } = group;
-    const { stream, deadLetter } = group.options;
-    const deps = { link, requests: createRequests(real), subjects, stream, deadLetter, acks: new Acks(real) };
     real.start();
     try {
       await eventually(() => real.isUp);
       const consumption = new NatsConsumption(
-        deps,
+        { ...core, link },
+        new Acks(real),
         {
           processor: 'chat',
           endpoints: undefined,
