@@ -28,7 +28,13 @@ async function stopMs(running: HydrogenProcess): Promise<number> {
 
 test('a gateway stops within its grace period although NATS and its hooks hang', { skip }, async () => {
   await using nats = await startNats();
-  await using hanging = await startDestination(() => 'handled');
+  // Connect hooks of /chat are answered; those of /slow, and every disconnect hook, hang.
+  await using hooks = await startDestination((request) => {
+    const { endpoint, code } = request.json();
+    return endpoint === '/chat' && code === undefined ? {} : 'handled';
+  });
+  const calls = (named: string): number =>
+    hooks.requests.filter((request) => (request.json().code === undefined ? 'connect' : 'disconnect') === named).length;
   await using destination = await startDestination();
   const group = { natsUrl: nats.url };
   await using _mproc = await startMprocProcess({ group, spec: { routing: { rules: rulesTo(destination.url) } } });
@@ -36,18 +42,23 @@ test('a gateway stops within its grace period although NATS and its hooks hang',
   await using gateway = await startGatewayProcess({
     group,
     spec: {
-      endpoints: [{ path: '/chat' }],
+      endpoints: [{ path: '/chat' }, { path: '/slow' }],
       drain,
-      hooks: { disconnect: { url: hanging.url, timeoutSeconds: 60 } },
+      hooks: {
+        connect: { url: hooks.url, timeoutSeconds: 60 },
+        disconnect: { url: hooks.url, timeoutSeconds: 60 },
+      },
     },
   });
   await using client = await connect(gateway.url('/chat'));
   await using gone = await connect(gateway.url('/chat'));
   gone.socket.terminate();
-  await eventually(() => hanging.requests.length === 1);
+  const refused = assert.rejects(connect(gateway.url('/slow')));
+  await eventually(() => calls('disconnect') === 1 && calls('connect') === 3);
   using _frozen = freeze(nats);
   client.send('hello');
   const ms = await stopMs(gateway);
+  await refused;
   assert.ok(ms < gatewayGraceSeconds({ drain }) * 1000, `it took ${ms} ms`);
   assert.equal((await client.closed).code, 1013);
 });

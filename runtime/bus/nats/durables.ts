@@ -10,8 +10,8 @@ import { checkedName, type Subjects } from '../subjects.ts';
 import { isRefused, jetStreamCodes, type Requests } from './requests.ts';
 import { differences, nanos } from './streams.ts';
 
-/** The consumers that deliver to one processor. */
-export interface Lanes {
+/** The consumers that deliver to one processor: one, or one per partition when it is ordered. */
+export interface ConsumerSet {
   readonly names: readonly string[];
   readonly isOrdered: boolean;
 }
@@ -50,7 +50,7 @@ export async function ensureConsumers(
   subjects: Subjects,
   options: ConsumerOptions,
   follow = false,
-): Promise<Lanes> {
+): Promise<ConsumerSet> {
   const wanted = wantedConsumers(subjects, options);
   const shape = shapeOf(wanted[0]);
   // Read before the consumers are, so that a consumer with nothing pending then has seen everything up to here.

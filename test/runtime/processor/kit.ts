@@ -193,11 +193,10 @@ function watched(bus: Bus, worked: Map<string, number>, deadLetterAfter?: Promis
 }
 
 function counted(delivery: Delivery, worked: Map<string, number>): Delivery {
-  return {
-    ...delivery,
+  return replaced(delivery, {
     working: () => {
       worked.set(delivery.id, (worked.get(delivery.id) ?? 0) + 1);
       delivery.working();
     },
-  };
+  });
 }
