@@ -11,9 +11,9 @@ import type { MountedSecrets } from '../runtime/role/secrets.ts';
 export interface GroupBusOptions {
   readonly secrets: MountedSecrets;
   readonly logger: Logger;
-  /** What the NATS server shows for this client. */
+  /** The name of this client in NATS. */
   readonly name: string;
-  /** Instead of the group's. */
+  /** Used instead of the group's servers. */
   readonly servers?: readonly string[];
 }
 

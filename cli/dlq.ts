@@ -16,7 +16,9 @@ const connectTimeoutMs = 10_000;
 const pageSize = 100;
 
 export function deadLetterCommands(): Command {
-  const dlq = new Command('dlq').description('the dead letters of a message processor').exitOverride();
+  const dlq = new Command('dlq')
+    .description('list, show, replay or remove the dead letters of a message processor')
+    .exitOverride();
 
   add(dlq, 'list', 'list dead letters, oldest first')
     .addOption(new Option('--limit <count>', 'maximum number to list').default(pageSize).argParser(count))
@@ -31,7 +33,7 @@ export function deadLetterCommands(): Command {
     );
 
   add(dlq, 'show', 'show one dead letter with its body')
-    .argument('<sequence>', 'its number in the list', count)
+    .argument('<sequence>', 'its sequence number in the list', count)
     .action((sequence: number, options: DlqOptions) =>
       withDeadLetters(options, async (letters) => {
         const letter = (await letters.get(sequence)) ?? missing(sequence);
@@ -40,8 +42,8 @@ export function deadLetterCommands(): Command {
     );
 
   add(dlq, 'replay', 'deliver dead letters once more, to this processor alone, and remove them')
-    .argument('[sequence...]', 'their numbers in the list', counts)
-    .option('--all', 'all of them')
+    .argument('[sequence...]', 'their sequence numbers in the list', counts)
+    .option('--all', 'every dead letter')
     .action((sequences: number[] | undefined, options: DlqOptions & { all?: boolean }) =>
       withDeadLetters(options, async (letters) => {
         const chosen = await choose(letters, sequences, options.all);
@@ -51,8 +53,8 @@ export function deadLetterCommands(): Command {
     );
 
   add(dlq, 'purge', 'remove dead letters for good')
-    .argument('[sequence...]', 'their numbers in the list', counts)
-    .option('--all', 'all of them')
+    .argument('[sequence...]', 'their sequence numbers in the list', counts)
+    .option('--all', 'every dead letter')
     .action((sequences: number[] | undefined, options: DlqOptions & { all?: boolean }) =>
       withDeadLetters(options, async (letters) => {
         if (options.all === true && (sequences ?? []).length === 0) {
@@ -77,7 +79,7 @@ function add(parent: Command, name: string, description: string): Command {
         paths.config,
       ),
     )
-    .option('--nats <url>', "instead of the group's servers")
+    .option('--nats <url>', "NATS server to use instead of the group's")
     .addOption(
       new Option('--secrets <dir>', 'referenced secrets: <dir>/<secret name>/<key>')
         .env(env.secretsDir)
@@ -116,7 +118,7 @@ async function withDeadLetters(options: DlqOptions, work: (letters: DeadLetters)
 
 async function choose(letters: DeadLetters, sequences: number[] = [], all = false): Promise<number[]> {
   if (all === sequences.length > 0) {
-    throw new HydrogenError('HYD_CONFIG_INVALID', 'name sequence numbers, or --all, and not both');
+    throw new HydrogenError('HYD_CONFIG_INVALID', 'name sequence numbers or use --all, but not both');
   }
   if (!all) return sequences;
   const chosen: number[] = [];
@@ -169,7 +171,7 @@ function table(letters: readonly DeadLetter[]): string {
 
 function count(text: string): number {
   const value = Number(text);
-  if (!Number.isInteger(value) || value < 0) throw new InvalidArgumentError('a whole number');
+  if (!Number.isInteger(value) || value < 0) throw new InvalidArgumentError('a whole number is needed');
   return value;
 }
 

@@ -1,4 +1,4 @@
-/** Whether a gateway or message processor can serve. Judged again at each event that may change it, never by a timer. */
+/** The readiness of a gateway or message processor. It is judged again at each event that may change it, never by a timer. */
 
 import type { RoleLog } from './log.ts';
 

@@ -1,4 +1,4 @@
-/** One POST and what can come of it: what callers of the HTTP client give and get. */
+/** One POST and its result, as callers of the HTTP client see them. */
 
 /** Where a call goes, split once so that the hot path parses no URL. */
 export interface Target {
@@ -13,7 +13,7 @@ export interface HttpRequest {
   readonly url: URL | Target;
   /** Flat `[name, value, ...]`, or a record. An invalid name or value makes the call `unreachable`. */
   readonly headers: readonly string[] | Readonly<Record<string, string>>;
-  /** Not modified while the call is under way. */
+  /** Not modified before the call has its result. */
   readonly body: Uint8Array | string;
   /** For everything together: waiting, connecting, sending, the head and the body of the answer. */
   readonly timeoutMs: number;

@@ -12,7 +12,7 @@ import { Exchange } from './exchange.ts';
 import { CallGate } from './gate.ts';
 
 export interface HttpClientOptions {
-  /** Calls that may be under way to one origin at once; more wait. Default 128. Infinity: callers bound it themselves. */
+  /** Calls that may be open to one origin at once; more wait. Default 128. Infinity: callers bound it themselves. */
   readonly connectionsPerOrigin?: number;
   /** How long a TCP and TLS handshake may take, within the time limit of the call. Default 5,000, precise to about a second. */
   readonly connectTimeoutMs?: number;
@@ -25,7 +25,7 @@ export interface HttpClientOptions {
 export interface HttpClient {
   /** Never rejects. */
   post(call: HttpRequest): Promise<CallResult>;
-  /** Ends every call under way as `aborted` and closes the connections. Never rejects. */
+  /** Ends every open call as `aborted` and closes the connections. Never rejects. */
   close(): Promise<void>;
 }
 

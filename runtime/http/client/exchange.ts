@@ -1,5 +1,5 @@
 /**
- * One POST under way: undici's handler, the timer and the abort listener in one object, so that a call allocates little.
+ * One open POST: undici's handler, the timer and the abort listener in one object, so that a call allocates little.
  * It settles once with the outcome, and leaves the gate once when undici is done with it; either may come first.
  */
 
@@ -11,7 +11,7 @@ import type { Admissible, CallGate } from './gate.ts';
 type AnswerHeaders = Readonly<Record<string, string | string[] | undefined>>;
 
 const noBody = new Uint8Array(0);
-/** What undici is told when a call is cut; nobody ever sees it. */
+/** The error with which a call is aborted in undici; nobody ever sees it. */
 const cutError = new Error('the call was cut');
 
 class ReceivedAnswer implements HttpAnswer {

@@ -165,7 +165,7 @@ test('refuses the upgrade with 500 when the connect hook does not answer 2xx, an
   assert.equal(gone.requests[0]?.json().connection_id, hook.requests[1]?.json().connection_id);
 });
 
-test('tells the disconnect hook code, reason, context and how long it lasted', async () => {
+test('calls the disconnect hook with code, reason, context and how long the connection lasted', async () => {
   await using auth = await startDestination(() => ({ body: '{"context":{"user":"bob"}}' }));
   await using gone = await startDestination();
   await using gateway = await startGateway({
@@ -182,7 +182,7 @@ test('tells the disconnect hook code, reason, context and how long it lasted', a
   assert.equal(typeof body.connected_seconds, 'number');
 });
 
-test('tells the disconnect hook 1006 when the client vanishes, and the code of the gateway when that closed', async () => {
+test('calls the disconnect hook with 1006 when the client vanishes, and with the code of the gateway when it closed', async () => {
   await using gone = await startDestination();
   await using gateway = await startGateway({
     spec: { hooks: { disconnect: call(gone.url) }, limits: { maxMessageBytes: 10 } },
@@ -241,7 +241,7 @@ test('sends header values of secrets, takes a rotated one over, and refuses when
   await rm(dir, { recursive: true });
 });
 
-test('tells the disconnect hook once of a client that left while its connect hook was running', async () => {
+test('calls the disconnect hook once for a client that left while its connect hook was running', async () => {
   await using gone = await startDestination();
   let answer = (): void => {};
   await using hook = await startDestination(async () => {
@@ -268,7 +268,7 @@ test('tells the disconnect hook once of a client that left while its connect hoo
   assert.doesNotMatch(metrics, /^hydrogen_gateway_connections\{.*\} [1-9]/m);
 });
 
-test('refuses a client whose connect hook said yes when the bus went away meanwhile, and tells the disconnect hook', async () => {
+test('refuses a client whose connect hook said yes when the bus went down meanwhile, and calls the disconnect hook', async () => {
   await using gone = await startDestination();
   await using gateway = await startGateway();
   await using hook = await startDestination(() => {

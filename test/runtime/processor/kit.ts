@@ -1,4 +1,4 @@
-/** A message processor on the memory bus, with everything that it tells recorded. */
+/** A worker on the memory bus, with all of its events recorded. */
 
 import assert from 'node:assert/strict';
 import type { Header } from '../../../crds/index.ts';

@@ -55,7 +55,7 @@ test('leaves what is unfinished after graceMs to others, without a word to the b
   assert.equal(kit.stored(), 1);
 });
 
-test('stops at once when nothing is under way, however often it is told', async () => {
+test('stops at once when nothing is in flight, however often it is called', async () => {
   await using destination = await startDestination();
   await using kit = await startProcessor(destination.url);
   const startedMs = performance.now();

@@ -9,7 +9,7 @@ import { startDestination } from '../../kit/destination.ts';
 import { eventually } from '../../kit/eventually.ts';
 import { gatewayConfig } from '../../kit/gateway.ts';
 
-test('tells what it does by statistics, metrics, probes and log lines', async () => {
+test('reports its work in statistics, metrics, probes and log lines', async () => {
   await using destination = await startDestination((request) => {
     const message = request.json().message;
     if (message === 'bad') return { status: 422 };
