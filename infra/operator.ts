@@ -4,7 +4,7 @@ import { Construct } from 'constructs';
 
 import { ports, probePaths } from '../crds/contract.ts';
 import { clusterScoped } from './cluster-scoped.ts';
-import { defaultImage } from './image.ts';
+import { defaultImage, entryPoint } from './image.ts';
 import { type Identity, labelsOf, metadataOf, selectorOf } from './labels.ts';
 import { metricsLabel, metricsPortName } from './monitor.ts';
 import { addNetworkPolicy, wholeCluster } from './network.ts';
@@ -28,7 +28,7 @@ export interface HydrogenOperatorProps {
    * checked and never Ready, though all runs. @default true
    */
   readonly readSecrets?: boolean;
-  /** Image; it must have the role `operator`. @default - the image of this release */
+  /** Image; it must have `/app/cli/hydrogen.js` with the role `operator`. @default - the image of this release */
   readonly image?: string;
   /** Number of pods, of which one at a time acts. @default 2 */
   readonly replicas?: number;
@@ -41,13 +41,14 @@ const name = 'hydrogen-operator';
 const graceSeconds = 30;
 
 /**
- * It rests most of the time: a small nursery, its own say in when garbage is collected, and few arenas of malloc (glibc
- * makes eight a core) matter more to it than throughput. The heap may take three quarters of the pod's memory.
+ * The operator rests most of the time, so little memory matters more to it than throughput. The heap may take three quarters
+ * of the pod's memory; its nursery is small; garbage is collected after a burst (`operator/garbage.ts`). Without optimising
+ * compilers, 20 MB less are taken, for code that runs in bursts of seconds. NODE_OPTIONS does not permit the last two.
  */
-const memory: readonly k8s.EnvVar[] = [
-  { name: 'NODE_OPTIONS', value: '--max-semi-space-size=4 --max-old-space-size=384 --expose-gc' },
-  { name: 'MALLOC_ARENA_MAX', value: '2' },
-];
+const v8Flags = ['--max-semi-space-size=4', '--max-old-space-size=384', '--expose-gc', '--no-opt', '--no-maglev'];
+
+/** glibc makes eight arenas for each core. */
+const memory: readonly k8s.EnvVar[] = [{ name: 'MALLOC_ARENA_MAX', value: '2' }];
 
 /** Namespace, service account, roles, deployment, metrics service, disruption budget and network policy of the operator. */
 export class HydrogenOperator extends Construct {
@@ -124,6 +125,7 @@ function podTemplate(identity: Identity, watchNamespace: string | undefined, ima
           name: 'operator',
           image,
           imagePullPolicy: 'IfNotPresent',
+          command: [entryPoint.program, ...v8Flags, entryPoint.script],
           args: ['operator', ...(watchNamespace === undefined ? [] : ['--namespace', watchNamespace])],
           env: [fromField('POD_NAME', 'metadata.name'), fromField('POD_NAMESPACE', 'metadata.namespace'), ...memory],
           ports: [{ name: 'probes', containerPort: ports.probes, protocol: 'TCP' }],

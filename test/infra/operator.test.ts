@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
 import { parseAllDocuments } from 'yaml';
 
+import { entryPoint } from '../../infra/image.ts';
 import { HydrogenOperator } from '../../infra/index.ts';
 import { watchRules } from '../../infra/operator-rbac.ts';
 import type { Manifest } from '../../infra/yaml.ts';
@@ -73,4 +75,20 @@ test('keeps what is in no namespace out of that of its chart', () => {
     assert.equal(at(find(objects, kind), 'metadata.namespace'), undefined, kind);
   }
   assert.equal(at(find(objects, 'Deployment'), 'metadata.namespace'), 'ops');
+});
+
+test('starts with V8 flags for a process that rests, which this Node takes', () => {
+  const objects = synth((chart) => new HydrogenOperator(chart, 'operator'));
+  const [container] = at(find(objects, 'Deployment'), 'spec.template.spec.containers') as [
+    { command: string[]; args: string[]; env: { name: string }[] },
+  ];
+  const [program, ...rest] = container.command;
+  const flags = rest.slice(0, -1);
+  assert.deepEqual([program, rest.at(-1)], [entryPoint.program, entryPoint.script]);
+  assert.equal(container.args[0], 'operator');
+  assert.ok(['--expose-gc', '--no-opt', '--no-maglev'].every((flag) => flags.includes(flag)));
+  assert.ok(!container.env.some(({ name }) => name === 'NODE_OPTIONS'));
+  const script = 'process.stdout.write(JSON.stringify([process.execArgv.slice(0, -2), typeof gc]))';
+  const seen = execFileSync(process.execPath, [...flags, '-e', script], { encoding: 'utf8' });
+  assert.deepEqual(JSON.parse(seen), [flags, 'function']);
 });
