@@ -35,7 +35,7 @@ const maxConfigBytes = 1024 * 1024 - 8 * 1024;
  * The object with defaults.
  * @throws InvalidDocuments with every problem.
  */
-export function checked<K extends Kind>(
+export function documentOf<K extends Kind>(
   kind: K,
   metadata: { readonly name: string; readonly namespace?: string | undefined },
   spec: unknown,

@@ -6,10 +6,10 @@ import { env, graceMarginSeconds, ports } from '../crds/contract.ts';
 import type { HydrogenGatewaySpecInput, HydrogenGateway as ParsedGateway } from '../crds/index.ts';
 import { secretRefsIn } from '../crds/secret-refs.ts';
 import { addConfigMap } from './config-map.ts';
-import { checked, configText, restartDigest } from './documents.ts';
+import { configText, documentOf, restartDigest } from './documents.ts';
 import { addExposure } from './exposure.ts';
 import { type Identity, type Labels, selectorOf } from './labels.ts';
-import { assertMembership, groupOf, Member, type MemberProps, type MemberSpec } from './member.ts';
+import { assertMembership, groupOf, HydrogenMember, type MemberProps, type MemberSpec } from './member.ts';
 import { addServiceMonitor, metricsLabel, metricsPortName } from './monitor.ts';
 import { gatewayNames } from './names.ts';
 import { addNetworkPolicy, sameNamespace, wholeCluster } from './network.ts';
@@ -35,7 +35,7 @@ const maxPolicySeconds = 1800;
 const resources = { requests: { cpu: '250m', memory: '256Mi' }, limits: { memory: '2Gi' } };
 
 /** Deployment, services, autoscaler, disruption budget, network policy and ingress or route of one gateway. */
-export class HydrogenGateway extends Member {
+export class HydrogenGateway extends HydrogenMember {
   /** The checked document, with defaults. */
   readonly document: ParsedGateway;
   /** What its pods are selected by. */
@@ -54,7 +54,7 @@ export class HydrogenGateway extends Member {
     const group = groupOf(props.group);
     const metadata = { name: props.name, namespace: props.namespace ?? group.metadata.namespace };
     const spec = { groupRef: { name: group.metadata.name }, ...props.spec };
-    const document = checked('HydrogenGateway', metadata, spec);
+    const document = documentOf('HydrogenGateway', metadata, spec);
     assertMembership(document, group);
     super(scope, id, metadata.name, metadata.namespace);
 

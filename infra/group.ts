@@ -2,7 +2,7 @@
 import { Construct } from 'constructs';
 
 import type { HydrogenGroupSpecInput, HydrogenGroup as ParsedGroup } from '../crds/index.ts';
-import { checked } from './documents.ts';
+import { documentOf } from './documents.ts';
 import { namespaceOf } from './member.ts';
 import { addNats } from './nats.ts';
 
@@ -34,7 +34,7 @@ export class HydrogenGroup extends Construct {
   constructor(scope: Construct, id: string, props: HydrogenGroupProps) {
     super(scope, id);
     const { name, namespace = namespaceOf(scope), spec, natsImage } = props;
-    this.document = checked('HydrogenGroup', { name, namespace }, spec);
+    this.document = documentOf('HydrogenGroup', { name, namespace }, spec);
     this.name = name;
     this.namespace = namespace;
     const { managed } = this.document.spec.nats;

@@ -6,7 +6,7 @@ import { Construct } from 'constructs';
 
 import { defaultNamespace } from '../crds/contract.ts';
 import { type HydrogenGroupInput, InvalidDocuments, type HydrogenGroup as ParsedGroup } from '../crds/index.ts';
-import { checked } from './documents.ts';
+import { documentOf } from './documents.ts';
 import type { Labels } from './labels.ts';
 import type { ServiceMonitorOptions } from './monitor.ts';
 
@@ -32,7 +32,7 @@ export type MemberSpec<Spec extends { readonly groupRef: unknown }> = Omit<Spec,
   Partial<Pick<Spec, 'groupRef'>>;
 
 /** A construct whose pods can be selected, for example by network policies of cdk8s-plus. */
-export abstract class Member extends Construct implements kplus.IPodSelector, kplus.INetworkPolicyPeer {
+export abstract class HydrogenMember extends Construct implements kplus.IPodSelector, kplus.INetworkPolicyPeer {
   /** Name of the object. */
   readonly name: string;
   /** Namespace of everything that it emits. */
@@ -72,7 +72,7 @@ export function namespaceOf(scope: Construct): string {
 
 /** The checked group of a source. @throws InvalidDocuments */
 export function groupOf(source: GroupSource): ParsedGroup {
-  return 'document' in source ? source.document : checked('HydrogenGroup', source.metadata, source.spec);
+  return 'document' in source ? source.document : documentOf('HydrogenGroup', source.metadata, source.spec);
 }
 
 /**

@@ -6,9 +6,9 @@ import { ports, processorGraceSeconds } from '../crds/contract.ts';
 import type { HydrogenMessageProcessorSpecInput, HydrogenMessageProcessor as ParsedProcessor } from '../crds/index.ts';
 import { secretRefsIn } from '../crds/secret-refs.ts';
 import { addConfigMap } from './config-map.ts';
-import { checked, configText, restartDigest } from './documents.ts';
+import { configText, documentOf, restartDigest } from './documents.ts';
 import { type Identity, type Labels, selectorOf } from './labels.ts';
-import { assertMembership, groupOf, Member, type MemberProps, type MemberSpec } from './member.ts';
+import { assertMembership, groupOf, HydrogenMember, type MemberProps, type MemberSpec } from './member.ts';
 import { addServiceMonitor, metricsLabel, metricsPortName } from './monitor.ts';
 import { processorNames } from './names.ts';
 import { addNetworkPolicy, wholeCluster } from './network.ts';
@@ -26,7 +26,7 @@ export interface HydrogenMessageProcessorProps extends MemberProps {
 const resources = { requests: { cpu: '250m', memory: '128Mi' }, limits: { memory: '1Gi' } };
 
 /** Deployment, metrics service, autoscaler, disruption budget and network policy of one message processor. */
-export class HydrogenMessageProcessor extends Member {
+export class HydrogenMessageProcessor extends HydrogenMember {
   /** The checked document, with defaults. */
   readonly document: ParsedProcessor;
   /** What its pods are selected by. */
@@ -39,7 +39,7 @@ export class HydrogenMessageProcessor extends Member {
     const group = groupOf(props.group);
     const metadata = { name: props.name, namespace: props.namespace ?? group.metadata.namespace };
     const spec = { groupRef: { name: group.metadata.name }, ...props.spec };
-    const document = checked('HydrogenMessageProcessor', metadata, spec);
+    const document = documentOf('HydrogenMessageProcessor', metadata, spec);
     assertMembership(document, group);
     super(scope, id, metadata.name, metadata.namespace);
 

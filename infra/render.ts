@@ -15,7 +15,7 @@ import { HydrogenMessageProcessor } from './processor.ts';
 import { type Manifest, ordered } from './yaml.ts';
 
 /** What rendering may be told besides the documents. */
-export interface RenderOptions {
+export interface RenderImages {
   /** Image of pods whose document names none. @default - the image of this release */
   readonly image?: string;
   /** Image of the NATS servers of groups with `nats.managed`. @default - the one of this release */
@@ -23,7 +23,7 @@ export interface RenderOptions {
 }
 
 /** The objects that run a group: none unless it has `nats.managed`. @throws InvalidDocuments */
-export function renderGroup({ metadata, spec }: ParsedGroup, { natsImage }: RenderOptions = {}): Manifest[] {
+export function renderGroup({ metadata, spec }: ParsedGroup, { natsImage }: RenderImages = {}): Manifest[] {
   const props = { ...named(metadata), spec, ...(natsImage !== undefined && { natsImage }) };
   return synthesize((chart) => new HydrogenGroup(chart, 'group', props));
 }
@@ -32,7 +32,7 @@ export function renderGroup({ metadata, spec }: ParsedGroup, { natsImage }: Rend
 export function renderGateway(
   { metadata, spec }: ParsedGateway,
   group: ParsedGroup,
-  options: RenderOptions = {},
+  options: RenderImages = {},
 ): Manifest[] {
   const props = { ...named(metadata), spec, group: { document: group }, ...imageOf(options) };
   return synthesize((chart) => new HydrogenGateway(chart, 'gateway', props));
@@ -42,14 +42,14 @@ export function renderGateway(
 export function renderProcessor(
   { metadata, spec }: ParsedProcessor,
   group: ParsedGroup,
-  options: RenderOptions = {},
+  options: RenderImages = {},
 ): Manifest[] {
   const props = { ...named(metadata), spec, group: { document: group }, ...imageOf(options) };
   return synthesize((chart) => new HydrogenMessageProcessor(chart, 'processor', props));
 }
 
 /** Everything that runs `resources`: groups, then gateways, then processors. @throws InvalidDocuments */
-export function renderAll(resources: readonly Resource[], options: RenderOptions = {}): Manifest[] {
+export function renderAll(resources: readonly Resource[], options: RenderImages = {}): Manifest[] {
   const { groups, gateways, processors } = resolveGroups(resources);
   return [
     ...groups.flatMap((group) => renderGroup(group, options)),
@@ -72,7 +72,7 @@ export function manifestsOf(scope: Construct): Manifest[] {
     .map((object) => ordered(object) as Manifest); // an object stays one
 }
 
-function imageOf({ image }: RenderOptions): { readonly image?: string } {
+function imageOf({ image }: RenderImages): { readonly image?: string } {
   return image === undefined ? {} : { image };
 }
 

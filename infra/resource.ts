@@ -9,7 +9,7 @@ import type {
   HydrogenMessageProcessorSpecInput,
   Kind,
 } from '../crds/index.ts';
-import { checked } from './documents.ts';
+import { documentOf } from './documents.ts';
 import { namespaceOf } from './member.ts';
 
 /** Metadata of a custom resource. Its name is never made up: it is what others refer to. */
@@ -48,6 +48,6 @@ export class HydrogenMessageProcessorResource extends ApiObject {
 
 function manifest<Spec>(scope: Construct, kind: Kind, { metadata, spec }: ResourceProps<Spec>) {
   const { name, namespace = namespaceOf(scope) } = metadata;
-  checked(kind, { name, namespace }, spec);
+  documentOf(kind, { name, namespace }, spec);
   return { apiVersion, kind, metadata, spec };
 }
