@@ -41,7 +41,7 @@ export function isWithin(path: string, ancestor: string): boolean {
   return segments(ancestor).every((segment, index) => inner[index] === segment);
 }
 
-/** What lies at `path` below `value`; undefined when there is nothing. */
+/** The value at `path` below `value`; undefined when there is none. */
 export function valueAt(value: unknown, path: string): unknown {
   return segments(path).reduce(step, value);
 }

@@ -7,7 +7,7 @@ import { isObject } from './json.ts';
 import { child, entry } from './path.ts';
 import type { Node } from './schema.ts';
 
-/** A copy of the value with defaults. Every problem is appended to `issues`; the value then holds the malformed parts as given. */
+/** A copy of the value with defaults. Every problem is appended to `issues`; malformed parts stay as given. */
 export function resolve(node: Node, value: unknown, path: string, issues: Issue[]): unknown {
   if (node['x-kubernetes-int-or-string']) return resolveQuantity(node, value, path, issues);
   switch (node.type) {

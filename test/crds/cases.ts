@@ -359,7 +359,7 @@ export const invalidCases: readonly Case[] = [
   {
     title: 'a header that is named twice in different case',
     yaml: header('name: X-Tier, value: a}, {name: x-tier, value: b'),
-    issues: ['spec.authorizer.http.headers: must not name a header twice; case makes no difference'],
+    issues: ['spec.authorizer.http.headers: must not contain a header twice; names are case-insensitive'],
   },
   {
     title: 'a header whose name is no string, without judging the list of names',
@@ -431,7 +431,7 @@ export const invalidCases: readonly Case[] = [
   {
     title: 'a managed NATS with a way to log in that it does not have',
     yaml: group('nats: {managed: {}, tls: {}}'),
-    issues: ['spec.nats.managed: must not go with credentialsSecretRef or tls; use tokenSecretRef'],
+    issues: ['spec.nats.managed: cannot be combined with credentialsSecretRef or tls; use tokenSecretRef'],
   },
   {
     title: 'a managed NATS with fewer servers than copies, and a volume that is too small for them',

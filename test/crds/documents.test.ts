@@ -98,7 +98,7 @@ test('passes over documents that hold nothing', () => {
 
 test('refuses a text without documents', () => {
   for (const text of ['', '\n', '# comment', '---\n---\n']) {
-    assert.deepEqual(linesOf(text), ['app.yaml: holds no documents']);
+    assert.deepEqual(linesOf(text), ['app.yaml: contains no documents']);
   }
 });
 
