@@ -8,8 +8,8 @@ import type { Condition } from './status.ts';
 export type ConditionStatus = Condition['status'];
 
 /**
- * `stalled`: nothing happens until a person helps. `atWork`: the operator or the cluster is working, or waits for another
- * object. `atRest`: nothing happens, and nothing needs to.
+ * `stalled`: nothing happens until a person helps. `atWork`: the operator or the cluster is working, or waits for
+ * another object. `atRest`: nothing happens, and nothing needs to.
  */
 export type Progress = 'stalled' | 'atWork' | 'atRest';
 

@@ -1,6 +1,6 @@
 /**
- * The contract between the process in a pod and the manifests around it: ports, paths, environment variables, labels and
- * grace periods. `runtime/` and `infra/` meet here and nowhere else.
+ * The contract between the process in a pod and the manifests around it: ports, paths, environment variables, labels
+ * and grace periods. `runtime/` and `infra/` meet here and nowhere else.
  */
 
 /** Container ports, the same in every pod. `management` is never put behind an ingress. */
@@ -25,7 +25,9 @@ export const env = {
 /** Seconds that a pod's termination grace period must exceed the gateway's `drain.periodSeconds`. */
 export const graceMarginSeconds = 15;
 
-/** Seconds for a message processor to finish open deliveries after SIGTERM, on top of its longest destination time-out. */
+/**
+ * Seconds for a message processor to finish open deliveries after SIGTERM, on top of its longest destination time-out.
+ */
 export const processorGraceSeconds = 15;
 
 /** The API group and version of every kind. */

@@ -1,6 +1,6 @@
 /**
- * Fills in defaults and checks a value against a schema in one walk, as the API server does: a field or map entry that is null
- * counts as absent, an absent one takes its default, and the default's own fields take theirs.
+ * Fills in defaults and checks a value against a schema in one walk, as the API server does: a field or map entry that
+ * is null counts as absent, an absent one takes its default, and the default's own fields take theirs.
  */
 import { countIssue, type Issue, mismatch, show, unknownField } from './issue.ts';
 import { isObject } from './json.ts';

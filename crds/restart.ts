@@ -3,8 +3,8 @@ import type { HydrogenGroup } from './kinds.ts';
 import { natsConnectionOf } from './nats-connection.ts';
 
 /**
- * The values by the path of their field. Processes log a change of them, and manifests restart pods for it; both use this
- * list, so that they agree.
+ * The values by the path of their field. Processes log a change of them, and manifests restart pods for it; both use
+ * this list, so that they agree.
  */
 export function restartFacts(group: HydrogenGroup): Readonly<Record<string, unknown>> {
   const { stream, deadLetter, instanceLeaseSeconds } = group.spec;

@@ -1,6 +1,6 @@
 /**
- * How Argo CD tells the health of custom resources. It knows nothing of kinds that are not its own: without a check they
- * count as neither healthy nor degraded, and a sync is over before a gateway has a pod.
+ * How Argo CD tells the health of custom resources. It knows nothing of kinds that are not its own: without a check
+ * they count as neither healthy nor degraded, and a sync is over before a gateway has a pod.
  */
 import * as k8s from 'cdk8s-plus-28/lib/imports/k8s.js';
 import { Construct } from 'constructs';
@@ -30,8 +30,8 @@ const meanings: readonly (readonly [ConditionType, string])[] = [
 const withoutPods: ReasonOf<'Available'> = 'ScaledToZero';
 
 /**
- * One check for the three kinds. It reads conditions as kstatus does, but for two things that kstatus has no word for: a
- * paused object is Suspended, and one that was asked to have no pods is Healthy, as a Deployment of no replicas is. A
+ * One check for the three kinds. It reads conditions as kstatus does, but for two things that kstatus has no word for:
+ * a paused object is Suspended, and one that was asked to have no pods is Healthy, as a Deployment of no replicas is. A
  * Suspended object would keep a sync with several waves waiting, for as long as nobody wants pods.
  *
  * Argo CD gives a script neither `string` nor `math`, and answers for objects that are being deleted without asking it.
@@ -69,9 +69,9 @@ return health
 `;
 
 /**
- * The entries of `argocd-cm` that give Argo CD 2.1 and newer a health check for each kind, for those who keep that config
- * map themselves. There is one key a kind because that form alone merges: a wildcard (`hydrogen.dev/*`) is only read
- * within the key `resource.customizations`, a single text that can have a single author.
+ * The entries of `argocd-cm` that give Argo CD 2.1 and newer a health check for each kind, for those who keep that
+ * config map themselves. There is one key a kind because that form alone merges: a wildcard (`hydrogen.dev/*`) is only
+ * read within the key `resource.customizations`, a single text that can have a single author.
  */
 export function argoHealthData(): Readonly<Record<string, string>> {
   const [group = ''] = apiVersion.split('/');
@@ -82,9 +82,9 @@ export function argoHealthData(): Readonly<Record<string, string>> {
 /**
  * `argocd-cm` with the health checks and nothing else. Apply it on the server's side and as a field manager of its own,
  * so that it is merged into the config map that is there:
- * `kubectl apply --server-side --field-manager=hydrogen-health -f FILE`. Where Argo CD manages itself, put
- * {@link argoHealthData} into its own `argocd-cm` instead: two Applications are one and the same field manager, and each
- * would take away what the other has set.
+ * `kubectl apply --server-side --field-manager=hydrogen-health -f FILE`. Where Argo CD manages itself, put {@link
+ * argoHealthData} into its own `argocd-cm` instead: two Applications are one and the same field manager, and each would
+ * take away what the other has set.
  */
 export class HydrogenArgoHealth extends Construct {
   constructor(scope: Construct, id: string, { namespace = defaultArgoNamespace }: HydrogenArgoHealthProps = {}) {

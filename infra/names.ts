@@ -1,6 +1,7 @@
 /**
  * The names of everything that the constructs emit. They follow from the name of the object alone, never from where a
- * construct stands in an app, and no two objects of a namespace can come to share one: each ends in a suffix of its own.
+ * construct stands in an app, and no two objects of a namespace can come to share one: each ends in a suffix of its
+ * own.
  */
 import { managementServiceName, natsServiceName } from '../crds/contract.ts';
 import { InvalidDocuments } from '../crds/index.ts';

@@ -24,8 +24,8 @@ export interface HydrogenOperatorProps {
   readonly watchNamespace?: string;
   /**
    * Whether it may read secrets where it looks after objects: it logs in to NATS with those of groups, notices when one
-   * that a document names appears or changes, and says which is missing. Without it, groups that need credentials are not
-   * checked and never Ready, though all runs. @default true
+   * that a document names appears or changes, and says which is missing. Without it, groups that need credentials are
+   * not checked and never Ready, though all runs. @default true
    */
   readonly readSecrets?: boolean;
   /** Image; it must have `/app/cli/hydrogen.js` with the role `operator`. @default - the image of this release */
@@ -41,16 +41,19 @@ const name = 'hydrogen-operator';
 const graceSeconds = 30;
 
 /**
- * The operator rests most of the time, so little memory matters more to it than throughput. The heap may take three quarters
- * of the pod's memory; its nursery is small; garbage is collected after a burst (`operator/garbage.ts`). Without optimising
- * compilers, 20 MB less are taken, for code that runs in bursts of seconds. NODE_OPTIONS does not permit the last two.
+ * The operator rests most of the time, so little memory matters more to it than throughput. The heap may take three
+ * quarters of the pod's memory; its nursery is small; garbage is collected after a burst (`operator/garbage.ts`).
+ * Without optimising compilers, 20 MB less are taken, for code that runs in bursts of seconds. NODE_OPTIONS does not
+ * permit the last two.
  */
 const v8Flags = ['--max-semi-space-size=4', '--max-old-space-size=384', '--expose-gc', '--no-opt', '--no-maglev'];
 
 /** glibc makes eight arenas for each core. */
 const memory: readonly k8s.EnvVar[] = [{ name: 'MALLOC_ARENA_MAX', value: '2' }];
 
-/** Namespace, service account, roles, deployment, metrics service, disruption budget and network policy of the operator. */
+/**
+ * Namespace, service account, roles, deployment, metrics service, disruption budget and network policy of the operator.
+ */
 export class HydrogenOperator extends Construct {
   /** Namespace that it runs in. */
   readonly namespace: string;

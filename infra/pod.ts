@@ -1,4 +1,6 @@
-/** The pods of gateways and message processors, with every field that matters written out: nothing is left to defaults. */
+/**
+ * The pods of gateways and message processors, with every field that matters written out: nothing is left to defaults.
+ */
 import { dirname } from 'node:path/posix';
 import * as k8s from 'cdk8s-plus-28/lib/imports/k8s.js';
 

@@ -1,4 +1,7 @@
-/** From documents to plain objects, through the same constructs that a cdk8s app uses. Pure: no files, no cluster, no clock. */
+/**
+ * From documents to plain objects, through the same constructs that a cdk8s app uses. Pure: no files, no cluster, no
+ * clock.
+ */
 import { App, Chart } from 'cdk8s';
 import type { Construct } from 'constructs';
 

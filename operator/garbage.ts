@@ -1,6 +1,7 @@
 /**
- * Gives memory back when a burst of work is over. V8 collects garbage once the heap has grown by a share of itself, which in a
- * process that then rests is hours later: the garbage of a first list of thousands of objects would stay for as long.
+ * Gives memory back when a burst of work is over. V8 collects garbage once the heap has grown by a share of itself,
+ * which in a process that then rests is hours later: the garbage of a first list of thousands of objects would stay for
+ * as long.
  */
 
 /** With fewer objects there is nothing to gain. */
