@@ -20,16 +20,16 @@ import { addWorkload } from './workload.ts';
 
 /** Properties of {@link HydrogenGateway}. */
 export interface HydrogenGatewayProps extends MemberProps {
-  /** What the gateway shall be like: `spec` of the custom resource. */
+  /** `spec` of the custom resource. */
   readonly spec: MemberSpec<HydrogenGatewaySpecInput>;
-  /** Who may call the management API, besides pods of the same namespace. @default - nobody */
+  /** Peers that may call the management API, besides pods of the same namespace. @default - none */
   readonly managementFrom?: readonly k8s.NetworkPolicyPeer[];
 }
 
 /** Port of the service for clients. */
 const clientServicePort = 80;
 
-/** Longest period of a policy of an autoscaler, in seconds. */
+/** Maximum period of an autoscaler's policy, in seconds. */
 const maxPolicySeconds = 1800;
 
 const resources = { requests: { cpu: '250m', memory: '256Mi' }, limits: { memory: '2Gi' } };
@@ -38,7 +38,7 @@ const resources = { requests: { cpu: '250m', memory: '256Mi' }, limits: { memory
 export class HydrogenGateway extends HydrogenMember {
   /** The checked document, with defaults. */
   readonly document: ParsedGateway;
-  /** What its pods are selected by. */
+  /** Labels that select its pods. */
   readonly selector: Labels;
   /** Name of the deployment. */
   readonly deploymentName: string;
@@ -114,7 +114,7 @@ export class HydrogenGateway extends HydrogenMember {
   }
 }
 
-/** One pod per drain, after ten quiet minutes: each pod less means that all of its clients reconnect. */
+/** One pod per drain period, after ten quiet minutes: all clients of a removed pod must reconnect. */
 function scaleDown(drainSeconds: number): k8s.HpaScalingRulesV2 {
   const periodSeconds = Math.min(Math.max(drainSeconds + graceMarginSeconds, 60), maxPolicySeconds);
   return {

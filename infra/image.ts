@@ -1,6 +1,6 @@
-/** The container images that manifests name when a user names none, and how a process starts in them. */
+/** Container images by default, and the entry point of ours. */
 
-/** What the image of hydrogen runs, as its recipe says: a program, and the script that it starts. */
+/** The entry point of the image, as in the Dockerfile: a program, and the script that it runs. */
 export const entryPoint = { program: 'node', script: '/app/cli/hydrogen.js' } as const;
 
 /** The image of this release of hydrogen; its tag is the version of the package. */

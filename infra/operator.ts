@@ -1,4 +1,4 @@
-/** The operator in a cluster: its pods, what they may do, and how they are watched. */
+/** The operator in a cluster: its pods, their rights and their metrics. */
 import * as k8s from 'cdk8s-plus-28/lib/imports/k8s.js';
 import { Construct } from 'constructs';
 
@@ -20,12 +20,12 @@ export interface HydrogenOperatorProps {
   readonly namespace?: string;
   /** Whether the namespace is emitted as well. @default true */
   readonly createNamespace?: boolean;
-  /** The one namespace whose objects it looks after. @default - every namespace */
+  /** The only namespace whose objects it reconciles. @default - every namespace */
   readonly watchNamespace?: string;
   /**
-   * Whether it may read secrets where it looks after objects: it logs in to NATS with those of groups, notices when one
-   * that a document names appears or changes, and says which is missing. Without it, groups that need credentials are
-   * not checked and never Ready, though all runs. @default true
+   * Whether it may read secrets in the namespaces that it watches: it logs in to NATS with those of groups, notices
+   * when one that a document names appears or changes, and reports missing ones. Without this right, groups that need
+   * credentials are not checked and never Ready, though everything runs. @default true
    */
   readonly readSecrets?: boolean;
   /** Image; it must have `/app/cli/hydrogen.js` with the role `operator`. @default - the image of this release */
@@ -34,7 +34,7 @@ export interface HydrogenOperatorProps {
   readonly replicas?: number;
 }
 
-/** Where the operator runs when nobody says otherwise. */
+/** The operator's namespace by default. */
 export const defaultOperatorNamespace = 'hydrogen-system';
 
 const name = 'hydrogen-operator';
@@ -43,7 +43,7 @@ const graceSeconds = 30;
 /**
  * The operator rests most of the time, so little memory matters more to it than throughput. The heap may take three
  * quarters of the pod's memory; its nursery is small; garbage is collected after a burst (`operator/garbage.ts`).
- * Without optimising compilers, 20 MB less are taken, for code that runs in bursts of seconds. NODE_OPTIONS does not
+ * Without optimising compilers it takes 20 MB less, for code that runs in bursts of seconds. NODE_OPTIONS does not
  * permit the last two.
  */
 const v8Flags = ['--max-semi-space-size=4', '--max-old-space-size=384', '--expose-gc', '--no-opt', '--no-maglev'];

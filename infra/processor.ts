@@ -19,7 +19,7 @@ import { addWorkload } from './workload.ts';
 
 /** Properties of {@link HydrogenMessageProcessor}. */
 export interface HydrogenMessageProcessorProps extends MemberProps {
-  /** What the message processor shall be like: `spec` of the custom resource. */
+  /** `spec` of the custom resource. */
   readonly spec: MemberSpec<HydrogenMessageProcessorSpecInput>;
 }
 
@@ -29,7 +29,7 @@ const resources = { requests: { cpu: '250m', memory: '128Mi' }, limits: { memory
 export class HydrogenMessageProcessor extends HydrogenMember {
   /** The checked document, with defaults. */
   readonly document: ParsedProcessor;
-  /** What its pods are selected by. */
+  /** Labels that select its pods. */
   readonly selector: Labels;
   /** Name of the deployment. */
   readonly deploymentName: string;
@@ -82,7 +82,7 @@ export class HydrogenMessageProcessor extends HydrogenMember {
   }
 }
 
-/** Half of the pods a minute after five quiet minutes: what a pod leaves unfinished, another one takes over. */
+/** Half of the pods per minute, after five quiet minutes: other pods take over what a removed one leaves unfinished. */
 const scaleDown: k8s.HpaScalingRulesV2 = {
   stabilizationWindowSeconds: 300,
   selectPolicy: 'Max',

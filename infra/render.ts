@@ -17,9 +17,9 @@ import { HydrogenGroup } from './group.ts';
 import { HydrogenMessageProcessor } from './processor.ts';
 import { type Manifest, ordered } from './yaml.ts';
 
-/** What rendering may be told besides the documents. */
+/** The images of pods whose documents name none. */
 export interface RenderImages {
-  /** Image of pods whose document names none. @default - the image of this release */
+  /** Image of gateways and message processors. @default - the image of this release */
   readonly image?: string;
   /** Image of the NATS servers of groups with `nats.managed`. @default - the one of this release */
   readonly natsImage?: string;

@@ -82,7 +82,7 @@ test('refuses a path that neither an ingress nor a route can have', () => {
         const group = new HydrogenGroup(chart, 'group', { name: 'chat', spec: external });
         new HydrogenGateway(chart, 'gateway', { name: 'chat', group, spec });
       }),
-    /spec\.endpoints\[0\]\.path: must not hold %2F together with ingress/,
+    /spec\.endpoints\[0\]\.path: must not contain %2F together with ingress/,
   );
 });
 
