@@ -67,7 +67,7 @@ for (const { title, yaml, issues, isServerLenient = false } of invalidCases) {
   });
 }
 
-test('meets every rule in some document', { skip }, () => {
+test('breaks every rule with some document', { skip }, () => {
   const places = Object.entries(kinds).flatMap(([kind, definition]) =>
     [...validationsOf(definition)].flatMap(([path, validations]) =>
       validations.map(({ rule, message, fieldPath = '' }) => ({
@@ -161,7 +161,7 @@ test('scales a gateway and shows its pods to an autoscaler', { skip }, async () 
   assert.deepEqual((await cluster.get(`${path}/scale`)).status, { replicas: 2, selector: 'a=b' });
 });
 
-test('keeps status apart from spec, and the conditions of two writers apart from one another', { skip }, async () => {
+test('keeps status apart from spec, and the conditions of two writers apart', { skip }, async () => {
   await create('HydrogenGateway', 'reports', gateway?.yaml);
   const path = pathOf('HydrogenGateway', 'reports');
   const { generation } = (await cluster.get(path)).metadata;
@@ -184,7 +184,7 @@ test('keeps status apart from spec, and the conditions of two writers apart from
   assert.equal((await cluster.get(path)).status.replicas, undefined);
 });
 
-test('prints a row that says what matters', { skip }, async () => {
+test('prints a row with the most important columns', { skip }, async () => {
   await create('HydrogenGateway', 'printed', gateway?.yaml);
   const path = pathOf('HydrogenGateway', 'printed');
   const table = await cluster.call('GET', path, undefined, { accept: 'application/json;as=Table;g=meta.k8s.io;v=v1' });

@@ -113,7 +113,7 @@ for (const [what, [thing, health, rule, source]] of Object.entries(cases)) {
   });
 }
 
-test('whatever the operator reports, the health is that of kstatus, but for pauses and for no pods', {
+test('for every report of the operator, the health is that of kstatus, except when paused or without pods', {
   skip,
 }, async () => {
   const problems: Partial<Facts>[] = [
@@ -178,7 +178,7 @@ test('whatever the operator reports, the health is that of kstatus, but for paus
   assert.deepEqual([...seen].sort(), ['Degraded', 'Healthy', 'Progressing', 'Suspended']);
 });
 
-test('a script that needs a library which Argo CD withholds is refused', { skip }, async () => {
+test('a script that needs a library that Argo CD withholds is refused', { skip }, async () => {
   await assert.rejects(checkHealth('return { status = string.upper("healthy") }', [{}]), /nil/);
 });
 

@@ -66,7 +66,7 @@ const names = readdirSync(folder)
   .filter((file) => file.endsWith('.in.yaml'))
   .map((file) => file.replace('.in.yaml', ''));
 
-test('every golden has its point, and every point its golden', () => {
+test('every golden has an assertion, and every assertion a golden', () => {
   assert.deepEqual(Object.keys(points).sort(), names.sort());
 });
 

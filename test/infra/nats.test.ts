@@ -45,7 +45,7 @@ test('a real server accepts the configuration of one and of five servers', { ski
   }
 });
 
-test('a server lets in who has the token of the group, whatever its characters, and nobody else', {
+test('a server admits only clients with the token of the group, whatever its characters', {
   skip,
 }, async () => {
   const config = configOf('nats: {managed: {replicas: 1}, tokenSecretRef: {name: nats, key: token}}');
@@ -89,7 +89,7 @@ test('streams as large as the volume leave room for the leases of gateways', { s
   await eventually(() => lease.isHeld);
 });
 
-test('three servers find one another and keep three copies of a message', { skip }, async () => {
+test('three servers form a cluster and store three copies of a message', { skip }, async () => {
   const config = configOf('nats: {managed: {replicas: 3}}');
   const ports = await freePorts(9);
   const [client = [], cluster = [], monitor = []] = [0, 3, 6].map((first) => ports.slice(first, first + 3));
@@ -124,7 +124,7 @@ test('three servers find one another and keep three copies of a message', { skip
   assert.equal(stream.cluster?.replicas?.length, 2, 'besides the leader');
 });
 
-test('members look for the servers of their group where the manifests put them', () => {
+test('members connect to the servers where the manifests put them', () => {
   const yaml = documents({ group: 'nats: {managed: {}}' });
   const [group] = parseDocuments(yaml, 'test') as [HydrogenGroup];
   const service = find(render(yaml), 'Service', 'chat-nats');

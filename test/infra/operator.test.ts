@@ -56,7 +56,7 @@ test('runs two pods, which agree on a lease of their own namespace', () => {
   assert.equal(at(find(objects, 'Role'), 'metadata.namespace'), 'hydrogen-system');
 });
 
-test('has no right outside of the one namespace that it is limited to', () => {
+test('has no rights outside the only namespace that it watches', () => {
   const objects = synth((chart) => new HydrogenOperator(chart, 'operator', { watchNamespace: 'shop' }));
   assert.ok(!identities(objects).some((identity) => identity.startsWith('Cluster')));
   assert.deepEqual(at(find(objects, 'Role', 'hydrogen-operator'), 'metadata.namespace'), 'shop');
@@ -69,7 +69,7 @@ test('has no right outside of the one namespace that it is limited to', () => {
   ]);
 });
 
-test('keeps what is in no namespace out of that of its chart', () => {
+test('keeps cluster-scoped objects out of the namespace of its chart', () => {
   const objects = synth((chart) => new HydrogenOperator(chart, 'operator', { namespace: 'ops' }), 'chart', 'shop');
   for (const kind of ['Namespace', 'ClusterRole', 'ClusterRoleBinding']) {
     assert.equal(at(find(objects, kind), 'metadata.namespace'), undefined, kind);

@@ -30,7 +30,7 @@ test('garbage is collected once after a burst, and not while it goes on', async 
   await holds(() => collections() === 1, quietMs * 3);
 });
 
-test('a few objects are no burst', async () => {
+test('a few objects are not a burst', async () => {
   const { work, collections } = start();
   for (let part = 0; part < 3; part += 1) {
     work(200);
@@ -39,7 +39,7 @@ test('a few objects are no burst', async () => {
   assert.equal(collections(), 0);
 });
 
-test('nothing is collected after it has stopped', async () => {
+test('nothing is collected after stop', async () => {
   const { garbage, work, collections } = start();
   work(1000);
   garbage.stop();
