@@ -31,7 +31,7 @@ test('may create, change and delete exactly the kinds that the constructs emit',
   assert.deepEqual(allowed.sort(), [...new Set(rendered.map(resourceOf))].sort());
 });
 
-test('reads secrets, writes none, does without on request, and never asks for wildcards', () => {
+test('reads secrets, writes none, leaves the right out on request, and never has wildcards', () => {
   const rulesOf = (readSecrets: boolean): string =>
     JSON.stringify(
       at(
@@ -47,7 +47,7 @@ test('reads secrets, writes none, does without on request, and never asks for wi
   assert.doesNotMatch(rulesOf(true), /"\*"/);
 });
 
-test('runs two pods, which agree on a lease of their own namespace', () => {
+test('runs two pods, which share a lease in their own namespace', () => {
   const objects = synth((chart) => new HydrogenOperator(chart, 'operator'));
   assert.equal(at(find(objects, 'Deployment'), 'spec.replicas'), 2);
   assert.deepEqual(at(find(objects, 'Role'), 'rules'), [
@@ -77,7 +77,7 @@ test('keeps cluster-scoped objects out of the namespace of its chart', () => {
   assert.equal(at(find(objects, 'Deployment'), 'metadata.namespace'), 'ops');
 });
 
-test('starts with V8 flags for a process that rests, which this Node takes', () => {
+test('starts with V8 flags for a process that rests, which this Node accepts', () => {
   const objects = synth((chart) => new HydrogenOperator(chart, 'operator'));
   const [container] = at(find(objects, 'Deployment'), 'spec.template.spec.containers') as [
     { command: string[]; args: string[]; env: { name: string }[] },

@@ -37,7 +37,7 @@ test('gives the same bytes wherever a construct is in an app, and whatever its i
   assert.equal(app('another-chart', 'renamed-'), plain);
 });
 
-test('selects pods by one label that is frozen', () => {
+test('selects pods by a single label, which never changes', () => {
   const objects = render(documents({ group: 'nats: {managed: {}}', gateway: 'replicas: 1', processor: rules }));
   const selectorOf = (kind: string, name: string): unknown =>
     at(find(objects, kind, name), 'spec.selector.matchLabels') ?? at(find(objects, kind, name), 'spec.selector');

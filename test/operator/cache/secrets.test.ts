@@ -1,4 +1,4 @@
-/** Secrets that documents name: what is missing is said, nothing is applied without it, and its coming is noticed. */
+/** Secrets that documents name: missing ones are reported, nothing is applied without them, and new ones are noticed. */
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
