@@ -1,4 +1,4 @@
-/** The health checks in an `argocd-cm` that belongs to somebody else, before a real kube-apiserver. */
+/** The health checks in an `argocd-cm` that belongs to somebody else, against a real kube-apiserver. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 

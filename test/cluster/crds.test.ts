@@ -1,4 +1,4 @@
-/** The definitions on a real API server: it must accept them, and judge documents as `parse` does. */
+/** The definitions on a real API server: it must accept them, and check documents as `parse` does. */
 import assert from 'node:assert/strict';
 import test, { after, before } from 'node:test';
 import { parse as parseYaml } from 'yaml';
@@ -21,7 +21,7 @@ before(async () => {
 });
 after(() => cluster?.[Symbol.asyncDispose]());
 
-/** What the server says to the document, without keeping it. */
+/** The server's answer to a document, in a dry run. */
 function tryCreate(document: unknown, validation: 'Strict' | 'Ignore' = 'Strict'): Promise<ApiAnswer> {
   const { kind } = Object(document) as { kind?: unknown };
   const path = pathOf(typeof kind === 'string' ? kind : 'HydrogenGroup');
@@ -76,7 +76,7 @@ test('breaks every rule with some document', { skip }, () => {
       })),
     ),
   );
-  // A rule that stands in several places is written once.
+  // A rule in several places is listed once.
   const rules = Object.entries(Object.groupBy(places, ({ rule }) => rule));
   const unmet = rules.filter(
     ([rule, list = []]) => !rule.includes('oldSelf') && !list.some(({ name }) => met.has(name)),
@@ -84,7 +84,7 @@ test('breaks every rule with some document', { skip }, () => {
   assert.deepEqual(Object.fromEntries(unmet), {});
 });
 
-/** The rules that the server has named, as `kind path: message`. */
+/** The rules that the server has reported, as `kind path: message`. */
 const met = new Set<string>();
 
 function note(kind: string, answer: ApiAnswer['body']): void {
@@ -97,12 +97,12 @@ function note(kind: string, answer: ApiAnswer['body']): void {
   }
 }
 
-/** What a rule says. Servers before 1.36 put the type of the value in front, or the value itself. */
+/** The message of a rule. Servers before 1.36 put the type of the value in front, or the value itself. */
 function ruleIn(message: string): string {
   return message.replace(/^(Invalid value: ("[^"]*": )?|Forbidden: )/, '');
 }
 
-/** The fields that an answer finds fault with; what concerns the object as a whole has no name. */
+/** The fields that an answer reports; a problem of the whole object has no field. */
 function placesOf(answer: ApiAnswer['body']): string[] {
   const causes: readonly { field?: string }[] = answer?.details?.causes ?? [];
   return causes.map(({ field = '' }) => plain(field)).filter((field) => field !== '<nil>');
@@ -221,7 +221,7 @@ test('explains every field', { skip }, async () => {
   assert.deepEqual(silent, []);
 });
 
-/** What kubectl explain reads. */
+/** The schema that kubectl explain reads. */
 async function explanationOf(schema: string): Promise<ApiAnswer['body']> {
   return eventually(async () => {
     const { components } = await cluster.get('/openapi/v3/apis/hydrogen.dev/v1alpha1');

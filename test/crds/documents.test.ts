@@ -10,7 +10,7 @@ metadata: {name: chat}
 spec: {nats: {servers: ["nats://nats:4222"]}}
 `;
 
-/** The examples of the design, all three kinds with every field that a user is shown. */
+/** One example of each kind, with the fields that most users set. */
 const example = `
 apiVersion: hydrogen.dev/v1alpha1
 kind: HydrogenGroup

@@ -57,7 +57,7 @@ test('lets kubectl scale workloads', () => {
   );
 });
 
-// What `cdk8s import` asks of a definition: src/import/crd.ts and reviver.ts of cdk8s-cli.
+// The requirements of `cdk8s import` for a definition: src/import/crd.ts and reviver.ts of cdk8s-cli.
 test('has only keys that cdk8s import accepts', () => {
   const keys = [...objectsIn(definitions)].flatMap(([path, object]) =>
     Object.keys(object).map((key) => `${path}/${key}`),

@@ -1,4 +1,4 @@
-/** What the type checker must accept and refuse; that it does is seen by `tsc`. */
+/** Types that the compiler must accept and refuse; `tsc` checks this. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 

@@ -11,7 +11,7 @@ import { at, find, identities, render } from './kit.ts';
 const folder = join(import.meta.dirname, 'goldens');
 const container = 'spec.template.spec.containers[0]';
 
-/** Of each case, the one thing that it is there for. */
+/** The main point of each case. */
 const points: Record<string, (objects: Manifest[]) => void> = {
   'gateway-plain': (objects) => {
     assert.equal(at(find(objects, 'Deployment'), 'spec.template.spec.terminationGracePeriodSeconds'), 120 + 15);

@@ -19,10 +19,10 @@ import { at, documents, find, nameOf, render } from './kit.ts';
 
 const skip = await natsOrSkip();
 
-/** Begins like a number, and holds what the configuration language would take for something else. */
+/** Begins like a number, and contains characters that the configuration language would misread. */
 const token = '12e4 "#$x\\';
 
-/** The environment of a server as Kubernetes would make it, after one level of `$(...)`. */
+/** The environment of a server as in Kubernetes, with one level of `$(...)` expanded. */
 const serverEnv = { [natsEnv.pod]: 'chat-nats-0', [natsEnv.token]: token, [natsEnv.quotedToken]: `'${token}'` };
 
 function configOf(group: string): string {

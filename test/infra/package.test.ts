@@ -51,7 +51,7 @@ async function pack(): Promise<string> {
   return join(folder, packed?.filename ?? '');
 }
 
-/** Installs the package; npm brings cdk8s and constructs along, as its peers. Why it could not be, or false. */
+/** Installs the package with its peers cdk8s and constructs. Returns why it could not be installed, or false. */
 async function installOrSkip(): Promise<string | false> {
   await writeFile(join(folder, 'package.json'), JSON.stringify({ name: 'apps', private: true }));
   const flags = ['--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts', '--omit=dev'];

@@ -1,4 +1,4 @@
-/** The reflector before a server that fails in every way that a real one does. */
+/** The reflector against a server that fails in every way that a real one does. */
 
 import assert from 'node:assert/strict';
 import test from 'node:test';

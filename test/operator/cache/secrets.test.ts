@@ -1,4 +1,6 @@
-/** Secrets that documents name: missing ones are reported, nothing is applied without them, and new ones are noticed. */
+/**
+ * Secrets that documents name: missing ones are reported, nothing is applied without them, and new ones are noticed.
+ */
 
 import assert from 'node:assert/strict';
 import test from 'node:test';

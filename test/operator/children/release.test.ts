@@ -1,4 +1,4 @@
-/** What a release makes of unchanged documents, changes of documents meanwhile, and who holds a place for how long. */
+/** Changes by a new release, document changes in between, and how long slots are kept. */
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
@@ -9,7 +9,7 @@ import { type Any, type FakeApi, startFakeApi } from '../kit/api.ts';
 import { condition, group, startOperator, type TestOperator } from '../kit/operator.ts';
 import { begun, imageOf, images, named, names, report, startReleased } from './kit.ts';
 
-/** As if an earlier release had made something else of the same documents, all of whose children say so. */
+/** Makes all children look as if an earlier release had rendered the same documents differently. */
 function age(api: FakeApi): void {
   for (const plural of ['deployments', 'services', 'configmaps']) {
     for (const child of api.list(plural)) {
@@ -28,7 +28,7 @@ const digests = (api: FakeApi): string[] =>
 test('changes by a release roll out in turn, and a waiting object keeps all of its children unchanged', async () => {
   await using api = await startReleased();
   age(api);
-  // With the same image: it is something else in the pods that has changed.
+  // The image is the same: something else in the pods has changed.
   await using running = startOperator(api.kubeconfig, { image: 'release:1', rolloutLimit: { count: 1 } });
   await eventually(() => digests(api).length === 1 && running.operator.rollouts.waiting === 2);
   await holds(() => digests(api).length === 1, 200);
@@ -38,7 +38,7 @@ test('changes by a release roll out in turn, and a waiting object keeps all of i
   );
   assert.ok(aged.length > 0 && aged.every(({ metadata }) => !metadata.name.startsWith(`${first}-`)));
 
-  // What is missing is made all the same.
+  // Missing children are created nevertheless.
   const second = names.find((name) => name !== first) ?? '';
   api.remove('services', `${second}-gateway`);
   await eventually(() => api.get('services', `${second}-gateway`) !== undefined);
@@ -149,7 +149,7 @@ test('a slot is kept while deployments are listed again', async () => {
   await holds(() => imagesBut(api, first).filter((image) => image === 'release:2').length === 1, 300);
 });
 
-/** Of the other two. */
+/** The other two gateways. */
 function imagesBut(api: FakeApi, first: string): string[] {
   return names.filter((name) => name !== first).map((name) => imageOf(api, name));
 }

@@ -1,4 +1,4 @@
-/** A new image of a release reaches a few workloads at a time. */
+/** The image of a new release rolls out to a few workloads at a time. */
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
@@ -43,7 +43,7 @@ test('a slot that nobody takes goes to the next in line', () => {
   const rollouts = createRollouts({ limit: { count: 1 }, total: () => 9, onTurn: (key) => void woken.push(key) });
   for (const key of ['a', 'b', 'c']) rollouts.admit(key);
   rollouts.leave('a');
-  // It was made invalid, or deleted, while it waited.
+  // It became invalid or was deleted while it waited.
   rollouts.leave('b');
   assert.deepEqual(woken, ['b', 'c']);
 });

@@ -1,4 +1,4 @@
-/** Leadership before a server with optimistic locking. */
+/** Leader election against a server with optimistic locking. */
 
 import assert from 'node:assert/strict';
 import test from 'node:test';

@@ -1,4 +1,4 @@
-/** What the API server's account of fields says about what was applied. */
+/** Managed fields: whether an object still has what was applied to it. */
 
 import assert from 'node:assert/strict';
 import test from 'node:test';

@@ -109,7 +109,7 @@ test('a pause is shown, and an object whose specification is in force stays Read
   assert.equal(summary({ pausedBy: 'object' }), 'True Ready');
 });
 
-/** Facts for the reasons that no case above comes to. */
+/** Facts for the reasons that no case above leads to. */
 const others: readonly Partial<Facts>[] = [
   {},
   { missingSecrets: ['there is no Secret/a in this namespace'] },
