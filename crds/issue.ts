@@ -21,7 +21,7 @@ export function show(value: unknown): string {
 }
 
 /** The values that `node` accepts; completes the sentence "must be ...". */
-export function expectation(node: Node): string {
+function expectation(node: Node): string {
   if (node.enum) return node.enum.length === 1 ? String(node.enum[0]) : `one of ${node.enum.join(', ')}`;
   if (node.pattern !== undefined) return grammarOf(node.pattern)?.words ?? `a string that matches ${node.pattern}`;
   switch (node.type) {

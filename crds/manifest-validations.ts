@@ -29,7 +29,7 @@ export function validationsOf({ schema, rules }: KindDefinition): Map<string, Va
 }
 
 /** The node at `path`, `[*]` standing for the entries of a list. */
-export function nodeAt(root: Node, path: string): Node | undefined {
+function nodeAt(root: Node, path: string): Node | undefined {
   return segments(path).reduce<Node | undefined>(
     (node, segment) => (segment === '*' ? node?.items : node?.properties?.[segment]),
     root,

@@ -7,7 +7,7 @@ import { type CrossFieldRule, rule } from './rules.ts';
 import { Fields, FreeText, Integer, StringMap, Text, withDefault } from './schema.ts';
 
 /** Longest name of an object, in characters: with its suffixes, the name of a child must still be a DNS label. */
-export const maxNameLength = 52;
+const maxNameLength = 52;
 
 /** A DNS label as services must have it: it begins with a letter. */
 const namePattern = '^[a-z]([-a-z0-9]*[a-z0-9])?$';

@@ -62,7 +62,7 @@ export function podTemplate(options: PodOptions): k8s.PodTemplateSpec {
 }
 
 /** Quantities of a document as L1 resources. */
-export function resourceRequirements({ requests, limits }: Resources): k8s.ResourceRequirements {
+function resourceRequirements({ requests, limits }: Resources): k8s.ResourceRequirements {
   return {
     ...(requests && { requests: quantities(requests) }),
     ...(limits && { limits: quantities(limits) }),
