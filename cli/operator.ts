@@ -8,7 +8,6 @@ import { createLog } from '../operator/log.ts';
 import { createOperatorMetrics } from '../operator/metrics.ts';
 import { createOperator, type Operator } from '../operator/operator.ts';
 import { createProbes } from '../operator/probes.ts';
-import { compilePlainly } from '../operator/rest.ts';
 import { untilStopped } from '../process/signals.ts';
 import { connectKube } from './kube.ts';
 
@@ -35,7 +34,6 @@ const leaseName = 'hydrogen-operator';
 
 /** @throws {HydrogenError} HYD_CONFIG_INVALID when there is no cluster to talk to */
 export async function runOperator(options: OperatorCommandOptions): Promise<void> {
-  compilePlainly();
   const stopped = untilStopped();
   const log = createLog({ level: options.logLevel });
   const lost = Promise.withResolvers<string>();
