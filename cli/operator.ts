@@ -7,7 +7,6 @@ import type { RolloutLimit } from '../operator/children/rollouts.ts';
 import { createLog } from '../operator/log.ts';
 import { createOperatorMetrics } from '../operator/metrics.ts';
 import { createOperator, type Operator } from '../operator/operator.ts';
-import { compilePlainly } from '../operator/rest.ts';
 import { createLogger, type LogLevel } from '../process/logger.ts';
 import { ProbeServer } from '../process/probes.ts';
 import { untilStopped } from '../process/signals.ts';
@@ -36,7 +35,6 @@ const leaseName = 'hydrogen-operator';
 
 /** @throws {HydrogenError} HYD_CONFIG_INVALID when there is no cluster to talk to */
 export async function runOperator(options: OperatorCommandOptions): Promise<void> {
-  compilePlainly();
   const stopped = untilStopped();
   const log = createLog(createLogger({ level: options.logLevel }));
   const lost = Promise.withResolvers<string>();

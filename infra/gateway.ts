@@ -7,10 +7,10 @@ import { gatewayGraceSeconds } from '../crds/grace.ts';
 import type { HydrogenGatewaySpecInput, HydrogenGateway as ParsedGateway } from '../crds/index.ts';
 import { secretRefsIn } from '../crds/secret-refs.ts';
 import { addConfigMap } from './config-map.ts';
-import { checked, configText, restartDigest } from './documents.ts';
+import { configText, documentOf, restartDigest } from './documents.ts';
 import { addExposure } from './exposure.ts';
 import { type Identity, type Labels, selectorOf } from './labels.ts';
-import { assertMembership, groupOf, Member, type MemberProps, type MemberSpec } from './member.ts';
+import { assertMembership, groupOf, HydrogenMember, type MemberProps, type MemberSpec } from './member.ts';
 import { addServiceMonitor, metricsLabel, metricsPortName } from './monitor.ts';
 import { gatewayNames } from './names.ts';
 import { addNetworkPolicy, sameNamespace, wholeCluster } from './network.ts';
@@ -21,25 +21,25 @@ import { addWorkload } from './workload.ts';
 
 /** Properties of {@link HydrogenGateway}. */
 export interface HydrogenGatewayProps extends MemberProps {
-  /** What the gateway shall be like: `spec` of the custom resource. */
+  /** `spec` of the custom resource. */
   readonly spec: MemberSpec<HydrogenGatewaySpecInput>;
-  /** Who may call the management API, besides pods of the same namespace. @default - nobody */
+  /** Peers that may call the management API, besides pods of the same namespace. @default - none */
   readonly managementFrom?: readonly k8s.NetworkPolicyPeer[];
 }
 
 /** Port of the service for clients. */
 const clientServicePort = 80;
 
-/** Longest period of a policy of an autoscaler, in seconds. */
+/** Maximum period of an autoscaler's policy, in seconds. */
 const maxPolicySeconds = 1800;
 
 const resources = { requests: { cpu: '250m', memory: '256Mi' }, limits: { memory: '2Gi' } };
 
 /** Deployment, services, autoscaler, disruption budget, network policy and ingress or route of one gateway. */
-export class HydrogenGateway extends Member {
+export class HydrogenGateway extends HydrogenMember {
   /** The checked document, with defaults. */
   readonly document: ParsedGateway;
-  /** What its pods are selected by. */
+  /** Labels that select its pods. */
   readonly selector: Labels;
   /** Name of the deployment. */
   readonly deploymentName: string;
@@ -55,7 +55,7 @@ export class HydrogenGateway extends Member {
     const group = groupOf(props.group);
     const metadata = { name: props.name, namespace: props.namespace ?? group.metadata.namespace };
     const spec = { groupRef: { name: group.metadata.name }, ...props.spec };
-    const document = checked('HydrogenGateway', metadata, spec);
+    const document = documentOf('HydrogenGateway', metadata, spec);
     assertMembership(document, group);
     super(scope, id, metadata.name, metadata.namespace);
 
@@ -116,7 +116,7 @@ export class HydrogenGateway extends Member {
   }
 }
 
-/** One pod per drain, after ten quiet minutes: each pod less means that all of its clients reconnect. */
+/** One pod per drain period, after ten quiet minutes: all clients of a removed pod must reconnect. */
 function scaleDown(graceSeconds: number): k8s.HpaScalingRulesV2 {
   const periodSeconds = Math.min(Math.max(graceSeconds, 60), maxPolicySeconds);
   return {

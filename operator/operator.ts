@@ -12,6 +12,7 @@ import { type Child, createChildTransform } from './cache/transform.ts';
 import { createWatches } from './cache/watches.ts';
 import { Applier } from './children/apply.ts';
 import { createRollouts, type RolloutLimit } from './children/rollouts.ts';
+import { GarbageCollection } from './garbage.ts';
 import type { Kube } from './kube/client.ts';
 import { createEvents } from './kube/events.ts';
 import { guarded } from './kube/guard.ts';
@@ -23,7 +24,6 @@ import type { OperatorMetrics } from './metrics.ts';
 import { createBuses } from './nats/buses.ts';
 import { createQueue } from './reconcile/queue.ts';
 import { createReconciler } from './reconcile/reconcile.ts';
-import { createRest } from './rest.ts';
 import { containersOf, isRollingOut } from './status/workload.ts';
 import { createStatusWriter } from './status/writer.ts';
 
@@ -126,7 +126,7 @@ export function createOperator(options: OperatorOptions): Operator {
     work: async (key) => {
       if (!mayWrite()) return undefined;
       const outcome = await reconciler.reconcile(key);
-      rest.worked();
+      garbage.noteWork();
       metrics.reconciled(key.split('/', 1)[0] ?? '', 'done');
       return outcome;
     },
@@ -154,11 +154,11 @@ export function createOperator(options: OperatorOptions): Operator {
   let isStopping = false;
   let resync: NodeJS.Timeout | undefined;
 
-  const rest = createRest();
+  const garbage = new GarbageCollection();
   const worked =
     <C>(onChange: (change: C) => void) =>
     (change: C): void => {
-      rest.worked();
+      garbage.noteWork();
       onChange(change);
     };
   const watches = createWatches({
@@ -268,7 +268,7 @@ export function createOperator(options: OperatorOptions): Operator {
     stop: async () => {
       isStopping = true;
       clearInterval(resync);
-      rest.stop();
+      garbage.stop();
       await queue.stop();
       await watches.stop();
       await events.settled();

@@ -63,6 +63,8 @@ export class Link {
 
   /** Bytes of headers and payload that the server takes in one message. */
   get maxPayloadBytes(): number {
+    // Read for every message, because a server may change its limit at any time.
+    this.#maxPayloadBytes = this.#connection?.info?.max_payload ?? this.#maxPayloadBytes;
     return this.#maxPayloadBytes;
   }
 
@@ -110,7 +112,7 @@ export class Link {
    */
   publish(subject: string, payload: Uint8Array, reply?: string, headers?: string): boolean {
     if (this.#connection === undefined || this.#state !== 'up' || this.#connection.isClosed()) return false;
-    if (payload.byteLength + (headers?.length ?? 0) > this.#maxPayloadBytes) {
+    if (payload.byteLength + (headers?.length ?? 0) > this.maxPayloadBytes) {
       throw new HydrogenError('HYD_MESSAGE_TOO_LARGE', 'for the server');
     }
     const options: PublishOptions = {};
@@ -163,7 +165,6 @@ export class Link {
   #adopt(next: NatsConnection): void {
     this.#connection = next;
     this.#failures = 0;
-    this.#maxPayloadBytes = next.info?.max_payload ?? defaultMaxPayloadBytes;
     // Each server announces all that it knows; one that has left the cluster is not tried forever.
     this.#announced.clear();
     for (const url of next.info?.connect_urls ?? []) this.#announced.add(url);
@@ -192,7 +193,12 @@ export class Link {
     this.#outgoing = [];
     for (const { subject, payload, options } of batch) {
       if (this.#connection === undefined || this.#connection.isClosed()) return;
-      this.#connection.publish(subject, payload, options);
+      try {
+        this.#connection.publish(subject, payload, options);
+      } catch (cause) {
+        // The limit of the server has shrunk since. What must not be lost is published again, and refused then.
+        this.#note({ kind: 'serverError', detail: `cannot publish to ${subject}`, cause });
+      }
     }
   }
 

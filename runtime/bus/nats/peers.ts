@@ -17,7 +17,8 @@ export class NatsPeers implements PeerBus {
 
   serve(instanceId: string, handler: (payload: Uint8Array) => Promise<Uint8Array>): void {
     this.#core.link.subscribe(this.#core.subjects.instance(instanceId), ({ data, reply }) => {
-      void handler(data).then((body) => reply !== undefined && this.#core.link.publish(reply, body));
+      // The package makes an empty string of a missing reply subject.
+      void handler(data).then((body) => reply && this.#core.link.publish(reply, body));
     });
   }
 

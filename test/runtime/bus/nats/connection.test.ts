@@ -16,6 +16,8 @@ interface Listener {
   close(): Promise<void>;
   /** Accepts connections again, on the same port. */
   open(): Promise<void>;
+  /** Sends another greeting on every connection. */
+  announce(maxPayloadBytes: number): void;
 }
 
 /**
@@ -34,8 +36,7 @@ async function listen(
     socket.on('error', () => undefined);
     const connect_urls = addresses();
     if (connect_urls === undefined) return void socket.destroy();
-    const about = { server_id: 'x', version: '2.12.0', proto: 1, headers: true, max_payload: 1_048_576, connect_urls };
-    socket.write(`INFO ${JSON.stringify(about)}\r\n`);
+    socket.write(greeting(connect_urls, 1_048_576));
     let pongs = 0;
     socket.on('data', (data) => {
       if (!data.includes('PING')) return;
@@ -59,7 +60,15 @@ async function listen(
         sockets.clear();
       }),
     open: () => open(port),
+    announce: (maxPayloadBytes) => {
+      for (const socket of sockets) socket.write(greeting([], maxPayloadBytes));
+    },
   };
+}
+
+function greeting(connect_urls: readonly string[], max_payload: number): string {
+  const info = { server_id: 'x', version: '2.12.0', proto: 1, headers: true, max_payload, connect_urls };
+  return `INFO ${JSON.stringify(info)}\r\n`;
 }
 
 test('tries an announced address when the configured ones fail, until no server announces it', async () => {
@@ -87,6 +96,23 @@ test('tries an announced address when the configured ones fail, until no server 
   } finally {
     await link.stop();
     await Promise.all([old.close(), configured.close()]);
+  }
+});
+
+test('refuses a message that is larger than the limit the server has now', async () => {
+  const server = await listen(() => []);
+  const link = new Link({ servers: [`nats://127.0.0.1:${server.port}`], clientName: 'test' });
+  try {
+    link.start();
+    await eventually(() => link.isUp);
+    assert.equal(link.publish('subject', Buffer.alloc(1000)), true);
+    server.announce(100);
+    await eventually(() => link.maxPayloadBytes === 100);
+    assert.throws(() => link.publish('subject', Buffer.alloc(1000)), { code: 'HYD_MESSAGE_TOO_LARGE' });
+    assert.equal(link.publish('subject', Buffer.alloc(10)), true);
+  } finally {
+    await link.stop();
+    await server.close();
   }
 });
 
