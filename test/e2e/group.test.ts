@@ -161,7 +161,7 @@ test('a changed file is taken over without touching connections, an invalid one 
   const text = await readFile(gateway.file, 'utf8');
   await writeFile(gateway.file, text.replace('"endpoints"', '"endpionts"'));
   const refused = await eventually(
-    () => gateway.lines().find(({ msg }) => String(msg).startsWith('new configuration refused')) ?? false,
+    () => gateway.lines().find(({ msg }) => String(msg).startsWith('new configuration is invalid')) ?? false,
   );
   assert.match(JSON.stringify(refused), /endpionts: unknown field; did you mean endpoints/);
   client.send('three');
@@ -177,7 +177,7 @@ test('a changed file is taken over without touching connections, an invalid one 
 
   const patterns = (await readFile(mproc.file, 'utf8')).replace('".*"', '"("');
   await writeFile(mproc.file, patterns);
-  await eventually(() => mproc.lines().some(({ msg }) => String(msg).startsWith('new configuration refused')));
+  await eventually(() => mproc.lines().some(({ msg }) => String(msg).startsWith('new configuration is invalid')));
   client.send('five');
   await eventually(() => second.requests.length === 4);
 });
