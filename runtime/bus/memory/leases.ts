@@ -17,13 +17,15 @@ export class LeaseStore {
     this.#leaseMs = leaseMs;
   }
 
-  hold(instanceId: string, link: MemoryLink, onLost: () => void): Lease {
-    const lease = new MemoryLease(link, this.#leaseMs, onLost, () => {
+  hold(instanceId: string, link: MemoryLink, onLost: () => void, onHeld: () => void): Lease {
+    const onEnd = (): void => {
       if (this.#leases.get(instanceId) === lease) this.#leases.delete(instanceId);
-    });
+    };
+    const lease = new MemoryLease(link, this.#leaseMs, { onLost, onHeld, onEnd });
     this.#leases.get(instanceId)?.supersede();
     this.#leases.set(instanceId, lease);
     if (this.#isDown) lease.suspend();
+    setImmediate(onHeld);
     return lease;
   }
 
@@ -47,20 +49,25 @@ export class LeaseStore {
   }
 }
 
+interface LeaseEvents {
+  onLost(): void;
+  onHeld(): void;
+  /** It was released. */
+  onEnd(): void;
+}
+
 class MemoryLease implements Lease {
   readonly link: MemoryLink;
   readonly #leaseMs: number;
-  readonly #onLost: () => void;
-  readonly #onRelease: () => void;
+  readonly #events: LeaseEvents;
   #state: 'held' | 'lost' | 'ended' = 'held';
   #expiresAtMs = Number.POSITIVE_INFINITY;
   #lossTimer: NodeJS.Timeout | undefined;
 
-  constructor(link: MemoryLink, leaseMs: number, onLost: () => void, onRelease: () => void) {
+  constructor(link: MemoryLink, leaseMs: number, events: LeaseEvents) {
     this.link = link;
     this.#leaseMs = leaseMs;
-    this.#onLost = onLost;
-    this.#onRelease = onRelease;
+    this.#events = events;
   }
 
   get isHeld(): boolean {
@@ -73,7 +80,7 @@ class MemoryLease implements Lease {
 
   async release(): Promise<void> {
     this.supersede();
-    this.#onRelease();
+    this.#events.onEnd();
   }
 
   /** It is not renewed for now. */
@@ -82,7 +89,7 @@ class MemoryLease implements Lease {
     this.#expiresAtMs = Date.now() + this.#leaseMs;
     this.#lossTimer = setTimeout(() => {
       this.#state = 'lost';
-      this.#onLost();
+      this.#events.onLost();
     }, this.#leaseMs * lossShare).unref();
   }
 
@@ -90,7 +97,9 @@ class MemoryLease implements Lease {
     if (this.#state === 'ended') return;
     clearTimeout(this.#lossTimer);
     this.#expiresAtMs = Number.POSITIVE_INFINITY;
+    const wasLost = this.#state === 'lost';
     this.#state = 'held';
+    if (wasLost) this.#events.onHeld();
   }
 
   /** Its owner is gone: it expires, and no loss is reported. */
@@ -117,9 +126,9 @@ export class MemoryLeases implements LeaseBus {
     this.#subjects = subjects;
   }
 
-  hold(instanceId: string, onLost: () => void): Lease {
+  hold(instanceId: string, onLost: () => void, onHeld: () => void = () => {}): Lease {
     this.#subjects.instance(instanceId);
-    return this.#leases.hold(instanceId, this.#link, onLost);
+    return this.#leases.hold(instanceId, this.#link, onLost, onHeld);
   }
 
   async isHeld(instanceId: string): Promise<boolean | undefined> {

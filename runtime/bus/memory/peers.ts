@@ -46,7 +46,9 @@ export class MemoryPeers implements PeerBus {
     const late = new Promise<PeerAnswer>((resolve) => {
       timer = setTimeout(resolve, timeoutMs, { kind: 'timeout' });
     });
-    const answer = served.handle(payload).then((body): PeerAnswer => ({ kind: 'answer', payload: body }));
+    const answer = served.handle(payload).then((body): PeerAnswer | Promise<PeerAnswer> => {
+      return body.byteLength > this.maxPayloadBytes ? late : { kind: 'answer', payload: body };
+    });
     return Promise.race([answer, late]).finally(() => clearTimeout(timer));
   }
 

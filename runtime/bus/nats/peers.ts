@@ -16,9 +16,12 @@ export class NatsPeers implements PeerBus {
   }
 
   serve(instanceId: string, handler: (payload: Uint8Array) => Promise<Uint8Array>): void {
-    this.#core.link.subscribe(this.#core.subjects.instance(instanceId), ({ data, reply }) => {
-      // The package makes an empty string of a missing reply subject.
-      void handler(data).then((body) => reply && this.#core.link.publish(reply, body));
+    const { link, limit, subjects } = this.#core;
+    link.subscribe(subjects.instance(instanceId), ({ data, reply }) => {
+      void handler(data).then((body) => {
+        // The package makes an empty string of a missing reply subject.
+        if (reply && body.byteLength <= limit.bytes) link.publish(reply, body);
+      });
     });
   }
 

@@ -12,7 +12,10 @@ export type PeerAnswer =
 export interface PeerBus {
   /** Largest payload in bytes that `request` and `broadcast` take. */
   readonly maxPayloadBytes: number;
-  /** Answers requests to this instance. The handler must not reject. */
+  /**
+   * Answers requests to this instance. The handler must not reject. An answer of more than `maxPayloadBytes` is not sent:
+   * its request times out.
+   */
   serve(instanceId: string, handler: (payload: Uint8Array) => Promise<Uint8Array>): void;
   /** @throws {HydrogenError} HYD_MESSAGE_TOO_LARGE */
   request(instanceId: string, payload: Uint8Array, timeoutMs: number): Promise<PeerAnswer>;

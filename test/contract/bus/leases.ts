@@ -46,16 +46,18 @@ export function busLeases(makeEnvironment: MakeBusEnvironment): void {
   test('notifies the owner when its lease was not renewed in time, and holds it again later', async () => {
     await using environment = await makeEnvironment({ leaseMs: 1000 });
     const owner = await startBus(environment);
-    let lost = 0;
-    const lease = owner.leases.hold('gw-1', () => lost++);
-    await eventually(async () => (await owner.leases.isHeld('gw-1')) === true);
+    let [lost, held] = [0, 0];
+    const onLost = (): void => void lost++;
+    const onHeld = (): void => void held++;
+    const lease = owner.leases.hold('gw-1', onLost, onHeld);
+    await eventually(() => held === 1 && lease.isHeld);
     await environment.setDown(true);
     await eventually(() => lost === 1);
     assert.equal(lease.isHeld, false);
     await environment.setDown(false);
     await eventually(() => owner.status === 'up');
-    await eventually(() => lease.isHeld);
+    await eventually(() => lease.isHeld && held === 2);
     await eventually(async () => (await owner.leases.isHeld('gw-1')) === true);
-    await holds(() => lost === 1, 500);
+    await holds(() => lost === 1 && held === 2, 500);
   });
 }

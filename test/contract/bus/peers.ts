@@ -52,6 +52,17 @@ export function busPeers(makeEnvironment: MakeBusEnvironment): void {
     assert.deepEqual(bodies, ['a', 'b', 'c']);
   });
 
+  test('lets a request time out whose answer is too large to be sent, and serves the next one', async () => {
+    await using environment = await makeEnvironment();
+    const [owner, asker] = [await startBus(environment), await startBus(environment)];
+    owner.peers.serve('gw-1', async (payload) => {
+      return text(payload) === 'much' ? Buffer.alloc(owner.peers.maxPayloadBytes + 1) : payload;
+    });
+    await eventually(async () => (await asker.peers.request('gw-1', Buffer.from('x'), 1000)).kind === 'answer');
+    assert.deepEqual(await asker.peers.request('gw-1', Buffer.from('much'), 300), { kind: 'timeout' });
+    assert.equal((await asker.peers.request('gw-1', Buffer.from('x'), 1000)).kind, 'answer');
+  });
+
   test('sends no request while the server is away, and serves again when it is back', async () => {
     await using environment = await makeEnvironment();
     const bus = await startBus(environment);
