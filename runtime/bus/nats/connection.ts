@@ -5,9 +5,11 @@
  * registered here once and renewed on every connection.
  */
 
-import { connect, credsAuthenticator, type Msg, type NatsConnection, nuid, type Subscription } from 'nats';
+import { credsAuthenticator, type Msg, type NatsConnection, nuid, type Subscription } from 'nats';
 import { HydrogenError } from '../../errors.ts';
 import type { BusStatus } from '../port.ts';
+import { ServerExcess, type ServerLimits } from './meter.ts';
+import { connectTo } from './transport.ts';
 import { rawHeaders } from './wire.ts';
 
 export interface NatsAuthentication {
@@ -43,6 +45,8 @@ export interface NatsConnectionOptions {
   readonly clientName: string;
   /** Upper bound of the random wait before the first attempt to reconnect. Default 200. */
   readonly reconnectJitterMs?: number;
+  /** What a server may send before the connection is closed. @default - as much as it likes, in messages of any length */
+  readonly serverLimits?: ServerLimits;
   readonly onEvent?: (event: NatsEvent) => void;
 }
 
@@ -89,6 +93,9 @@ const connectTimeoutMs = 5000;
 const maxDelayMs = 2000;
 const flushTimeoutMs = 1000;
 const defaultMaxPayloadBytes = 1024 * 1024;
+/** How long a server that went beyond its limits is left alone. */
+const excessPauseMs = 30_000;
+const maxGossipedServers = 64;
 
 export function createLink(options: NatsConnectionOptions): Link {
   const registered = new Set<Registered>();
@@ -120,8 +127,9 @@ export function createLink(options: NatsConnectionOptions): Link {
       const isTls = options.servers.some((server) => server.startsWith('tls://'));
       const tls = (await options.tls?.()) ?? (isTls ? {} : undefined);
       const { credentials, token, user, password } = authentication;
-      const next = await connect({
+      const next = await connectTo({
         servers: servers(),
+        serverLimits: options.serverLimits,
         name: options.clientName,
         reconnect: false,
         timeout: connectTimeoutMs,
@@ -141,12 +149,13 @@ export function createLink(options: NatsConnectionOptions): Link {
       if (status === 'stopped') return;
       note({ kind: 'connectFailed', detail: servers().join(', '), cause });
       failures++;
-      redial(Math.min(maxDelayMs, 50 * 2 ** failures) * (0.5 + Math.random() / 2));
+      redial(cause, Math.min(maxDelayMs, 50 * 2 ** failures) * (0.5 + Math.random() / 2));
     }
   }
 
-  function redial(delayMs: number): void {
-    timer = setTimeout(() => void dial(), delayMs);
+  function redial(cause: unknown, delayMs: number): void {
+    const isExcess = options.serverLimits !== undefined && cause instanceof ServerExcess;
+    timer = setTimeout(() => void dial(), isExcess ? excessPauseMs : delayMs);
   }
 
   function adopt(next: NatsConnection): void {
@@ -155,7 +164,7 @@ export function createLink(options: NatsConnectionOptions): Link {
     maxPayloadBytes = next.info?.max_payload ?? defaultMaxPayloadBytes;
     // Each server tells all that it knows of; one that has left the cluster is not tried for ever.
     gossiped.clear();
-    for (const url of next.info?.connect_urls ?? []) gossiped.add(url);
+    gossip(next.info?.connect_urls);
     void next.closed().then((cause) => lose(next, cause ?? undefined));
     void watch(next);
     for (const one of registered) one.live = listen(next, one);
@@ -170,7 +179,11 @@ export function createLink(options: NatsConnectionOptions): Link {
     if (status === 'stopped') return;
     note({ kind: 'disconnected', detail: lost.getServer(), cause });
     become('down', cause);
-    redial(Math.random() * (options.reconnectJitterMs ?? 200));
+    redial(cause, Math.random() * (options.reconnectJitterMs ?? 200));
+  }
+
+  function gossip(urls: readonly string[] = []): void {
+    for (const url of urls) if (gossiped.size < maxGossipedServers) gossiped.add(url);
   }
 
   // What a turn of the event loop publishes leaves in one write: the package would write once per callback, and a write
@@ -193,8 +206,8 @@ export function createLink(options: NatsConnectionOptions): Link {
       const what = denied === undefined ? '' : ` ${denied.operation} ${denied.subject}`;
       if (type === 'error') note({ kind: 'serverError', detail: `${data}${what}` });
       if (type !== 'update' || typeof data !== 'object') continue;
-      for (const url of data.added ?? []) gossiped.add(url);
       for (const url of data.deleted ?? []) gossiped.delete(url);
+      gossip(data.added);
       note({ kind: 'serversChanged', detail: JSON.stringify(data) });
     }
   }
