@@ -2,8 +2,9 @@
 
 import type { Logger } from 'pino';
 import { busGroup } from '../crds/contract.ts';
-import { type HydrogenGroup, natsConnectionOf, parseQuantity } from '../crds/index.ts';
-import { createNatsBus, type NatsAuthentication, type NatsTls } from '../runtime/bus/nats/nats.ts';
+import type { HydrogenGroup } from '../crds/index.ts';
+import { createNatsBus } from '../runtime/bus/nats/nats.ts';
+import { natsOptionsOf } from '../runtime/bus/options.ts';
 import type { Bus } from '../runtime/bus/port.ts';
 import { createLog } from '../runtime/role/log.ts';
 import type { Secrets } from '../runtime/role/secrets.ts';
@@ -18,35 +19,12 @@ export interface GroupBusOptions {
 }
 
 /** Credentials and certificates are read again on every connection. */
-export function createGroupBus(group: HydrogenGroup, options: GroupBusOptions): Bus {
-  const { stream, deadLetter, instanceLeaseSeconds } = group.spec;
-  const { servers, tls, credentialsSecretRef, tokenSecretRef } = natsConnectionOf(group);
-  const name = busGroup(group.metadata.namespace, group.metadata.name);
-  const log = createLog(options.logger, { group: name });
-  const { secrets } = options;
+export function createGroupBus(group: HydrogenGroup, { secrets, logger, name, servers }: GroupBusOptions): Bus {
+  const log = createLog(logger, { group: busGroup(group.metadata.namespace, group.metadata.name) });
   return createNatsBus({
-    group: name,
-    servers: options.servers ?? servers,
-    clientName: `hydrogen ${options.name}`,
-    stream: {
-      storage: stream.storage,
-      replicas: stream.replicas,
-      maxAgeMs: stream.maxAgeSeconds * 1000,
-      maxBytes: parseQuantity(stream.maxBytes),
-    },
-    deadLetter: { maxAgeMs: deadLetter.maxAgeSeconds * 1000, maxBytes: parseQuantity(deadLetter.maxBytes) },
-    leaseMs: instanceLeaseSeconds * 1000,
-    authentication: (): NatsAuthentication => ({
-      ...(credentialsSecretRef && { credentials: secrets.read(credentialsSecretRef) }),
-      ...(tokenSecretRef && { token: secrets.read(tokenSecretRef) }),
-    }),
-    ...(tls && {
-      tls: (): NatsTls => ({
-        ...(tls.caSecretRef && { ca: secrets.read(tls.caSecretRef) }),
-        ...(tls.certSecretRef && { cert: secrets.read(tls.certSecretRef) }),
-        ...(tls.keySecretRef && { key: secrets.read(tls.keySecretRef) }),
-      }),
-    }),
+    ...natsOptionsOf(group, (ref) => secrets.read(ref)),
+    ...(servers && { servers }),
+    clientName: `hydrogen ${name}`,
     onEvent: ({ kind, detail, cause }) => log.busEvent({ event: kind, detail, err: cause }),
   });
 }

@@ -1,6 +1,7 @@
 /** From the resource of a message processor to what its process works with: compiled once per configuration. */
 
 import type { Header, HydrogenMessageProcessorSpec } from '../../crds/index.ts';
+import { consumerOptionsOf } from '../bus/options.ts';
 import type { ConsumerOptions } from '../bus/port.ts';
 import { type Destination, prepareDestination } from '../http/services/destination.ts';
 import { createTraceparent } from '../http/services/trace.ts';
@@ -31,7 +32,7 @@ export function compileSettings(
   resolveHeaders: ResolveHeaders,
   askEngine: RouterDeps<Destination>['ask'],
 ): ProcessorSettings {
-  const { endpoints, routing, delivery } = resource.spec;
+  const { routing, delivery } = resource.spec;
   const traceparent = createTraceparent();
   const router = createRouter<Destination>(routing, {
     prepare: ({ url, headers, timeoutMs, reply }) =>
@@ -39,14 +40,7 @@ export function compileSettings(
     ask: askEngine,
   });
   return {
-    consumer: {
-      processor: resource.metadata.name,
-      endpoints,
-      ackTimeoutMs: delivery.ackTimeoutSeconds * 1000,
-      maxInFlight: delivery.maxInFlight,
-      ordering: delivery.ordering,
-      partitions: delivery.partitions,
-    },
+    consumer: consumerOptionsOf(resource),
     router,
     unmatched: routing.unmatched,
     maxAttempts: delivery.maxAttempts,

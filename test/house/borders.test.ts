@@ -51,6 +51,7 @@ const rooms: Record<string, readonly string[]> = {
   ],
   'runtime/processor': [
     'runtime/bus/port',
+    'runtime/bus/options',
     'runtime/route',
     'runtime/http/client',
     'runtime/http/services',
