@@ -4,9 +4,9 @@ import { hostname } from 'node:os';
 
 import { defaultOperatorNamespace } from '../infra/index.ts';
 import type { UpgradeLimit } from '../operator/children/rollouts.ts';
-import { createLog } from '../operator/log.ts';
+import { createOperatorLog } from '../operator/log.ts';
 import { createOperatorMetrics } from '../operator/metrics.ts';
-import { createOperator, type Operator } from '../operator/operator.ts';
+import { Operator } from '../operator/operator.ts';
 import { createProbes } from '../operator/probes.ts';
 import { compilePlainly } from '../operator/rest.ts';
 import { untilStopped } from '../process/signals.ts';
@@ -37,7 +37,7 @@ const leaseName = 'hydrogen-operator';
 export async function runOperator(options: OperatorCommandOptions): Promise<void> {
   compilePlainly();
   const stopped = untilStopped();
-  const log = createLog({ level: options.logLevel });
+  const log = createOperatorLog({ level: options.logLevel });
   const lost = Promise.withResolvers<string>();
   const identity = `${process.env.POD_NAME ?? hostname()}_${process.pid}_${Date.now().toString(36)}`;
   let operator: Operator | undefined;
@@ -52,7 +52,7 @@ export async function runOperator(options: OperatorCommandOptions): Promise<void
     onCall: metrics.called,
   });
   const namespace = options.leaseNamespace ?? process.env.POD_NAMESPACE ?? defaultOperatorNamespace;
-  operator = createOperator({
+  operator = new Operator({
     kube,
     log,
     metrics,

@@ -4,16 +4,16 @@
  */
 import { type DestinationStream, pino, stdTimeFunctions } from 'pino';
 
-export type Log = ReturnType<typeof createLog>;
+export type OperatorLog = ReturnType<typeof createOperatorLog>;
 
-export interface LogOptions {
+export interface OperatorLogOptions {
   /** @default 'info' */
   readonly level?: string;
   /** @default - standard output, JSON, one line each */
   readonly destination?: DestinationStream;
 }
 
-export function createLog({ level = 'info', destination }: LogOptions = {}) {
+export function createOperatorLog({ level = 'info', destination }: OperatorLogOptions = {}) {
   const settings = {
     level,
     base: null,

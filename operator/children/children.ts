@@ -7,7 +7,7 @@ import type { Manifest } from '../../infra/index.ts';
 import type { Store } from '../cache/store.ts';
 import { isApiError } from '../kube/errors.ts';
 import { appliedSources, controllerOf, isWorkload, type KubeObject, keyOf } from '../kube/objects.ts';
-import type { Log } from '../log.ts';
+import type { OperatorLog } from '../log.ts';
 import type { Outcome } from '../reconcile/queue.ts';
 import type { ApplyProblem } from '../status/facts.ts';
 import { containersOf, isRollingOut } from '../status/workload.ts';
@@ -50,7 +50,7 @@ export interface ChildrenOptions {
   readonly applier: Applier;
   readonly store: Store;
   readonly upgrades: Upgrades;
-  readonly log: Log;
+  readonly log: OperatorLog;
 }
 
 /** How long until it is looked whether somebody else's object is gone, which is not watched. */
@@ -131,7 +131,7 @@ export function createChildren({ applier, store, upgrades, log }: ChildrenOption
         const reason = error.kind === 'forbidden' ? 'ApplyForbidden' : 'ApplyRefused';
         log.applyRefused({ object: keyOf(owner), status: error.status, err: error });
         // A server that has just started denies what it will allow in a moment.
-        return { facts: { problem: { reason, message: error.message } }, again: { isInVain: true } };
+        return { facts: { problem: { reason, message: error.message } }, again: { isFutile: true } };
       }
     },
   };

@@ -1,20 +1,20 @@
 /**
- * What is to be looked at, by key: a key waits at most once, is never with two workers, and comes again when it was
- * added while it was worked on. Failures come back later and later; the queue is the only place that waits.
+ * Work by key. A key waits at most once, is never with two workers, and runs once more when it was added while it was
+ * worked on. A key that fails comes back after a delay that doubles. Nothing else in the operator waits: delays are here.
  */
 
 /**
- * When a key comes again. Undefined: when somebody adds it. `isInVain`: what it should be is out of reach and that has
- * been told, so it comes back later and later, as after a failure.
+ * When a key runs again; undefined: when somebody adds it. `isFutile`: the work could not succeed and has reported why,
+ * so the key comes back after a growing delay, as after a failure.
  */
-export type Outcome = { readonly againAfterMs?: number; readonly isInVain?: boolean } | undefined;
+export type Outcome = { readonly againAfterMs?: number; readonly isFutile?: boolean } | undefined;
 
 /** The outcome that comes first. */
 export function soonest(...outcomes: readonly Outcome[]): Outcome {
   const times = outcomes.flatMap((outcome) => outcome?.againAfterMs ?? []);
-  const isInVain = outcomes.some((outcome) => outcome?.isInVain === true);
-  if (times.length === 0 && !isInVain) return undefined;
-  return { ...(times.length > 0 && { againAfterMs: Math.min(...times) }), ...(isInVain && { isInVain }) };
+  const isFutile = outcomes.some((outcome) => outcome?.isFutile === true);
+  if (times.length === 0 && !isFutile) return undefined;
+  return { ...(times.length > 0 && { againAfterMs: Math.min(...times) }), ...(isFutile && { isFutile }) };
 }
 
 export interface QueueOptions {
@@ -25,117 +25,133 @@ export interface QueueOptions {
   readonly onTaken?: (waitedMs: number) => void;
   /** @default 4 */
   readonly workers?: number;
+  /** Work that takes longer than this no longer occupies a worker. @default - it does until it ends */
+  readonly slowMs?: number;
   /** Delay of the first retry; it doubles. @default 200 */
   readonly baseDelayMs?: number;
   /** @default 300_000 */
   readonly maxDelayMs?: number;
 }
 
-export interface Queue {
-  /** @param delayMs not before this long; an earlier time that is already set stays. @default 0 */
-  add(key: string, delayMs?: number): void;
-  /** Keys that are due and wait for a worker. */
-  readonly depth: number;
-  start(): void;
-  /** Takes no further keys; resolves when the workers are done. */
-  stop(): Promise<void>;
+interface Later {
+  readonly atMs: number;
+  readonly timer: NodeJS.Timeout;
 }
 
 const jitter = 0.1;
 
-/** A server that says when to come again is there, and may let one request of many through at a time. */
+/** A server that says when to retry is there, and may let one request of many through at a time. */
 const longestThrottledMs = 10_000;
 
-export function createQueue(options: QueueOptions): Queue {
-  const { work, onFailure, onTaken, workers = 4, baseDelayMs = 200, maxDelayMs = 300_000 } = options;
-  const due = new Map<string, number>();
-  const later = new Map<string, { atMs: number; timer: NodeJS.Timeout }>();
-  const working = new Set<string>();
-  const again = new Set<string>();
-  const failures = new Map<string, number>();
-  let isRunning = false;
-  let idle = Promise.withResolvers<void>();
+export class Queue {
+  readonly #options: QueueOptions;
+  readonly #due = new Map<string, number>();
+  readonly #later = new Map<string, Later>();
+  readonly #working = new Set<string>();
+  readonly #again = new Set<string>();
+  readonly #failures = new Map<string, number>();
+  #busyWorkers = 0;
+  #isRunning = false;
+  #idle = Promise.withResolvers<void>();
 
-  function add(key: string, delayMs = 0): void {
+  constructor(options: QueueOptions) {
+    this.#options = options;
+  }
+
+  /** Keys that are due and wait for a worker. */
+  get depth(): number {
+    return this.#due.size;
+  }
+
+  /** @param delayMs not before this long; an earlier time that is already set stays. @default 0 */
+  add(key: string, delayMs = 0): void {
+    const set = this.#later.get(key);
     if (delayMs > 0) {
       const atMs = performance.now() + delayMs;
-      const set = later.get(key);
       if (set !== undefined && set.atMs <= atMs) return;
-      if (set !== undefined) clearTimeout(set.timer);
-      const timer = setTimeout(() => add(key), delayMs);
-      timer.unref();
-      later.set(key, { atMs, timer });
+      clearTimeout(set?.timer);
+      this.#later.set(key, { atMs, timer: setTimeout(() => this.add(key), delayMs).unref() });
       return;
     }
-    const set = later.get(key);
-    if (set !== undefined) clearTimeout(set.timer);
-    later.delete(key);
-    if (working.has(key)) again.add(key);
-    else if (!due.has(key)) due.set(key, performance.now());
-    take();
+    clearTimeout(set?.timer);
+    this.#later.delete(key);
+    if (this.#working.has(key)) this.#again.add(key);
+    else if (!this.#due.has(key)) this.#due.set(key, performance.now());
+    this.#take();
   }
 
-  function take(): void {
-    while (isRunning && working.size < workers) {
-      const [next] = due;
+  start(): void {
+    this.#isRunning = true;
+    this.#take();
+  }
+
+  /** Takes no further keys; resolves when all work has ended. */
+  async stop(): Promise<void> {
+    this.#isRunning = false;
+    this.#clearTimers();
+    this.#due.clear();
+    this.#again.clear();
+    this.#idle = Promise.withResolvers<void>();
+    if (this.#working.size > 0) await this.#idle.promise;
+    // Timers set by work that ended after `stop` began.
+    this.#clearTimers();
+    this.#failures.clear();
+  }
+
+  #clearTimers(): void {
+    for (const { timer } of this.#later.values()) clearTimeout(timer);
+    this.#later.clear();
+  }
+
+  #take(): void {
+    const { workers = 4, onTaken } = this.#options;
+    while (this.#isRunning && this.#busyWorkers < workers) {
+      const [next] = this.#due;
       if (next === undefined) return;
       const [key, sinceMs] = next;
-      due.delete(key);
-      working.add(key);
+      this.#due.delete(key);
+      this.#working.add(key);
       onTaken?.(performance.now() - sinceMs);
-      void run(key);
+      void this.#run(key);
     }
   }
 
-  /** The delay before a key comes back that was in vain once more. */
-  function backoffMs(key: string): number {
-    const count = (failures.get(key) ?? 0) + 1;
-    failures.set(key, count);
+  async #run(key: string): Promise<void> {
+    const { work, onFailure, slowMs } = this.#options;
+    let isOccupied = true;
+    const leave = (): void => {
+      if (isOccupied) this.#busyWorkers--;
+      isOccupied = false;
+      this.#take();
+    };
+    this.#busyWorkers++;
+    const slow = slowMs === undefined ? undefined : setTimeout(leave, slowMs).unref();
+    try {
+      const outcome = await work(key);
+      if (outcome?.isFutile) this.add(key, this.#backoffMs(key));
+      else this.#failures.delete(key);
+      if (outcome?.againAfterMs !== undefined) this.add(key, Math.max(1, outcome.againAfterMs));
+    } catch (error) {
+      const delayMs = retryMs(this.#backoffMs(key), (error as { retryAfterMs?: number }).retryAfterMs);
+      onFailure(key, error, delayMs);
+      this.add(key, delayMs);
+    } finally {
+      clearTimeout(slow);
+      this.#working.delete(key);
+      if (this.#again.delete(key)) this.add(key);
+      if (this.#working.size === 0) this.#idle.resolve();
+      leave();
+    }
+  }
+
+  /** The delay after one more failure of this key. */
+  #backoffMs(key: string): number {
+    const { baseDelayMs = 200, maxDelayMs = 300_000 } = this.#options;
+    const count = (this.#failures.get(key) ?? 0) + 1;
+    this.#failures.set(key, count);
     const delayMs = Math.min(maxDelayMs, baseDelayMs * 2 ** Math.min(count - 1, 30));
     return delayMs * (1 + jitter * (2 * Math.random() - 1));
   }
-
-  async function run(key: string): Promise<void> {
-    try {
-      const outcome = await work(key);
-      if (outcome?.isInVain) add(key, backoffMs(key));
-      else failures.delete(key);
-      if (outcome?.againAfterMs !== undefined) add(key, Math.max(1, outcome.againAfterMs));
-    } catch (error) {
-      const delayMs = retryMs(backoffMs(key), (error as { retryAfterMs?: number }).retryAfterMs);
-      onFailure(key, error, delayMs);
-      add(key, delayMs);
-    } finally {
-      working.delete(key);
-      if (again.delete(key)) add(key);
-      if (working.size === 0) idle.resolve();
-      take();
-    }
-  }
-
-  return {
-    add,
-    get depth() {
-      return due.size;
-    },
-    start: () => {
-      isRunning = true;
-      take();
-    },
-    stop: async () => {
-      isRunning = false;
-      for (const { timer } of later.values()) clearTimeout(timer);
-      later.clear();
-      due.clear();
-      again.clear();
-      idle = Promise.withResolvers<void>();
-      if (working.size > 0) await idle.promise;
-      // What a last failure or result has set to come again.
-      for (const { timer } of later.values()) clearTimeout(timer);
-      later.clear();
-      failures.clear();
-    },
-  };
 }
 
 function retryMs(backoffMs: number, askedMs: number | undefined): number {

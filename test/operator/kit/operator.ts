@@ -2,9 +2,9 @@
 
 import type { UpgradeLimit } from '../../../operator/children/rollouts.ts';
 import { createKube } from '../../../operator/kube/client.ts';
-import { createLog } from '../../../operator/log.ts';
+import { createOperatorLog } from '../../../operator/log.ts';
 import { createOperatorMetrics, type OperatorMetrics } from '../../../operator/metrics.ts';
-import { createOperator, type Operator, type OperatorTiming } from '../../../operator/operator.ts';
+import { Operator, type OperatorTiming } from '../../../operator/operator.ts';
 import type { Any, Fault, Seen } from './api.ts';
 
 export interface TestOperator extends AsyncDisposable {
@@ -33,9 +33,9 @@ export function startOperator(kubeconfig: string, options: TestOperatorOptions =
     upgrades: () => operator?.upgrades ?? { running: 0, waiting: 0 },
   });
   const kube = createKube({ kubeconfig, onCall: metrics.called });
-  operator = createOperator({
+  operator = new Operator({
     kube,
-    log: createLog({ level: 'debug', destination: { write } }),
+    log: createOperatorLog({ level: 'debug', destination: { write } }),
     metrics,
     namespace: options.namespace,
     image: options.image,

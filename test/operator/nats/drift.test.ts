@@ -10,7 +10,7 @@ import { condition, gateway, group, processor, startOperator } from '../kit/oper
 import { addMemoryStream, administer, observe, ready, streamName, streamNames, withoutRight } from './kit.ts';
 
 const skip = await natsOrSkip();
-const timing = { lagMs: 100 };
+const timing = { observeMs: 100 };
 
 async function deleteStreams(url: string, names: readonly string[]): Promise<void> {
   await administer(url, async ({ streams }) => {
@@ -31,7 +31,7 @@ test('a stream that exists otherwise and cannot be changed is told of and not de
 test('streams and consumers that somebody deletes are made again', { skip }, async () => {
   await using nats = await startNats();
   await using api = await startFakeApi();
-  await using _ = startOperator(api.kubeconfig, { timing: { lagMs: 100 } });
+  await using _ = startOperator(api.kubeconfig, { timing: { observeMs: 100 } });
   api.put('hydrogengroups', group(nats.url));
   api.put('hydrogenmessageprocessors', processor());
   await eventually(() => api.get('hydrogenmessageprocessors', 'chat').status?.lag !== undefined);

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import { createQueue, type Outcome, type Queue, soonest } from '../../../operator/reconcile/queue.ts';
+import { type Outcome, Queue, soonest } from '../../../operator/reconcile/queue.ts';
 import { eventually, holds } from '../../kit/eventually.ts';
 
 function start(work: (key: string) => Promise<Outcome>, workers = 4): { queue: Queue; delays: number[] } {
   const delays: number[] = [];
   const onFailure = (_: string, __: unknown, delayMs: number): void => void delays.push(delayMs);
-  const queue = createQueue({ work, onFailure, workers, baseDelayMs: 5, maxDelayMs: 20 });
+  const queue = new Queue({ work, onFailure, workers, baseDelayMs: 5, maxDelayMs: 20 });
   queue.start();
   return { queue, delays };
 }
@@ -90,7 +90,7 @@ test('waits as long as the server asks for', async () => {
 
 test('a server that keeps saying when to come again is asked again soon enough, however often it has said so', async () => {
   const delays: number[] = [];
-  const queue = createQueue({
+  const queue = new Queue({
     work: () => Promise.reject(Object.assign(new Error('too many requests'), { retryAfterMs: 1 })),
     onFailure: (_, __, delayMs) => {
       delays.push(delayMs);
@@ -144,7 +144,7 @@ test('a key that was looked after in vain comes back later and later, without co
   const times: number[] = [];
   const { queue, delays } = start(async () => {
     times.push(performance.now());
-    return times.length <= 4 ? { isInVain: true } : undefined;
+    return times.length <= 4 ? { isFutile: true } : undefined;
   });
   queue.add('a');
   await eventually(() => times.length === 5);
@@ -158,5 +158,5 @@ test('a key that was looked after in vain comes back later and later, without co
 test('the soonest of several outcomes counts, and being in vain is not forgotten', () => {
   assert.equal(soonest(undefined, undefined), undefined);
   assert.deepEqual(soonest({ againAfterMs: 5 }, { againAfterMs: 3 }), { againAfterMs: 3 });
-  assert.deepEqual(soonest({ isInVain: true }, { againAfterMs: 3 }), { againAfterMs: 3, isInVain: true });
+  assert.deepEqual(soonest({ isFutile: true }, { againAfterMs: 3 }), { againAfterMs: 3, isFutile: true });
 });

@@ -1,10 +1,12 @@
 /** The one place in which documents become options of a bus. */
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import test from 'node:test';
 
 import { type HydrogenGroup, type HydrogenMessageProcessor, parse } from '../../../crds/index.ts';
 import { consumerOptionsOf, natsOptionsOf } from '../../../runtime/bus/options.ts';
+import { sources } from '../../house/sources.ts';
 
 function document<T>(kind: string, spec: object): T {
   const result = parse({
@@ -53,4 +55,11 @@ test('the options of a consumer are those of its message processor', () => {
     ordering: 'PerConnection',
     partitions: 4,
   });
+});
+
+test('nobody else converts the settings of a stream or consumer', () => {
+  const converting = /maxAgeSeconds \* 1000|ackTimeoutSeconds \* 1000/;
+  const files = sources().filter((file) => /^(cli|operator|runtime)\//.test(file));
+  const found = files.filter((file) => converting.test(readFileSync(file, 'utf8')));
+  assert.deepEqual(found, ['runtime/bus/options.ts']);
 });
