@@ -5,7 +5,7 @@ import { busGroup } from '../crds/contract.ts';
 import type { HydrogenGroup } from '../crds/index.ts';
 import { createNatsBus } from '../runtime/bus/nats/nats.ts';
 import { natsOptionsOf } from '../runtime/bus/options.ts';
-import type { Bus } from '../runtime/bus/port.ts';
+import type { Bus } from '../runtime/bus/port/bus.ts';
 import { createLog } from '../runtime/role/log.ts';
 import type { Secrets } from '../runtime/role/secrets.ts';
 

@@ -8,7 +8,7 @@ import pretty from 'pino-pretty';
 import { busGroup, env } from '../crds/contract.ts';
 import { untilStopped } from '../process/signals.ts';
 import { createMemoryBroker, type MemoryBroker } from '../runtime/bus/memory/memory.ts';
-import type { Bus } from '../runtime/bus/port.ts';
+import type { Bus } from '../runtime/bus/port/bus.ts';
 import { HydrogenError } from '../runtime/errors.ts';
 import { createGateway, type Gateway } from '../runtime/gateway/gateway.ts';
 import { createMproc, type Mproc } from '../runtime/processor/processor.ts';

@@ -2,7 +2,7 @@
 
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { env, paths } from '../crds/contract.ts';
-import type { DeadLetter, DeadLetters } from '../runtime/bus/port.ts';
+import type { DeadLetter, DeadLetters } from '../runtime/bus/port/dead-letters.ts';
 import { HydrogenError } from '../runtime/errors.ts';
 
 interface DlqOptions {
@@ -109,7 +109,7 @@ async function withDeadLetters(options: DlqOptions, work: (letters: DeadLetters)
       }
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
-    await work(bus.deadLetters(processor.metadata.name));
+    await work(bus.deadLetters.of(processor.metadata.name));
   } finally {
     await bus.stop();
   }

@@ -6,7 +6,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { env, paths, ports } from '../crds/contract.ts';
-import { parseUpgradeLimit, type UpgradeLimit } from '../operator/children/rollouts.ts';
+import { parseRolloutLimit, type RolloutLimit } from '../operator/children/rollouts.ts';
 import { HydrogenError } from '../runtime/errors.ts';
 import { deadLetterCommands } from './dlq.ts';
 
@@ -98,9 +98,9 @@ function createProgram(): Command {
     )
     .option('--image <image>', 'image of pods whose document names none (default: that of this release)')
     .addOption(
-      new Option('--max-concurrent-upgrades <limit>', 'workloads that get the image of a new release at once')
-        .default(parseUpgradeLimit('10%'), '10%')
-        .argParser(upgradeLimit),
+      new Option('--max-concurrent-rollouts <limit>', 'workloads that get the image of a new release at once')
+        .default(parseRolloutLimit('10%'), '10%')
+        .argParser(rolloutLimit),
     )
     .option('--no-leader-elect', 'act without a lease: only where no other operator runs')
     .option('--lease-namespace <namespace>', 'namespace of the lease (default: POD_NAMESPACE, else hydrogen-system)')
@@ -182,9 +182,9 @@ function port(text: string): number {
   return value;
 }
 
-function upgradeLimit(text: string): UpgradeLimit {
+function rolloutLimit(text: string): RolloutLimit {
   try {
-    return parseUpgradeLimit(text);
+    return parseRolloutLimit(text);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     throw new InvalidArgumentError(error.message);

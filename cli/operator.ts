@@ -3,7 +3,7 @@
 import { hostname } from 'node:os';
 
 import { defaultOperatorNamespace } from '../infra/index.ts';
-import type { UpgradeLimit } from '../operator/children/rollouts.ts';
+import type { RolloutLimit } from '../operator/children/rollouts.ts';
 import { createOperatorLog } from '../operator/log.ts';
 import { createOperatorMetrics } from '../operator/metrics.ts';
 import { Operator } from '../operator/operator.ts';
@@ -21,7 +21,7 @@ export interface OperatorCommandOptions {
   /** Image of pods whose document names none. */
   readonly image?: string;
   /** How many workloads get the image of this release at once. */
-  readonly maxConcurrentUpgrades: UpgradeLimit;
+  readonly maxConcurrentRollouts: RolloutLimit;
   readonly leaderElect: boolean;
   /** Namespace of the lease. */
   readonly leaseNamespace?: string;
@@ -44,7 +44,7 @@ export async function runOperator(options: OperatorCommandOptions): Promise<void
   const metrics = createOperatorMetrics({
     queueDepth: () => operator?.queueDepth ?? 0,
     isLeading: () => operator?.isLeading ?? false,
-    upgrades: () => operator?.upgrades ?? { running: 0, waiting: 0 },
+    rollouts: () => operator?.rollouts ?? { running: 0, waiting: 0 },
   });
   const kube = connectKube(options.kubeconfig, {
     serviceAccount: options.serviceAccount,
@@ -58,7 +58,7 @@ export async function runOperator(options: OperatorCommandOptions): Promise<void
     metrics,
     namespace: options.namespace,
     image: options.image,
-    upgradeLimit: options.maxConcurrentUpgrades,
+    rolloutLimit: options.maxConcurrentRollouts,
     instance: process.env.POD_NAME ?? hostname(),
     lease: options.leaderElect ? { namespace, name: leaseName, identity } : undefined,
     onLost: () => lost.resolve('lost lease'),

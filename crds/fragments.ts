@@ -1,30 +1,11 @@
 /** What several kinds have in common: references to secrets and groups, HTTP calls and their headers. */
 import { type Static, type TInteger, type TObject, type TString, Type } from 'typebox';
 
+import { isReservedHeader, reservedHeaders } from './headers.ts';
 import type { DeepReadonly, Defaulted } from './infer.ts';
 import { type CrossFieldRule, rule } from './rules.ts';
 import { type Described, Fields, Flag, FreeText, Integer, ListMap, Text, withDefault } from './schema.ts';
 import { urlRule } from './url.ts';
-
-/** Header names that hydrogen or HTTP itself sets; `hydrogen-*` is reserved as well. */
-const reservedHeaders: readonly string[] = [
-  'host',
-  'content-length',
-  'content-type',
-  'connection',
-  'transfer-encoding',
-  'upgrade',
-  'traceparent',
-  'expect',
-  'keep-alive',
-  'te',
-  'trailer',
-];
-
-/** Whether a header of this name, in any case, is set by hydrogen or by HTTP itself and by nobody else. */
-export function isReservedHeader(name: string): boolean {
-  return name.toLowerCase().startsWith('hydrogen-') || reservedHeaders.includes(name.toLowerCase());
-}
 
 /** A reference to one key of a secret in the same namespace. */
 export function secretKeyRef(description: string): TObject<{ name: TString; key: TString }> {

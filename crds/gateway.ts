@@ -8,7 +8,6 @@ import { hookFields, hookRules } from './hooks.ts';
 import type { Input, Resolved } from './infer.ts';
 import { type CrossFieldRule, rule } from './rules.ts';
 import { Fields, Integer, ListMap, ListSet, StringEnum, Text, withDefault } from './schema.ts';
-import type { Unsupported } from './unsupported.ts';
 import { urlRule } from './url.ts';
 import { autoscaling, replicas, template, workloadRules } from './workload.ts';
 
@@ -196,6 +195,3 @@ export const gatewayRules: readonly CrossFieldRule[] = [
   ...exposureRules,
   ...workloadRules,
 ];
-
-/** What the schema has but this release cannot do. */
-export const gatewayUnsupported: readonly Unsupported[] = [];

@@ -6,7 +6,6 @@ import type { Input, Resolved } from './infer.ts';
 import { parseQuantity } from './quantity.ts';
 import { type CrossFieldRule, rule } from './rules.ts';
 import { Fields, Integer, ListSet, Quantity, StringEnum, Text, withDefault } from './schema.ts';
-import type { Unsupported } from './unsupported.ts';
 import { urlRule } from './url.ts';
 
 /** The kind's name. */
@@ -254,6 +253,3 @@ export const groupRules: readonly CrossFieldRule[] = [
     }),
   ),
 ];
-
-/** What the schema has but this release cannot do. */
-export const groupUnsupported: readonly Unsupported[] = [];

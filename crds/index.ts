@@ -4,7 +4,7 @@ import type { TSchema } from 'typebox';
 import { type Kind, kinds } from './kinds.ts';
 
 export { parseDocuments } from './documents.ts';
-export { type Header, type HttpCall, isReservedHeader, type SecretKeyRef } from './fragments.ts';
+export type { Header, HttpCall, SecretKeyRef } from './fragments.ts';
 export { gatewayKind, type HydrogenGatewaySpec, type HydrogenGatewaySpecInput, type Limits } from './gateway.ts';
 export { groupKind, type HydrogenGroupSpec, type HydrogenGroupSpecInput } from './group.ts';
 export { type ResolvedGroups, resolveGroups } from './groups.ts';

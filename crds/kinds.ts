@@ -6,18 +6,10 @@ import {
   gatewayKind,
   gatewayRules,
   gatewaySpec,
-  gatewayUnsupported,
   type HydrogenGatewaySpec,
   type HydrogenGatewaySpecInput,
 } from './gateway.ts';
-import {
-  groupKind,
-  groupRules,
-  groupSpec,
-  groupUnsupported,
-  type HydrogenGroupSpec,
-  type HydrogenGroupSpecInput,
-} from './group.ts';
+import { groupKind, groupRules, groupSpec, type HydrogenGroupSpec, type HydrogenGroupSpecInput } from './group.ts';
 import { type Metadata, type MetadataInput, metadataRules } from './metadata.ts';
 import {
   type HydrogenMessageProcessorSpec,
@@ -25,11 +17,9 @@ import {
   processorKind,
   processorRules,
   processorSpec,
-  processorUnsupported,
 } from './processor.ts';
 import type { CrossFieldRule } from './rules.ts';
 import { gatewayStatus, groupStatus, processorStatus } from './status.ts';
-import type { Unsupported } from './unsupported.ts';
 
 /** An object as `parse` returns it: checked, with defaults, deeply frozen. */
 export interface ResourceOf<Kind extends string, Spec> {
@@ -78,8 +68,6 @@ export interface KindDefinition {
   readonly status: TSchema;
   /** The rules between fields. */
   readonly rules: readonly CrossFieldRule[];
-  /** What this release refuses although the schema has it. */
-  readonly unsupported: readonly Unsupported[];
 }
 
 /** Every kind by name. */
@@ -90,7 +78,6 @@ export const kinds: Readonly<Record<Kind, KindDefinition>> = {
     schema: groupSpec,
     status: groupStatus,
     rules: [...metadataRules, ...groupRules],
-    unsupported: groupUnsupported,
   },
   [gatewayKind]: {
     description:
@@ -98,13 +85,11 @@ export const kinds: Readonly<Record<Kind, KindDefinition>> = {
     schema: gatewaySpec,
     status: gatewayStatus,
     rules: [...metadataRules, ...gatewayRules],
-    unsupported: gatewayUnsupported,
   },
   [processorKind]: {
     description: 'Which service receives which message of the clients, and how hard it is tried.',
     schema: processorSpec,
     status: processorStatus,
     rules: [...metadataRules, ...processorRules],
-    unsupported: processorUnsupported,
   },
 };

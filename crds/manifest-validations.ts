@@ -1,12 +1,11 @@
 /**
  * The rules between fields as a CustomResourceDefinition states them: `x-kubernetes-validations` on the node that CEL
- * calls `self`. What this release does not support is refused by such rules as well.
+ * calls `self`.
  */
 import type { KindDefinition } from './kinds.ts';
 import { join, segments } from './path.ts';
 import type { CrossFieldRule } from './rules.ts';
 import { type Node, nodeOf } from './schema.ts';
-import type { Unsupported } from './unsupported.ts';
 
 /** One entry of `x-kubernetes-validations`. */
 export interface Validation {
@@ -17,18 +16,15 @@ export interface Validation {
   readonly messageExpression?: string;
   /** The field at fault, below the node of the rule. */
   readonly fieldPath?: string;
-  readonly reason?: 'FieldValueForbidden';
 }
 
 /** The validations of a kind, each under the path of the node that it belongs to (`''` for the root). */
-export function validationsOf({ schema, rules, unsupported }: KindDefinition): Map<string, Validation[]> {
+export function validationsOf({ schema, rules }: KindDefinition): Map<string, Validation[]> {
   const root: Node = { type: 'object', properties: { spec: nodeOf(schema) } };
   const validations = new Map<string, Validation[]>();
-  const entries = [
-    ...rules.map((rule) => [rule.path, ruleValidation(rule, root)] as const),
-    ...unsupported.map((field) => unsupportedValidation(field)),
-  ];
-  for (const [path, validation] of entries) validations.set(path, [...(validations.get(path) ?? []), validation]);
+  for (const rule of rules) {
+    validations.set(rule.path, [...(validations.get(rule.path) ?? []), ruleValidation(rule, root)]);
+  }
   return validations;
 }
 
@@ -54,15 +50,6 @@ function ruleValidation({ path, field, rule, message }: CrossFieldRule, root: No
   };
 }
 
-function unsupportedValidation({ path, value, instead }: Unsupported): readonly [string, Validation] {
-  const parent = path.slice(0, path.lastIndexOf('.'));
-  const field = path.slice(parent.length + 1);
-  const isAbsent = `!has(self.${field})`;
-  const rule = value === undefined ? isAbsent : `${isAbsent} || self.${field} != ${literal(value)}`;
-  const message = `not supported yet; ${instead}`;
-  return [parent, { rule, message, fieldPath: `.${field}`, reason: 'FieldValueForbidden' }];
-}
-
 /** `must exceed a ({a}), is {b}` without what depends on values: `must exceed a`. */
 function withoutValues(message: string): string {
   return message.replaceAll(/( \(|, is |)\{[\w.]+\}(\)|) ?/g, '').trim();
@@ -83,8 +70,7 @@ function expressionOf(message: string, path: string, root: Node): string | undef
     .join(' + ');
 }
 
-/** A value in CEL. */
-function literal(value: string | number | boolean): string {
-  if (typeof value !== 'string') return String(value);
+/** A string in CEL. */
+function literal(value: string): string {
   return `'${value.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`;
 }

@@ -8,7 +8,6 @@ import { child } from './path.ts';
 import { resolve } from './resolve.ts';
 import { checkRules } from './rules.ts';
 import { nodeOf } from './schema.ts';
-import { checkUnsupported } from './unsupported.ts';
 
 /** The object, or every problem of the document. */
 export type ParseResult =
@@ -31,14 +30,14 @@ export function parse(document: unknown): ParseResult {
   const kind = checkHeader(copy, issues);
   if (kind === undefined) return { ok: false, issues };
 
-  const { schema, rules, unsupported } = kinds[kind];
+  const { schema, rules } = kinds[kind];
   const resource = {
     apiVersion,
     kind,
     metadata: resolve(nodeOf(metadata), copy.metadata ?? {}, 'metadata', issues),
     spec: resolve(nodeOf(schema), copy.spec ?? {}, 'spec', issues),
   };
-  issues.push(...checkRules(rules, resource, issues), ...checkUnsupported(unsupported, resource));
+  issues.push(...checkRules(rules, resource, issues));
   if (issues.length > 0) {
     // What the copy left out must not be reported a second time, as absent.
     return { ok: false, issues: issues.filter(({ path }, index) => index < leftOut.length || !leftOut.includes(path)) };

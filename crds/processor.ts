@@ -6,7 +6,6 @@ import { groupRef, groupRefRules, httpCallFields, httpCallRules, paused, statsIn
 import type { Input, Resolved } from './infer.ts';
 import { type CrossFieldRule, rule } from './rules.ts';
 import { Fields, Flag, FreeText, Integer, List, ListMap, ListSet, StringEnum, Text, withDefault } from './schema.ts';
-import type { Unsupported } from './unsupported.ts';
 import { autoscaling, replicas, template, workloadRules } from './workload.ts';
 
 /** The kind's name. */
@@ -184,6 +183,3 @@ export const processorRules: readonly CrossFieldRule[] = [
   }),
   ...workloadRules,
 ];
-
-/** What the schema has but this release cannot do. */
-export const processorUnsupported: readonly Unsupported[] = [];

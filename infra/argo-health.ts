@@ -5,6 +5,7 @@
 import * as k8s from 'cdk8s-plus-28/lib/imports/k8s.js';
 import { Construct } from 'constructs';
 
+import type { ConditionType, ReasonOf } from '../crds/conditions.ts';
 import { apiVersion } from '../crds/contract.ts';
 import { kinds } from '../crds/index.ts';
 
@@ -16,6 +17,17 @@ export interface HydrogenArgoHealthProps {
   /** Namespace that Argo CD runs in. @default 'argocd' */
   readonly namespace?: string;
 }
+
+/** What Argo CD calls an object in which one of these is True; the first one counts. */
+const meanings: readonly (readonly [ConditionType, string])[] = [
+  ['Paused', 'Suspended'],
+  ['Stalled', 'Degraded'],
+  ['Reconciling', 'Progressing'],
+  ['RollingOut', 'Progressing'],
+  ['Ready', 'Healthy'],
+];
+
+const withoutPods: ReasonOf<'Available'> = 'ScaledToZero';
 
 /**
  * One check for the three kinds. It reads conditions as kstatus does, but for two things that kstatus has no word for: a
@@ -38,11 +50,7 @@ for _, condition in ipairs(obj.status.conditions) do
   conditions[condition.type] = condition
 end
 local meanings = {
-  { "Paused", "Suspended" },
-  { "Stalled", "Degraded" },
-  { "Reconciling", "Progressing" },
-  { "RollingOut", "Progressing" },
-  { "Ready", "Healthy" },
+${meanings.map((pair) => `  { ${pair.map((word) => `"${word}"`).join(', ')} },`).join('\n')}
 }
 for _, meaning in ipairs(meanings) do
   local condition = conditions[meaning[1]]
@@ -53,7 +61,7 @@ end
 local ready = conditions.Ready
 if ready ~= nil then
   health.message = ready.message
-  if ready.reason == "ScaledToZero" then
+  if ready.reason == "${withoutPods}" then
     health.status = "Healthy"
   end
 end

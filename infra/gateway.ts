@@ -4,6 +4,7 @@ import type { Construct } from 'constructs';
 
 import { env, graceMarginSeconds, ports } from '../crds/contract.ts';
 import type { HydrogenGatewaySpecInput, HydrogenGateway as ParsedGateway } from '../crds/index.ts';
+import { secretRefsIn } from '../crds/secret-refs.ts';
 import { addConfigMap } from './config-map.ts';
 import { checked, configText, restartDigest } from './documents.ts';
 import { addExposure } from './exposure.ts';
@@ -13,7 +14,7 @@ import { addServiceMonitor, metricsLabel, metricsPortName } from './monitor.ts';
 import { gatewayNames } from './names.ts';
 import { addNetworkPolicy, sameNamespace, wholeCluster } from './network.ts';
 import { podTemplate } from './pod.ts';
-import { secretRefsIn, secretsVolume } from './secrets.ts';
+import { secretsVolume } from './secrets.ts';
 import { addService } from './service.ts';
 import { addWorkload } from './workload.ts';
 

@@ -4,6 +4,7 @@ import type { Construct } from 'constructs';
 
 import { ports, processorGraceSeconds } from '../crds/contract.ts';
 import type { HydrogenMessageProcessorSpecInput, HydrogenMessageProcessor as ParsedProcessor } from '../crds/index.ts';
+import { secretRefsIn } from '../crds/secret-refs.ts';
 import { addConfigMap } from './config-map.ts';
 import { checked, configText, restartDigest } from './documents.ts';
 import { type Identity, type Labels, selectorOf } from './labels.ts';
@@ -12,7 +13,7 @@ import { addServiceMonitor, metricsLabel, metricsPortName } from './monitor.ts';
 import { processorNames } from './names.ts';
 import { addNetworkPolicy, wholeCluster } from './network.ts';
 import { podTemplate } from './pod.ts';
-import { secretRefsIn, secretsVolume } from './secrets.ts';
+import { secretsVolume } from './secrets.ts';
 import { addService } from './service.ts';
 import { addWorkload } from './workload.ts';
 

@@ -1,21 +1,10 @@
-/** Which secret keys a document names, and the volume that shows them to the process. Values never pass through here. */
+/** The volume that shows a process the secret keys that its documents name. Values never pass through here. */
 import type * as k8s from 'cdk8s-plus-28/lib/imports/k8s.js';
 
 import type { SecretKeyRef } from '../crds/index.ts';
 
 /** Secrets are readable by every user of the container and by nobody else; the volume is in memory. */
 const fileMode = 0o444;
-
-/**
- * Every reference in `value`, however deep: an object below a field named `secretKeyRef` or `...SecretRef`. The fields
- * of the schema follow that convention, so a new one is found without a change here.
- */
-export function secretRefsIn(value: unknown): SecretKeyRef[] {
-  if (typeof value !== 'object' || value === null) return [];
-  return Object.entries(value).flatMap(([name, child]) =>
-    /secretKeyRef$|SecretRef$/.test(name) ? [child as SecretKeyRef] : secretRefsIn(child),
-  );
-}
 
 /**
  * The volume source with `<secret name>/<key>` for each reference, sorted, so that their order in a document does not

@@ -12,7 +12,7 @@ export interface OperatorMetrics {
 export interface OperatorGauges {
   queueDepth(): number;
   isLeading(): boolean;
-  upgrades(): { readonly running: number; readonly waiting: number };
+  rollouts(): { readonly running: number; readonly waiting: number };
 }
 
 export function createOperatorMetrics(gauges: OperatorGauges): OperatorMetrics {
@@ -53,12 +53,12 @@ export function createOperatorMetrics(gauges: OperatorGauges): OperatorMetrics {
     },
   });
   new Gauge({
-    name: `${prefix}upgrades`,
+    name: `${prefix}rollouts`,
     help: 'Workloads that get the image of this release, by state: running or waiting',
     labelNames: ['state'],
     registers,
     collect() {
-      const { running, waiting } = gauges.upgrades();
+      const { running, waiting } = gauges.rollouts();
       this.set({ state: 'running' }, running);
       this.set({ state: 'waiting' }, waiting);
     },

@@ -4,23 +4,24 @@
  */
 import type { HydrogenGroup } from '../crds/index.ts';
 import { defaultImage, natsImage } from '../infra/index.ts';
-import { isNews, isSameReady } from './cache/predicates.ts';
+import { isSameReady, isWorthReconciling } from './cache/predicates.ts';
 import type { Change } from './cache/reflector.ts';
-import { createSecrets, type Secrets } from './cache/secrets.ts';
-import { createStore, groupKey, groupNameOf, ownerKeyOf, targetKeyOf } from './cache/store.ts';
-import { type Child, createTrimChild } from './cache/transform.ts';
+import { createSecretIndex, type SecretIndex } from './cache/secrets.ts';
+import { createStore } from './cache/store.ts';
+import { type Child, createChildTransform } from './cache/transform.ts';
 import { createWatches, type Watches } from './cache/watches.ts';
-import { createApplier } from './children/apply.ts';
-import { createUpgrades, type UpgradeLimit, type Upgrades } from './children/rollouts.ts';
+import { Applier } from './children/apply.ts';
+import { createRollouts, type RolloutLimit, type Rollouts } from './children/rollouts.ts';
 import type { Kube } from './kube/client.ts';
 import { createEvents, type Events } from './kube/events.ts';
-import { fenced } from './kube/guard.ts';
-import { createLease, type Lease } from './kube/leader.ts';
-import { isWorkload, keyOf } from './kube/objects.ts';
+import { guarded } from './kube/guard.ts';
+import { groupKey, groupNameOf, keyOf, ownerKeyOf, targetKeyOf } from './kube/keys.ts';
+import { LeaderElection } from './kube/leader.ts';
+import { isWorkload } from './kube/objects.ts';
 import type { OperatorLog } from './log.ts';
 import type { OperatorMetrics } from './metrics.ts';
 import { Buses } from './nats/buses.ts';
-import { type Outcome, Queue } from './reconcile/queue.ts';
+import { type Outcome, Queue } from './queue.ts';
 import { Reconciler } from './reconcile/reconcile.ts';
 import { createRest } from './rest.ts';
 import { containersOf, isRollingOut } from './status/workload.ts';
@@ -39,7 +40,7 @@ export interface OperatorOptions {
   /** Image of pods whose document names none. @default - that of this release */
   readonly image?: string | undefined;
   /** How many workloads get the image of this release at once. @default - a tenth of them */
-  readonly upgradeLimit?: UpgradeLimit | undefined;
+  readonly rolloutLimit?: RolloutLimit | undefined;
   /** Called when the lease was lost: the process must end. */
   readonly onLost: () => void;
   /** @default - the servers of the document */
@@ -69,14 +70,14 @@ export class Operator {
   readonly #collectMs: number;
   readonly #store = createStore();
   readonly #rest = createRest();
-  readonly #secrets: Secrets;
+  readonly #secrets: SecretIndex;
   readonly #events: Events;
   readonly #buses: Buses;
   readonly #watches: Watches;
-  readonly #upgrades: Upgrades;
+  readonly #rollouts: Rollouts;
   readonly #reconciler: Reconciler;
   readonly #queue: Queue;
-  readonly #lease: Lease | undefined;
+  readonly #lease: LeaderElection | undefined;
   #isReady = false;
   #isStopping = false;
   #resync: NodeJS.Timeout | undefined;
@@ -85,18 +86,18 @@ export class Operator {
     const { log, image, instance } = options;
     this.#options = options;
     this.#collectMs = options.timing?.collectMs ?? 100;
-    const kube = fenced(options.kube, () => this.#mayWrite());
+    const kube = guarded(options.kube, () => this.#mayWrite());
     const store = this.#store;
-    const trimChild = createTrimChild();
+    const transformChild = createChildTransform();
     this.#events = createEvents({ kube, instance, onFailure: (err) => log.eventFailed({ err }) });
     this.#buses = this.#createBuses(kube);
-    this.#secrets = createSecrets({
+    this.#secrets = createSecretIndex({
       kube,
       isVisible: () => this.#watches.areSecretsVisible,
       onHidden: (err) => log.secretsHidden({ err }),
     });
-    this.#upgrades = createUpgrades({
-      limit: options.upgradeLimit ?? { percent: 10 },
+    this.#rollouts = createRollouts({
+      limit: options.rolloutLimit ?? { percent: 10 },
       total: () => store.workloads,
       onTurn: (key) => this.#queue.add(key),
     });
@@ -106,15 +107,20 @@ export class Operator {
       log,
       image,
       secrets: this.#secrets,
-      upgrades: this.#upgrades,
+      rollouts: this.#rollouts,
       buses: this.#buses,
       events: this.#events,
-      applier: createApplier({ kube, store, trim: trimChild, onApplied: (child) => this.#watches.learnChild(child) }),
+      applier: new Applier({
+        kube,
+        store,
+        transform: transformChild,
+        onApplied: (child) => this.#watches.learnChild(child),
+      }),
       status: createStatusWriter({ kube, onWritten: (object) => this.#watches.learnCustom(object) }),
     });
     this.#queue = this.#createQueue();
     this.#lease = this.#createLease();
-    this.#watches = this.#createWatches(kube, trimChild);
+    this.#watches = this.#createWatches(kube, transformChild);
   }
 
   get queueDepth(): number {
@@ -122,8 +128,8 @@ export class Operator {
   }
 
   /** Workloads that are getting the image of this release, and those that wait for it. */
-  get upgrades(): { readonly running: number; readonly waiting: number } {
-    return this.#upgrades;
+  get rollouts(): { readonly running: number; readonly waiting: number } {
+    return this.#rollouts;
   }
 
   get isLeading(): boolean {
@@ -199,10 +205,10 @@ export class Operator {
     });
   }
 
-  #createLease(): Lease | undefined {
+  #createLease(): LeaderElection | undefined {
     const { lease, kube, log, timing, onLost } = this.#options;
     if (lease === undefined) return undefined;
-    return createLease({
+    return new LeaderElection({
       kube,
       ...lease,
       ...timing?.lease,
@@ -216,7 +222,7 @@ export class Operator {
     });
   }
 
-  #createWatches(kube: Kube, trimChild: ReturnType<typeof createTrimChild>): Watches {
+  #createWatches(kube: Kube, transformChild: ReturnType<typeof createChildTransform>): Watches {
     const { log, metrics, namespace, timing } = this.#options;
     const worked =
       <C>(onChange: (change: C) => void) =>
@@ -227,7 +233,7 @@ export class Operator {
     return createWatches({
       kube,
       namespace,
-      trimChild,
+      transformChild,
       onCustom: worked((change) => this.#onCustom(change)),
       onChild: worked((change) => this.#onChild(change)),
       onSecret: worked((change) => this.#onSecret(change)),
@@ -252,10 +258,10 @@ export class Operator {
       void this.#reconciler.forget(before).catch((err: unknown) => this.#options.log.failed({ err }));
     }
     // The answer to our own write may hold news; what others write into a status may be ours to revert, but not at once.
-    if (isNews(before, after)) this.#queue.add(keyOf(object));
+    if (isWorthReconciling(before, after)) this.#queue.add(keyOf(object));
     else if (!change.isOwn) this.#queue.add(keyOf(object), this.#collectMs);
     if (object.kind === 'HydrogenGroup') {
-      if (!isNews(before, after) && isSameReady(before, after)) return;
+      if (!isWorthReconciling(before, after) && isSameReady(before, after)) return;
       for (const member of this.#store.membersOf(namespace, name)) this.#queue.add(member);
       return;
     }
@@ -287,7 +293,7 @@ export class Operator {
     this.#options.log.leading();
     void this.#watches.synced.then(() => {
       if (this.#isStopping) return;
-      this.#resumeUpgrades();
+      this.#resumeRollouts();
       this.#addAll();
       this.#queue.start();
       this.#resync = setInterval(() => this.#addAll(), this.#options.timing?.resyncMs ?? 600_000).unref();
@@ -299,12 +305,12 @@ export class Operator {
   }
 
   /** Rollouts to the image of this release that an earlier operator began hold their places. */
-  #resumeUpgrades(): void {
+  #resumeRollouts(): void {
     const releaseImages = [this.#options.image ?? defaultImage, natsImage];
     for (const [key, object] of this.#store.customs()) {
       const workload = this.#store.childrenOf(object.metadata.uid ?? '').find(isWorkload);
       const hasIt = workload && containersOf(workload).some((one) => releaseImages.includes(one.image ?? ''));
-      if (workload !== undefined && hasIt && isRollingOut(workload)) this.#upgrades.resume(key);
+      if (workload !== undefined && hasIt && isRollingOut(workload)) this.#rollouts.resume(key);
     }
   }
 }

@@ -1,12 +1,13 @@
 /**
- * Writes docs/reference.md: every field of every kind, out of the schemas that the API server and `parse` judge by.
- * Run it with `npm run reference`.
+ * Writes docs/reference.md: every field of every kind, out of the schemas that the API server and `parse` judge by; and
+ * the table of conditions in docs/operator.md. Run it with `npm run reference`.
  */
 import { writeFileSync } from 'node:fs';
 
 import { apiVersion } from '../crds/contract.ts';
 import { type CustomResourceDefinition, customResourceDefinitions, type ManifestNode } from '../crds/manifest.ts';
 import type { Validation } from '../crds/manifest-validations.ts';
+import { writeConditions } from './conditions.ts';
 import { referenceRows, rowsInside, type SharedPart, sharedPartOf, sharedParts } from './reference-rows.ts';
 
 /** Where the reference is, from the root. */
@@ -127,4 +128,8 @@ function ruleLines(path: string, validations: readonly Validation[] = []): strin
   });
 }
 
-if (import.meta.main) writeFileSync(new URL(`../${referencePath}`, import.meta.url), reference());
+if (import.meta.main) {
+  const root = new URL('../', import.meta.url);
+  writeFileSync(new URL(referencePath, root), reference());
+  writeConditions(root);
+}

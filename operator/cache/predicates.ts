@@ -1,10 +1,9 @@
 /** Which changes of a custom resource are worth a look: most are the operator's own words in a status. */
 
-import type { KubeObject } from '../kube/objects.ts';
-import { conditionIn } from '../status/workload.ts';
+import { conditionIn, type KubeObject } from '../kube/objects.ts';
 
 /** Whether more than the status of an object has changed. */
-export function isNews(before: KubeObject | undefined, after: KubeObject | undefined): boolean {
+export function isWorthReconciling(before: KubeObject | undefined, after: KubeObject | undefined): boolean {
   if (before === undefined || after === undefined) return true;
   const of = ({ metadata }: KubeObject): string =>
     JSON.stringify([metadata.uid, metadata.generation, metadata.deletionTimestamp, metadata.finalizers]);

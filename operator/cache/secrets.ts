@@ -8,7 +8,7 @@ import { isApiError } from '../kube/errors.ts';
 import { secretType } from '../kube/objects.ts';
 import type { Change } from './reflector.ts';
 
-export interface Secrets {
+export interface SecretIndex {
   /** Takes over what a watch shows. Returns the keys of the objects that name the secret. */
   put(change: Change): readonly string[];
   /** Notes what an object names from now on; nothing: it is gone, or names none. */
@@ -20,11 +20,11 @@ export interface Secrets {
   missing(namespace: string, refs: readonly SecretKeyRef[]): Promise<readonly string[]>;
 }
 
-export interface SecretsOptions {
+export interface SecretIndexOptions {
   readonly kube: Pick<Kube, 'get'>;
   /** Whether a watch shows secrets: the right to it may not have been given. */
   readonly isVisible: () => boolean;
-  /** Secrets are shown by a watch and may not be read; called once. */
+  /** SecretIndex are shown by a watch and may not be read; called once. */
   readonly onHidden: (error: unknown) => void;
 }
 
@@ -34,7 +34,7 @@ interface Known {
   keys: ReadonlySet<string> | 'hidden' | undefined;
 }
 
-export function createSecrets({ kube, isVisible, onHidden }: SecretsOptions): Secrets {
+export function createSecretIndex({ kube, isVisible, onHidden }: SecretIndexOptions): SecretIndex {
   let isHidden = false;
   const known = new Map<string, Known>();
   const named = new Map<string, readonly string[]>();
@@ -59,7 +59,7 @@ export function createSecrets({ kube, isVisible, onHidden }: SecretsOptions): Se
     put: ({ before, after }) => {
       const { name = '', namespace = '', resourceVersion = '' } = (after ?? before)?.metadata ?? {};
       const secret = `${namespace}/${name}`;
-      // Secrets that nobody names are most of a cluster's; only that they exist is kept.
+      // SecretIndex that nobody names are most of a cluster's; only that they exist is kept.
       if (after === undefined) known.delete(secret);
       else if (known.get(secret)?.version !== resourceVersion)
         known.set(secret, { version: resourceVersion, keys: undefined });

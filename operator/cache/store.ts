@@ -1,6 +1,6 @@
 /** What the operator knows of the cluster: the custom resources and their children, and who belongs to whom. */
-import type { Kind } from '../../crds/index.ts';
-import { controllerOf, customTypes, isWorkload, type KubeObject } from '../kube/objects.ts';
+import { groupKey, groupNameOf, targetKeyOf } from '../kube/keys.ts';
+import { controllerOf, isWorkload, type KubeObject } from '../kube/objects.ts';
 import type { Change } from './reflector.ts';
 import type { Child } from './transform.ts';
 
@@ -22,34 +22,6 @@ export interface Store {
   autoscalersOf(key: string): readonly KubeObject[];
   putCustom(change: Change): void;
   putChild(change: Change<Child>): void;
-}
-
-/** The key of a group, as its members name it. */
-export function groupKey(namespace: string, name: string): string {
-  return `HydrogenGroup/${namespace}/${name}`;
-}
-
-/** The key of the custom resource that controls an object; undefined when none does. */
-export function ownerKeyOf(object: KubeObject): string | undefined {
-  const owner = controllerOf(object);
-  if (owner === undefined || !(owner.kind in customTypes)) return undefined;
-  if (owner.apiVersion !== customTypes[owner.kind as Kind].apiVersion) return undefined;
-  return `${owner.kind}/${object.metadata.namespace ?? ''}/${owner.name}`;
-}
-
-/** The name of the group that a gateway or message processor names, however wrong the rest of it is. */
-export function groupNameOf({ kind, spec }: KubeObject): string | undefined {
-  if (kind === 'HydrogenGroup') return undefined;
-  const name = (spec as { groupRef?: { name?: unknown } } | undefined)?.groupRef?.name;
-  return typeof name === 'string' ? name : undefined;
-}
-
-/** The key of the deployment whose number of pods an autoscaler sets; undefined for any other object. */
-export function targetKeyOf({ kind, metadata, spec }: KubeObject): string | undefined {
-  if (kind !== 'HorizontalPodAutoscaler') return undefined;
-  const { scaleTargetRef } = spec as { scaleTargetRef?: { kind?: string; name?: string } };
-  if (scaleTargetRef?.kind !== 'Deployment') return undefined;
-  return `Deployment/${metadata.namespace ?? ''}/${scaleTargetRef.name ?? ''}`;
 }
 
 export function createStore(): Store {

@@ -4,7 +4,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 
-import { createFieldsOf, type Fields, isOurs } from '../kube/managed-fields.ts';
+import { createFieldsOf, isOurs, type OwnedFields } from '../kube/managed-fields.ts';
 import {
   appliedDigest,
   appliedSources,
@@ -22,12 +22,12 @@ export interface Child extends KubeObject {
   /** Of a workload: digest of what it was made from. */
   readonly appliedSources: string | undefined;
   /** The fields that we have applied and still own. */
-  readonly owned: Fields;
+  readonly owned: OwnedFields;
   /** Whether dropping `spec.replicas` from what we apply would take it away. */
   readonly holdsReplicas: boolean;
 }
 
-export type TrimChild = (object: KubeObject) => Child;
+export type ChildTransform = (object: KubeObject) => Child;
 
 interface WorkloadSpec {
   readonly replicas?: number;
@@ -40,14 +40,14 @@ interface WorkloadStatus {
 }
 
 /** A custom resource, without the accounts of field managers and the copies that clients leave in annotations. */
-export function trimCustom(object: KubeObject): KubeObject {
+export function transformCustom(object: KubeObject): KubeObject {
   const { managedFields: _, annotations, ...metadata } = object.metadata;
   const ours = Object.entries(annotations ?? {}).filter(([name]) => name.startsWith('hydrogen.dev/'));
   return { ...object, metadata: { ...metadata, ...(ours.length > 0 && { annotations: Object.fromEntries(ours) }) } };
 }
 
 /** A secret, of which no more is read than that it is there, and in which version. */
-export function trimSecret({ apiVersion, kind, metadata }: KubeObject): KubeObject {
+export function transformSecret({ apiVersion, kind, metadata }: KubeObject): KubeObject {
   const { name, namespace, resourceVersion } = metadata;
   return {
     apiVersion,
@@ -60,7 +60,7 @@ export function trimSecret({ apiVersion, kind, metadata }: KubeObject): KubeObje
   };
 }
 
-export function createTrimChild(): TrimChild {
+export function createChildTransform(): ChildTransform {
   const fieldsOf = createFieldsOf();
   const share = createShare();
   return (object) => {
@@ -140,7 +140,7 @@ function workloadOf({ kind, spec, status }: KubeObject): { spec?: unknown; statu
 
 function holdsReplicas(entries: readonly ManagedFields[]): boolean {
   const holders = entries.filter(({ subresource, fieldsV1 }) => {
-    const ofSpec = (fieldsV1 as Fields | undefined)?.['f:spec'];
+    const ofSpec = (fieldsV1 as OwnedFields | undefined)?.['f:spec'];
     return subresource !== 'status' && ofSpec?.['f:replicas'] !== undefined;
   });
   return holders.length > 0 && holders.every(isOurs);

@@ -11,8 +11,9 @@ import {
   secretMetadataType,
   sharedKinds,
 } from '../kube/objects.ts';
-import { type Change, createReflector, createTurn, type Reflector, type ReflectorOptions } from './reflector.ts';
-import { type Child, type TrimChild, trimCustom, trimSecret } from './transform.ts';
+import { type Change, Reflector, type ReflectorOptions } from './reflector.ts';
+import { type Child, type ChildTransform, transformCustom, transformSecret } from './transform.ts';
+import { createTurn } from './turn.ts';
 
 export interface Watches {
   /** Resolves when every resource was listed once. */
@@ -30,7 +31,7 @@ export interface WatchesOptions {
   readonly kube: Pick<Kube, 'pages' | 'watch'>;
   /** @default - every namespace */
   readonly namespace: string | undefined;
-  readonly trimChild: TrimChild;
+  readonly transformChild: ChildTransform;
   readonly onCustom: (change: Change) => void;
   readonly onChild: (change: Change<Child>) => void;
   readonly onSecret: (change: Change) => void;
@@ -50,19 +51,20 @@ export interface WatchesOptions {
 const labelSelector = 'app.kubernetes.io/managed-by=hydrogen';
 
 export function createWatches(options: WatchesOptions): Watches {
-  const { kube, namespace, trimChild, onCustom, onChild, onSecret, onFailure, onBug, retryMs, inactivityMs } = options;
+  const { kube, namespace, transformChild, onCustom, onChild, onSecret, onFailure, onBug, retryMs, inactivityMs } =
+    options;
   const turn = createTurn();
 
   function reflect<Kept extends KubeObject>(
     type: ResourceType,
-    trim: (object: KubeObject) => Kept,
+    transform: (object: KubeObject) => Kept,
     onChange: (change: Change<Kept>) => void,
     more: Partial<ReflectorOptions<Kept>> = {},
   ): Reflector<Kept> {
-    return createReflector(kube, {
+    return new Reflector(kube, {
       type,
       namespace,
-      trim,
+      transform,
       turn,
       ...more,
       ...(retryMs !== undefined && { baseDelayMs: retryMs }),
@@ -74,19 +76,19 @@ export function createWatches(options: WatchesOptions): Watches {
   }
 
   const customs = new Map(
-    Object.values(customTypes).map((type) => [type.kind, reflect(type, trimCustom, onCustom)] as const),
+    Object.values(customTypes).map((type) => [type.kind, reflect(type, transformCustom, onCustom)] as const),
   );
   const children = new Map(
     childTypes.map((type) => [
       type.kind,
-      reflect(type, trimChild, onChild, {
+      reflect(type, transformChild, onChild, {
         ...(sharedKinds.includes(type.kind) ? {} : { labelSelector }),
         ...(optionalKinds.includes(type.kind) && { absentOn: ['gone'] }),
       }),
     ]),
   );
   // A right to secrets can be withheld: then what is missing is found out by the pods, and credentials are read in vain.
-  const secrets = reflect(secretMetadataType, trimSecret, onSecret, {
+  const secrets = reflect(secretMetadataType, transformSecret, onSecret, {
     absentOn: ['forbidden'],
     onAbsent: options.onSecretsHidden,
   });
@@ -103,7 +105,7 @@ export function createWatches(options: WatchesOptions): Watches {
     stop: async () => {
       await Promise.all(all.map((reflector) => reflector.stop()));
     },
-    learnCustom: (object) => customs.get(object.kind)?.learn(trimCustom(object)),
+    learnCustom: (object) => customs.get(object.kind)?.learn(transformCustom(object)),
     learnChild: (child) => children.get(child.kind)?.learn(child),
   };
 }

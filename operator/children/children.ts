@@ -1,21 +1,23 @@
 /**
- * The children of an object, as the constructs render them: applied, and what stands in the way told as a fact. A new
- * image of a release waits for its turn, and the number of pods is left to whatever autoscaler there is.
+ * The children of an object, as the constructs render them: applied, with what is in the way as a fact. What a new release
+ * makes of unchanged documents waits for its turn, and the number of pods is left to somebody else's autoscaler.
  */
 import { type DocumentIssue, InvalidDocuments } from '../../crds/index.ts';
 import type { Manifest } from '../../infra/index.ts';
 import type { Store } from '../cache/store.ts';
-import { isApiError } from '../kube/errors.ts';
-import { appliedSources, controllerOf, isWorkload, type KubeObject, keyOf } from '../kube/objects.ts';
+import type { Child } from '../cache/transform.ts';
+import { digest } from '../digest.ts';
+import { type ApiError, isApiError } from '../kube/errors.ts';
+import { keyOf } from '../kube/keys.ts';
+import { appliedSources, controllerOf, isWorkload, type KubeObject } from '../kube/objects.ts';
 import type { OperatorLog } from '../log.ts';
-import type { Outcome } from '../reconcile/queue.ts';
 import type { ApplyProblem } from '../status/facts.ts';
 import { containersOf, isRollingOut } from '../status/workload.ts';
-import { type Applied, type Applier, replicasOf } from './apply.ts';
-import { digest } from './projection.ts';
-import type { Upgrades } from './rollouts.ts';
+import type { Applied, Applier } from './apply.ts';
+import type { Rollouts } from './rollouts.ts';
+import { objectOf, replicasOf } from './wanted.ts';
 
-/** What became of them, as facts for the status. */
+/** The outcome, as facts for the status. */
 export interface Made {
   readonly facts: {
     readonly issues?: readonly DocumentIssue[];
@@ -23,125 +25,137 @@ export interface Made {
     readonly heldImage?: string;
     readonly unapplied?: readonly string[];
   };
-  readonly again: Outcome;
+  /** When to try again although nothing has changed, as the queue understands it; undefined: never. */
+  readonly again: { readonly againAfterMs: number } | { readonly isFutile: true } | undefined;
 }
 
-/** Nothing was to be made, or all of it is there. */
+/** Nothing was to be made, or everything is there. */
 export const allMade: Made = { facts: {}, again: undefined };
 
 /** What the children of an object are made from. */
 export interface Plan {
   /** @param image undefined: the document names one */
   readonly render: (image: string | undefined) => Manifest[];
-  /** The image of this release; undefined: the document names one, which is its user's to change. */
+  /** The image of this release; undefined: the document names one, which only its user changes. */
   readonly image: string | undefined;
   /** The documents that it is made from: the object, and its group. */
   readonly sources: readonly KubeObject[];
 }
 
-export interface Children {
-  /** @throws {ApiError} what is worth trying again */
-  make(owner: KubeObject, plan: Plan): Promise<Made>;
-  /** What `make` would do, as a fact; nothing is changed. */
-  inspect(owner: KubeObject, plan: Plan): Made['facts'];
-}
-
 export interface ChildrenOptions {
   readonly applier: Applier;
   readonly store: Store;
-  readonly upgrades: Upgrades;
+  readonly rollouts: Rollouts;
   readonly log: OperatorLog;
 }
 
-/** How long until it is looked whether somebody else's object is gone, which is not watched. */
+/** How long until a foreign object is checked again, which is not watched. */
 const conflictRetryMs = 60_000;
-/** How long until it is looked whether a deleted child is gone, whose label may not be ours. */
+/** How long until a deleted child is checked again, whose label may not be ours. */
 const leavingRetryMs = 1000;
 
-export function createChildren({ applier, store, upgrades, log }: ChildrenOptions): Children {
-  /** What is to be applied, and whether it is this workload's turn to become what this release makes of it. */
-  function next(owner: KubeObject, plan: Plan): Next {
-    const { uid } = owner.metadata;
-    const manifests = render(owner, plan, plan.image);
-    const manifest = manifests.find((one) => isWorkload(asObject(one)));
-    const workload = manifest && asObject(manifest);
-    const live = workload && store.ownChild(uid, keyOf(workload));
-    if (manifest === undefined || workload === undefined || live === undefined) return { manifests };
-    const present = imageOf(live, workload);
-    const isOtherImage = plan.image !== undefined && present !== undefined && present !== imageOf(workload, workload);
-    // Nobody asked for anything else: it is the release that makes something else of it.
-    const isByRelease = live.appliedSources === workload.metadata.annotations?.[appliedSources];
-    if (applier.isApplied(owner, manifest) || (!isByRelease && !isOtherImage)) return { manifests };
-    if (upgrades.admit(keyOf(owner))) return { manifests };
-    // What its user has changed meanwhile is done all the same.
-    return { manifests: render(owner, plan, present), heldImage: present ?? '', isHeld: isByRelease };
+export class Children {
+  readonly #applier: Applier;
+  readonly #store: Store;
+  readonly #rollouts: Rollouts;
+  readonly #log: OperatorLog;
+
+  constructor({ applier, store, rollouts, log }: ChildrenOptions) {
+    this.#applier = applier;
+    this.#store = store;
+    this.#rollouts = rollouts;
+    this.#log = log;
   }
 
-  function render(owner: KubeObject, plan: Plan, image: string | undefined): Manifest[] {
+  /** @throws {ApiError} when it is worth retrying */
+  async make(owner: KubeObject, plan: Plan): Promise<Made> {
+    try {
+      const { manifests, heldImage, isHeld } = this.#next(owner, plan);
+      const applied = await (isHeld ? this.#applier.complete(owner, manifests) : this.#applier.apply(owner, manifests));
+      const { written, pruned, workload } = applied;
+      // A change that replaces no pods is a rollout that is over at once.
+      if (heldImage === undefined && (workload === undefined || !isRollingOut(workload)))
+        this.#rollouts.leave(keyOf(owner));
+      if (written.length > 0 || pruned.length > 0) this.#log.applied({ object: keyOf(owner), written, pruned });
+      const made = madeBy(applied);
+      return heldImage === undefined ? made : { ...made, facts: { ...made.facts, heldImage } };
+    } catch (error) {
+      if (error instanceof InvalidDocuments) {
+        this.#rollouts.leave(keyOf(owner));
+        return { facts: { issues: error.issues }, again: undefined };
+      }
+      if (!isApiError(error, 'refused', 'forbidden', 'gone')) throw error;
+      return this.#refused(owner, error);
+    }
+  }
+
+  /** What `make` would do, as a fact; nothing is changed. */
+  inspect(owner: KubeObject, plan: Plan): Made['facts'] {
+    try {
+      const live = this.#store.childrenOf(owner.metadata.uid ?? '').find(isWorkload);
+      // A release's image is nothing that the document asked for.
+      const image = live && this.#presentImage(live, plan);
+      const unapplied = this.#applier.differing(owner, this.#render(owner, plan, image ?? plan.image));
+      return unapplied.length === 0 ? {} : { unapplied };
+    } catch (error) {
+      if (error instanceof InvalidDocuments) return { issues: error.issues };
+      throw error;
+    }
+  }
+
+  /** What to apply now; that depends on whether it is this workload's turn to get what this release makes of it. */
+  #next(owner: KubeObject, plan: Plan): Next {
+    const manifests = this.#render(owner, plan, plan.image);
+    const manifest = manifests.find((one) => isWorkload(objectOf(one)));
+    const workload = manifest && objectOf(manifest);
+    const live = workload && this.#store.ownChild(owner.metadata.uid, keyOf(workload));
+    if (manifest === undefined || workload === undefined || live === undefined) return { manifests, isHeld: false };
+    const present = imageOf(live, workload);
+    const isOtherImage = plan.image !== undefined && present !== undefined && present !== imageOf(workload, workload);
+    // The documents are unchanged: it is the release that makes something else of them.
+    const isByRelease = live.appliedSources === workload.metadata.annotations?.[appliedSources];
+    const isRollout = !this.#applier.isApplied(owner, manifest) && (isByRelease || isOtherImage);
+    if (!isRollout || this.#rollouts.admit(keyOf(owner))) return { manifests, isHeld: false };
+    // A change of the documents is applied all the same, without the new image.
+    return { manifests: this.#render(owner, plan, present), heldImage: present ?? '', isHeld: isByRelease };
+  }
+
+  #presentImage(live: Child, plan: Plan): string | undefined {
+    const workload = plan
+      .render(plan.image)
+      .map(objectOf)
+      .find(({ kind }) => kind === live.kind);
+    return workload && imageOf(live, workload);
+  }
+
+  #render(owner: KubeObject, plan: Plan, image: string | undefined): Manifest[] {
     const rendered = plan.render(plan.image === undefined ? undefined : image);
-    return rendered.map((manifest) => withSources(withoutScaled(owner, manifest), plan.sources));
+    return rendered.map((manifest) => withSources(this.#withoutScaled(owner, manifest), plan.sources));
   }
 
   /** Without the number of pods where somebody else's autoscaler sets it. */
-  function withoutScaled(owner: KubeObject, manifest: Manifest): Manifest {
-    const object = asObject(manifest);
+  #withoutScaled(owner: KubeObject, manifest: Manifest): Manifest {
+    const object = objectOf(manifest);
     if (object.kind !== 'Deployment') return manifest;
-    const foreign = store.autoscalersOf(keyOf(object)).some((one) => controllerOf(one)?.uid !== owner.metadata.uid);
-    if (!foreign) return manifest;
+    const scalers = this.#store.autoscalersOf(keyOf(object));
+    if (scalers.every((one) => controllerOf(one)?.uid === owner.metadata.uid)) return manifest;
     const { replicas: _, ...spec } = object.spec as { replicas?: number };
     return { ...manifest, spec };
   }
 
-  return {
-    inspect: (owner, plan) => {
-      try {
-        const live = store.childrenOf(owner.metadata.uid ?? '').find(isWorkload);
-        const workload =
-          live &&
-          plan
-            .render(plan.image)
-            .map(asObject)
-            .find(({ kind }) => kind === live.kind);
-        // Which image a release has is nothing that was asked for.
-        const image = live && workload && imageOf(live, workload);
-        const unapplied = applier.differing(owner, render(owner, plan, image ?? plan.image));
-        return unapplied.length === 0 ? {} : { unapplied };
-      } catch (error) {
-        if (error instanceof InvalidDocuments) return { issues: error.issues };
-        throw error;
-      }
-    },
-    make: async (owner, plan) => {
-      try {
-        const { manifests, heldImage, isHeld = false } = next(owner, plan);
-        const applied = await (isHeld ? applier.complete(owner, manifests) : applier.apply(owner, manifests));
-        const { written, pruned, workload } = applied;
-        // What changes no pod is through at once.
-        if (heldImage === undefined && (workload === undefined || !isRollingOut(workload)))
-          upgrades.leave(keyOf(owner));
-        if (written.length > 0 || pruned.length > 0) log.applied({ object: keyOf(owner), written, pruned });
-        const made = afterwards(applied);
-        return heldImage === undefined ? made : { ...made, facts: { ...made.facts, heldImage } };
-      } catch (error) {
-        if (error instanceof InvalidDocuments) {
-          upgrades.leave(keyOf(owner));
-          return { facts: { issues: error.issues }, again: undefined };
-        }
-        if (!isApiError(error, 'refused', 'forbidden', 'gone')) throw error;
-        const reason = error.kind === 'forbidden' ? 'ApplyForbidden' : 'ApplyRefused';
-        log.applyRefused({ object: keyOf(owner), status: error.status, err: error });
-        // A server that has just started denies what it will allow in a moment.
-        return { facts: { problem: { reason, message: error.message } }, again: { isFutile: true } };
-      }
-    },
-  };
+  #refused(owner: KubeObject, error: ApiError): Made {
+    const reason = error.kind === 'forbidden' ? 'ApplyForbidden' : 'ApplyRefused';
+    this.#log.applyRefused({ object: keyOf(owner), status: error.status, err: error });
+    // A server that has just started denies what it will allow in a moment.
+    return { facts: { problem: { reason, message: error.message } }, again: { isFutile: true } };
+  }
 }
 
 interface Next {
   readonly manifests: readonly Manifest[];
   readonly heldImage?: string;
-  /** Whether what is there stays as it is. */
-  readonly isHeld?: boolean;
+  /** Whether what exists stays unchanged. */
+  readonly isHeld: boolean;
 }
 
 /** The image of the container of `object` that is the first one of `rendered`. */
@@ -152,15 +166,16 @@ function imageOf(object: KubeObject, rendered: KubeObject): string | undefined {
 
 /** A workload says what it was made from. */
 function withSources(manifest: Manifest, sources: readonly KubeObject[]): Manifest {
-  const { metadata, kind } = asObject(manifest);
-  if (!isWorkload({ kind })) return manifest;
-  // Whether the number of pods is ours to set is not asked for in a document.
-  const isScaled = replicasOf(asObject(manifest)) !== undefined;
+  const object = objectOf(manifest);
+  if (!isWorkload(object)) return manifest;
+  // Whether the number of pods is ours to set does not follow from the documents.
+  const isScaled = replicasOf(object) !== undefined;
   const made = digest([sources.map(({ metadata: { uid, generation } }) => [uid, generation]), isScaled]);
-  return { ...manifest, metadata: { ...metadata, annotations: { ...metadata.annotations, [appliedSources]: made } } };
+  const annotations = { ...object.metadata.annotations, [appliedSources]: made };
+  return { ...manifest, metadata: { ...object.metadata, annotations } };
 }
 
-function afterwards({ conflicts, leaving }: Applied): Made {
+function madeBy({ conflicts, leaving }: Applied): Made {
   if (conflicts.length > 0) {
     const problem = { reason: 'NameConflict', objects: conflicts } as const;
     return { facts: { problem }, again: { againAfterMs: conflictRetryMs } };
@@ -170,8 +185,4 @@ function afterwards({ conflicts, leaving }: Applied): Made {
     return { facts: { problem }, again: { againAfterMs: leavingRetryMs } };
   }
   return allMade;
-}
-
-function asObject(manifest: Manifest): KubeObject {
-  return manifest as unknown as KubeObject; // infra/ renders complete objects
 }

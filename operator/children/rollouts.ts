@@ -5,9 +5,9 @@
  */
 
 /** How many workloads may be given a new image at once: a number, or a share of all of them, at least one. */
-export type UpgradeLimit = { readonly count: number } | { readonly percent: number };
+export type RolloutLimit = { readonly count: number } | { readonly percent: number };
 
-export interface Upgrades {
+export interface Rollouts {
   /** Whether the workload of this object may be given the new image now; if not, it is woken when it may. */
   admit(key: string): boolean;
   /** The workload was found in the middle of a rollout that an operator before this one may have begun. */
@@ -18,8 +18,8 @@ export interface Upgrades {
   readonly waiting: number;
 }
 
-export interface UpgradesOptions {
-  readonly limit: UpgradeLimit;
+export interface RolloutsOptions {
+  readonly limit: RolloutLimit;
   /** Number of workloads there are. */
   readonly total: () => number;
   /** A place is free for this object. */
@@ -27,7 +27,7 @@ export interface UpgradesOptions {
 }
 
 /** @throws RangeError unless it is a whole number of at least 1, or a percentage of 1 to 100 such as `10%` */
-export function parseUpgradeLimit(text: string): UpgradeLimit {
+export function parseRolloutLimit(text: string): RolloutLimit {
   const [, digits = '', sign] = /^(\d{1,6})(%?)$/.exec(text) ?? [];
   const value = Number(digits);
   if (value < 1 || (sign === '%' && value > 100)) {
@@ -36,7 +36,7 @@ export function parseUpgradeLimit(text: string): UpgradeLimit {
   return sign === '%' ? { percent: value } : { count: value };
 }
 
-export function createUpgrades({ limit, total, onTurn }: UpgradesOptions): Upgrades {
+export function createRollouts({ limit, total, onTurn }: RolloutsOptions): Rollouts {
   const running = new Set<string>();
   const waiting = new Set<string>();
 

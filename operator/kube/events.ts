@@ -1,6 +1,6 @@
 /** Events of objects, as `kubectl describe` shows them. The same one again is counted, and not more than once a minute. */
 import { randomBytes } from 'node:crypto';
-import { digest } from '../children/projection.ts';
+import { digest } from '../digest.ts';
 import type { Kube } from './client.ts';
 import { isApiError } from './errors.ts';
 import { eventType, type KubeObject } from './objects.ts';

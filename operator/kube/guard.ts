@@ -4,7 +4,7 @@ import type { Kube } from './client.ts';
 import { ApiError } from './errors.ts';
 
 /** The same client, whose writes are rejected while `mayWrite` says no. */
-export function fenced(kube: Kube, mayWrite: () => boolean): Kube {
+export function guarded(kube: Kube, mayWrite: () => boolean): Kube {
   const guard = <A extends unknown[], R>(write: (...args: A) => Promise<R>): ((...args: A) => Promise<R>) => {
     return async (...args) => {
       if (mayWrite()) return write(...args);

@@ -23,7 +23,7 @@ export function findInCluster({ serviceAccount = defaultFolder }: InClusterOptio
   if (!host || !existsSync(tokenFile)) return undefined;
   return {
     server: new URL(`https://${host.includes(':') ? `[${host}]` : host}:${port}`),
-    identify: async () => {
+    credentials: async () => {
       const [token, ca] = await Promise.all([
         readFile(tokenFile, 'utf8'),
         readFile(join(serviceAccount, 'ca.crt'), 'utf8'),

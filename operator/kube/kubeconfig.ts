@@ -20,7 +20,7 @@ export function findByKubeconfig(path: string | undefined): Cluster {
   const isProxied = cluster.proxyUrl !== undefined;
   return {
     server: new URL(cluster.server),
-    identify: async () => {
+    credentials: async () => {
       // Headers and TLS material are filled in; the type of the parameter is that of any HTTPS request.
       const options: RequestOptions = {};
       await config.applyToHTTPSOptions(options);

@@ -1,37 +1,32 @@
 /**
- * Which of several operators acts: the holder of a Lease. Times are measured on our own clock, from when the lease was
- * seen to change, so that clocks need not agree. Whoever cannot renew in time must stop before another one may begin.
+ * Leader election: of several operators, the holder of a Lease acts. Times are measured on our own clock, from when the
+ * Lease was seen to change, so that clocks need not agree. A leader that cannot renew in time must stop before another one
+ * may begin.
  */
 import { setTimeout as delay } from 'node:timers/promises';
+
 import type { Kube } from './client.ts';
 import { isApiError } from './errors.ts';
 import { microTime } from './events.ts';
 import { type KubeObject, leaseType } from './objects.ts';
 
-export interface LeaseOptions {
+export interface LeaderElectionOptions {
   readonly kube: Pick<Kube, 'get' | 'create' | 'replace'>;
   readonly namespace: string;
   readonly name: string;
   /** Name of this contender, unique. */
   readonly identity: string;
   readonly onLeading: () => void;
-  /** It is over, though nobody asked for it. Called at most once, and only after `onLeading`. */
+  /** Leadership has ended without `stop`. Called at most once, and only after `onLeading`. */
   readonly onLost: () => void;
   readonly onFollowing?: (holder: string) => void;
   readonly onFailure: (error: unknown) => void;
-  /** How long a lease lives without being renewed. @default 15_000 */
+  /** How long a Lease lives without being renewed. @default 15_000 */
   readonly durationMs?: number;
-  /** How long the leader goes on without having renewed. @default 10_000 */
+  /** How long the leader acts without having renewed. @default 10_000 */
   readonly renewDeadlineMs?: number;
   /** @default 2_000 */
   readonly retryMs?: number;
-}
-
-export interface Lease {
-  readonly isLeading: boolean;
-  start(): void;
-  /** Gives the lease up when it is ours, so that another contender need not wait. Call it after the last write. */
-  stop(): Promise<void>;
 }
 
 interface LeaseSpec {
@@ -42,48 +37,90 @@ interface LeaseSpec {
   readonly leaseTransitions?: number;
 }
 
-export function createLease(options: LeaseOptions): Lease {
-  const { kube, namespace, name, identity, onLeading, onLost, onFollowing, onFailure } = options;
-  const { durationMs = 15_000, renewDeadlineMs = 10_000, retryMs = 2_000 } = options;
-  const stopping = new AbortController();
-  let observed: { version: string; atMs: number } | undefined;
-  let renewedAtMs = 0;
-  let isLeading = false;
-  let isOver = false;
-  let holder = '';
-  let loop: Promise<void> | undefined;
-  let deadline: NodeJS.Timeout | undefined;
+export class LeaderElection {
+  readonly #options: LeaderElectionOptions;
+  readonly #durationMs: number;
+  readonly #renewDeadlineMs: number;
+  readonly #stopping = new AbortController();
+  /** `over`: it has lost or was stopped, and never leads again. */
+  #state: 'contending' | 'leading' | 'over' = 'contending';
+  #observed: { readonly version: string; readonly atMs: number } | undefined;
+  #renewedAtMs = 0;
+  #holder = '';
+  #loop: Promise<void> | undefined;
+  #deadline: NodeJS.Timeout | undefined;
 
-  /** Resolves with whether the lease is ours from now on. */
-  async function contend(): Promise<boolean> {
+  constructor(options: LeaderElectionOptions) {
+    this.#options = options;
+    this.#durationMs = options.durationMs ?? 15_000;
+    this.#renewDeadlineMs = options.renewDeadlineMs ?? 10_000;
+  }
+
+  /** False as soon as the deadline has passed, even when the timer has not fired yet. */
+  get isLeading(): boolean {
+    return this.#state === 'leading' && performance.now() - this.#renewedAtMs < this.#renewDeadlineMs;
+  }
+
+  start(): void {
+    this.#loop ??= this.#run();
+  }
+
+  /** Releases the Lease when it is ours, so that another contender need not wait. Call it after the last write. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    clearTimeout(this.#deadline);
+    await this.#loop;
+    const wasLeading = this.#state === 'leading';
+    this.#state = 'over';
+    if (wasLeading) await this.#release().catch(this.#options.onFailure);
+  }
+
+  async #run(): Promise<void> {
+    const { retryMs = 2_000, onFailure } = this.#options;
+    const { signal } = this.#stopping;
+    while (!signal.aborted && this.#state !== 'over') {
+      try {
+        const isOurs = await this.#contend();
+        if (signal.aborted) return;
+        if (isOurs) this.#lead();
+        else if (this.#state === 'leading') this.#lose();
+      } catch (error) {
+        // Another contender was faster; the next attempt shows who.
+        if (!isApiError(error, 'conflict')) onFailure(error);
+      }
+      await delay(retryMs * (0.9 + 0.2 * Math.random()), undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  /** Resolves with whether the Lease is ours from now on. */
+  async #contend(): Promise<boolean> {
+    const { kube, namespace, name, identity, onFollowing } = this.#options;
     const lease = await kube.get(leaseType, namespace, name);
     const startedMs = performance.now();
     if (lease === undefined) {
-      await kube.create(leaseType, leaseOf(undefined, 0));
-      renewedAtMs = startedMs;
+      await kube.create(leaseType, this.#leaseFrom(undefined, 0));
+      this.#renewedAtMs = startedMs;
       return true;
     }
-    const spec = (lease.spec ?? {}) as LeaseSpec;
+    const { holderIdentity, leaseDurationSeconds, leaseTransitions = 0 } = (lease.spec ?? {}) as LeaseSpec;
     const version = lease.metadata.resourceVersion ?? '';
-    if (observed?.version !== version) observed = { version, atMs: startedMs };
-    const isFree = !spec.holderIdentity;
-    const lifeMs = (spec.leaseDurationSeconds ?? durationMs / 1000) * 1000;
-    if (!isFree && spec.holderIdentity !== identity && startedMs - observed.atMs < lifeMs) {
-      if (holder !== spec.holderIdentity) onFollowing?.(spec.holderIdentity ?? '');
-      holder = spec.holderIdentity ?? '';
+    if (this.#observed?.version !== version) this.#observed = { version, atMs: startedMs };
+    const lifeMs = (leaseDurationSeconds ?? this.#durationMs / 1000) * 1000;
+    const isRenewal = holderIdentity === identity;
+    if (holderIdentity && !isRenewal && startedMs - this.#observed.atMs < lifeMs) {
+      if (this.#holder !== holderIdentity) onFollowing?.(holderIdentity);
+      this.#holder = holderIdentity;
       return false;
     }
-    const isRenewal = spec.holderIdentity === identity;
-    const next = leaseOf(lease, (spec.leaseTransitions ?? 0) + (isRenewal ? 0 : 1));
-    await kube.replace(leaseType, next);
-    renewedAtMs = startedMs;
+    await kube.replace(leaseType, this.#leaseFrom(lease, leaseTransitions + (isRenewal ? 0 : 1)));
+    this.#renewedAtMs = startedMs;
     return true;
   }
 
-  function leaseOf(before: KubeObject | undefined, leaseTransitions: number): KubeObject {
+  #leaseFrom(before: KubeObject | undefined, leaseTransitions: number): KubeObject {
+    const { namespace, name, identity } = this.#options;
     const now = microTime(new Date());
     const spec = (before?.spec ?? {}) as LeaseSpec;
-    const isRenewal = spec.holderIdentity === identity;
     const { resourceVersion } = before?.metadata ?? {};
     return {
       apiVersion: leaseType.apiVersion,
@@ -91,74 +128,39 @@ export function createLease(options: LeaseOptions): Lease {
       metadata: { name, namespace, ...(resourceVersion !== undefined && { resourceVersion }) },
       spec: {
         holderIdentity: identity,
-        leaseDurationSeconds: Math.max(1, Math.round(durationMs / 1000)),
-        acquireTime: isRenewal ? spec.acquireTime : now,
+        leaseDurationSeconds: Math.max(1, Math.round(this.#durationMs / 1000)),
+        acquireTime: spec.holderIdentity === identity ? spec.acquireTime : now,
         renewTime: now,
         leaseTransitions,
       },
     };
   }
 
-  async function run(): Promise<void> {
-    while (!stopping.signal.aborted && !isOver) {
-      try {
-        const isOurs = await contend();
-        if (isOver || stopping.signal.aborted) return;
-        if (isOurs) lead();
-        else if (isLeading) lose();
-      } catch (error) {
-        // Somebody else was faster; the next look shows who.
-        if (!isApiError(error, 'conflict')) onFailure(error);
-      }
-      await delay(retryMs * (0.9 + 0.2 * Math.random()), undefined, { signal: stopping.signal }).catch(() => undefined);
-    }
-  }
-
-  function lead(): void {
-    clearTimeout(deadline);
+  #lead(): void {
+    if (this.#state === 'over') return;
+    clearTimeout(this.#deadline);
     // A process that was suspended finds the timer overdue before it does anything else.
-    deadline = setTimeout(lose, Math.max(0, renewedAtMs + renewDeadlineMs - performance.now()));
-    if (isLeading) return;
-    isLeading = true;
-    onLeading();
+    const dueMs = this.#renewedAtMs + this.#renewDeadlineMs - performance.now();
+    this.#deadline = setTimeout(() => this.#lose(), Math.max(0, dueMs));
+    if (this.#state === 'leading') return;
+    this.#state = 'leading';
+    this.#options.onLeading();
   }
 
-  function lose(): void {
-    if (isOver) return;
-    isOver = true;
-    isLeading = false;
-    clearTimeout(deadline);
-    onLost();
+  #lose(): void {
+    if (this.#state === 'over') return;
+    this.#state = 'over';
+    clearTimeout(this.#deadline);
+    this.#options.onLost();
   }
 
-  return {
-    /** False as soon as the deadline has passed, even when the timer has not fired yet. */
-    get isLeading() {
-      return isLeading && performance.now() - renewedAtMs < renewDeadlineMs;
-    },
-    start: () => {
-      loop ??= run();
-    },
-    stop: async () => {
-      stopping.abort();
-      clearTimeout(deadline);
-      await loop;
-      const wasLeading = isLeading;
-      isOver = true;
-      isLeading = false;
-      if (!wasLeading) return;
-      try {
-        const lease = await kube.get(leaseType, namespace, name);
-        const spec = (lease?.spec ?? {}) as LeaseSpec;
-        if (lease === undefined || spec.holderIdentity !== identity) return;
-        const released = leaseOf(lease, spec.leaseTransitions ?? 0);
-        await kube.replace(leaseType, {
-          ...released,
-          spec: { ...(released.spec as LeaseSpec), holderIdentity: '', leaseDurationSeconds: 1 },
-        });
-      } catch (error) {
-        onFailure(error);
-      }
-    },
-  };
+  async #release(): Promise<void> {
+    const { kube, namespace, name, identity } = this.#options;
+    const lease = await kube.get(leaseType, namespace, name);
+    const spec = (lease?.spec ?? {}) as LeaseSpec;
+    if (lease === undefined || spec.holderIdentity !== identity) return;
+    const { spec: renewed, ...rest } = this.#leaseFrom(lease, spec.leaseTransitions ?? 0);
+    const released = { ...(renewed as LeaseSpec), holderIdentity: '', leaseDurationSeconds: 1 };
+    await kube.replace(leaseType, { ...rest, spec: released });
+  }
 }

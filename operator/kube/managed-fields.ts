@@ -9,24 +9,24 @@ import { fieldManager, type KubeObject, type ManagedFields } from './objects.ts'
  * Field paths as `managedFields` has them: `f:` a field, `k:` an item by its keys, `v:` an item by its value, `.` the field or
  * item itself. One without members is owned as a whole.
  */
-export interface Fields {
-  readonly [path: string]: Fields;
+export interface OwnedFields {
+  readonly [path: string]: OwnedFields;
 }
 
-const none: Fields = {};
+const none: OwnedFields = {};
 
 /** Gateways of one shape own the same fields: they are kept once for all. */
 const mostShapes = 4096;
 
 /** The fields that we have applied to an object and nobody has taken over; the same ones are the same object. */
-export type FieldsOf = (object: KubeObject) => Fields;
+export type FieldsOf = (object: KubeObject) => OwnedFields;
 
 export function createFieldsOf(): FieldsOf {
-  const shapes = new Map<string, Fields>();
+  const shapes = new Map<string, OwnedFields>();
   return ({ metadata }) => {
     const applied = metadata.managedFields?.find(isOurs);
     if (applied === undefined) return none;
-    const fieldsV1 = (applied.fieldsV1 ?? none) as Fields;
+    const fieldsV1 = (applied.fieldsV1 ?? none) as OwnedFields;
     // Those of the owner reference differ in every object.
     const { 'f:metadata': about = none, ...content } = fieldsV1;
     const { 'f:ownerReferences': _, ...named } = about;
@@ -35,14 +35,14 @@ export function createFieldsOf(): FieldsOf {
     const known = shapes.get(text);
     if (known !== undefined) return known;
     if (shapes.size >= mostShapes) shapes.clear();
-    const fields = JSON.parse(text) as Fields;
+    const fields = JSON.parse(text) as OwnedFields;
     shapes.set(text, fields);
     return fields;
   };
 }
 
 /** Whether every field of an object that is applied is ours. */
-export function owns({ metadata, apiVersion: _, kind: __, ...content }: KubeObject, fields: Fields): boolean {
+export function owns({ metadata, apiVersion: _, kind: __, ...content }: KubeObject, fields: OwnedFields): boolean {
   const { labels, annotations } = metadata;
   const named = { ...(labels && { labels }), ...(annotations && { annotations }) };
   // Nothing at all is ours: somebody has taken the accounts away, or all that they were about.
@@ -54,7 +54,7 @@ export function isOurs({ manager, operation, subresource }: ManagedFields): bool
   return manager === fieldManager && operation === 'Apply' && !subresource;
 }
 
-function holds(wanted: unknown, fields: Fields): boolean {
+function holds(wanted: unknown, fields: OwnedFields): boolean {
   if (Object.keys(fields).length === 0) return true;
   if (Array.isArray(wanted)) return wanted.every((item) => holdsItem(item, fields));
   if (typeof wanted !== 'object' || wanted === null) return false;
@@ -64,7 +64,7 @@ function holds(wanted: unknown, fields: Fields): boolean {
   });
 }
 
-function holdsItem(item: unknown, fields: Fields): boolean {
+function holdsItem(item: unknown, fields: OwnedFields): boolean {
   if (typeof item !== 'object' || item === null) return `v:${JSON.stringify(item)}` in fields;
   return Object.entries(fields).some(
     ([path, below]) => path.startsWith('k:') && hasKeys(item, JSON.parse(path.slice(2))) && holds(item, below),

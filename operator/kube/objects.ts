@@ -1,6 +1,7 @@
 /** The kinds of objects that the operator watches and writes, and where the API server keeps them. */
+import type { ConditionType } from '../../crds/conditions.ts';
 import { apiVersion } from '../../crds/contract.ts';
-import type { Kind } from '../../crds/index.ts';
+import type { Condition, Kind } from '../../crds/index.ts';
 
 /** Field manager of everything that the operator applies. */
 export const fieldManager = 'hydrogen-operator';
@@ -114,11 +115,6 @@ export function childTypeOf({ apiVersion: version, kind }: Pick<KubeObject, 'api
   return found;
 }
 
-/** `Deployment/shop/chat-gateway`: one key for each object. */
-export function keyOf({ kind, metadata }: Pick<KubeObject, 'kind' | 'metadata'>): string {
-  return `${kind}/${metadata.namespace ?? ''}/${metadata.name}`;
-}
-
 /** The owner that controls an object. */
 export function controllerOf({ metadata }: KubeObject): OwnerReference | undefined {
   return metadata.ownerReferences?.find(({ controller }) => controller === true);
@@ -127,4 +123,14 @@ export function controllerOf({ metadata }: KubeObject): OwnerReference | undefin
 /** Whether it is what runs pods. */
 export function isWorkload({ kind }: Pick<KubeObject, 'kind'>): boolean {
   return kind === 'Deployment' || kind === 'StatefulSet';
+}
+
+/** The conditions that an object has. */
+export function conditionsIn({ status }: KubeObject): readonly Condition[] {
+  return (status as { conditions?: readonly Condition[] } | undefined)?.conditions ?? [];
+}
+
+/** The condition of this type. */
+export function conditionIn(object: KubeObject, type: ConditionType): Condition | undefined {
+  return conditionsIn(object).find((condition) => condition.type === type);
 }

@@ -4,10 +4,9 @@
  */
 import type { HydrogenGroup, HydrogenMessageProcessor } from '../../crds/index.ts';
 import { consumerOptionsOf } from '../../runtime/bus/options.ts';
-import { groupKey } from '../cache/store.ts';
 import type { Kube } from '../kube/client.ts';
-import { keyOf } from '../kube/objects.ts';
-import { Queue } from '../reconcile/queue.ts';
+import { groupKey, keyOf } from '../kube/keys.ts';
+import { Queue } from '../queue.ts';
 import type { BusFacts } from '../status/facts.ts';
 import type { LagStatus } from './lag.ts';
 import { connectionDigest, serversOf } from './options.ts';

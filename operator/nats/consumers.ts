@@ -1,7 +1,7 @@
 /** The consumers of one group, by message processor: what is wanted, what NATS has said, and the work in between. */
 import type { NatsGroup, ProcessorLag } from '../../runtime/bus/nats/group.ts';
-import type { ConsumerOptions } from '../../runtime/bus/port.ts';
-import { digest } from '../children/projection.ts';
+import type { ConsumerOptions } from '../../runtime/bus/port/messages.ts';
+import { digest } from '../digest.ts';
 import { messageOf } from '../kube/errors.ts';
 import { isSameLag, type LagStatus } from './lag.ts';
 import { type Removal, removalBlocked, removalDone, removalPending } from './removal.ts';

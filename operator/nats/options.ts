@@ -3,7 +3,7 @@ import { type HydrogenGroup, natsConnectionOf, restartFacts } from '../../crds/i
 import type { NatsGroupOptions } from '../../runtime/bus/nats/group.ts';
 import type { ServerLimits } from '../../runtime/bus/nats/meter.ts';
 import { natsOptionsOf, type ReadSecretKey } from '../../runtime/bus/options.ts';
-import { digest } from '../children/projection.ts';
+import { digest } from '../digest.ts';
 
 /**
  * One server of a tenant must not take the memory of an operator that works for all. A page of 256 consumers is some

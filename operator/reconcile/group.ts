@@ -1,9 +1,8 @@
 /** The phases of a group: its streams, and the NATS servers that run for it. */
 import { natsImage, renderGroup } from '../../infra/index.ts';
 import { groupFinalizer, hold, isHeld, isNamespaceLeaving, release } from '../kube/finalizers.ts';
-import type { KubeObject } from '../kube/objects.ts';
+import { conditionIn, type KubeObject } from '../kube/objects.ts';
 import type { BusFacts } from '../status/facts.ts';
-import { conditionIn } from '../status/workload.ts';
 import { applyChildren, removalPollMs } from './phases.ts';
 import type { End, GroupScope, Tools } from './scope.ts';
 

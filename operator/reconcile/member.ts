@@ -11,8 +11,8 @@ import type { End, MemberScope, Tools } from './scope.ts';
 export async function removeMember(scope: MemberScope, tools: Tools): Promise<End | undefined> {
   if (!scope.isDeleted) return undefined;
   const { object, key, name, groupName = '' } = scope;
-  const { kube, applier, upgrades, log } = tools;
-  upgrades.leave(key);
+  const { kube, applier, rollouts, log } = tools;
+  rollouts.leave(key);
   if (!isHeld(object, processorFinalizer)) return 'released';
   if (!(await applier.removeAll(object))) {
     const message = `the consumers of HydrogenMessageProcessor/${name} are removed once its pods are gone`;
@@ -32,14 +32,14 @@ export async function removeMember(scope: MemberScope, tools: Tools): Promise<En
 }
 
 /** Without a valid group there is nothing to apply. */
-export function requireGroup(scope: MemberScope, { buses, upgrades }: Tools): End | undefined {
+export function requireGroup(scope: MemberScope, { buses, rollouts }: Tools): End | undefined {
   const { object, groupName = '', groupObject, group } = scope;
   scope.status = lagIn(object, buses.lagOf(scope.namespace, groupName, scope.name));
   if (group !== undefined && groupObject !== undefined) {
     scope.found({ group: groupFacts(groupObject) });
     return undefined;
   }
-  upgrades.leave(scope.key);
+  rollouts.leave(scope.key);
   scope.found({ group: { state: 'missing' } });
   return 'report';
 }

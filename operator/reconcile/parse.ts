@@ -1,9 +1,8 @@
 /** Custom resources as documents: a stored object may be older than a rule, so each is validated again. */
 import { type DocumentIssue, type HydrogenGroup, parse } from '../../crds/index.ts';
-import type { KubeObject } from '../kube/objects.ts';
+import { conditionIn, type KubeObject } from '../kube/objects.ts';
 import type { GroupFacts } from '../status/facts.ts';
 import type { Document } from '../status/reporter.ts';
-import { conditionIn } from '../status/workload.ts';
 
 export type Issues = readonly Pick<DocumentIssue, 'path' | 'message'>[];
 

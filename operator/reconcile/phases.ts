@@ -11,9 +11,9 @@ export function referToSecrets({ key, namespace, secretRefs }: AnyScope, { secre
 }
 
 /** An invalid specification changes nothing. */
-export function refuseInvalid(scope: AnyScope, { upgrades }: Tools): End | undefined {
+export function refuseInvalid(scope: AnyScope, { rollouts }: Tools): End | undefined {
   if (scope.issues === undefined) return undefined;
-  upgrades.leave(scope.key);
+  rollouts.leave(scope.key);
   scope.found({ issues: scope.issues });
   return 'report';
 }
@@ -28,7 +28,7 @@ export function isSecretMissing({ facts }: AnyScope): boolean {
 }
 
 /** Applies the children; while paused it only finds out what applying them would change. */
-export async function applyChildren(scope: AnyScope, plan: Plan, { children, upgrades }: Tools): Promise<undefined> {
+export async function applyChildren(scope: AnyScope, plan: Plan, { children, rollouts }: Tools): Promise<undefined> {
   const { object, key, pausedBy } = scope;
   if (pausedBy === undefined && !isSecretMissing(scope)) {
     const made = await children.make(object, plan);
@@ -36,6 +36,6 @@ export async function applyChildren(scope: AnyScope, plan: Plan, { children, upg
     scope.again(made.again);
     return;
   }
-  upgrades.leave(key);
+  rollouts.leave(key);
   if (pausedBy !== undefined) scope.found({ pausedBy, ...children.inspect(object, plan) });
 }

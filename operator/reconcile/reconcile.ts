@@ -3,16 +3,16 @@
  * and what they have found is reported once, at the end. Nothing here waits: that is up to the queues.
  */
 
-import { groupKey, groupNameOf } from '../cache/store.ts';
-import { createChildren } from '../children/children.ts';
+import { Children } from '../children/children.ts';
 import type { Events } from '../kube/events.ts';
-import { type KubeObject, keyOf } from '../kube/objects.ts';
+import { groupKey, groupNameOf, keyOf } from '../kube/keys.ts';
+import type { KubeObject } from '../kube/objects.ts';
+import type { Outcome } from '../queue.ts';
 import { createReporter, type Reporter } from '../status/reporter.ts';
 import type { StatusWriter } from '../status/writer.ts';
 import { applyServers, declareStreams, holdGroup, removeGroup } from './group.ts';
 import { applyWorkload, checkMemberSecrets, declareConsumers, removeMember, requireGroup } from './member.ts';
 import { checkSecrets, referToSecrets, refuseInvalid } from './phases.ts';
-import type { Outcome } from './queue.ts';
 import { type AnyScope, GroupScope, MemberScope, type Phase, type Tools } from './scope.ts';
 
 const groupPhases: readonly Phase<GroupScope>[] = [
@@ -45,18 +45,18 @@ export class Reconciler {
   readonly #reporter: Reporter;
 
   constructor(options: ReconcilerOptions) {
-    this.#tools = { ...options, children: createChildren(options) };
+    this.#tools = { ...options, children: new Children(options) };
     this.#reporter = createReporter(options);
   }
 
   /** @throws {ApiError} what is worth trying again */
   async reconcile(key: string): Promise<Outcome> {
-    const { store, secrets, upgrades, buses } = this.#tools;
+    const { store, secrets, rollouts, buses } = this.#tools;
     const object = store.custom(key);
     if (object === undefined) {
       // It may have gone while it was being reconciled.
       secrets.refer(key, '', []);
-      upgrades.leave(key);
+      rollouts.leave(key);
       return undefined;
     }
     if (object.kind === 'HydrogenGroup') return this.#run(groupPhases, new GroupScope(object, store));
@@ -72,12 +72,12 @@ export class Reconciler {
 
   /** Forgets what was remembered of an object that is gone. */
   async forget(object: KubeObject): Promise<void> {
-    const { applier, secrets, upgrades, buses } = this.#tools;
+    const { applier, secrets, rollouts, buses } = this.#tools;
     const { uid = '', namespace = '', name } = object.metadata;
     applier.forget(uid);
     // Another object of the same name may exist already; it refers to its secrets when it is reconciled.
     secrets.refer(keyOf(object), namespace, []);
-    upgrades.leave(keyOf(object));
+    rollouts.leave(keyOf(object));
     if (object.kind === 'HydrogenGroup') await buses.disconnect(namespace, name);
     else buses.dropConsumers(namespace, groupNameOf(object) ?? '', name);
   }

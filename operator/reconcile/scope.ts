@@ -1,28 +1,29 @@
 /** What the phases of one reconciliation share: the object, the tools to act with, and what has been found so far. */
 import type { HydrogenGateway, HydrogenGroup, HydrogenMessageProcessor, SecretKeyRef } from '../../crds/index.ts';
-import { secretRefsIn } from '../../infra/secrets.ts';
-import type { Secrets } from '../cache/secrets.ts';
-import { groupKey, groupNameOf, type Store } from '../cache/store.ts';
+import { secretRefsIn } from '../../crds/secret-refs.ts';
+import type { SecretIndex } from '../cache/secrets.ts';
+import type { Store } from '../cache/store.ts';
 import type { Applier } from '../children/apply.ts';
 import type { Children } from '../children/children.ts';
-import type { Upgrades } from '../children/rollouts.ts';
+import type { Rollouts } from '../children/rollouts.ts';
 import type { Kube } from '../kube/client.ts';
-import { type KubeObject, keyOf } from '../kube/objects.ts';
+import { groupKey, groupNameOf, keyOf } from '../kube/keys.ts';
+import type { KubeObject } from '../kube/objects.ts';
 import type { OperatorLog } from '../log.ts';
 import type { Buses } from '../nats/buses.ts';
+import { type Outcome, soonest } from '../queue.ts';
 import type { Facts } from '../status/facts.ts';
 import type { Document } from '../status/reporter.ts';
 import { groupIn, type Issues, parseObject } from './parse.ts';
-import { type Outcome, soonest } from './queue.ts';
 
 /** What phases act with. */
 export interface Tools {
   readonly kube: Pick<Kube, 'apply' | 'merge' | 'get'>;
   readonly store: Store;
-  readonly secrets: Secrets;
+  readonly secrets: SecretIndex;
   readonly applier: Applier;
   readonly children: Children;
-  readonly upgrades: Upgrades;
+  readonly rollouts: Rollouts;
   readonly buses: Buses;
   readonly log: OperatorLog;
   /** Image of pods whose document names none. @default - that of this release */

@@ -1,17 +1,15 @@
 /** A group with its gateways, message processors and their workloads as a tree of text, with what is wrong at each. */
 
-import { groupNameOf } from '../cache/store.ts';
+import { isGood, summaries } from '../../crds/conditions.ts';
 import type { Kube } from '../kube/client.ts';
-import { childTypeOf, customTypes, type KubeObject, keyOf } from '../kube/objects.ts';
-import { conditionIn, conditionsIn, workloadKey, workloadOf } from './workload.ts';
+import { groupNameOf, keyOf } from '../kube/keys.ts';
+import { childTypeOf, conditionIn, conditionsIn, customTypes, type KubeObject } from '../kube/objects.ts';
+import { workloadKey, workloadOf } from './workload.ts';
 
 const workloadTypes = [
   childTypeOf({ apiVersion: 'apps/v1', kind: 'Deployment' }),
   childTypeOf({ apiVersion: 'apps/v1', kind: 'StatefulSet' }),
 ];
-
-/** Conditions that are fine while they are False. */
-const abnormal: readonly string[] = ['RollingOut', 'Paused', 'Deleting', 'Reconciling', 'Stalled'];
 
 interface Node {
   readonly lines: readonly string[];
@@ -62,10 +60,7 @@ function linesOf(object: KubeObject): string[] {
   const isStale = ready !== undefined && ready.observedGeneration !== object.metadata.generation;
   const state = ready === undefined ? 'not looked at yet: is the operator running?' : `Ready=${ready.status}`;
   const head = `${object.kind}/${object.metadata.name}  ${state}${isStale ? ' (of an earlier specification)' : ''}`;
-  const bad = conditionsIn(object).filter(({ type, status }) => {
-    if (['Ready', 'Reconciling', 'Stalled'].includes(type)) return false;
-    return abnormal.includes(type) ? status !== 'False' : status !== 'True';
-  });
+  const bad = conditionsIn(object).filter((condition) => !(condition.type in summaries) && !isGood(condition));
   return [head, ...bad.map(({ type, status, reason, message }) => `  ${type}=${status} ${reason}: ${message}`)];
 }
 

@@ -1,6 +1,6 @@
 /** What is known of an object, from which its conditions are made. */
+import type { ReasonOf } from '../../crds/conditions.ts';
 import type { Condition, DocumentIssue, Kind } from '../../crds/index.ts';
-import type { Finding } from './findings.ts';
 
 /** Why the wanted children are not all there. */
 export type ApplyProblem =
@@ -62,5 +62,5 @@ export interface Facts {
   readonly heldImage?: string;
   /** Whether the object has a workload at all: a group with NATS of the user's has none. */
   readonly hasWorkload: boolean;
-  readonly deleting?: { readonly reason: Extract<Finding, { type: 'Deleting' }>['reason']; readonly message: string };
+  readonly deleting?: { readonly reason: ReasonOf<'Deleting'>; readonly message: string };
 }

@@ -2,7 +2,8 @@
 import type { HydrogenGateway, HydrogenGroup, HydrogenMessageProcessor, Kind } from '../../crds/index.ts';
 import type { Store } from '../cache/store.ts';
 import type { Events } from '../kube/events.ts';
-import { type KubeObject, keyOf } from '../kube/objects.ts';
+import { keyOf } from '../kube/keys.ts';
+import type { KubeObject } from '../kube/objects.ts';
 import type { OperatorLog } from '../log.ts';
 import type { Facts } from './facts.ts';
 import { addressesOf, countsOf, ownWorkload } from './workload.ts';

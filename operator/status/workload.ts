@@ -1,7 +1,7 @@
 /** What the cluster says of an object's workload and of its address, as the status reports it. */
 
 import { managementServiceName, natsServiceName, ports } from '../../crds/contract.ts';
-import type { Condition, HydrogenGateway, Kind } from '../../crds/index.ts';
+import type { HydrogenGateway, Kind } from '../../crds/index.ts';
 import { selectorOf } from '../../infra/labels.ts';
 import { gatewayNames, processorNames } from '../../infra/names.ts';
 import type { Store } from '../cache/store.ts';
@@ -114,14 +114,4 @@ export function addressesOf({ metadata, spec }: HydrogenGateway): {
     endpoints: [...new Set(endpoints)].slice(0, maxEndpoints),
     url: `http://${managementServiceName(name)}.${namespace}.svc:${ports.management}`,
   };
-}
-
-/** The conditions that an object has. */
-export function conditionsIn({ status }: KubeObject): readonly Condition[] {
-  return (status as { conditions?: readonly Condition[] } | undefined)?.conditions ?? [];
-}
-
-/** One of them. */
-export function conditionIn(object: KubeObject, type: string): Condition | undefined {
-  return conditionsIn(object).find((condition) => condition.type === type);
 }

@@ -1,12 +1,13 @@
 /** Writes `status` when it differs from what is there; a condition keeps its time until it turns. */
+import { type ConditionType, conditionTypes } from '../../crds/conditions.ts';
 import type { Condition, Kind } from '../../crds/index.ts';
-import { digest, project } from '../children/projection.ts';
+import { digest } from '../digest.ts';
 import type { Kube } from '../kube/client.ts';
 import { isApiError } from '../kube/errors.ts';
-import { customTypes, type KubeObject } from '../kube/objects.ts';
+import { conditionsIn, customTypes, type KubeObject } from '../kube/objects.ts';
 import { conditionsOf } from './conditions.ts';
 import type { Facts } from './facts.ts';
-import { conditionsIn } from './workload.ts';
+import { project } from './projection.ts';
 
 export interface StatusWriter {
   /** Resolves with the conditions worth an event: `Ready` turned true, `Stalled` set for another reason. */
@@ -45,21 +46,22 @@ export function createStatusWriter({ kube, onWritten, now = () => new Date() }: 
         if (isApiError(error, 'gone', 'conflict')) return [];
         throw error;
       }
-      return conditions.filter(({ type, status: value, reason }) => {
-        const before = previous.find((condition) => condition.type === type);
-        if (value !== 'True') return false;
-        return type === 'Ready' ? before?.status !== 'True' : type === 'Stalled' && before?.reason !== reason;
-      });
+      return conditions.filter((condition) => isWorthEvent(condition, previous));
     },
   };
+}
+
+function isWorthEvent({ type, status, reason }: Condition, previous: readonly Condition[]): boolean {
+  const before = previous.find((condition) => condition.type === type);
+  const is = (one: ConditionType): boolean => type === one && status === 'True';
+  return (is('Ready') && before?.status !== 'True') || (is('Stalled') && before?.reason !== reason);
 }
 
 /** Whether `live` holds this status, and none of our conditions beyond it. */
 function isThere(status: { readonly conditions: readonly Condition[] }, live: unknown): boolean {
   if (digest(project(status, live)) !== digest(status)) return false;
-  const types = ((live as { conditions?: readonly Condition[] } | undefined)?.conditions ?? []).map(({ type }) => type);
-  const wanted = status.conditions.map(({ type }) => type);
-  return ['Reconciling', 'Stalled', 'Deleting', 'BusReachable', 'Available', 'RollingOut', 'GroupReady'].every(
-    (type) => !types.includes(type) || wanted.includes(type),
-  );
+  const wanted: readonly string[] = status.conditions.map(({ type }) => type);
+  const { conditions = [] } = (live ?? {}) as { readonly conditions?: readonly Condition[] };
+  const ours: readonly string[] = conditionTypes;
+  return conditions.every(({ type }) => wanted.includes(type) || !ours.includes(type));
 }

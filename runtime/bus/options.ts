@@ -12,7 +12,7 @@ import {
   type SecretKeyRef,
 } from '../../crds/index.ts';
 import type { NatsBusOptions } from './nats/nats.ts';
-import type { ConsumerOptions } from './port.ts';
+import type { ConsumerOptions } from './port/messages.ts';
 
 /** The value of a key of a secret. It is read again for every connection. */
 export type ReadSecretKey = (ref: SecretKeyRef) => string | Promise<string>;

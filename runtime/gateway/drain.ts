@@ -4,7 +4,7 @@
  * take is told so with 1013.
  */
 
-import type { Bus } from '../bus/port.ts';
+import type { MessageBus } from '../bus/port/messages.ts';
 import { type Connection, holds } from '../socket/connection.ts';
 import type { SocketServer } from '../socket/server.ts';
 import { closeFor } from './intake.ts';
@@ -24,7 +24,7 @@ const flushMs = 3_000;
  */
 export function createDrain(
   sockets: SocketServer,
-  bus: Bus,
+  messages: MessageBus,
   connectHookSeconds: () => number,
 ): (periodMs: number) => Promise<void> {
   const { connections } = sockets;
@@ -34,7 +34,7 @@ export function createDrain(
     begun.add(connection);
     connection.hold(holds.drain);
     const isSaved = await eventually(() => connection.unacknowledgedMessages === 0, settleMs);
-    closeFor(connection, isSaved && !bus.isPressed ? 'HYD_DRAINING' : 'HYD_MESSAGES_UNSAVED');
+    closeFor(connection, isSaved && !messages.isPressed ? 'HYD_DRAINING' : 'HYD_MESSAGES_UNSAVED');
     // What it sent before it saw the close frame is still read; only the bus may hold that up.
     connection.release(holds.drain | holds.rate);
   }
@@ -63,7 +63,7 @@ export function createDrain(
       () => sockets.count === 0,
       Math.max(handshakeMs, Math.min(maxConnectHookMs, connectHookSeconds() * 1000)),
     );
-    await bus.flush(flushMs);
+    await messages.flush(flushMs);
   };
 }
 

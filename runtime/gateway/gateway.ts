@@ -8,7 +8,8 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import { busGroup } from '../../crds/contract.ts';
 import { createProbeServer } from '../../process/probes.ts';
-import type { Bus, Lease } from '../bus/port.ts';
+import type { Bus } from '../bus/port/bus.ts';
+import type { Lease } from '../bus/port/leases.ts';
 import { HydrogenError } from '../errors.ts';
 import { createHttpClient } from '../http/client/client.ts';
 import { decodeBroadcast, decodeRequest, encodeAnswer, type OwnerRequest } from '../peers/codec.ts';
@@ -88,7 +89,7 @@ export function createGateway(initial: GatewayConfig, deps: GatewayDeps): Gatewa
     counts,
     spec,
   });
-  const intake = createIntake({ bus, instanceId, groupId, callbackUrl, log, counts, spec });
+  const intake = createIntake({ messages: bus.messages, instanceId, groupId, callbackUrl, log, counts, spec });
   let ports = deps.ports;
   let phase: 'new' | 'serving' | 'draining' | 'stopped' = 'new';
   let lease: Lease | undefined;
@@ -136,20 +137,20 @@ export function createGateway(initial: GatewayConfig, deps: GatewayDeps): Gatewa
   const push = createPush(bus, pushTimeoutMs, { instanceId, owner });
   const registry = createGatewayRegistry(counts, {
     connections: () => countByEndpoint(connections.values()),
-    unacknowledged: () => bus.outstanding,
+    unacknowledged: () => bus.messages.unacknowledged,
     isBusUp: () => bus.status === 'up',
-    isPressed: () => bus.isPressed,
+    isPressed: () => bus.messages.isPressed,
   });
   const probes = createProbeServer({ notReadyReason, registry });
   const management = createGatewayManagement({
-    bus,
+    peers: bus.peers,
     push,
     secrets: deps.secrets,
     spec: () => spec().management,
     notReadyReason,
     onError: log.failed,
   });
-  const drain = createDrain(sockets, bus, () => spec().hooks.connect?.timeoutSeconds ?? 0);
+  const drain = createDrain(sockets, bus.messages, () => spec().hooks.connect?.timeoutSeconds ?? 0);
   const statistics = createStatistics(
     () => ({
       opened: counts.opened.total,
@@ -162,8 +163,8 @@ export function createGateway(initial: GatewayConfig, deps: GatewayDeps): Gatewa
     }),
     () => ({
       connections: connections.size,
-      inFlightMessages: bus.outstanding.messages,
-      inFlightBytes: bus.outstanding.bytes,
+      inFlightMessages: bus.messages.unacknowledged.messages,
+      inFlightBytes: bus.messages.unacknowledged.bytes,
     }),
     log.statistics,
   );
@@ -173,7 +174,7 @@ export function createGateway(initial: GatewayConfig, deps: GatewayDeps): Gatewa
     if (phase !== 'serving') return new HydrogenError('HYD_DRAINING');
     if (bus.status !== 'up') return new HydrogenError('HYD_NOT_READY', 'the bus is down');
     if (lease?.isHeld !== true) return new HydrogenError('HYD_NOT_READY', 'the lease of this instance is not held');
-    if (spec().mode === 'Bidirectional' && !bus.isConsumed(endpoint)) {
+    if (spec().mode === 'Bidirectional' && !bus.messages.isConsumed(endpoint)) {
       return new HydrogenError('HYD_NOT_READY', `no message processor consumes ${endpoint}`);
     }
     return undefined;
@@ -193,7 +194,7 @@ export function createGateway(initial: GatewayConfig, deps: GatewayDeps): Gatewa
   }
 
   function holdLease(): void {
-    lease = bus.holdLease(instanceId, () => {
+    lease = bus.leases.hold(instanceId, () => {
       log.leaseLost({ connections: connections.size });
       for (const connection of connections.values()) closeFor(connection, 'HYD_BUS_UNREACHABLE');
     });
@@ -222,15 +223,15 @@ export function createGateway(initial: GatewayConfig, deps: GatewayDeps): Gatewa
     },
     notReadyReason,
     async start() {
-      bus.onPressure((isPressed) => intake.setPressure(connections.values(), isPressed));
-      bus.onConsumers(onReadinessChange);
+      bus.messages.onPressure((isPressed) => intake.setPressure(connections.values(), isPressed));
+      bus.messages.onConsumers(onReadinessChange);
       bus.onStatus((status, err) => {
         if (status === 'up') log.busUp();
         else if (status === 'down') log.busDown({ err });
         onReadinessChange();
       });
-      bus.onBroadcast(onBroadcast);
-      bus.serve(instanceId, answer);
+      bus.peers.onBroadcast(onBroadcast);
+      bus.peers.serve(instanceId, answer);
       ports = {
         probes: await probes.listen(deps.ports.probes, deps.host),
         management: await management.listen(deps.ports.management, deps.host),
@@ -264,7 +265,7 @@ export function createGateway(initial: GatewayConfig, deps: GatewayDeps): Gatewa
       clearInterval(readiness);
       await drain(periodSeconds * 1000);
       await sockets.stop();
-      const unsavedMessages = bus.outstanding.messages;
+      const unsavedMessages = bus.messages.unacknowledged.messages;
       if (unsavedMessages > 0) log.messagesUnsaved({ unsavedMessages });
       const unfinishedHooks = await hooks.finish();
       await lease?.release();

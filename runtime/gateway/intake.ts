@@ -3,7 +3,7 @@
  * was read from a client is thrown away: it is stored, or the connection is closed with a code that says it was not.
  */
 
-import type { Bus } from '../bus/port.ts';
+import type { MessageBus } from '../bus/port/messages.ts';
 import { closeCodes } from '../close.ts';
 import { type ErrorCode, type ErrorEntry, errors, HydrogenError } from '../errors.ts';
 import type { GatewayConfig } from '../role/live-config.ts';
@@ -13,7 +13,7 @@ import { type Connection, holds } from '../socket/connection.ts';
 import { createEnvelopeWriter, envelopePrefix } from './envelope.ts';
 
 export interface IntakeDeps {
-  readonly bus: Bus;
+  readonly messages: MessageBus;
   readonly instanceId: string;
   readonly groupId: string;
   callbackUrl(): string;
@@ -34,7 +34,7 @@ const maxUnacknowledgedMessages = 128;
 const maxUnacknowledgedBytes = 1_048_576;
 
 export function createIntake(deps: IntakeDeps): Intake {
-  const { bus, counts, log } = deps;
+  const { messages, counts, log } = deps;
   const writeEnvelope = createEnvelopeWriter();
   let wasPressed = false;
 
@@ -65,7 +65,7 @@ export function createIntake(deps: IntakeDeps): Intake {
         endpoint: connection.endpoint,
         context: connection.context,
       });
-      if (bus.isPressed) connection.hold(holds.bus);
+      if (messages.isPressed) connection.hold(holds.bus);
     },
 
     take(connection, data, isBinary) {
@@ -86,7 +86,7 @@ export function createIntake(deps: IntakeDeps): Intake {
         connection.hold(holds.unacknowledged);
       }
       const id = connection.nextMessageId();
-      bus.publish({ id, connectionId, endpoint, callbackUrl: deps.callbackUrl(), payload }).then(
+      messages.publish({ id, connectionId, endpoint, callbackUrl: deps.callbackUrl(), payload }).then(
         () => settled(connection, payload.length),
         (error: unknown) => {
           settled(connection, payload.length);
@@ -96,8 +96,8 @@ export function createIntake(deps: IntakeDeps): Intake {
     },
 
     setPressure(connections, isPressed) {
-      const { messages: outstandingMessages, bytes: outstandingBytes } = bus.outstanding;
-      if (isPressed !== wasPressed) log.pressure({ isPressed, outstandingMessages, outstandingBytes });
+      const { messages: unacknowledgedMessages, bytes: unacknowledgedBytes } = messages.unacknowledged;
+      if (isPressed !== wasPressed) log.pressure({ isPressed, unacknowledgedMessages, unacknowledgedBytes });
       wasPressed = isPressed;
       for (const connection of connections) {
         if (isPressed) connection.hold(holds.bus);

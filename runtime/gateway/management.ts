@@ -1,6 +1,6 @@
 /** The management API of a gateway: `http/management.ts` bound to the group's connections, wherever they are. */
 
-import type { Bus } from '../bus/port.ts';
+import type { PeerBus } from '../bus/port/peers.ts';
 import { closeCodes, isCloseReason, isServiceCloseCode } from '../close.ts';
 import { createManagementServer, type ManagementServer } from '../http/management/server.ts';
 import { encodeBroadcast } from '../peers/codec.ts';
@@ -9,7 +9,7 @@ import type { GatewayConfig } from '../role/live-config.ts';
 import type { Secrets } from '../role/secrets.ts';
 
 export interface GatewayManagementDeps {
-  readonly bus: Bus;
+  readonly peers: PeerBus;
   readonly push: Push;
   readonly secrets: Secrets;
   /** Of the configuration in force. */
@@ -19,14 +19,14 @@ export interface GatewayManagementDeps {
 }
 
 export function createGatewayManagement(deps: GatewayManagementDeps): ManagementServer {
-  const { bus, push, spec } = deps;
+  const { peers, push, spec } = deps;
   return createManagementServer(
     {
       isConnectionId,
       send: (connectionId, data, isBinary) => push.ask({ op: 'send', connectionId, data, isBinary }),
       disconnect: (connectionId, code, reason) => push.ask({ op: 'disconnect', connectionId, code, reason }),
       describe: (connectionId) => push.ask({ op: 'describe', connectionId }),
-      broadcast: (data, isBinary, endpoints) => bus.broadcast(encodeBroadcast({ endpoints, data, isBinary })),
+      broadcast: (data, isBinary, endpoints) => peers.broadcast(encodeBroadcast({ endpoints, data, isBinary })),
       defaultCloseCode: closeCodes.policyViolation,
       isCloseCode: isServiceCloseCode,
       isCloseReason,

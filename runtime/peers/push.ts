@@ -3,7 +3,8 @@
  * is ours, else one request over the bus. The results are what the management API promises to be true.
  */
 
-import type { Bus } from '../bus/port.ts';
+import type { LeaseBus } from '../bus/port/leases.ts';
+import type { PeerBus } from '../bus/port/peers.ts';
 import { decodeAnswer, encodeRequest, type OwnerRequest, type OwnerStatus } from './codec.ts';
 
 /**
@@ -33,8 +34,18 @@ export function isConnectionId(id: string): boolean {
   return connectionId.test(id);
 }
 
+/** The parts of the bus that a push needs. */
+export interface PushBus {
+  readonly peers: PeerBus;
+  readonly leases: LeaseBus;
+}
+
 /** @param local who owns the connections of `instanceId` in this process, if anybody. */
-export function createPush(bus: Bus, timeoutMs: number, local?: { instanceId: string; owner: Owner }): Push {
+export function createPush(
+  { peers, leases }: PushBus,
+  timeoutMs: number,
+  local?: { instanceId: string; owner: Owner },
+): Push {
   return {
     async ask(request) {
       const instanceId = request.connectionId.slice(0, request.connectionId.indexOf('-'));
@@ -42,13 +53,13 @@ export function createPush(bus: Bus, timeoutMs: number, local?: { instanceId: st
         return within(timeoutMs, local.owner(request));
       }
       const payload = encodeRequest(request);
-      if (payload.byteLength > bus.maxPayloadBytes) return { status: 'too-large', data: '' };
-      const answer = await bus.request(instanceId, payload, timeoutMs);
+      if (payload.byteLength > peers.maxPayloadBytes) return { status: 'too-large', data: '' };
+      const answer = await peers.request(instanceId, payload, timeoutMs);
       switch (answer.kind) {
         case 'answer':
           return decodeAnswer(answer.payload);
         case 'nobody':
-          return { status: (await bus.isLeaseHeld(instanceId)) === false ? 'gone' : 'cut-off', data: '' };
+          return { status: (await leases.isHeld(instanceId)) === false ? 'gone' : 'cut-off', data: '' };
         case 'timeout':
           return { status: 'timeout', data: '' };
         case 'down':

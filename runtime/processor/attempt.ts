@@ -4,7 +4,8 @@
  * dead letter is stored.
  */
 
-import type { Bus, DeadLetterCause, Delivery } from '../bus/port.ts';
+import type { DeadLetterBus, DeadLetterCause } from '../bus/port/dead-letters.ts';
+import type { Delivery } from '../bus/port/messages.ts';
 import { type ErrorCode, type ErrorEntry, errors, HydrogenError } from '../errors.ts';
 import type { HttpClient } from '../http/client/client.ts';
 import { deliver, type Outcome } from '../http/services/destination.ts';
@@ -21,7 +22,7 @@ export type PushReply = (
 ) => Promise<'sent' | 'gone' | 'failed'>;
 
 export interface AttemptDeps {
-  readonly bus: Bus;
+  readonly deadLetters: DeadLetterBus;
   readonly http: HttpClient;
   readonly push: PushReply;
   readonly events: ProcessorEvents;
@@ -48,8 +49,8 @@ const burialPatienceMs = 5_000;
 
 /** The returned function resolves when nothing of the attempt is left to do; a rejection is a bug. */
 export function createAttempt(deps: AttemptDeps): (delivery: Delivery, settings: ProcessorSettings) => Promise<void> {
-  const { bus, http, push, events, random } = deps;
-  const burials = createBurials(bus, burialPatienceMs);
+  const { deadLetters, http, push, events, random } = deps;
+  const burials = createBurials(deadLetters, burialPatienceMs);
 
   async function attempt(delivery: Delivery, settings: ProcessorSettings): Promise<void> {
     const self = { delivery, settings, startedMs: performance.now() };

@@ -4,7 +4,8 @@
  * the same letter.
  */
 
-import type { Bus, ClientMessage, DeadLetterCause, Delivery } from '../bus/port.ts';
+import type { DeadLetterBus, DeadLetterCause } from '../bus/port/dead-letters.ts';
+import type { ClientMessage, Delivery } from '../bus/port/messages.ts';
 import { HydrogenError } from '../errors.ts';
 
 /** `refused`: not stored yet, the bus goes on trying. `stopped`: the bus ends; the message is delivered again elsewhere. */
@@ -23,7 +24,7 @@ interface Grave {
 }
 
 /** @param patienceMs how long a message keeps its place while its letter is not stored */
-export function createBurials(bus: Bus, patienceMs: number): Burials {
+export function createBurials(deadLetters: DeadLetterBus, patienceMs: number): Burials {
   const graves = new Map<string, Grave>();
 
   async function store(
@@ -33,7 +34,7 @@ export function createBurials(bus: Bus, patienceMs: number): Burials {
     cause: DeadLetterCause,
   ): Promise<boolean> {
     try {
-      await bus.deadLetter(processor, message, attempts, cause);
+      await deadLetters.store(processor, message, attempts, cause);
       return true;
     } catch (error) {
       if (!(error instanceof HydrogenError)) throw error;

@@ -4,7 +4,7 @@
  * successors here: strict order through retries is the bus's part (`ordering: PerConnection`).
  */
 
-import type { Delivery } from '../bus/port.ts';
+import type { Delivery } from '../bus/port/messages.ts';
 import { Fifo } from '../fifo.ts';
 
 /** One open delivery; `next` is its successor on the same connection. */

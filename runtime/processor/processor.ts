@@ -7,7 +7,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import { busGroup } from '../../crds/contract.ts';
 import { createProbeServer } from '../../process/probes.ts';
-import type { Bus } from '../bus/port.ts';
+import type { Bus } from '../bus/port/bus.ts';
 import { HydrogenError } from '../errors.ts';
 import { createPush } from '../peers/push.ts';
 import type { DeliveryFacts, ProcessorEvents } from '../role/events.ts';

@@ -2,7 +2,7 @@
 
 import type { Header, HydrogenMessageProcessorSpec } from '../../crds/index.ts';
 import { consumerOptionsOf } from '../bus/options.ts';
-import type { ConsumerOptions } from '../bus/port.ts';
+import type { ConsumerOptions } from '../bus/port/messages.ts';
 import { type Destination, prepareDestination } from '../http/services/destination.ts';
 import { createTraceparent } from '../http/services/trace.ts';
 import type { Router, RouterDeps } from '../route/route.ts';

@@ -7,7 +7,8 @@
  * - Routes, headers and delivery values change live; what is under way is finished by the settings it began with.
  */
 
-import type { Bus, Consumption, Lag } from '../bus/port.ts';
+import type { Bus } from '../bus/port/bus.ts';
+import type { Consumption, Lag } from '../bus/port/messages.ts';
 import { HydrogenError } from '../errors.ts';
 import { createHttpClient, type HttpClient } from '../http/client/client.ts';
 import { parseRetryAfter } from '../http/client/retry-after.ts';
@@ -67,7 +68,13 @@ export function createProcessor(resource: ProcessorResource, deps: ProcessorDeps
   const { bus, resolveHeaders, events } = deps;
   // maxInFlight bounds the calls under way already.
   const http = createHttpClient({ connectionsPerOrigin: Number.POSITIVE_INFINITY });
-  const attempt = createAttempt({ bus, http, push: deps.push, events, random: deps.random ?? Math.random });
+  const attempt = createAttempt({
+    deadLetters: bus.deadLetters,
+    http,
+    push: deps.push,
+    events,
+    random: deps.random ?? Math.random,
+  });
   const askEngine = createAskEngine(http);
   let settings: ProcessorSettings = compileSettings(resource, resolveHeaders, askEngine);
   const lanes = new Lanes(settings.consumer.maxInFlight, (delivery) => attempt(delivery, settings));
@@ -79,7 +86,7 @@ export function createProcessor(resource: ProcessorResource, deps: ProcessorDeps
   function consume(): void {
     const { consumer } = settings;
     lanes.maxRunning = consumer.maxInFlight;
-    consumption = bus.consume(
+    consumption = bus.messages.consume(
       consumer,
       (delivery) => {
         if (stopped === undefined) lanes.add(delivery);

@@ -56,7 +56,7 @@ export function createLog(root: Logger, bindings: Readonly<Record<string, string
       log.error(facts, 'the bus keeps messages from being delivered'),
     leaseLost: (facts: { connections: number }) =>
       log.error(facts, 'cut off from the bus for too long, every connection is closed'),
-    pressure: (facts: { isPressed: boolean; outstandingMessages: number; outstandingBytes: number }) =>
+    pressure: (facts: { isPressed: boolean; unacknowledgedMessages: number; unacknowledgedBytes: number }) =>
       log.debug(facts, 'bus pressure'),
 
     upgradeRefused: (facts: {

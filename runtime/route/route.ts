@@ -4,7 +4,7 @@
  */
 
 import type { Header, HydrogenMessageProcessorSpec } from '../../crds/index.ts';
-import type { Delivery } from '../bus/port.ts';
+import type { Delivery } from '../bus/port/messages.ts';
 import type { ErrorCode } from '../errors.ts';
 
 export interface RouteSpec {

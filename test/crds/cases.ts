@@ -341,7 +341,7 @@ export const invalidCases: readonly Case[] = [
     yaml: header(`name: "${name}", value: x`),
     issues: [`${headerPath}.name: must be the name of an HTTP header, is "${name}"`],
   })),
-  ...['a\\nb', 'a\\0', 'a\\x7f'].map((value) => ({
+  ...['a\\nb', 'a\\0', 'a\\x7f', '5 €', 'caf\\u00e9'].map((value) => ({
     title: `the header value "${value}", without repeating it`,
     yaml: header(`name: X-Tier, value: "${value}"`),
     issues: [`${headerPath}.value: must be a header value of printable ASCII characters, without line breaks`],

@@ -5,7 +5,7 @@ import { kinds } from '../../crds/kinds.ts';
 import { customResourceDefinitions, type ManifestNode } from '../../crds/manifest.ts';
 import { type Validation, validationsOf } from '../../crds/manifest-validations.ts';
 import { Fields, FreeText, Integer } from '../../crds/schema.ts';
-import { assertStructural } from '../../crds/structural.ts';
+import { assertStructural } from './structural.ts';
 
 /** Every object in `value`, with its path. */
 function* objectsIn(value: unknown, path = ''): Generator<[string, Record<string, unknown>]> {
@@ -89,7 +89,7 @@ test('lists no field with a default as required, so that imported classes leave 
 for (const [kind, definition] of Object.entries(kinds)) {
   test(`places every rule of ${kind}`, () => {
     const placed = [...objectsIn(named[kind])].flatMap(([, object]) => object['x-kubernetes-validations'] ?? []);
-    assert.equal(placed.length, definition.rules.length + definition.unsupported.length);
+    assert.equal(placed.length, definition.rules.length);
   });
 
   test(`has a structural schema for the status of ${kind}`, () => assertStructural(definition.status));
@@ -113,7 +113,6 @@ const kindOf = (parts: Partial<Parameters<typeof validationsOf>[0]>): Parameters
   schema: Fields({ thing }, { description }),
   status: thing,
   rules: [],
-  unsupported: [],
   ...parts,
 });
 const only = (validations: Map<string, Validation[]>): unknown =>
@@ -138,32 +137,5 @@ test('leaves numbers out of messages, because the API server sets no price on th
   const rule = { path: 'spec.thing', rule: 'false', message: 'must exceed a ({count}), is {count}' };
   assert.deepEqual(only(validationsOf(kindOf({ rules: [rule] }))), [
     ['spec.thing', { rule: 'false', message: 'must exceed a' }],
-  ]);
-});
-
-test('refuses what is not supported yet, with one value or altogether', () => {
-  const unsupported = [
-    { path: 'spec.thing', instead: 'do without' },
-    { path: 'spec.thing.word', value: "it's", instead: 'say another' },
-  ];
-  assert.deepEqual(only(validationsOf(kindOf({ unsupported }))), [
-    [
-      'spec',
-      {
-        rule: '!has(self.thing)',
-        message: 'not supported yet; do without',
-        fieldPath: '.thing',
-        reason: 'FieldValueForbidden',
-      },
-    ],
-    [
-      'spec.thing',
-      {
-        rule: "!has(self.word) || self.word != 'it\\'s'",
-        message: 'not supported yet; say another',
-        fieldPath: '.word',
-        reason: 'FieldValueForbidden',
-      },
-    ],
   ]);
 });

@@ -60,7 +60,7 @@ test('an upgrade of the operator reaches its workloads one after another', { ski
     });
   await namespace.apply(stage.documents().group, ...names.map(gateway));
   await namespace.untilReady(...names.map((name) => `hgw/${name}`));
-  const args = ['operator', '--image', nextImage, '--max-concurrent-upgrades', '1'];
+  const args = ['operator', '--image', nextImage, '--max-concurrent-rollouts', '1'];
   const change = { spec: { template: { spec: { containers: [{ name: 'operator', args }] } } } };
   const patch = ['patch', 'deployment/hydrogen-operator', '-p', JSON.stringify(change)];
   await stage.platform.cluster.kubectl(['-n', 'hydrogen-system', ...patch]);

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { createReflector } from '../../operator/cache/reflector.ts';
+import { Reflector } from '../../operator/cache/reflector.ts';
 import { createKube, type Kube } from '../../operator/kube/client.ts';
 import { childTypeOf } from '../../operator/kube/objects.ts';
 import { startCluster } from '../cluster/kit.ts';
@@ -168,10 +168,10 @@ test('a list whose next page is gone is begun anew, and what was deleted of its 
     },
   };
   const failures: unknown[] = [];
-  const reflector = createReflector(changing, {
+  const reflector = new Reflector(changing, {
     type: childTypeOf({ apiVersion: 'v1', kind: 'ConfigMap' }),
     labelSelector: 'listed',
-    trim: (object) => object,
+    transform: (object) => object,
     onChange: () => undefined,
     onFailure: (error) => failures.push(error),
     onBug: (error) => failures.push(error),

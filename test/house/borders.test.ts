@@ -61,6 +61,13 @@ const rooms: Record<string, readonly string[]> = {
 };
 const ground = ['runtime/errors.ts', 'runtime/close.ts', 'runtime/fifo.ts'];
 
+/**
+ * The rooms of the operator, from the lowest to the highest: each may import those before it. `log.ts`, `digest.ts` and
+ * `queue.ts` are the ground floor; the other files of the folder compose the rooms.
+ */
+const operatorRooms = ['kube', 'cache', 'status', 'children', 'nats', 'reconcile'].map((room) => `operator/${room}`);
+const operatorGround = ['operator/log.ts', 'operator/digest.ts', 'operator/queue.ts'];
+
 interface Import {
   readonly file: string;
   readonly target: string;
@@ -139,6 +146,22 @@ test('each room of the runtime imports only the rooms below it', () => {
     const allowed = room === undefined ? [] : [room, ...(rooms[room] ?? [])];
     assert.ok(
       allowed.some((folder) => isBelow(target, folder) || target === `${folder}.ts`),
+      `${file} imports ${target}`,
+    );
+  }
+});
+
+test('each room of the operator imports only the rooms below it', () => {
+  for (const { file, target } of imports) {
+    const height = operatorRooms.findIndex((room) => isBelow(file, room));
+    if (!isBelow(target, 'operator') || operatorGround.includes(target)) continue;
+    if (height === -1) {
+      assert.ok(!operatorGround.includes(file), `${file}, of the ground floor, imports ${target}`);
+      continue;
+    }
+    const allowed = operatorRooms.slice(0, height + 1);
+    assert.ok(
+      allowed.some((room) => isBelow(target, room)),
       `${file} imports ${target}`,
     );
   }

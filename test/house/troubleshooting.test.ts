@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import test from 'node:test';
 
-import { reasons } from '../../operator/status/findings.ts';
+import { aspects } from '../../crds/conditions.ts';
 import { closeCodes } from '../../runtime/close.ts';
 import { errors } from '../../runtime/errors.ts';
 import './sources.ts';
@@ -19,7 +19,7 @@ const fine = [
   'BusReachable',
   'Available',
   'RolledOut',
-  'UpgradeWaiting',
+  'RolloutWaiting',
   'NotPaused',
   'Paused',
   'GroupPaused',
@@ -34,7 +34,7 @@ function section(title: string): string {
 
 test('it has a line for every reason why an object is not Ready', () => {
   const lines = section('An object is not Ready');
-  for (const reason of Object.values(reasons).flat()) {
+  for (const reason of Object.values(aspects).flatMap(({ reasons }) => Object.keys(reasons))) {
     if (!fine.includes(reason)) assert.ok(lines.includes(`\`${reason}\``), reason);
   }
 });

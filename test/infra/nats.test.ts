@@ -85,7 +85,7 @@ test('streams as large as the volume leave room for the leases of gateways', { s
   assert.deepEqual(await streams.ensureStreams(), []);
   await streams.stop();
   const bus = await kit.started();
-  const lease = bus.holdLease('gateway', () => undefined);
+  const lease = bus.leases.hold('gateway', () => undefined);
   await eventually(() => lease.isHeld);
 });
 

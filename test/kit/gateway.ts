@@ -3,7 +3,8 @@
 import type { HydrogenGateway, HydrogenGroup } from '../../crds/index.ts';
 import { parse } from '../../crds/index.ts';
 import { createMemoryBroker, type MemoryBroker } from '../../runtime/bus/memory/memory.ts';
-import type { Bus, Delivery } from '../../runtime/bus/port.ts';
+import type { Bus } from '../../runtime/bus/port/bus.ts';
+import type { Delivery } from '../../runtime/bus/port/messages.ts';
 import { createGateway, type Gateway } from '../../runtime/gateway/gateway.ts';
 import type { GatewayConfig } from '../../runtime/role/live-config.ts';
 import { createLogger } from '../../runtime/role/log.ts';
@@ -73,7 +74,7 @@ export async function startGateway(options: TestGatewayOptions = {}): Promise<Te
   await consumer.start();
   if (options.isConsumed !== false) {
     const consumption = { processor: 'test', endpoints: undefined, ackTimeoutMs: 60_000, maxInFlight: 10_000 };
-    consumer.consume(
+    consumer.messages.consume(
       { ...consumption, ordering: 'Unordered', partitions: 64 },
       (delivery) => {
         messages.push({ id: delivery.id, body: JSON.parse(Buffer.from(delivery.payload).toString()) });

@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { createReflector } from '../../operator/cache/reflector.ts';
-import { trimCustom } from '../../operator/cache/transform.ts';
+import { Reflector } from '../../operator/cache/reflector.ts';
+import { transformCustom } from '../../operator/cache/transform.ts';
 import { createKube } from '../../operator/kube/client.ts';
 import { customTypes } from '../../operator/kube/objects.ts';
 import { createStatusWriter } from '../../operator/status/writer.ts';
@@ -196,9 +196,9 @@ test('a status is applied beside the conditions of others, and a watch shows it'
   assert.equal((await cluster.apply(`${path}/status`, theirs, 'other')).status, 200);
 
   const kube = createKube({ kubeconfig: cluster.kubeconfig });
-  const reflector = createReflector(kube, {
+  const reflector = new Reflector(kube, {
     type: customTypes.HydrogenGateway,
-    trim: trimCustom,
+    transform: transformCustom,
     onChange: () => undefined,
     onFailure: () => undefined,
     onBug: () => undefined,
@@ -208,7 +208,7 @@ test('a status is applied beside the conditions of others, and a watch shows it'
     await reflector.synced;
     const seen = (): Any => reflector.objects.get('HydrogenGateway/default/chat');
     const facts = { kind: 'HydrogenGateway', name: 'chat', generation: 1, hasWorkload: true } as const;
-    const writer = createStatusWriter({ kube, onWritten: (object) => reflector.learn(trimCustom(object)) });
+    const writer = createStatusWriter({ kube, onWritten: (object) => reflector.learn(transformCustom(object)) });
     await writer.write(seen(), { ...facts, issues: [{ path: 'spec', message: 'is bad' }] }, { replicas: 0 });
     await eventually(() => condition(seen(), 'Stalled')?.reason === 'InvalidSpec');
     assert.equal(condition(seen(), 'Theirs').message, 'theirs');

@@ -1,7 +1,9 @@
 /** One bus of a memory broker: the port, on what the buses of the broker share. */
 
 import { HydrogenError } from '../../errors.ts';
-import type { Answer, Bus, BusStatus, PublishLimits } from '../port.ts';
+import type { Bus, BusStatus } from '../port/bus.ts';
+import type { PeerAnswer } from '../port/peers.ts';
+import type { PublishLimits } from '../port/pressure.ts';
 import { checkedName, createSubjects } from '../subjects.ts';
 import type { Member } from './consumer.ts';
 import type { MemoryLeases } from './lease.ts';
@@ -26,7 +28,7 @@ export interface Broker {
 export function createMemoryBus(broker: Broker): Bus {
   const { store, leases, limits } = broker;
   const subjects = createSubjects('memory');
-  const outstanding = new Map<Pending, (error: HydrogenError) => void>();
+  const unacknowledged = new Map<Pending, (error: HydrogenError) => void>();
   const buried = new Set<(error: HydrogenError) => void>();
   const members = new Map<Member, () => void>();
   const statusListeners: ((status: BusStatus) => void)[] = [];
@@ -35,7 +37,7 @@ export function createMemoryBus(broker: Broker): Bus {
   const broadcastListeners: ((payload: Uint8Array) => void)[] = [];
   const settled = new Set<() => void>();
   let phase: 'new' | 'started' | 'stopped' = 'new';
-  let outstandingBytes = 0;
+  let unacknowledgedBytes = 0;
   let lastStatus: BusStatus = 'down';
   let lastPressed = true;
 
@@ -47,8 +49,8 @@ export function createMemoryBus(broker: Broker): Bus {
   const isPressed = (): boolean =>
     !isUp() ||
     store.isFull ||
-    outstanding.size > limits.maxOutstandingMessages ||
-    outstandingBytes > limits.maxOutstandingBytes;
+    unacknowledged.size > limits.maxUnacknowledgedMessages ||
+    unacknowledgedBytes > limits.maxUnacknowledgedBytes;
 
   function refresh(): void {
     const now = status();
@@ -87,33 +89,12 @@ export function createMemoryBus(broker: Broker): Bus {
     get status() {
       return status();
     },
-    maxPayloadBytes: broker.maxPayloadBytes,
-    get isPressed() {
-      return isPressed();
-    },
-    get outstanding() {
-      return { messages: outstanding.size, bytes: outstandingBytes };
-    },
     onStatus: (listener) => void statusListeners.push(listener),
-    onPressure: (listener) => void pressureListeners.push(listener),
-
     start: async () => {
       if (phase !== 'new') return;
       phase = 'started';
       broker.broadcasts.add(hear);
       store.wake();
-    },
-    flush: async (timeoutMs) => {
-      if (outstanding.size > 0) {
-        await new Promise<void>((resolve) => {
-          const timer = setTimeout(resolve, timeoutMs);
-          settled.add(() => {
-            clearTimeout(timer);
-            resolve();
-          });
-        });
-      }
-      return [...new Set(Array.from(outstanding.keys(), (pending) => pending.message.connectionId))];
     },
     stop: async () => {
       if (phase === 'stopped') return;
@@ -122,137 +103,166 @@ export function createMemoryBus(broker: Broker): Bus {
       for (const [id, handler] of broker.handlers) if (handler.isUp === isUp) broker.handlers.delete(id);
       broker.broadcasts.delete(hear);
       leases.abandon(isUp);
-      store.withdraw((pending) => outstanding.has(pending));
-      for (const reject of [...outstanding.values(), ...buried]) reject(new HydrogenError('HYD_BUS_STOPPED'));
-      outstanding.clear();
+      store.withdraw((pending) => unacknowledged.has(pending));
+      for (const reject of [...unacknowledged.values(), ...buried]) reject(new HydrogenError('HYD_BUS_STOPPED'));
+      unacknowledged.clear();
       buried.clear();
-      outstandingBytes = 0;
+      unacknowledgedBytes = 0;
       for (const done of settled) done();
       refresh();
     },
 
-    publish: async (message) => {
-      if (phase === 'stopped') throw new HydrogenError('HYD_BUS_STOPPED');
-      checkSize(message.payload);
-      subjects.clientMessage(message.endpoint, message.connectionId);
-      const bytes = message.payload.byteLength;
-      await new Promise<void>((resolve, reject) => {
-        const pending: Pending = {
-          message,
+    messages: {
+      maxPayloadBytes: broker.maxPayloadBytes,
+      get isPressed() {
+        return isPressed();
+      },
+      get unacknowledged() {
+        return { messages: unacknowledged.size, bytes: unacknowledgedBytes };
+      },
+      onPressure: (listener) => void pressureListeners.push(listener),
+      flush: async (timeoutMs) => {
+        if (unacknowledged.size > 0) {
+          await new Promise<void>((resolve) => {
+            const timer = setTimeout(resolve, timeoutMs);
+            settled.add(() => {
+              clearTimeout(timer);
+              resolve();
+            });
+          });
+        }
+        return [...new Set(Array.from(unacknowledged.keys(), (pending) => pending.message.connectionId))];
+      },
+      publish: async (message) => {
+        if (phase === 'stopped') throw new HydrogenError('HYD_BUS_STOPPED');
+        checkSize(message.payload);
+        subjects.clientMessage(message.endpoint, message.connectionId);
+        const bytes = message.payload.byteLength;
+        await new Promise<void>((resolve, reject) => {
+          const pending: Pending = {
+            message,
+            isReachable: isUp,
+            onStored: () => {
+              unacknowledged.delete(pending);
+              unacknowledgedBytes -= bytes;
+              resolve();
+              if (unacknowledged.size === 0) for (const done of settled) done();
+              refresh();
+            },
+          };
+          unacknowledged.set(pending, reject);
+          unacknowledgedBytes += bytes;
+          store.offer(pending);
+          refresh();
+        });
+      },
+      isConsumed: (endpoint) => store.isConsumed(endpoint),
+      onConsumers: (listener) => void consumerListeners.push(listener),
+
+      consume: (consumerOptions, onDelivery) => {
+        checkedName(consumerOptions.processor);
+        const consumer = store.consumer(consumerOptions);
+        const member: Member = {
+          maxInFlight: consumerOptions.maxInFlight,
+          onDelivery,
           isReachable: isUp,
-          onStored: () => {
-            outstanding.delete(pending);
-            outstandingBytes -= bytes;
-            resolve();
-            if (outstanding.size === 0) for (const done of settled) done();
-            refresh();
+          isHeard: () => phase !== 'stopped',
+          open: 0,
+        };
+        const detach = (): void => consumer.detach(member);
+        members.set(member, detach);
+        consumer.attach(member);
+        return {
+          get isReady() {
+            return isUp() && members.has(member);
+          },
+          lag: async () => (isUp() ? consumer.lag() : undefined),
+          stop: async () => {
+            members.delete(member);
+            detach();
           },
         };
-        outstanding.set(pending, reject);
-        outstandingBytes += bytes;
-        store.offer(pending);
-        refresh();
-      });
+      },
     },
-    isConsumed: (endpoint) => store.isConsumed(endpoint),
-    onConsumers: (listener) => void consumerListeners.push(listener),
-
-    consume: (consumerOptions, onDelivery) => {
-      checkedName(consumerOptions.processor);
-      const consumer = store.consumer(consumerOptions);
-      const member: Member = {
-        maxInFlight: consumerOptions.maxInFlight,
-        onDelivery,
-        isReachable: isUp,
-        isHeard: () => phase !== 'stopped',
-        open: 0,
-      };
-      const detach = (): void => consumer.detach(member);
-      members.set(member, detach);
-      consumer.attach(member);
-      return {
-        get isReady() {
-          return isUp() && members.has(member);
-        },
-        lag: async () => (isUp() ? consumer.lag() : undefined),
-        stop: async () => {
-          members.delete(member);
-          detach();
-        },
-      };
-    },
-    deadLetter: async (processor, message, attempts, cause) => {
-      if (phase === 'stopped') throw new HydrogenError('HYD_BUS_STOPPED');
-      checkedName(processor);
-      await new Promise<void>((resolve, reject) => {
-        buried.add(reject);
-        store.bury(letterOf(message, attempts, cause), processor, isUp, () => {
-          buried.delete(reject);
-          resolve();
+    deadLetters: {
+      store: async (processor, message, attempts, cause) => {
+        if (phase === 'stopped') throw new HydrogenError('HYD_BUS_STOPPED');
+        checkedName(processor);
+        await new Promise<void>((resolve, reject) => {
+          buried.add(reject);
+          store.bury(letterOf(message, attempts, cause), processor, isUp, () => {
+            buried.delete(reject);
+            resolve();
+          });
         });
-      });
-    },
-    deadLetters: (processor) => {
-      checkedName(processor);
-      return {
-        list: async (limit, afterSequence = 0) => {
-          checkUp();
-          const letters = Array.from(store.letters(processor).values());
-          return letters.filter((letter) => letter.sequence > afterSequence).slice(0, limit);
-        },
-        get: async (sequence) => {
-          checkUp();
-          return store.letters(processor).get(sequence);
-        },
-        replay: async (sequence) => {
-          checkUp();
-          return store.replay(processor, sequence);
-        },
-        remove: async (sequence) => {
-          checkUp();
-          return store.unbury(processor, sequence);
-        },
-        purge: async () => {
-          checkUp();
-          const sequences = Array.from(store.letters(processor).keys());
-          return sequences.filter((sequence) => store.unbury(processor, sequence)).length;
-        },
-      };
+      },
+      of: (processor) => {
+        checkedName(processor);
+        return {
+          list: async (limit, afterSequence = 0) => {
+            checkUp();
+            const letters = Array.from(store.letters(processor).values());
+            return letters.filter((letter) => letter.sequence > afterSequence).slice(0, limit);
+          },
+          get: async (sequence) => {
+            checkUp();
+            return store.letters(processor).get(sequence);
+          },
+          replay: async (sequence) => {
+            checkUp();
+            return store.replay(processor, sequence);
+          },
+          remove: async (sequence) => {
+            checkUp();
+            return store.unbury(processor, sequence);
+          },
+          purge: async () => {
+            checkUp();
+            const sequences = Array.from(store.letters(processor).keys());
+            return sequences.filter((sequence) => store.unbury(processor, sequence)).length;
+          },
+        };
+      },
     },
 
-    serve: (instanceId, handle) => {
-      subjects.instance(instanceId);
-      broker.handlers.set(instanceId, { isUp, handle });
+    peers: {
+      maxPayloadBytes: broker.maxPayloadBytes,
+      serve: (instanceId, handle) => {
+        subjects.instance(instanceId);
+        broker.handlers.set(instanceId, { isUp, handle });
+      },
+      request: async (instanceId, payload, timeoutMs): Promise<PeerAnswer> => {
+        subjects.instance(instanceId);
+        checkSize(payload);
+        if (!isUp()) return { kind: 'down' };
+        const handler = broker.handlers.get(instanceId);
+        if (handler === undefined || !handler.isUp()) return { kind: 'nobody' };
+        let timer: NodeJS.Timeout | undefined;
+        const late = new Promise<PeerAnswer>((resolve) => {
+          timer = setTimeout(resolve, timeoutMs, { kind: 'timeout' });
+        });
+        const answer = handler.handle(payload).then((body): PeerAnswer => ({ kind: 'answer', payload: body }));
+        return Promise.race([answer, late]).finally(() => clearTimeout(timer));
+      },
+      broadcast: (payload) => {
+        checkSize(payload);
+        checkUp();
+        setImmediate(() => {
+          for (const listener of broker.broadcasts) listener(payload);
+        });
+      },
+      onBroadcast: (listener) => void broadcastListeners.push(listener),
     },
-    request: async (instanceId, payload, timeoutMs): Promise<Answer> => {
-      subjects.instance(instanceId);
-      checkSize(payload);
-      if (!isUp()) return { kind: 'down' };
-      const handler = broker.handlers.get(instanceId);
-      if (handler === undefined || !handler.isUp()) return { kind: 'nobody' };
-      let timer: NodeJS.Timeout | undefined;
-      const late = new Promise<Answer>((resolve) => {
-        timer = setTimeout(resolve, timeoutMs, { kind: 'timeout' });
-      });
-      const answer = handler.handle(payload).then((body): Answer => ({ kind: 'answer', payload: body }));
-      return Promise.race([answer, late]).finally(() => clearTimeout(timer));
-    },
-    broadcast: (payload) => {
-      checkSize(payload);
-      checkUp();
-      setImmediate(() => {
-        for (const listener of broker.broadcasts) listener(payload);
-      });
-    },
-    onBroadcast: (listener) => void broadcastListeners.push(listener),
 
-    holdLease: (instanceId, onLost) => {
-      subjects.instance(instanceId);
-      return leases.hold(instanceId, isUp, onLost);
-    },
-    isLeaseHeld: async (instanceId) => {
-      subjects.instance(instanceId);
-      return isUp() ? leases.isHeld(instanceId) : undefined;
+    leases: {
+      hold: (instanceId, onLost) => {
+        subjects.instance(instanceId);
+        return leases.hold(instanceId, isUp, onLost);
+      },
+      isHeld: async (instanceId) => {
+        subjects.instance(instanceId);
+        return isUp() ? leases.isHeld(instanceId) : undefined;
+      },
     },
   };
 }

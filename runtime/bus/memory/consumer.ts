@@ -5,7 +5,7 @@
  */
 
 import { Fifo } from '../../fifo.ts';
-import type { ClientMessage, ConsumerOptions, Delivery, Lag } from '../port.ts';
+import type { ClientMessage, ConsumerOptions, Delivery, Lag } from '../port/messages.ts';
 import { partitionOf } from '../subjects.ts';
 
 /** A stored message. It leaves the store when `holders`, the consumers that still need it, reaches zero. */

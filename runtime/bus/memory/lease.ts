@@ -1,6 +1,6 @@
 /** The leases of the memory bus: held while their bus is up, gone `leaseMs` after it went down or stopped. */
 
-import type { Lease } from '../port.ts';
+import type { Lease } from '../port/leases.ts';
 
 export interface MemoryLeases {
   /** @param owner identifies the bus that holds it */

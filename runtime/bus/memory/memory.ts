@@ -4,7 +4,8 @@
  * never copied.
  */
 
-import { type Bus, defaultPublishLimits, type PublishLimits } from '../port.ts';
+import type { Bus } from '../port/bus.ts';
+import { defaultPublishLimits, type PublishLimits } from '../port/pressure.ts';
 import { type Broker, createMemoryBus } from './bus.ts';
 import { createMemoryLeases } from './lease.ts';
 import { createMemoryStore } from './store.ts';
@@ -14,7 +15,7 @@ export interface MemoryBrokerOptions {
   readonly maxStoredMessages?: number;
   /** The same in payload bytes. Default 256 MiB. */
   readonly maxStoredBytes?: number;
-  /** Dead letters kept over all processors; above it `deadLetter` waits. Default 10,000. */
+  /** Dead letters kept over all processors; above it `store` waits. Default 10,000. */
   readonly maxDeadLetters?: number;
   /** Default 1 MiB. */
   readonly maxPayloadBytes?: number;

@@ -5,7 +5,8 @@
 
 import { HydrogenError } from '../../errors.ts';
 import { Fifo } from '../../fifo.ts';
-import type { ClientMessage, ConsumerOptions, DeadLetter, DeadLetterCause } from '../port.ts';
+import type { DeadLetter, DeadLetterCause } from '../port/dead-letters.ts';
+import type { ClientMessage, ConsumerOptions } from '../port/messages.ts';
 import { createMemoryConsumer, type MemoryConsumer, type Stored } from './consumer.ts';
 
 export interface StoreLimits {

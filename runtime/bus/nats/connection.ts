@@ -7,7 +7,7 @@
 
 import { credsAuthenticator, type Msg, type NatsConnection, nuid, type Subscription } from 'nats';
 import { HydrogenError } from '../../errors.ts';
-import type { BusStatus } from '../port.ts';
+import type { BusStatus } from '../port/bus.ts';
 import { ServerExcess, type ServerLimits } from './meter.ts';
 import { connectTo } from './transport.ts';
 import { rawHeaders } from './wire.ts';

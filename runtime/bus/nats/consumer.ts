@@ -11,7 +11,7 @@
 import type { ConsumerInfo, Msg } from 'nats';
 import { HydrogenError } from '../../errors.ts';
 import { Fifo } from '../../fifo.ts';
-import type { ConsumerOptions, Consumption, Delivery } from '../port.ts';
+import type { ConsumerOptions, Consumption, Delivery } from '../port/messages.ts';
 import type { Subjects } from '../subjects.ts';
 import type { Link } from './connection.ts';
 import { type DeliveryOwner, type Received, readDelivery } from './delivery.ts';

@@ -6,7 +6,8 @@
 
 import { randomUUID } from 'node:crypto';
 import { HydrogenError } from '../../errors.ts';
-import type { ClientMessage, DeadLetter, DeadLetterCause, DeadLetters } from '../port.ts';
+import type { DeadLetter, DeadLetterCause, DeadLetters } from '../port/dead-letters.ts';
+import type { ClientMessage } from '../port/messages.ts';
 import type { Subjects } from '../subjects.ts';
 import { filtersOf, listConsumers, metadataKeys } from './durables.ts';
 import { createCoverage } from './interest.ts';

@@ -2,7 +2,7 @@
 
 import type { Msg } from 'nats';
 import { HydrogenError } from '../../errors.ts';
-import type { Delivery } from '../port.ts';
+import type { Delivery } from '../port/messages.ts';
 import type { Subjects } from '../subjects.ts';
 import type { AckSubject } from './wire.ts';
 import { headerNames, headerValue } from './wire.ts';

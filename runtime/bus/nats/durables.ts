@@ -6,7 +6,7 @@
 
 import type { ConsumerConfig, ConsumerInfo, StreamInfo } from 'nats';
 import { HydrogenError } from '../../errors.ts';
-import type { ConsumerOptions } from '../port.ts';
+import type { ConsumerOptions } from '../port/messages.ts';
 import { checkedName, type Subjects } from '../subjects.ts';
 import { ServerExcess } from './meter.ts';
 import { isRefused, jetStreamCodes, type Requests } from './requests.ts';

@@ -4,7 +4,8 @@
  */
 
 import { HydrogenError } from '../../errors.ts';
-import type { BusStatus, ConsumerOptions } from '../port.ts';
+import type { BusStatus } from '../port/bus.ts';
+import type { ConsumerOptions } from '../port/messages.ts';
 import { createSubjects, type Subjects } from '../subjects.ts';
 import { accountRoom } from './account.ts';
 import { createLink } from './connection.ts';

@@ -9,7 +9,7 @@
  */
 
 import type { StreamInfo } from 'nats';
-import type { Lease } from '../port.ts';
+import type { Lease } from '../port/leases.ts';
 import type { Subjects } from '../subjects.ts';
 import type { Link } from './connection.ts';
 import { isRefused, jetStreamCodes, type Requests } from './requests.ts';

@@ -4,7 +4,9 @@
  */
 
 import { HydrogenError } from '../../errors.ts';
-import type { Bus, BusStatus, Consumption, PublishLimits } from '../port.ts';
+import type { Bus, BusStatus } from '../port/bus.ts';
+import type { Consumption } from '../port/messages.ts';
+import type { PublishLimits } from '../port/pressure.ts';
 import { createSubjects } from '../subjects.ts';
 import { createLink, type NatsConnectionOptions } from './connection.ts';
 import { createConsumption } from './consumer.ts';
@@ -102,20 +104,8 @@ export function createNatsBus(options: NatsBusOptions): Bus {
     get status() {
       return link.status;
     },
-    get maxPayloadBytes() {
-      return maxPayloadBytes();
-    },
-    get isPressed() {
-      return isPressed();
-    },
-    get outstanding() {
-      return publisher.outstanding;
-    },
     onStatus: (listener) => void statusListeners.push(listener),
-    onPressure: (listener) => void pressureListeners.push(listener),
-
     start: async () => link.start(),
-    flush: (timeoutMs) => publisher.flush(timeoutMs),
     stop: async () => {
       interest.stop();
       leases.stop();
@@ -125,49 +115,71 @@ export function createNatsBus(options: NatsBusOptions): Bus {
       await link.stop();
     },
 
-    publish: async ({ id, connectionId, endpoint, callbackUrl, payload }) => {
-      checkSize(payload);
-      const subject = subjects.clientMessage(endpoint, connectionId);
-      await publisher.store({ subject, headers: headersOf(id, callbackUrl), payload, connectionId });
-    },
-    isConsumed: (endpoint) => interest.isConsumed(endpoint),
-    onConsumers: (listener) => interest.onChange(listener),
+    messages: {
+      get maxPayloadBytes() {
+        return maxPayloadBytes();
+      },
+      get isPressed() {
+        return isPressed();
+      },
+      get unacknowledged() {
+        return publisher.unacknowledged;
+      },
+      onPressure: (listener) => void pressureListeners.push(listener),
+      flush: (timeoutMs) => publisher.flush(timeoutMs),
+      publish: async ({ id, connectionId, endpoint, callbackUrl, payload }) => {
+        checkSize(payload);
+        const subject = subjects.clientMessage(endpoint, connectionId);
+        await publisher.store({ subject, headers: headersOf(id, callbackUrl), payload, connectionId });
+      },
+      isConsumed: (endpoint) => interest.isConsumed(endpoint),
+      onConsumers: (listener) => interest.onChange(listener),
 
-    consume: (consumerOptions, onDelivery, onProblem) => {
-      const { stream, deadLetter } = options;
-      const deps = { link, requests, subjects, stream, deadLetter, answer };
-      const inbox = `${link.inbox}.c${consumptions.length}`;
-      const consumption = createConsumption(deps, consumerOptions, inbox, onDelivery, onProblem);
-      consumptions.push(consumption);
-      return consumption;
+      consume: (consumerOptions, onDelivery, onProblem) => {
+        const { stream, deadLetter } = options;
+        const deps = { link, requests, subjects, stream, deadLetter, answer };
+        const inbox = `${link.inbox}.c${consumptions.length}`;
+        const consumption = createConsumption(deps, consumerOptions, inbox, onDelivery, onProblem);
+        consumptions.push(consumption);
+        return consumption;
+      },
     },
-    deadLetter: async (processor, message, attempts, cause) =>
-      storeDeadLetter(letters, subjects, processor, message, attempts, cause),
-    deadLetters: (processor) => createDeadLetters(requests, publisher, subjects, processor),
+    deadLetters: {
+      store: async (processor, message, attempts, cause) =>
+        storeDeadLetter(letters, subjects, processor, message, attempts, cause),
+      of: (processor) => createDeadLetters(requests, publisher, subjects, processor),
+    },
 
-    serve: (instanceId, handler) => {
-      link.subscribe(subjects.instance(instanceId), ({ data, reply }) => {
-        void handler(data).then((body) => reply !== undefined && link.publish(reply, body));
-      });
+    peers: {
+      get maxPayloadBytes() {
+        return maxPayloadBytes();
+      },
+      serve: (instanceId, handler) => {
+        link.subscribe(subjects.instance(instanceId), ({ data, reply }) => {
+          void handler(data).then((body) => reply !== undefined && link.publish(reply, body));
+        });
+      },
+      request: async (instanceId, payload, timeoutMs) => {
+        checkSize(payload);
+        const reply = await requests.send(subjects.instance(instanceId), payload, timeoutMs);
+        return reply.kind === 'answer' ? { kind: 'answer', payload: reply.msg.data } : reply;
+      },
+      broadcast: (payload) => {
+        checkSize(payload);
+        if (!link.publish(subjects.broadcast, payload)) throw new HydrogenError('HYD_BUS_UNREACHABLE');
+      },
+      onBroadcast: (listener) => void link.subscribe(subjects.broadcast, ({ data }) => listener(data)),
     },
-    request: async (instanceId, payload, timeoutMs) => {
-      checkSize(payload);
-      const reply = await requests.send(subjects.instance(instanceId), payload, timeoutMs);
-      return reply.kind === 'answer' ? { kind: 'answer', payload: reply.msg.data } : reply;
-    },
-    broadcast: (payload) => {
-      checkSize(payload);
-      if (!link.publish(subjects.broadcast, payload)) throw new HydrogenError('HYD_BUS_UNREACHABLE');
-    },
-    onBroadcast: (listener) => void link.subscribe(subjects.broadcast, ({ data }) => listener(data)),
 
-    holdLease: (instanceId, onLost) => {
-      subjects.instance(instanceId);
-      return leases.hold(instanceId, onLost);
-    },
-    isLeaseHeld: (instanceId) => {
-      subjects.instance(instanceId);
-      return leases.isHeld(instanceId);
+    leases: {
+      hold: (instanceId, onLost) => {
+        subjects.instance(instanceId);
+        return leases.hold(instanceId, onLost);
+      },
+      isHeld: (instanceId) => {
+        subjects.instance(instanceId);
+        return leases.isHeld(instanceId);
+      },
     },
   };
 }

@@ -1,5 +1,5 @@
 /**
- * Stores messages in one stream. A message is outstanding until the stream acknowledges it under its own id: it is sent
+ * Stores messages in one stream. A message is unacknowledged until the stream acknowledges it under its own id: it is sent
  * again, in order, after an acknowledgement that does not come, a refusal, or a new connection. While the stream
  * refuses, only the oldest message is tried, with back-off; then the rest follows, a few at first.
  *
@@ -12,7 +12,7 @@
 import type { Msg } from 'nats';
 import { HydrogenError } from '../../errors.ts';
 import { Fifo } from '../../fifo.ts';
-import { defaultPublishLimits, type PublishLimits } from '../port.ts';
+import { defaultPublishLimits, type PublishLimits, type Unacknowledged } from '../port/pressure.ts';
 import type { Link } from './connection.ts';
 import { judgeAck } from './wire.ts';
 
@@ -26,14 +26,14 @@ export interface Storable {
 }
 
 export interface Publisher {
-  readonly outstanding: { readonly messages: number; readonly bytes: number };
-  /** True while the stream refuses or too much is outstanding. */
+  readonly unacknowledged: Unacknowledged;
+  /** True while the stream refuses or too much is unacknowledged. */
   readonly isPressed: boolean;
   /** Called when `isPressed` may have changed. */
   onChange(listener: () => void): void;
   /** @throws {HydrogenError} HYD_MESSAGE_TOO_LARGE, HYD_BUS_STOPPED */
   store(storable: Storable): Promise<void>;
-  /** Waits for everything outstanding; resolves with the connections of the rest. */
+  /** Waits for everything unacknowledged; resolves with the connections of the rest. */
   flush(timeoutMs: number): Promise<string[]>;
   stop(): void;
 }
@@ -97,7 +97,7 @@ export function createPublisher(
 
   function weigh(): void {
     const share = isOver ? 0.75 : 1;
-    const over = all.size > limits.maxOutstandingMessages * share || bytes > limits.maxOutstandingBytes * share;
+    const over = all.size > limits.maxUnacknowledgedMessages * share || bytes > limits.maxUnacknowledgedBytes * share;
     if (over === isOver) return;
     isOver = over;
     changed();
@@ -263,7 +263,7 @@ export function createPublisher(
   });
 
   return {
-    get outstanding() {
+    get unacknowledged() {
       return { messages: all.size, bytes };
     },
     get isPressed() {

@@ -4,7 +4,7 @@
  */
 
 import { isUtf8 } from 'node:buffer';
-import type { Delivery } from '../../bus/port.ts';
+import type { Delivery } from '../../bus/port/messages.ts';
 import { type ErrorCode, HydrogenError } from '../../errors.ts';
 import { type Answer, type CallResult, type HttpClient, parseTarget, type Target } from '../client/client.ts';
 import { parseRetryAfter } from '../client/retry-after.ts';

@@ -5,9 +5,10 @@
  * Refusing beats dropping the odd header: a destination that misses, say, its credentials would answer something else.
  */
 
+import { isHeaderName, isHeaderValue } from '../../../crds/headers.ts';
 import type { Header, RulesEngine } from '../../../crds/index.ts';
 import { compileAllowedHosts } from '../../route/allowed-hosts.ts';
-import { isHeaderName, isHeaderValue, isSettableHeader } from '../../route/header-names.ts';
+import { isSettableHeader } from '../../route/header-names.ts';
 import type { EngineAnswer, Route, Router, RouterDeps } from '../../route/route.ts';
 
 /** The rule under which deliveries are counted and logged. */

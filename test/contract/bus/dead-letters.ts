@@ -12,23 +12,23 @@ export function busDeadLetters(makeEnvironment: MakeBusEnvironment): void {
     await collect(bus);
     const dead = message({ endpoint: '/räume', payload: Buffer.from([0, 255]) });
     const cause = { code: 'HYD_DESTINATION_FAILED', detail: 'grüße\r\nzeile', status: 503, rule: 'rest' };
-    await bus.deadLetter('chat', dead, 8, cause);
-    const [letter] = await bus.deadLetters('chat').list(10);
+    await bus.deadLetters.store('chat', dead, 8, cause);
+    const [letter] = await bus.deadLetters.of('chat').list(10);
     assert.ok(letter);
     const { sequence, diedAtMs, payload, ...rest } = letter;
     const { payload: sentPayload, ...sent } = dead;
     assert.deepEqual(rest, { ...sent, attempts: 8, ...cause });
     assert.deepEqual(Buffer.from(payload), sentPayload);
     assert.ok(Math.abs(diedAtMs - Date.now()) < 5000);
-    assert.deepEqual((await bus.deadLetters('chat').get(sequence))?.id, dead.id);
+    assert.deepEqual((await bus.deadLetters.of('chat').get(sequence))?.id, dead.id);
   });
 
   test('leaves out what a cause does not say', async () => {
     await using environment = await makeEnvironment();
     const bus = await startBus(environment);
     await collect(bus);
-    await bus.deadLetter('chat', message(), 1, { code: 'HYD_NO_RULE_MATCHED', detail: '' });
-    const [letter] = await bus.deadLetters('chat').list(1);
+    await bus.deadLetters.store('chat', message(), 1, { code: 'HYD_NO_RULE_MATCHED', detail: '' });
+    const [letter] = await bus.deadLetters.of('chat').list(1);
     assert.ok(letter && !('status' in letter) && !('rule' in letter));
     assert.equal(letter.detail, '');
   });
@@ -37,12 +37,12 @@ export function busDeadLetters(makeEnvironment: MakeBusEnvironment): void {
     await using environment = await makeEnvironment();
     const bus = await startBus(environment);
     await collect(bus);
-    const letters = bus.deadLetters('chat');
+    const letters = bus.deadLetters.of('chat');
     assert.deepEqual(await letters.list(10), []);
     const cause = { code: 'HYD_NO_RULE_MATCHED', detail: '' };
     for (const body of ['a', 'b', 'c']) {
-      await bus.deadLetter('chat', message({ payload: Buffer.from(body) }), 1, cause);
-      await bus.deadLetter('audit', message({ payload: Buffer.from(`other ${body}`) }), 1, cause);
+      await bus.deadLetters.store('chat', message({ payload: Buffer.from(body) }), 1, cause);
+      await bus.deadLetters.store('audit', message({ payload: Buffer.from(`other ${body}`) }), 1, cause);
     }
     const page = await letters.list(2);
     assert.deepEqual(
@@ -61,20 +61,20 @@ export function busDeadLetters(makeEnvironment: MakeBusEnvironment): void {
     await using environment = await makeEnvironment();
     const bus = await startBus(environment);
     await collect(bus);
-    const letters = bus.deadLetters('chat');
+    const letters = bus.deadLetters.of('chat');
     for (const processor of ['chat', 'chat', 'chat', 'audit']) {
-      await bus.deadLetter(processor, message(), 1, { code: 'HYD_NO_RULE_MATCHED', detail: '' });
+      await bus.deadLetters.store(processor, message(), 1, { code: 'HYD_NO_RULE_MATCHED', detail: '' });
     }
     const [letter] = await letters.list(1);
     assert.ok(letter);
-    const [foreign] = await bus.deadLetters('audit').list(1);
+    const [foreign] = await bus.deadLetters.of('audit').list(1);
     assert.equal(await letters.remove(foreign?.sequence ?? 0), false);
     assert.equal(await letters.remove(letter.sequence), true);
     assert.equal(await letters.remove(letter.sequence), false);
     assert.equal(await letters.get(letter.sequence), undefined);
     assert.equal(await letters.purge(), 2);
     assert.deepEqual(await letters.list(10), []);
-    assert.equal((await bus.deadLetters('audit').list(10)).length, 1);
+    assert.equal((await bus.deadLetters.of('audit').list(10)).length, 1);
   });
 
   test('replays a letter to its own processor alone, with its old id and a fresh count', async () => {
@@ -83,19 +83,19 @@ export function busDeadLetters(makeEnvironment: MakeBusEnvironment): void {
     const chat = await collect(bus, {}, ack);
     const audit = await collect(bus, { processor: 'audit' }, ack);
     const sent = message();
-    await bus.publish(sent);
+    await bus.messages.publish(sent);
     await eventually(() => chat.deliveries.length === 1 && audit.deliveries.length === 1);
-    await bus.deadLetter('chat', sent, 8, { code: 'HYD_DESTINATION_FAILED', detail: '' });
-    const [letter] = await bus.deadLetters('chat').list(1);
-    assert.equal(await bus.deadLetters('chat').replay(letter?.sequence ?? 0), true);
+    await bus.deadLetters.store('chat', sent, 8, { code: 'HYD_DESTINATION_FAILED', detail: '' });
+    const [letter] = await bus.deadLetters.of('chat').list(1);
+    assert.equal(await bus.deadLetters.of('chat').replay(letter?.sequence ?? 0), true);
     const replayed = await eventually(() => chat.deliveries[1] ?? false);
     assert.deepEqual(
       [replayed.id, replayed.attempt, replayed.isReplay, replayed.callbackUrl, replayed.endpoint],
       [sent.id, 1, true, sent.callbackUrl, sent.endpoint],
     );
     await holds(() => audit.deliveries.length === 1, 150);
-    assert.deepEqual(await bus.deadLetters('chat').list(10), []);
-    assert.equal(await bus.deadLetters('chat').replay(letter?.sequence ?? 0), false);
+    assert.deepEqual(await bus.deadLetters.of('chat').list(10), []);
+    assert.equal(await bus.deadLetters.of('chat').replay(letter?.sequence ?? 0), false);
     await eventually(async () => assert.deepEqual(await audit.consumption.lag(), { pending: 0, unacknowledged: 0 }));
   });
 
@@ -105,10 +105,10 @@ export function busDeadLetters(makeEnvironment: MakeBusEnvironment): void {
     await collect(bus, { processor: 'chat', endpoints: ['/chat'] });
     for (const processor of ['gone', 'chat']) {
       const cause = { code: 'HYD_NO_RULE_MATCHED', detail: '' };
-      await bus.deadLetter(processor, message({ endpoint: '/feed' }), 1, cause);
-      const [letter] = await bus.deadLetters(processor).list(1);
-      await assert.rejects(bus.deadLetters(processor).replay(letter?.sequence ?? 0), { code: 'HYD_NOT_READY' });
-      assert.equal((await bus.deadLetters(processor).list(1)).length, 1);
+      await bus.deadLetters.store(processor, message({ endpoint: '/feed' }), 1, cause);
+      const [letter] = await bus.deadLetters.of(processor).list(1);
+      await assert.rejects(bus.deadLetters.of(processor).replay(letter?.sequence ?? 0), { code: 'HYD_NOT_READY' });
+      assert.equal((await bus.deadLetters.of(processor).list(1)).length, 1);
     }
   });
 
@@ -118,17 +118,17 @@ export function busDeadLetters(makeEnvironment: MakeBusEnvironment): void {
     await collect(bus);
     await environment.setDown(true);
     await eventually(() => bus.status === 'down');
-    await assert.rejects(bus.deadLetters('chat').list(1), { code: 'HYD_BUS_UNREACHABLE' });
-    const stored = bus.deadLetter('chat', message(), 1, { code: 'HYD_NO_RULE_MATCHED', detail: '' });
+    await assert.rejects(bus.deadLetters.of('chat').list(1), { code: 'HYD_BUS_UNREACHABLE' });
+    const stored = bus.deadLetters.store('chat', message(), 1, { code: 'HYD_NO_RULE_MATCHED', detail: '' });
     await environment.setDown(false);
     await stored;
-    assert.equal((await bus.deadLetters('chat').list(10)).length, 1);
+    assert.equal((await bus.deadLetters.of('chat').list(10)).length, 1);
   });
 
   test('rejects a dead letter that a stopped bus did not store', async () => {
     await using environment = await makeEnvironment();
     const bus = environment.bus();
-    const stored = bus.deadLetter('chat', message(), 1, { code: 'HYD_NO_RULE_MATCHED', detail: '' });
+    const stored = bus.deadLetters.store('chat', message(), 1, { code: 'HYD_NO_RULE_MATCHED', detail: '' });
     const outcome = assert.rejects(stored, { code: 'HYD_BUS_STOPPED' });
     await bus.stop();
     await outcome;

@@ -1,14 +1,9 @@
 /** What the parts of the bus contract share: the environment that an implementation brings, and a few short words. */
 
 import { randomUUID } from 'node:crypto';
-import type {
-  Bus,
-  ClientMessage,
-  ConsumerOptions,
-  Consumption,
-  Delivery,
-  PublishLimits,
-} from '../../../runtime/bus/port.ts';
+import type { Bus } from '../../../runtime/bus/port/bus.ts';
+import type { ClientMessage, ConsumerOptions, Consumption, Delivery } from '../../../runtime/bus/port/messages.ts';
+import type { PublishLimits } from '../../../runtime/bus/port/pressure.ts';
 import type { HydrogenError } from '../../../runtime/errors.ts';
 import { eventually } from '../../kit/eventually.ts';
 
@@ -70,7 +65,7 @@ export async function collect(
 ): Promise<Collected> {
   const deliveries: Delivery[] = [];
   const problems: HydrogenError[] = [];
-  const consumption = bus.consume(
+  const consumption = bus.messages.consume(
     {
       processor: 'chat',
       endpoints: undefined,

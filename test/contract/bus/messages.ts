@@ -13,7 +13,7 @@ export function busMessages(makeEnvironment: MakeBusEnvironment): void {
     const payload = Uint8Array.from({ length: 256 }, (_, i) => i);
     const sent = message({ payload, endpoint: '/räume/a.b c', callbackUrl: 'http://[::1]:8081/x?y=z' });
     const beforeMs = Date.now();
-    await bus.publish(sent);
+    await bus.messages.publish(sent);
     const delivery = await eventually(() => got.deliveries[0] ?? false);
     const { id, connectionId, endpoint, callbackUrl, attempt, isReplay, storedAtMs } = delivery;
     assert.deepEqual(
@@ -35,7 +35,7 @@ export function busMessages(makeEnvironment: MakeBusEnvironment): void {
     await using environment = await makeEnvironment();
     const bus = await startBus(environment);
     const got = await collect(bus, {}, ack);
-    await bus.publish(message({ payload: new Uint8Array(0), callbackUrl: '' }));
+    await bus.messages.publish(message({ payload: new Uint8Array(0), callbackUrl: '' }));
     const delivery = await eventually(() => got.deliveries[0] ?? false);
     assert.equal(delivery.payload.byteLength, 0);
     assert.equal(delivery.callbackUrl, '');
@@ -47,7 +47,7 @@ export function busMessages(makeEnvironment: MakeBusEnvironment): void {
     const replicas = [await collect(first, { maxInFlight: 4 }), await collect(second, { maxInFlight: 4 })];
     const other = await collect(first, { processor: 'audit' }, ack);
     const sent = Array.from({ length: 8 }, (_, i) => `m${i}`);
-    await Promise.all(sent.map((payload) => first.publish(message({ payload: Buffer.from(payload) }))));
+    await Promise.all(sent.map((payload) => first.messages.publish(message({ payload: Buffer.from(payload) }))));
     await eventually(() => replicas.every((replica) => replica.deliveries.length === 4));
     assert.deepEqual(replicas.flatMap((replica) => replica.texts()).sort(), sent);
     await eventually(() => other.deliveries.length === 8);
@@ -58,7 +58,7 @@ export function busMessages(makeEnvironment: MakeBusEnvironment): void {
     const bus = await startBus(environment);
     const got = await collect(bus, { endpoints: ['/chat', '/feed'] }, ack);
     for (const endpoint of ['/other', '/chat', '/chat/deeper', '/feed']) {
-      await bus.publish(message({ endpoint, payload: Buffer.from(endpoint) }));
+      await bus.messages.publish(message({ endpoint, payload: Buffer.from(endpoint) }));
     }
     await eventually(() => got.deliveries.length === 2);
     await holds(() => got.deliveries.length === 2, 100);
@@ -69,9 +69,9 @@ export function busMessages(makeEnvironment: MakeBusEnvironment): void {
     await using environment = await makeEnvironment();
     const bus = await startBus(environment);
     await collect(bus, { processor: 'early' }, ack);
-    await bus.publish(message({ payload: Buffer.from('before') }));
+    await bus.messages.publish(message({ payload: Buffer.from('before') }));
     const late = await collect(bus, { processor: 'late' }, ack);
-    await bus.publish(message({ payload: Buffer.from('after') }));
+    await bus.messages.publish(message({ payload: Buffer.from('after') }));
     await late.delivery('after');
     assert.deepEqual(late.texts(), ['after']);
   });
@@ -81,7 +81,7 @@ export function busMessages(makeEnvironment: MakeBusEnvironment): void {
     const bus = await startBus(environment);
     const before = await collect(bus);
     await before.consumption.stop();
-    await bus.publish(message({ payload: Buffer.from('kept') }));
+    await bus.messages.publish(message({ payload: Buffer.from('kept') }));
     const after = await collect(await startBus(environment), {}, ack);
     await after.delivery('kept');
     assert.equal(before.deliveries.length, 0);
@@ -97,7 +97,7 @@ export function busMessages(makeEnvironment: MakeBusEnvironment): void {
       delivery.nak(delivery.attempt === 1 ? 0 : 300);
     });
     const sent = message();
-    await bus.publish(sent);
+    await bus.messages.publish(sent);
     const last = await got.delivery('hello', 3);
     assert.ok(performance.now() - nakedAtMs >= 290);
     assert.equal(last.id, sent.id);
@@ -111,7 +111,7 @@ export function busMessages(makeEnvironment: MakeBusEnvironment): void {
     await using environment = await makeEnvironment();
     const bus = await startBus(environment);
     const got = await collect(bus, { ackTimeoutMs: 300 });
-    await bus.publish(message());
+    await bus.messages.publish(message());
     (await got.delivery('hello', 2)).ack();
   });
 
@@ -119,7 +119,7 @@ export function busMessages(makeEnvironment: MakeBusEnvironment): void {
     await using environment = await makeEnvironment();
     const bus = await startBus(environment);
     const got = await collect(bus, { ackTimeoutMs: 400 });
-    await bus.publish(message());
+    await bus.messages.publish(message());
     const open = await got.delivery('hello');
     await holds(() => {
       open.working();
@@ -138,8 +138,8 @@ export function busMessages(makeEnvironment: MakeBusEnvironment): void {
       delivery.nak(0);
       delivery.ack();
     });
-    await bus.publish(message({ payload: Buffer.from('ack') }));
-    await bus.publish(message({ payload: Buffer.from('term') }));
+    await bus.messages.publish(message({ payload: Buffer.from('ack') }));
+    await bus.messages.publish(message({ payload: Buffer.from('term') }));
     await eventually(() => got.deliveries.length === 2);
     await holds(() => got.deliveries.length === 2, 700);
     await eventually(async () => assert.deepEqual(await got.consumption.lag(), { pending: 0, unacknowledged: 0 }));
@@ -149,7 +149,7 @@ export function busMessages(makeEnvironment: MakeBusEnvironment): void {
     await using environment = await makeEnvironment();
     const [dying, living] = [await startBus(environment), await startBus(environment)];
     const first = await collect(dying, { ackTimeoutMs: 500 });
-    await living.publish(message());
+    await living.messages.publish(message());
     const open = await first.delivery('hello');
     await dying.stop();
     open.ack();
@@ -161,7 +161,7 @@ export function busMessages(makeEnvironment: MakeBusEnvironment): void {
     await using environment = await makeEnvironment();
     const bus = await startBus(environment);
     const got = await collect(bus, { maxInFlight: 3 });
-    await Promise.all(Array.from({ length: 10 }, () => bus.publish(message())));
+    await Promise.all(Array.from({ length: 10 }, () => bus.messages.publish(message())));
     await eventually(() => got.deliveries.length === 3);
     await holds(() => got.deliveries.length === 3, 200);
     got.deliveries[0]?.ack();
@@ -174,12 +174,12 @@ export function busMessages(makeEnvironment: MakeBusEnvironment): void {
     await using environment = await makeEnvironment();
     const bus = await startBus(environment);
     const got = await collect(bus, { ackTimeoutMs: 400 });
-    await bus.publish(message());
+    await bus.messages.publish(message());
     const open = await got.delivery('hello');
     await got.consumption.stop();
     assert.equal(got.consumption.isReady, false);
     open.ack();
-    await bus.publish(message({ payload: Buffer.from('next') }));
+    await bus.messages.publish(message({ payload: Buffer.from('next') }));
     const next = await collect(bus, { ackTimeoutMs: 400 }, ack);
     await next.delivery('next');
     await holds(() => next.deliveries.length === 1 && got.deliveries.length === 1, 600);
@@ -189,7 +189,7 @@ export function busMessages(makeEnvironment: MakeBusEnvironment): void {
     await using environment = await makeEnvironment();
     const bus = await startBus(environment);
     const got = await collect(bus, { maxInFlight: 2 });
-    await Promise.all(Array.from({ length: 5 }, () => bus.publish(message())));
+    await Promise.all(Array.from({ length: 5 }, () => bus.messages.publish(message())));
     await eventually(async () => assert.deepEqual(await got.consumption.lag(), { pending: 3, unacknowledged: 2 }));
     await environment.setDown(true);
     await eventually(() => bus.status === 'down');
@@ -220,7 +220,7 @@ export function busMessages(makeEnvironment: MakeBusEnvironment): void {
     const sent: Promise<void>[] = [];
     for (let i = 0; i < 10; i++) {
       for (const connectionId of connections) {
-        sent.push(publisher.publish(message({ connectionId, payload: Buffer.from(`${i}`) })));
+        sent.push(publisher.messages.publish(message({ connectionId, payload: Buffer.from(`${i}`) })));
       }
     }
     await Promise.all(sent);
@@ -238,21 +238,21 @@ export function busMessages(makeEnvironment: MakeBusEnvironment): void {
     await using environment = await makeEnvironment();
     const [bus, other] = [await startBus(environment), await startBus(environment)];
     let changes = 0;
-    bus.onConsumers(() => changes++);
-    assert.equal(bus.isConsumed('/chat'), false);
+    bus.messages.onConsumers(() => changes++);
+    assert.equal(bus.messages.isConsumed('/chat'), false);
     await collect(other, { endpoints: ['/chat'], ordering: 'PerConnection', partitions: 8 });
-    await eventually(() => bus.isConsumed('/chat'));
-    assert.equal(bus.isConsumed('/feed'), false);
+    await eventually(() => bus.messages.isConsumed('/chat'));
+    assert.equal(bus.messages.isConsumed('/feed'), false);
     assert.ok(changes > 0);
     await collect(other, { processor: 'all' });
-    await eventually(() => bus.isConsumed('/feed'));
+    await eventually(() => bus.messages.isConsumed('/feed'));
   });
 
   test('refuses names that could reach another subject', async () => {
     await using environment = await makeEnvironment();
     const bus = await startBus(environment);
-    await assert.rejects(bus.publish(message({ connectionId: 'a.>' })), { code: 'HYD_CONNECTION_ID_INVALID' });
-    assert.throws(() => bus.deadLetters('a.b'), { code: 'HYD_CONFIG_INVALID' });
-    assert.throws(() => bus.serve('*', async (payload) => payload), { code: 'HYD_CONNECTION_ID_INVALID' });
+    await assert.rejects(bus.messages.publish(message({ connectionId: 'a.>' })), { code: 'HYD_CONNECTION_ID_INVALID' });
+    assert.throws(() => bus.deadLetters.of('a.b'), { code: 'HYD_CONFIG_INVALID' });
+    assert.throws(() => bus.peers.serve('*', async (payload) => payload), { code: 'HYD_CONNECTION_ID_INVALID' });
   });
 }

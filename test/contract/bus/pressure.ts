@@ -12,13 +12,13 @@ export function busPressure(makeEnvironment: MakeBusEnvironment): void {
     const seen: string[] = [];
     bus.onStatus((status) => seen.push(status));
     assert.equal(bus.status, 'down');
-    assert.equal(bus.isPressed, true);
+    assert.equal(bus.messages.isPressed, true);
     await bus.start();
-    await eventually(() => bus.status === 'up' && !bus.isPressed);
+    await eventually(() => bus.status === 'up' && !bus.messages.isPressed);
     await environment.setDown(true);
-    await eventually(() => bus.status === 'down' && bus.isPressed);
+    await eventually(() => bus.status === 'down' && bus.messages.isPressed);
     await environment.setDown(false);
-    await eventually(() => bus.status === 'up' && !bus.isPressed);
+    await eventually(() => bus.status === 'up' && !bus.messages.isPressed);
     await bus.stop();
     assert.equal(bus.status, 'stopped');
     assert.deepEqual(seen, ['up', 'down', 'up', 'stopped']);
@@ -30,7 +30,7 @@ export function busPressure(makeEnvironment: MakeBusEnvironment): void {
     const bus = environment.bus();
     await bus.start();
     assert.equal(bus.status, 'down');
-    const consumption = bus.consume(
+    const consumption = bus.messages.consume(
       {
         processor: 'chat',
         endpoints: undefined,
@@ -54,12 +54,12 @@ export function busPressure(makeEnvironment: MakeBusEnvironment): void {
     await environment.setDown(true);
     await eventually(() => bus.status === 'down');
     const sent = Array.from({ length: 20 }, (_, i) => `${i}`);
-    const stored = Promise.all(sent.map((payload) => bus.publish(message({ payload: Buffer.from(payload) }))));
-    assert.equal(bus.outstanding.messages, 20);
-    assert.equal(bus.outstanding.bytes, 30);
+    const stored = Promise.all(sent.map((payload) => bus.messages.publish(message({ payload: Buffer.from(payload) }))));
+    assert.equal(bus.messages.unacknowledged.messages, 20);
+    assert.equal(bus.messages.unacknowledged.bytes, 30);
     await environment.setDown(false);
     await stored;
-    assert.deepEqual(bus.outstanding, { messages: 0, bytes: 0 });
+    assert.deepEqual(bus.messages.unacknowledged, { messages: 0, bytes: 0 });
     await eventually(() => got.deliveries.length >= 20);
     await holds(() => got.deliveries.length === 20, 100);
     assert.deepEqual(got.texts(), sent);
@@ -67,18 +67,18 @@ export function busPressure(makeEnvironment: MakeBusEnvironment): void {
 
   test('is pressed while more is outstanding than its limits', async () => {
     await using environment = await makeEnvironment({
-      publishLimits: { maxOutstandingMessages: 4, maxOutstandingBytes: 1000 },
+      publishLimits: { maxUnacknowledgedMessages: 4, maxUnacknowledgedBytes: 1000 },
     });
     const bus = await startBus(environment);
     await collect(bus, {}, ack);
     const seen: boolean[] = [];
-    bus.onPressure((isPressed) => seen.push(isPressed));
+    bus.messages.onPressure((isPressed) => seen.push(isPressed));
     await environment.setDown(true);
     await eventually(() => bus.status === 'down');
-    const stored = Promise.all(Array.from({ length: 50 }, () => bus.publish(message())));
+    const stored = Promise.all(Array.from({ length: 50 }, () => bus.messages.publish(message())));
     await environment.setDown(false);
     await stored;
-    await eventually(() => !bus.isPressed);
+    await eventually(() => !bus.messages.isPressed);
     assert.equal(seen[0], true);
     assert.equal(seen.at(-1), false);
   });
@@ -93,13 +93,13 @@ export function busPressure(makeEnvironment: MakeBusEnvironment): void {
     const payload = Buffer.alloc(4096);
     const sent = Array.from({ length: 32 }, () => message({ payload }));
     let stored = 0;
-    const all = Promise.all(sent.map(async (one) => bus.publish(one).then(() => stored++)));
-    await eventually(() => bus.isPressed && bus.outstanding.messages > 0 && stored >= 8);
-    await holds(() => bus.isPressed && stored < 20, 300);
+    const all = Promise.all(sent.map(async (one) => bus.messages.publish(one).then(() => stored++)));
+    await eventually(() => bus.messages.isPressed && bus.messages.unacknowledged.messages > 0 && stored >= 8);
+    await holds(() => bus.messages.isPressed && stored < 20, 300);
     isTaking = true;
     got.deliveries[0]?.ack();
     await all;
-    await eventually(() => !bus.isPressed);
+    await eventually(() => !bus.messages.isPressed);
     await eventually(() => new Set(got.deliveries.map((delivery) => delivery.id)).size === 32);
   });
 
@@ -107,10 +107,10 @@ export function busPressure(makeEnvironment: MakeBusEnvironment): void {
     await using environment = await makeEnvironment();
     const bus = await startBus(environment);
     await collect(bus, {}, ack);
-    const payload = Buffer.alloc(bus.maxPayloadBytes + 1);
-    await assert.rejects(bus.publish(message({ payload })), { code: 'HYD_MESSAGE_TOO_LARGE' });
-    assert.deepEqual(bus.outstanding, { messages: 0, bytes: 0 });
-    await bus.publish(message({ payload: payload.subarray(1) }));
+    const payload = Buffer.alloc(bus.messages.maxPayloadBytes + 1);
+    await assert.rejects(bus.messages.publish(message({ payload })), { code: 'HYD_MESSAGE_TOO_LARGE' });
+    assert.deepEqual(bus.messages.unacknowledged, { messages: 0, bytes: 0 });
+    await bus.messages.publish(message({ payload: payload.subarray(1) }));
   });
 
   test('flush waits for what is outstanding', async () => {
@@ -118,8 +118,8 @@ export function busPressure(makeEnvironment: MakeBusEnvironment): void {
     const bus = await startBus(environment);
     await collect(bus, {}, ack);
     let stored = 0;
-    for (let i = 0; i < 10; i++) void bus.publish(message()).then(() => stored++);
-    assert.deepEqual(await bus.flush(5000), []);
+    for (let i = 0; i < 10; i++) void bus.messages.publish(message()).then(() => stored++);
+    assert.deepEqual(await bus.messages.flush(5000), []);
     await eventually(() => stored === 10);
   });
 
@@ -128,13 +128,13 @@ export function busPressure(makeEnvironment: MakeBusEnvironment): void {
     const bus = await startBus(environment);
     await environment.setDown(true);
     await eventually(() => bus.status === 'down');
-    const sent = ['a-1', 'b-2', 'a-1'].map((connectionId) => bus.publish(message({ connectionId })));
+    const sent = ['a-1', 'b-2', 'a-1'].map((connectionId) => bus.messages.publish(message({ connectionId })));
     const outcomes = Promise.allSettled(sent);
-    assert.deepEqual((await bus.flush(50)).sort(), ['a-1', 'b-2']);
+    assert.deepEqual((await bus.messages.flush(50)).sort(), ['a-1', 'b-2']);
     await bus.stop();
     for (const outcome of await outcomes) {
       assert.equal(outcome.status === 'rejected' && outcome.reason.code, 'HYD_BUS_STOPPED');
     }
-    await assert.rejects(bus.publish(message()), { code: 'HYD_BUS_STOPPED' });
+    await assert.rejects(bus.messages.publish(message()), { code: 'HYD_BUS_STOPPED' });
   });
 }

@@ -1,11 +1,9 @@
-/**
- * What every bus guarantees, run unchanged on each implementation of `runtime/bus/port.ts`. The parts are in files of
- * their own: messages, ordering, pressure, dead letters, and what gateways say to one another.
- */
+/** What every bus guarantees, run unchanged on each implementation: a file for each part of the port, and one for pressure. */
 
 import { describe } from 'node:test';
 import { busDeadLetters } from './dead-letters.ts';
 import type { MakeBusEnvironment } from './kit.ts';
+import { busLeases } from './leases.ts';
 import { busMessages } from './messages.ts';
 import { busPeers } from './peers.ts';
 import { busPressure } from './pressure.ts';
@@ -18,6 +16,7 @@ export function busContract(name: string, makeEnvironment: MakeBusEnvironment, s
     describe('messages', () => busMessages(makeEnvironment));
     describe('pressure', () => busPressure(makeEnvironment));
     describe('dead letters', () => busDeadLetters(makeEnvironment));
-    describe('instances', () => busPeers(makeEnvironment));
+    describe('peers', () => busPeers(makeEnvironment));
+    describe('leases', () => busLeases(makeEnvironment));
   });
 }

@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { setImmediate } from 'node:timers/promises';
-import { createReflector, createTurn } from '../../../operator/cache/reflector.ts';
+import { Reflector } from '../../../operator/cache/reflector.ts';
+import { createTurn } from '../../../operator/cache/turn.ts';
 import { createKube } from '../../../operator/kube/client.ts';
 import { childTypeOf } from '../../../operator/kube/objects.ts';
 import { eventually } from '../../kit/eventually.ts';
@@ -22,9 +23,9 @@ async function follow(api: FakeApi, onChange: () => void = () => undefined) {
   const kube = createKube({ kubeconfig: api.kubeconfig });
   const failures: unknown[] = [];
   const bugs: unknown[] = [];
-  const reflector = createReflector(kube, {
+  const reflector = new Reflector(kube, {
     type,
-    trim: (object) => object,
+    transform: (object) => object,
     onChange,
     onFailure: (error) => failures.push(error),
     onBug: (error) => bugs.push(error),
@@ -113,9 +114,9 @@ test('a refused list is tried again without a hot loop', async () => {
   const kube = createKube({ kubeconfig: api.kubeconfig });
   api.fault = () => ({ status: 403, message: 'configmaps is forbidden: cannot list resource' });
   const messages: string[] = [];
-  const reflector = createReflector(kube, {
+  const reflector = new Reflector(kube, {
     type,
-    trim: (object) => object,
+    transform: (object) => object,
     onChange: () => undefined,
     onFailure: (error) => messages.push((error as Error).message),
     onBug: () => undefined,

@@ -22,7 +22,7 @@ export function report(api: FakeApi, name: string, existing = 1): void {
 }
 
 /** A cluster in which an operator of an earlier release has made three gateways. */
-export async function startUpgradable(): Promise<FakeApi> {
+export async function startReleased(): Promise<FakeApi> {
   const api = await startFakeApi();
   api.put('hydrogengroups', group());
   for (const name of names) api.put('hydrogengateways', named(name));
@@ -37,5 +37,5 @@ export async function startUpgradable(): Promise<FakeApi> {
 
 /** Resolves when one gateway has the new image and the others wait for it. */
 export async function begun(api: FakeApi, { operator }: TestOperator): Promise<void> {
-  await eventually(() => images(api).includes('release:2') && operator.upgrades.waiting === 2);
+  await eventually(() => images(api).includes('release:2') && operator.rollouts.waiting === 2);
 }

@@ -7,7 +7,7 @@ import { appliedDigest } from '../../../operator/kube/objects.ts';
 import { eventually, holds } from '../../kit/eventually.ts';
 import { type Any, type FakeApi, startFakeApi } from '../kit/api.ts';
 import { condition, group, startOperator, type TestOperator } from '../kit/operator.ts';
-import { begun, imageOf, images, named, names, report, startUpgradable } from './kit.ts';
+import { begun, imageOf, images, named, names, report, startReleased } from './kit.ts';
 
 /** As if an earlier release had made something else of the same documents, all of whose children say so. */
 function age(api: FakeApi): void {
@@ -26,11 +26,11 @@ const digests = (api: FakeApi): string[] =>
   names.filter((name) => api.get('deployments', `${name}-gateway`).metadata.annotations[appliedDigest] !== 'earlier');
 
 test('whatever a release makes of unchanged documents is done in turn, and what waits stays whole as it is', async () => {
-  await using api = await startUpgradable();
+  await using api = await startReleased();
   age(api);
   // With the same image: it is something else in the pods that has changed.
-  await using running = startOperator(api.kubeconfig, { image: 'release:1', upgradeLimit: { count: 1 } });
-  await eventually(() => digests(api).length === 1 && running.operator.upgrades.waiting === 2);
+  await using running = startOperator(api.kubeconfig, { image: 'release:1', rolloutLimit: { count: 1 } });
+  await eventually(() => digests(api).length === 1 && running.operator.rollouts.waiting === 2);
   await holds(() => digests(api).length === 1, 200);
   const [first = ''] = digests(api);
   const aged = [...api.list('services'), ...api.list('configmaps')].filter(
@@ -48,32 +48,32 @@ test('whatever a release makes of unchanged documents is done in turn, and what 
     await eventually(() => digests(api).length === count);
     for (const name of names) report(api, name);
   }
-  await eventually(() => running.operator.upgrades.running === 0);
+  await eventually(() => running.operator.rollouts.running === 0);
 });
 
 test('an image that a document names does not keep the rest of what a release changes from being done in turn', async () => {
-  await using api = await startUpgradable();
+  await using api = await startReleased();
   for (const name of names) api.put('hydrogengateways', named(name, { template: { image: 'release:1' } }));
   {
     await using _ = startOperator(api.kubeconfig, { image: 'release:1' });
     await eventually(() => names.every((name) => api.get('hydrogengateways', name).status.observedGeneration === 2));
   }
   age(api);
-  await using running = startOperator(api.kubeconfig, { image: 'release:2', upgradeLimit: { count: 1 } });
-  await eventually(() => digests(api).length === 1 && running.operator.upgrades.waiting === 2);
+  await using running = startOperator(api.kubeconfig, { image: 'release:2', rolloutLimit: { count: 1 } });
+  await eventually(() => digests(api).length === 1 && running.operator.rollouts.waiting === 2);
   assert.deepEqual(images(api), 'release:1,release:1,release:1');
 });
 
 test('what a release changes without touching a pod is through at once', async () => {
-  await using api = await startUpgradable();
+  await using api = await startReleased();
   for (const name of names) {
     const aged = structuredClone(api.get('deployments', `${name}-gateway`));
     aged.metadata.annotations[appliedDigest] = 'earlier';
     api.put('deployments', aged);
   }
-  await using running = startOperator(api.kubeconfig, { image: 'release:1', upgradeLimit: { count: 1 } });
+  await using running = startOperator(api.kubeconfig, { image: 'release:1', rolloutLimit: { count: 1 } });
   await eventually(() => digests(api).length === 3);
-  await eventually(() => running.operator.upgrades.running === 0 && running.operator.upgrades.waiting === 0);
+  await eventually(() => running.operator.rollouts.running === 0 && running.operator.rollouts.waiting === 0);
 });
 
 /** The gateway that waits for its turn, of three with an ingress each. */
@@ -95,7 +95,7 @@ async function startWaiting(): Promise<{
       names.every((name) => condition(api.get('hydrogengateways', name), 'RollingOut')?.reason === 'RolledOut'),
     );
   }
-  const running = startOperator(api.kubeconfig, { image: 'release:2', upgradeLimit: { count: 1 } });
+  const running = startOperator(api.kubeconfig, { image: 'release:2', rolloutLimit: { count: 1 } });
   await begun(api, running);
   const waiting = names.find((name) => imageOf(api, name) === 'release:1') ?? '';
   return { api, running, waiting, change: (host) => void api.put('hydrogengateways', withHost(waiting, host)) };
@@ -134,8 +134,8 @@ test('a refusal while a workload waits is told for as long as it lasts', async (
 });
 
 test('a place is kept while deployments are listed anew, whatever is known of them from before', async () => {
-  await using api = await startUpgradable();
-  await using running = startOperator(api.kubeconfig, { image: 'release:2', upgradeLimit: { count: 1 } });
+  await using api = await startReleased();
+  await using running = startOperator(api.kubeconfig, { image: 'release:2', rolloutLimit: { count: 1 } });
   await begun(api, running);
   const first = names.find((name) => imageOf(api, name) === 'release:2') ?? '';
   api.fault = ({ method, path, query }) =>

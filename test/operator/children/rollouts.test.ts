@@ -2,72 +2,72 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { createUpgrades, parseUpgradeLimit } from '../../../operator/children/rollouts.ts';
+import { createRollouts, parseRolloutLimit } from '../../../operator/children/rollouts.ts';
 import { isRollingOut } from '../../../operator/status/workload.ts';
 import { eventually, holds } from '../../kit/eventually.ts';
 import type { Any } from '../kit/api.ts';
 import { condition, group, startOperator } from '../kit/operator.ts';
-import { begun, imageOf, images, named, names, report, startUpgradable } from './kit.ts';
+import { begun, imageOf, images, named, names, report, startReleased } from './kit.ts';
 
 test('a limit is a number of at least 1 or a percentage', () => {
-  assert.deepEqual(parseUpgradeLimit('3'), { count: 3 });
-  assert.deepEqual(parseUpgradeLimit('25%'), { percent: 25 });
+  assert.deepEqual(parseRolloutLimit('3'), { count: 3 });
+  assert.deepEqual(parseRolloutLimit('25%'), { percent: 25 });
   for (const text of ['0', '0%', '101%', '1.5', '-1', 'all', '']) {
-    assert.throws(() => parseUpgradeLimit(text), /must be a number of at least 1 or a percentage such as 10%/, text);
+    assert.throws(() => parseRolloutLimit(text), /must be a number of at least 1 or a percentage such as 10%/, text);
   }
 });
 
 test('a share is of all workloads, and at least one', () => {
   let total = 3;
-  const upgrades = createUpgrades({ limit: { percent: 50 }, total: () => total, onTurn: () => undefined });
-  assert.deepEqual([upgrades.admit('a'), upgrades.admit('b')], [true, false]);
+  const rollouts = createRollouts({ limit: { percent: 50 }, total: () => total, onTurn: () => undefined });
+  assert.deepEqual([rollouts.admit('a'), rollouts.admit('b')], [true, false]);
   total = 4;
-  assert.deepEqual([upgrades.admit('b'), upgrades.admit('c')], [true, false]);
+  assert.deepEqual([rollouts.admit('b'), rollouts.admit('c')], [true, false]);
 });
 
 test('whoever waits is woken when a place is free, and one that is through twice frees one place', () => {
   const woken: string[] = [];
-  const upgrades = createUpgrades({ limit: { count: 1 }, total: () => 9, onTurn: (key) => void woken.push(key) });
-  upgrades.admit('a');
-  upgrades.admit('b');
-  upgrades.admit('c');
-  assert.deepEqual([upgrades.running, upgrades.waiting], [1, 2]);
-  upgrades.leave('a');
-  upgrades.leave('a');
+  const rollouts = createRollouts({ limit: { count: 1 }, total: () => 9, onTurn: (key) => void woken.push(key) });
+  rollouts.admit('a');
+  rollouts.admit('b');
+  rollouts.admit('c');
+  assert.deepEqual([rollouts.running, rollouts.waiting], [1, 2]);
+  rollouts.leave('a');
+  rollouts.leave('a');
   assert.deepEqual([...new Set(woken)], ['b']);
-  assert.deepEqual([upgrades.admit('b'), upgrades.admit('c')], [true, false]);
+  assert.deepEqual([rollouts.admit('b'), rollouts.admit('c')], [true, false]);
 });
 
 test('a turn that nobody takes goes to the next in line', () => {
   const woken: string[] = [];
-  const upgrades = createUpgrades({ limit: { count: 1 }, total: () => 9, onTurn: (key) => void woken.push(key) });
-  for (const key of ['a', 'b', 'c']) upgrades.admit(key);
-  upgrades.leave('a');
+  const rollouts = createRollouts({ limit: { count: 1 }, total: () => 9, onTurn: (key) => void woken.push(key) });
+  for (const key of ['a', 'b', 'c']) rollouts.admit(key);
+  rollouts.leave('a');
   // It was made invalid, or deleted, while it waited.
-  upgrades.leave('b');
+  rollouts.leave('b');
   assert.deepEqual(woken, ['b', 'c']);
 });
 
 test('workloads get a new image one after another, each when the one before it has come through', async () => {
-  await using api = await startUpgradable();
-  await using running = startOperator(api.kubeconfig, { image: 'release:2', upgradeLimit: { count: 1 } });
+  await using api = await startReleased();
+  await using running = startOperator(api.kubeconfig, { image: 'release:2', rolloutLimit: { count: 1 } });
   await begun(api, running);
   await holds(() => images(api).match(/release:2/g)?.length === 1, 200);
   const waiting = names.find((name) => imageOf(api, name) === 'release:1') ?? '';
   const told = condition(api.get('hydrogengateways', waiting), 'RollingOut');
-  assert.deepEqual([told.status, told.reason], ['False', 'UpgradeWaiting']);
-  assert.match(told.message, /Deployment\/.-gateway stays as it is, with release:1, until it is its turn/);
+  assert.deepEqual([told.status, told.reason], ['False', 'RolloutWaiting']);
+  assert.match(told.message, /Deployment\/.-gateway keeps release:1 and its settings until it is its turn/);
 
   for (const count of [1, 2, 3]) {
     await eventually(() => images(api).match(/release:2/g)?.length === count);
     for (const name of names) report(api, name);
   }
-  await eventually(() => running.operator.upgrades.running === 0);
+  await eventually(() => running.operator.rollouts.running === 0);
 });
 
 test('a change of the document goes through while the image waits', async () => {
-  await using api = await startUpgradable();
-  await using running = startOperator(api.kubeconfig, { image: 'release:2', upgradeLimit: { count: 1 } });
+  await using api = await startReleased();
+  await using running = startOperator(api.kubeconfig, { image: 'release:2', rolloutLimit: { count: 1 } });
   await begun(api, running);
   const waiting = names.find((name) => imageOf(api, name) === 'release:1') ?? '';
   api.put('hydrogengateways', named(waiting, { replicas: 4 }));
@@ -76,39 +76,39 @@ test('a change of the document goes through while the image waits', async () => 
 });
 
 test('an image that a document names is never waited with, and holds the pods at it', async () => {
-  await using api = await startUpgradable();
+  await using api = await startReleased();
   api.put('hydrogengateways', named('c', { template: { image: 'release:1' } }));
-  await using running = startOperator(api.kubeconfig, { image: 'release:2', upgradeLimit: { count: 1 } });
-  await eventually(() => running.operator.upgrades.waiting === 1);
+  await using running = startOperator(api.kubeconfig, { image: 'release:2', rolloutLimit: { count: 1 } });
+  await eventually(() => running.operator.rollouts.waiting === 1);
   for (let turn = 0; turn < 2; turn++) {
     await eventually(() => images(api).match(/release:2/g)?.length === turn + 1);
     for (const name of names) report(api, name);
   }
-  await eventually(() => running.operator.upgrades.running === 0);
+  await eventually(() => running.operator.rollouts.running === 0);
   assert.equal(images(api), 'release:2,release:2,release:1');
   api.put('hydrogengateways', named('c', { template: { image: 'mine:1' } }));
   await eventually(() => imageOf(api, 'c') === 'mine:1');
 });
 
 test('a rollout that does not come through holds the others back, also for the operator that takes over', async () => {
-  await using api = await startUpgradable();
+  await using api = await startReleased();
   {
-    await using running = startOperator(api.kubeconfig, { image: 'release:2', upgradeLimit: { count: 1 } });
+    await using running = startOperator(api.kubeconfig, { image: 'release:2', rolloutLimit: { count: 1 } });
     await begun(api, running);
     const first = names.find((name) => imageOf(api, name) === 'release:2') ?? '';
     report(api, first, 2);
   }
-  await using next = startOperator(api.kubeconfig, { image: 'release:2', upgradeLimit: { count: 1 } });
-  await eventually(() => next.operator.upgrades.waiting === 2);
+  await using next = startOperator(api.kubeconfig, { image: 'release:2', rolloutLimit: { count: 1 } });
+  await eventually(() => next.operator.rollouts.waiting === 2);
   await holds(() => images(api).match(/release:2/g)?.length === 1, 200);
 });
 
 test('a container that others have put before ours is neither upgraded nor taken for ours', async () => {
-  await using api = await startUpgradable();
+  await using api = await startReleased();
   const withSidecar = structuredClone(api.get('deployments', 'a-gateway'));
   withSidecar.spec.template.spec.containers.unshift({ name: 'proxy', image: 'sidecar:9' });
   api.put('deployments', withSidecar);
-  await using running = startOperator(api.kubeconfig, { image: 'release:2', upgradeLimit: { count: 1 } });
+  await using running = startOperator(api.kubeconfig, { image: 'release:2', rolloutLimit: { count: 1 } });
   const ours = (name: string): string =>
     api
       .get('deployments', `${name}-gateway`)
@@ -118,12 +118,12 @@ test('a container that others have put before ours is neither upgraded nor taken
     await eventually(() => names.filter((name) => ours(name) === 'release:2').length === count);
     for (const name of names) report(api, name);
   }
-  await eventually(() => running.operator.upgrades.running === 0 && running.operator.upgrades.waiting === 0);
+  await eventually(() => running.operator.rollouts.running === 0 && running.operator.rollouts.waiting === 0);
 });
 
 test('a workload whose document becomes invalid, or that is deleted, gives its place to the next', async () => {
-  await using api = await startUpgradable();
-  await using running = startOperator(api.kubeconfig, { image: 'release:2', upgradeLimit: { count: 1 } });
+  await using api = await startReleased();
+  await using running = startOperator(api.kubeconfig, { image: 'release:2', rolloutLimit: { count: 1 } });
   await begun(api, running);
   const first = names.find((name) => imageOf(api, name) === 'release:2') ?? '';
   api.put('hydrogengateways', named(first, { statsIntervalSeconds: -1 }));
@@ -133,29 +133,29 @@ test('a workload whose document becomes invalid, or that is deleted, gives its p
   const third = names.find((name) => name !== first && name !== second) ?? '';
   await eventually(() => imageOf(api, third) === 'release:2');
   report(api, third);
-  await eventually(() => running.operator.upgrades.running === 0 && running.operator.upgrades.waiting === 0);
+  await eventually(() => running.operator.rollouts.running === 0 && running.operator.rollouts.waiting === 0);
 });
 
 test('a rollout that the user has begun holds no place of an operator that starts', async () => {
-  await using api = await startUpgradable();
+  await using api = await startReleased();
   api.put('hydrogengateways', named('a', { template: { image: 'mine:1' } }));
   {
     await using _ = startOperator(api.kubeconfig, { image: 'release:1' });
     await eventually(() => imageOf(api, 'a') === 'mine:1');
   }
   report(api, 'a', 2);
-  await using running = startOperator(api.kubeconfig, { image: 'release:2', upgradeLimit: { count: 1 } });
+  await using running = startOperator(api.kubeconfig, { image: 'release:2', rolloutLimit: { count: 1 } });
   await eventually(() => images(api).includes('release:2'));
-  await eventually(() => running.operator.upgrades.waiting === 1);
+  await eventually(() => running.operator.rollouts.waiting === 1);
 });
 
 test('the share is of workloads, and a group without one is none', async () => {
-  await using api = await startUpgradable();
+  await using api = await startReleased();
   for (let index = 0; index < 7; index++) {
     api.put('hydrogengroups', { ...group(), metadata: { name: `g${index}`, namespace: 'shop' } });
   }
   // A fifth of the three workloads is one; of all eleven objects it would be two.
-  await using running = startOperator(api.kubeconfig, { image: 'release:2', upgradeLimit: { percent: 20 } });
+  await using running = startOperator(api.kubeconfig, { image: 'release:2', rolloutLimit: { percent: 20 } });
   await begun(api, running);
   await holds(() => images(api).match(/release:2/g)?.length === 1, 200);
 });

@@ -1,6 +1,6 @@
 /** An operator in this process, with timings for tests, and the documents that it is tried with. */
 
-import type { UpgradeLimit } from '../../../operator/children/rollouts.ts';
+import type { RolloutLimit } from '../../../operator/children/rollouts.ts';
 import { createKube } from '../../../operator/kube/client.ts';
 import { createOperatorLog } from '../../../operator/log.ts';
 import { createOperatorMetrics, type OperatorMetrics } from '../../../operator/metrics.ts';
@@ -20,7 +20,7 @@ export interface TestOperatorOptions {
   readonly lease?: { readonly identity: string; readonly namespace?: string };
   readonly onLost?: () => void;
   readonly image?: string;
-  readonly upgradeLimit?: UpgradeLimit;
+  readonly rolloutLimit?: RolloutLimit;
 }
 
 export function startOperator(kubeconfig: string, options: TestOperatorOptions = {}): TestOperator {
@@ -30,7 +30,7 @@ export function startOperator(kubeconfig: string, options: TestOperatorOptions =
   const metrics = createOperatorMetrics({
     queueDepth: () => operator?.queueDepth ?? 0,
     isLeading: () => operator?.isLeading ?? false,
-    upgrades: () => operator?.upgrades ?? { running: 0, waiting: 0 },
+    rollouts: () => operator?.rollouts ?? { running: 0, waiting: 0 },
   });
   const kube = createKube({ kubeconfig, onCall: metrics.called });
   operator = new Operator({
@@ -39,7 +39,7 @@ export function startOperator(kubeconfig: string, options: TestOperatorOptions =
     metrics,
     namespace: options.namespace,
     image: options.image,
-    upgradeLimit: options.upgradeLimit,
+    rolloutLimit: options.rolloutLimit,
     instance: 'operator-1',
     lease: options.lease && { namespace: 'shop', name: 'hydrogen-operator', ...options.lease },
     onLost: options.onLost ?? (() => undefined),

@@ -8,11 +8,10 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
-
-import { type ClusterOptions, findCluster } from '../../../operator/kube/cluster.ts';
+import { type ClusterOptions, findCluster } from '../../../operator/kube/find-cluster.ts';
 import { findInCluster } from '../../../operator/kube/in-cluster.ts';
 import { customTypes } from '../../../operator/kube/objects.ts';
-import { createTransport } from '../../../operator/kube/transport.ts';
+import { Transport } from '../../../operator/kube/transport.ts';
 import { eventually } from '../../kit/eventually.ts';
 import { startHydrogen } from '../../kit/hydrogen.ts';
 import { freePortBase } from '../../kit/ports.ts';
@@ -45,10 +44,10 @@ test('a pod finds its server, also by an IPv6 address, and shows the token of no
   const cluster = find('10.0.0.1', '443');
   assert.equal(cluster?.server.href, 'https://10.0.0.1/');
   assert.equal(find('fd00::1', '6443')?.server.href, 'https://[fd00::1]:6443/');
-  const first = await cluster?.identify();
+  const first = await cluster?.credentials();
   assert.deepEqual(first, { headers: { authorization: 'Bearer first' }, tls: { ca: 'a certificate' } });
   await writeFile(join(files.folder, 'token'), 'second');
-  assert.equal((await cluster?.identify())?.headers.authorization, 'Bearer second');
+  assert.equal((await cluster?.credentials())?.headers.authorization, 'Bearer second');
 });
 
 test('a process that is in no pod, or in one without a token, finds none', async () => {
@@ -89,8 +88,8 @@ test('a token that was renewed is shown as soon as the old one is refused, and a
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
   const inPod = { KUBERNETES_SERVICE_HOST: '127.0.0.1' };
-  const { identify } = within(inPod, () => findCluster({ serviceAccount: files.folder }));
-  const transport = createTransport({ server: new URL(`http://127.0.0.1:${port}`), identify }, {});
+  const { credentials } = within(inPod, () => findCluster({ serviceAccount: files.folder }));
+  const transport = new Transport({ server: new URL(`http://127.0.0.1:${port}`), credentials }, {});
   try {
     const call = { method: 'GET', type: customTypes.HydrogenGroup, path: '/apis' };
     (await transport.send(call)).resume();

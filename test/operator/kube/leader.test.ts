@@ -4,12 +4,12 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 
 import { createKube } from '../../../operator/kube/client.ts';
-import { createLease, type Lease } from '../../../operator/kube/leader.ts';
+import { LeaderElection } from '../../../operator/kube/leader.ts';
 import { eventually, holds } from '../../kit/eventually.ts';
 import { type FakeApi, startFakeApi } from '../kit/api.ts';
 
 interface Contender extends AsyncDisposable {
-  readonly lease: Lease;
+  readonly lease: LeaderElection;
   readonly happened: string[];
 }
 
@@ -18,7 +18,7 @@ const timing = { durationMs: 1000, renewDeadlineMs: 600, retryMs: 50 };
 function contend(api: FakeApi, identity: string): Contender {
   const kube = createKube({ kubeconfig: api.kubeconfig });
   const happened: string[] = [];
-  const lease = createLease({
+  const lease = new LeaderElection({
     kube,
     namespace: 'shop',
     name: 'hydrogen-operator',

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
+import { aspects, isReasonOf, reasonDefinition } from '../../../crds/conditions.ts';
 import type { Condition } from '../../../crds/index.ts';
 import { conditionsOf } from '../../../operator/status/conditions.ts';
 import type { Facts } from '../../../operator/status/facts.ts';
-import { reasons } from '../../../operator/status/findings.ts';
+import { findingsOf } from '../../../operator/status/findings.ts';
 import { running, well } from './kit.ts';
 
 const then = '2026-01-01T00:00:00Z';
@@ -108,9 +109,37 @@ test('pausing is shown, and keeps nothing from being Ready that is in force', ()
   assert.equal(summary({ pausedBy: 'object' }), 'True Ready');
 });
 
-test('every reason that comes up is in the list', () => {
-  const known = new Set<string>([...Object.values(reasons).flat(), 'Ready']);
-  for (const [what, facts] of cases) {
-    for (const { reason } of Object.values(of(facts))) assert.ok(known.has(reason), `${what}: ${reason}`);
+/** Facts for the reasons that no case above comes to. */
+const others: readonly Partial<Facts>[] = [
+  {},
+  { missingSecrets: ['there is no Secret/a in this namespace'] },
+  { problem: { reason: 'WaitingForRemoval', objects: ['Service/a'] } },
+  { problem: { reason: 'ApplyRefused', message: 'no' } },
+  { group: { state: 'consumersRefused', message: 'no' } },
+  { bus: { state: 'up' } },
+  { bus: { state: 'refused', message: 'no' } },
+  { heldImage: 'release:1' },
+  { pausedBy: 'object' },
+  ...(['RemovingConsumers', 'RemovingStreams'] as const).map((reason) => ({ deleting: { reason, message: 'wait' } })),
+];
+
+test('every reason of the table comes up, with the status that the table gives it', () => {
+  const left = new Set(
+    Object.entries(aspects).flatMap(([type, { reasons }]) => Object.keys(reasons).map((reason) => `${type} ${reason}`)),
+  );
+  for (const facts of [...cases.map(([, some]) => some), ...others]) {
+    for (const { type, reason, status } of findingsOf({ ...well, ...facts })) {
+      assert.ok(isReasonOf(type, reason), `${type}: ${reason}`);
+      assert.equal(status, reasonDefinition(type, reason).status);
+      left.delete(`${type} ${reason}`);
+    }
   }
+  assert.deepEqual([...left], []);
+});
+
+test('a condition of the bus from before the start stays, unless its reason is of another release', () => {
+  const condition = { ...of({ bus: { state: 'conflict', message: 'file' } }).BusReachable } as Condition;
+  assert.equal(summary({ bus: { state: 'asBefore', condition } }), 'False StreamConflict Stalled');
+  const foreign = { ...condition, reason: 'StreamsOld' };
+  assert.equal(summary({ bus: { state: 'asBefore', condition: foreign } }), 'Unknown Connecting Reconciling');
 });

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { createMemoryBroker } from '../../../runtime/bus/memory/memory.ts';
-import type { Bus } from '../../../runtime/bus/port.ts';
 import { connect, refusal } from '../../kit/client.ts';
 import { startDestination } from '../../kit/destination.ts';
 import { eventually } from '../../kit/eventually.ts';
 import { startGateway } from '../../kit/gateway.ts';
+import { replaced } from '../../kit/replaced.ts';
 
 test('closes its connections with 1001 spread over the drain period, while it refuses upgrades and is not ready', async () => {
   await using gateway = await startGateway({ spec: { drain: { periodSeconds: 2 } } });
@@ -109,20 +109,22 @@ test('waits for a connect hook that is running, refuses its client, and tells th
 
 test('closes with 1013 and logs an error when the bus hangs while it drains', async () => {
   const broker = createMemoryBroker();
-  let outstanding = 0;
-  const bus: Bus = Object.create(broker.connect(), {
-    publish: {
-      value: () => {
-        outstanding += 1;
-        return new Promise(() => {});
-      },
+  let published = 0;
+  const real = broker.connect();
+  const messages = replaced(real.messages, {
+    publish: () => {
+      published += 1;
+      return new Promise(() => {});
     },
-    outstanding: { get: () => ({ messages: outstanding, bytes: outstanding }) },
+    get unacknowledged() {
+      return { messages: published, bytes: published };
+    },
   });
+  const bus = replaced(real, { messages });
   await using gateway = await startGateway({ broker, bus, spec: { drain: { periodSeconds: 0 } } });
   await using client = await connect(gateway.url('/chat'));
   for (let index = 0; index < 50; index++) client.send(`${index}`);
-  await eventually(() => outstanding === 50);
+  await eventually(() => published === 50);
   await gateway.gateway.stop('SIGTERM');
   assert.equal((await client.closed).code, 1013);
   const line = gateway.lines.find(({ msg }) => msg.startsWith('stopped with client messages'));

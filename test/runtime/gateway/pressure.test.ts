@@ -1,16 +1,11 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { createMemoryBroker } from '../../../runtime/bus/memory/memory.ts';
-import type { Bus } from '../../../runtime/bus/port.ts';
 import { encodeBroadcast } from '../../../runtime/peers/codec.ts';
 import { connect } from '../../kit/client.ts';
 import { eventually, holds } from '../../kit/eventually.ts';
 import { startGateway } from '../../kit/gateway.ts';
-
-/** A bus of the broker that differs in some properties. */
-function but(bus: Bus, differences: PropertyDescriptorMap): Bus {
-  return Object.create(bus, differences) as Bus;
-}
+import { replaced } from '../../kit/replaced.ts';
 
 test('reads no more of a flood than what one connection may have unacknowledged', async () => {
   const broker = createMemoryBroker();
@@ -19,7 +14,9 @@ test('reads no more of a flood than what one connection may have unacknowledged'
     published += 1;
     return new Promise(() => {});
   };
-  await using gateway = await startGateway({ broker, bus: but(broker.connect(), { publish: { value: publish } }) });
+  const real = broker.connect();
+  const bus = replaced(real, { messages: replaced(real.messages, { publish }) });
+  await using gateway = await startGateway({ broker, bus });
   await using client = await connect(gateway.url('/chat'));
   for (let index = 0; index < 5_000; index++) client.send('y'.repeat(2_000));
   await eventually(() => published >= 128);
@@ -31,10 +28,14 @@ test('does not read from a client that connects while the bus is pressed', async
   const broker = createMemoryBroker();
   let isPressed = true;
   const listeners: ((isPressed: boolean) => void)[] = [];
-  const bus = but(broker.connect(), {
-    isPressed: { get: () => isPressed },
-    onPressure: { value: (listener: (isPressed: boolean) => void) => listeners.push(listener) },
+  const real = broker.connect();
+  const messages = replaced(real.messages, {
+    get isPressed() {
+      return isPressed;
+    },
+    onPressure: (listener) => void listeners.push(listener),
   });
+  const bus = replaced(real, { messages });
   await using gateway = await startGateway({ broker, bus });
   await using client = await connect(gateway.url('/chat'));
   client.send('early');
@@ -73,7 +74,7 @@ test('holds its lease again after it was cut off for too long, and takes clients
   await eventually(() => gateway.gateway.notReadyReason() === undefined);
   const other = broker.connect();
   await other.start();
-  assert.equal(await other.isLeaseHeld(gateway.gateway.instanceId), true);
+  assert.equal(await other.leases.isHeld(gateway.gateway.instanceId), true);
   await using again = await connect(gateway.url('/chat'));
   assert.equal(again.socket.readyState, again.socket.OPEN);
   await other.stop();
@@ -89,7 +90,7 @@ test('bounds what it keeps for a client that does not read, however small the me
   let sent = 0;
   await eventually(
     () => {
-      for (let index = 0; index < 20_000; index++) bus.broadcast(payload);
+      for (let index = 0; index < 20_000; index++) bus.peers.broadcast(payload);
       sent += 20_000;
       return (
         gateway.lines.some(({ msg, code }) => msg === 'connection closed' && code === 'HYD_SLOW_CLIENT') ||

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import type { Bus, DeadLetterCause, Delivery } from '../../../runtime/bus/port.ts';
+import type { DeadLetterBus, DeadLetterCause } from '../../../runtime/bus/port/dead-letters.ts';
+import type { Delivery } from '../../../runtime/bus/port/messages.ts';
 import { HydrogenError } from '../../../runtime/errors.ts';
 import { createBurials } from '../../../runtime/processor/burial.ts';
 
@@ -9,23 +10,23 @@ const message = { connectionId: 'c', endpoint: '/chat', callbackUrl: '', attempt
 const delivery = (id: string): Delivery => ({ ...message, id }) as unknown as Delivery;
 
 /** The one method of the bus that burying needs. */
-function busOf(deadLetter: (payload: Uint8Array, cause: DeadLetterCause) => Promise<void>): Bus {
+function deadLettersOf(store: (payload: Uint8Array, cause: DeadLetterCause) => Promise<void>): DeadLetterBus {
   return {
-    deadLetter: (_processor: string, { payload }: Delivery, _attempts: number, why: DeadLetterCause) =>
-      deadLetter(payload, why),
-  } as unknown as Bus;
+    store: (_processor, { payload }, _attempts, why) => store(payload, why),
+    of: () => assert.fail('burying reads no letters'),
+  };
 }
 
 test('gives up the place of a message whose letter is not stored, and stores one letter for all its deliveries', async () => {
   let store = (): void => {};
   let letters = 0;
-  const bus = busOf(() => {
+  const deadLetters = deadLettersOf(() => {
     letters += 1;
     return new Promise<void>((resolve) => {
       store = resolve;
     });
   });
-  const burials = createBurials(bus, 20);
+  const burials = createBurials(deadLetters, 20);
   assert.equal(burials.causeOf('m'), undefined);
   assert.equal(await burials.bury('p', delivery('m'), cause), 'refused');
   assert.deepEqual(burials.causeOf('m'), cause);
@@ -38,20 +39,20 @@ test('gives up the place of a message whose letter is not stored, and stores one
 
 test('keeps the reason without the body when the bus takes no letter of that size', async () => {
   const stored: { bytes: number; detail: string }[] = [];
-  const bus = busOf(async (payload, { detail }) => {
+  const deadLetters = deadLettersOf(async (payload, { detail }) => {
     if (payload.byteLength > 0) throw new HydrogenError('HYD_MESSAGE_TOO_LARGE');
     stored.push({ bytes: payload.byteLength, detail });
   });
-  assert.equal(await createBurials(bus, 1_000).bury('p', delivery('m'), cause), 'stored');
+  assert.equal(await createBurials(deadLetters, 1_000).bury('p', delivery('m'), cause), 'stored');
   assert.deepEqual(stored, [{ bytes: 0, detail: 'it answered 422 (the body of 2 bytes is too large to be kept)' }]);
 });
 
 test('leaves the message to another process when the bus stops, and lets a bug be seen', async () => {
-  const stopped = busOf(async () => {
+  const stopped = deadLettersOf(async () => {
     throw new HydrogenError('HYD_BUS_STOPPED');
   });
   assert.equal(await createBurials(stopped, 1_000).bury('p', delivery('m'), cause), 'stopped');
-  const broken = busOf(async () => {
+  const broken = deadLettersOf(async () => {
     throw new TypeError('a bug');
   });
   await assert.rejects(createBurials(broken, 1_000).bury('p', delivery('m'), cause), TypeError);

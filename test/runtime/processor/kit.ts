@@ -2,7 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { createMemoryBroker } from '../../../runtime/bus/memory/memory.ts';
-import type { Bus, ClientMessage, Delivery } from '../../../runtime/bus/port.ts';
+import type { Bus } from '../../../runtime/bus/port/bus.ts';
+import type { DeadLetterBus } from '../../../runtime/bus/port/dead-letters.ts';
+import type { ClientMessage, Delivery, MessageBus } from '../../../runtime/bus/port/messages.ts';
 import type { HydrogenError } from '../../../runtime/errors.ts';
 import type { PushReply } from '../../../runtime/processor/attempt.ts';
 import type { ProcessorResource } from '../../../runtime/processor/settings.ts';
@@ -15,6 +17,7 @@ import type {
   RetryFacts,
 } from '../../../runtime/role/events.ts';
 import { eventually } from '../../kit/eventually.ts';
+import { replaced } from '../../kit/replaced.ts';
 
 type Spec = ProcessorResource['spec'];
 export type SpecOverrides = Partial<Omit<Spec, 'delivery'>> & { readonly delivery?: Partial<Spec['delivery']> };
@@ -127,7 +130,7 @@ export async function startProcessor(url: string, options: StartOptions = {}): P
     worked,
     send: async (connectionId, text) => {
       const message = messageOf(`message-${++sent}`, connectionId, text);
-      await bus.publish(message);
+      await bus.messages.publish(message);
       return message.id;
     },
     deliver: watching.deliver,
@@ -169,17 +172,18 @@ function recorder(recorded: Recorded): ProcessorEvents {
 /** The same bus, but `working()` is counted and dead letters wait. */
 function watched(bus: Bus, worked: Map<string, number>, deadLetterAfter?: Promise<void>) {
   let deliver: (delivery: Delivery) => void = () => assert.fail('nothing is consumed yet');
-  const consume: Bus['consume'] = (options, onDelivery, onProblem) => {
+  const consume: MessageBus['consume'] = (options, onDelivery, onProblem) => {
     deliver = onDelivery;
-    return bus.consume(options, (delivery) => onDelivery(counted(delivery, worked)), onProblem);
+    return bus.messages.consume(options, (delivery) => onDelivery(counted(delivery, worked)), onProblem);
   };
-  const deadLetter: Bus['deadLetter'] = async (...letter) => {
+  const store: DeadLetterBus['store'] = async (...letter) => {
     await deadLetterAfter;
-    return bus.deadLetter(...letter);
+    return bus.deadLetters.store(...letter);
   };
-  const replaced: Readonly<Record<PropertyKey, unknown>> = { consume, deadLetter };
+  const messages = replaced(bus.messages, { consume });
+  const deadLetters = replaced(bus.deadLetters, { store });
   return {
-    bus: new Proxy(bus, { get: (target, key) => replaced[key] ?? Reflect.get(target, key) }),
+    bus: replaced(bus, { messages, deadLetters }),
     deliver: (delivery: Delivery) => deliver(delivery),
   };
 }

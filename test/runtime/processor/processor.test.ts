@@ -55,7 +55,13 @@ test('tells what it does by statistics, metrics, probes and log lines', async ()
   for (const [index, message] of ['ok', 'bad', 'later', 'unknown'].entries()) {
     const connectionId = `${'0'.repeat(12)}-${'0'.repeat(31)}${index}`;
     const payload = Buffer.from(JSON.stringify({ message, message_encoding: 'text' }));
-    await publisher.publish({ id: `${connectionId}-1`, connectionId, endpoint: '/chat', callbackUrl: '', payload });
+    await publisher.messages.publish({
+      id: `${connectionId}-1`,
+      connectionId,
+      endpoint: '/chat',
+      callbackUrl: '',
+      payload,
+    });
   }
   const line = await eventually(
     () => lines.find(({ msg, consumed }) => msg === 'statistics' && consumed === 2) ?? false,

@@ -81,7 +81,7 @@ for (const [what, { handler, code, timeoutSeconds = 5 }] of Object.entries(failu
       test.kit.recorded.retried.map(({ error }) => error),
       [code, code],
     );
-    const [letter] = await test.kit.bus.deadLetters(processorName).list(1);
+    const [letter] = await test.kit.bus.deadLetters.of(processorName).list(1);
     assert.equal(letter?.code, code);
     assert.equal(letter?.attempts, 3);
   });

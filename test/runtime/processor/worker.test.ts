@@ -137,7 +137,7 @@ test('dead-letters after maxAttempts, with the last cause', async () => {
   const id = await kit.send(connection(1), 'hello');
   await eventually(() => kit.stored() === 0);
   assert.equal(destination.requests.length, 3);
-  const [letter, ...more] = await kit.bus.deadLetters(processorName).list(10);
+  const [letter, ...more] = await kit.bus.deadLetters.of(processorName).list(10);
   assert(letter !== undefined && more.length === 0);
   assert.equal(letter.id, id);
   assert.equal(letter.attempts, 3);
@@ -161,7 +161,7 @@ test('keeps a message until its dead letter is stored', async () => {
   await holds(() => kit.stored() === 1 && kit.recorded.deadLettered.length === 0, 50);
   store();
   await eventually(() => kit.stored() === 0);
-  assert.equal((await kit.bus.deadLetters(processorName).list(10)).length, 1);
+  assert.equal((await kit.bus.deadLetters.of(processorName).list(10)).length, 1);
 });
 
 test('dead-letters at once what the destination rejects', async () => {
@@ -170,7 +170,7 @@ test('dead-letters at once what the destination rejects', async () => {
   await kit.send(connection(1), 'hello');
   await eventually(() => kit.stored() === 0);
   assert.equal(destination.requests.length, 1);
-  const [letter] = await kit.bus.deadLetters(processorName).list(10);
+  const [letter] = await kit.bus.deadLetters.of(processorName).list(10);
   assert.equal(letter?.code, 'HYD_DESTINATION_REJECTED');
 });
 
@@ -180,7 +180,7 @@ test('delivers a replayed dead letter with a fresh attempt count', async () => {
   await kit.send(connection(1), 'hello');
   await eventually(() => kit.recorded.deadLettered.length === 1);
   destination.handle(() => ({}));
-  const letters = kit.bus.deadLetters(processorName);
+  const letters = kit.bus.deadLetters.of(processorName);
   const [letter] = await letters.list(1);
   assert(letter !== undefined && (await letters.replay(letter.sequence)));
   await eventually(() => kit.recorded.consumed.length === 1);
@@ -192,7 +192,7 @@ test('dead-letters what no rule matches', async () => {
   await using kit = await startProcessor(destination.url, { spec: { routing: routingTo(destination.url, {}, '^!') } });
   await kit.send(connection(1), 'hello');
   await eventually(() => kit.stored() === 0);
-  const [letter] = await kit.bus.deadLetters(processorName).list(10);
+  const [letter] = await kit.bus.deadLetters.of(processorName).list(10);
   assert.equal(letter?.code, 'HYD_NO_RULE_MATCHED');
   assert.equal(letter?.attempts, 1);
   assert.equal(destination.requests.length, 0);
@@ -205,14 +205,14 @@ test('drops what no rule matches when told to, and says so', async () => {
   await kit.send(connection(1), 'hello');
   await eventually(() => kit.stored() === 0);
   assert.equal(kit.recorded.dropped.length, 1);
-  assert.deepEqual(await kit.bus.deadLetters(processorName).list(10), []);
+  assert.deepEqual(await kit.bus.deadLetters.of(processorName).list(10), []);
   assert.equal(destination.requests.length, 0);
 });
 
 test('dead-letters an unreadable payload at once when a rule has to read it', async () => {
   await using destination = await startDestination();
   await using kit = await startProcessor(destination.url, { spec: { routing: routingTo(destination.url, {}, '^!') } });
-  await kit.bus.publish({
+  await kit.bus.messages.publish({
     id: 'broken',
     connectionId: connection(1),
     endpoint: '/chat',
@@ -220,7 +220,7 @@ test('dead-letters an unreadable payload at once when a rule has to read it', as
     payload: Buffer.from('not JSON'),
   });
   await eventually(() => kit.stored() === 0);
-  const [letter] = await kit.bus.deadLetters(processorName).list(10);
+  const [letter] = await kit.bus.deadLetters.of(processorName).list(10);
   assert.equal(letter?.code, 'HYD_MESSAGE_UNREADABLE');
 });
 

@@ -1,6 +1,6 @@
 /** Deliveries and dependencies for routing tests: a prepared destination is simply what it was prepared from. */
 
-import type { Delivery } from '../../../runtime/bus/port.ts';
+import type { Delivery } from '../../../runtime/bus/port/messages.ts';
 import type { EngineAnswer, RouterDeps, RouteSpec } from '../../../runtime/route/route.ts';
 
 export function deliveryOf(payload: string | Uint8Array): Delivery {

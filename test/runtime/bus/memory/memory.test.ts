@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createMemoryBroker } from '../../../../runtime/bus/memory/memory.ts';
-import type { Bus } from '../../../../runtime/bus/port.ts';
+import type { Bus } from '../../../../runtime/bus/port/bus.ts';
 import { collect, message } from '../../../contract/bus/kit.ts';
 import { busContract } from '../../../contract/bus/suite.ts';
 import { eventually } from '../../../kit/eventually.ts';
@@ -26,10 +26,10 @@ test('the memory broker keeps a message only while a consumer needs it', async (
   const broker = createMemoryBroker();
   const bus = broker.connect();
   await bus.start();
-  await bus.publish(message());
+  await bus.messages.publish(message());
   assert.equal(broker.stored.messages, 0);
   const got = await collect(bus);
-  await bus.publish(message());
+  await bus.messages.publish(message());
   assert.deepEqual(broker.stored, { messages: 1, bytes: 5 });
   (await got.delivery('hello')).ack();
   await eventually(() => broker.stored.messages === 0 && broker.stored.bytes === 0);
@@ -41,12 +41,12 @@ test('the memory broker keeps dead letters within its bound and makes the next o
   const bus = broker.connect();
   await bus.start();
   const cause = { code: 'HYD_NO_RULE_MATCHED', detail: '' };
-  await bus.deadLetter('chat', message(), 1, cause);
+  await bus.deadLetters.store('chat', message(), 1, cause);
   let isStored = false;
-  const second = bus.deadLetter('chat', message(), 1, cause).then(() => {
+  const second = bus.deadLetters.store('chat', message(), 1, cause).then(() => {
     isStored = true;
   });
-  assert.equal(await bus.deadLetters('chat').purge(), 1);
+  assert.equal(await bus.deadLetters.of('chat').purge(), 1);
   await second;
   assert.ok(isStored);
   await bus.stop();

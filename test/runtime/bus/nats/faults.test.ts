@@ -20,13 +20,13 @@ describe('nats bus when things fail', { skip }, async () => {
     const bus = await group.started();
     const got = await collect(bus, { ackTimeoutMs: 3000 }, ack);
     const sent = Array.from({ length: 3000 }, (_, i) => message({ connectionId: `gw-${i % 50}` }));
-    const stored = sent.map((one) => bus.publish(one));
+    const stored = sent.map((one) => bus.messages.publish(one));
     await Promise.race(stored);
     await server.kill('SIGKILL');
     for (let i = 0; i < 500; i++) {
       const one = message();
       sent.push(one);
-      stored.push(bus.publish(one));
+      stored.push(bus.messages.publish(one));
     }
     await server.start();
     await Promise.all(stored);
@@ -38,10 +38,10 @@ describe('nats bus when things fail', { skip }, async () => {
     const bus = await group.started();
     const got = await collect(bus, { maxInFlight: 1 });
     const one = message();
-    await Promise.all([bus.publish(one), bus.publish(one)]);
+    await Promise.all([bus.messages.publish(one), bus.messages.publish(one)]);
     await server.restart();
-    await bus.publish(one);
-    await bus.publish(message());
+    await bus.messages.publish(one);
+    await bus.messages.publish(message());
     await eventually(() => got.consumption.isReady);
     await eventually(async () => assert.deepEqual(await got.consumption.lag(), { pending: 1, unacknowledged: 1 }));
   });
@@ -52,11 +52,11 @@ describe('nats bus when things fail', { skip }, async () => {
     const got = await collect(bus, {}, ack);
     const pid = server.pid ?? assert.fail('it runs');
     process.kill(pid, 'SIGSTOP');
-    const stored = bus.publish(message());
-    await eventually(() => bus.isPressed);
+    const stored = bus.messages.publish(message());
+    await eventually(() => bus.messages.isPressed);
     process.kill(pid, 'SIGCONT');
     await stored;
-    await eventually(() => !bus.isPressed && got.deliveries.length === 1);
+    await eventually(() => !bus.messages.isPressed && got.deliveries.length === 1);
     await holds(() => got.deliveries.length === 1, 200);
   });
 
@@ -64,16 +64,16 @@ describe('nats bus when things fail', { skip }, async () => {
     await using group = natsGroup(server, { leaseMs: 3000 });
     const bus = await group.started();
     let lost = 0;
-    const lease = bus.holdLease('gw-1', () => lost++);
+    const lease = bus.leases.hold('gw-1', () => lost++);
     await eventually(() => lease.isHeld);
     const pid = server.pid ?? assert.fail('it runs');
     process.kill(pid, 'SIGSTOP');
     await eventually(() => lost === 1);
     process.kill(pid, 'SIGCONT');
     await eventually(() => lease.isHeld);
-    assert.equal(await bus.isLeaseHeld('gw-1'), true);
+    assert.equal(await bus.leases.isHeld('gw-1'), true);
     await lease.release();
-    assert.equal(await bus.isLeaseHeld('gw-1'), false);
+    assert.equal(await bus.leases.isHeld('gw-1'), false);
   });
 
   test('refuses a message larger than the whole stream, and stores the next one', async () => {
@@ -81,17 +81,19 @@ describe('nats bus when things fail', { skip }, async () => {
     await using group = natsGroup(server, { stream });
     const bus = await group.started();
     const got = await collect(bus, {}, ack);
-    await assert.rejects(bus.publish(message({ payload: Buffer.alloc(200_000) })), { code: 'HYD_MESSAGE_TOO_LARGE' });
-    await bus.publish(message());
+    await assert.rejects(bus.messages.publish(message({ payload: Buffer.alloc(200_000) })), {
+      code: 'HYD_MESSAGE_TOO_LARGE',
+    });
+    await bus.messages.publish(message());
     await eventually(() => got.deliveries.length === 1);
-    assert.equal(bus.isPressed, false);
+    assert.equal(bus.messages.isPressed, false);
   });
 
   test('keeps what was said about deliveries while the server was away', async () => {
     await using group = natsGroup(server);
     const bus = await group.started();
     const got = await collect(bus, { ackTimeoutMs: 2000 });
-    await bus.publish(message());
+    await bus.messages.publish(message());
     const open = await got.delivery('hello');
     await server.stop();
     await eventually(() => bus.status === 'down');
@@ -110,8 +112,8 @@ describe('nats bus when things fail', { skip }, async () => {
     });
     const exited = once(child, 'exit');
     const bus = await group.started();
-    await eventually(() => bus.isConsumed('/chat'));
-    await Promise.all([bus.publish(message()), bus.publish(message())]);
+    await eventually(() => bus.messages.isConsumed('/chat'));
+    await Promise.all([bus.messages.publish(message()), bus.messages.publish(message())]);
     await once(child.stdout, 'data');
     child.kill('SIGKILL');
     await exited;
@@ -128,7 +130,7 @@ describe('nats bus when things fail', { skip }, async () => {
     await manager.consumers.delete(group.subjects.stream, 'chat');
     await eventually(async () => assert.deepEqual(await group.consumerNames(), ['chat']));
     await eventually(() => got.consumption.isReady);
-    await bus.publish(message());
+    await bus.messages.publish(message());
     await got.delivery('hello');
   });
 
@@ -138,10 +140,10 @@ describe('nats bus when things fail', { skip }, async () => {
     const got = await collect(bus, {}, ack);
     const { manager } = await group.client();
     await manager.streams.delete(group.subjects.stream);
-    await bus.publish(message());
+    await bus.messages.publish(message());
     // With interest retention a message that comes before the consumer is back is kept for nobody.
     await eventually(async () => {
-      await bus.publish(message());
+      await bus.messages.publish(message());
       assert.ok(got.deliveries.length > 0);
     });
   });
@@ -161,14 +163,14 @@ describe('nats bus when things fail', { skip }, async () => {
       delivery.ack();
     });
     let presses = 0;
-    bus.onPressure((isPressed) => {
+    bus.messages.onPressure((isPressed) => {
       if (isPressed) presses++;
     });
     const sent: Promise<void>[] = [];
     for (let number = 1; number <= 60; number++) {
       for (const connectionId of ['a-1', 'b-2', 'c-3', 'd-4', 'e-5']) {
         const payload = Buffer.from(`${number} ${'x'.repeat((number * 977) % 3000)}`);
-        sent.push(bus.publish(message({ connectionId, payload })));
+        sent.push(bus.messages.publish(message({ connectionId, payload })));
       }
     }
     await Promise.all(sent);
@@ -184,12 +186,12 @@ describe('nats bus when things fail', { skip }, async () => {
     const payload = Buffer.alloc(3000);
     let stored = 0;
     const all = Array.from({ length: 4 }, () =>
-      bus.deadLetter('chat', message({ payload }), 1, cause).then(() => stored++),
+      bus.deadLetters.store('chat', message({ payload }), 1, cause).then(() => stored++),
     );
     await eventually(() => stored === 2);
     await holds(() => stored === 2, 200);
-    assert.equal(bus.isPressed, false);
-    assert.equal(await bus.deadLetters('chat').purge(), 2);
+    assert.equal(bus.messages.isPressed, false);
+    assert.equal(await bus.deadLetters.of('chat').purge(), 2);
     await Promise.all(all);
   });
 
@@ -197,10 +199,13 @@ describe('nats bus when things fail', { skip }, async () => {
     await using group = natsGroup(server);
     const bus = await group.started();
     await collect(bus);
-    const payload = Buffer.alloc(bus.maxPayloadBytes);
-    await bus.deadLetter('chat', message({ payload }), 1, { code: 'HYD_DESTINATION_FAILED', detail: 'ü'.repeat(9000) });
-    const [letter] = await bus.deadLetters('chat').list(1);
-    assert.equal(letter?.payload.byteLength, bus.maxPayloadBytes);
+    const payload = Buffer.alloc(bus.messages.maxPayloadBytes);
+    await bus.deadLetters.store('chat', message({ payload }), 1, {
+      code: 'HYD_DESTINATION_FAILED',
+      detail: 'ü'.repeat(9000),
+    });
+    const [letter] = await bus.deadLetters.of('chat').list(1);
+    assert.equal(letter?.payload.byteLength, bus.messages.maxPayloadBytes);
     assert.match(letter?.detail ?? '', /^ü{100,}$/);
   });
 
@@ -208,12 +213,12 @@ describe('nats bus when things fail', { skip }, async () => {
     await using small = await startNats({ config: 'max_payload: 65536' });
     await using group = natsGroup(small);
     const bus = group.bus();
-    const refused = assert.rejects(bus.publish(message({ payload: Buffer.alloc(100_000) })), {
+    const refused = assert.rejects(bus.messages.publish(message({ payload: Buffer.alloc(100_000) })), {
       code: 'HYD_MESSAGE_TOO_LARGE',
     });
     await bus.start();
     await refused;
-    assert.deepEqual(bus.outstanding, { messages: 0, bytes: 0 });
+    assert.deepEqual(bus.messages.unacknowledged, { messages: 0, bytes: 0 });
   });
 
   test('never says that a lease is not held when a server without a disk forgot it', async () => {
@@ -223,27 +228,27 @@ describe('nats bus when things fail', { skip }, async () => {
     });
     const owner = await group.started({ reconnectJitterMs: 1000 });
     const asker = await group.started({ reconnectJitterMs: 0 });
-    const lease = owner.holdLease('gw-1', () => assert.fail('lost'));
-    await eventually(async () => (await asker.isLeaseHeld('gw-1')) === true);
+    const lease = owner.leases.hold('gw-1', () => assert.fail('lost'));
+    await eventually(async () => (await asker.leases.isHeld('gw-1')) === true);
     await server.restart();
     await eventually(async () => {
-      const isHeld = await asker.isLeaseHeld('gw-1');
+      const isHeld = await asker.leases.isHeld('gw-1');
       if (isHeld === false) throw new Error('said to be gone');
       return isHeld === true;
     });
     await lease.release();
-    assert.equal(await asker.isLeaseHeld('gw-1'), false);
+    assert.equal(await asker.leases.isHeld('gw-1'), false);
   });
 
   test('takes up its lease again when the bucket was deleted', async () => {
     await using group = natsGroup(server, { leaseMs: 1500 });
     const bus = await group.started();
-    const lease = bus.holdLease('gw-1', () => assert.fail('lost'));
-    await eventually(async () => (await bus.isLeaseHeld('gw-1')) === true);
+    const lease = bus.leases.hold('gw-1', () => assert.fail('lost'));
+    await eventually(async () => (await bus.leases.isHeld('gw-1')) === true);
     const { manager } = await group.client();
     await manager.streams.delete(`KV_${group.subjects.leaseBucket}`);
-    assert.equal(await bus.isLeaseHeld('gw-1'), undefined);
-    await eventually(async () => (await bus.isLeaseHeld('gw-1')) === true);
+    assert.equal(await bus.leases.isHeld('gw-1'), undefined);
+    await eventually(async () => (await bus.leases.isHeld('gw-1')) === true);
     await lease.release();
   });
 });

@@ -12,7 +12,7 @@ const bus = createNatsBus({
   leaseMs: 5000,
 });
 await bus.start();
-bus.consume(
+bus.messages.consume(
   { processor: 'chat', endpoints: undefined, ackTimeoutMs: 1000, maxInFlight: 8, ordering: 'Unordered', partitions: 1 },
   (delivery) => process.stdout.write(`${delivery.id}\n`),
   (problem) => process.stderr.write(`${problem.message}\n`),

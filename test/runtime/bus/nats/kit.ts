@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import { connect, type JetStreamManager, type NatsConnection } from 'nats';
 import { createNatsBus, type NatsBusOptions } from '../../../../runtime/bus/nats/nats.ts';
-import type { Bus } from '../../../../runtime/bus/port.ts';
+import type { Bus } from '../../../../runtime/bus/port/bus.ts';
 import { createSubjects, type Subjects } from '../../../../runtime/bus/subjects.ts';
 import { eventually } from '../../../kit/eventually.ts';
 import type { TestNats } from '../../../kit/nats.ts';

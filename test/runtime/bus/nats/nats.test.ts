@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { after } from 'node:test';
 import { createNatsBus } from '../../../../runtime/bus/nats/nats.ts';
-import type { Bus } from '../../../../runtime/bus/port.ts';
+import type { Bus } from '../../../../runtime/bus/port/bus.ts';
 import { busContract } from '../../../contract/bus/suite.ts';
 import { natsOrSkip, startNats } from '../../../kit/nats.ts';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
 import { createNatsGroup } from '../../../../runtime/bus/nats/group.ts';
-import type { ConsumerOptions, Delivery } from '../../../../runtime/bus/port.ts';
+import type { ConsumerOptions, Delivery } from '../../../../runtime/bus/port/messages.ts';
 import { ack, collect, message, text } from '../../../contract/bus/kit.ts';
 import { eventually, holds } from '../../../kit/eventually.ts';
 import { natsOrSkip, startNats } from '../../../kit/nats.ts';
@@ -47,7 +47,7 @@ describe('nats streams and consumers', { skip }, async () => {
     assert.match(JSON.stringify(consumer.config), /=2Fchat/);
     assert.deepEqual([...new Set(got.problems.map(({ code }) => code))], ['HYD_STREAM_CONFLICT']);
     assert.match(got.problems[0]?.message ?? '', /storage is "file", wanted "memory"/);
-    await first.publish(message());
+    await first.messages.publish(message());
     await got.delivery('hello');
   });
 
@@ -57,7 +57,7 @@ describe('nats streams and consumers', { skip }, async () => {
     const bus = await group.started({ stream: { ...group.options.stream, replicas: 3 } });
     const got = await collect(bus, {}, ack);
     assert.match(got.problems[0]?.message ?? '', /num_replicas is 1, wanted/);
-    await bus.publish(message());
+    await bus.messages.publish(message());
     await got.delivery('hello');
   });
 
@@ -65,7 +65,7 @@ describe('nats streams and consumers', { skip }, async () => {
     await using group = natsGroup(server);
     const bus = await group.started({ stream: { ...group.options.stream, replicas: 3 } });
     const problems: string[] = [];
-    const consumption = bus.consume(
+    const consumption = bus.messages.consume(
       {
         processor: 'chat',
         endpoints: undefined,
@@ -102,7 +102,7 @@ describe('nats streams and consumers', { skip }, async () => {
       });
       const names = Array.from({ length: 40 }, (_, i) => `m${i}`);
       await Promise.all(
-        names.map((name, i) => bus.publish(message({ connectionId: `gw-${i}`, payload: Buffer.from(name) }))),
+        names.map((name, i) => bus.messages.publish(message({ connectionId: `gw-${i}`, payload: Buffer.from(name) }))),
       );
       await eventually(() => old.deliveries.length === 4);
       isHolding = false;
@@ -122,7 +122,7 @@ describe('nats streams and consumers', { skip }, async () => {
     const [bus, next] = [await group.started(), await group.started()];
     const slow = await collect(bus, { processor: 'slow' });
     const old = await collect(bus, ordered, ack);
-    await Promise.all(Array.from({ length: 20 }, (_, i) => bus.publish(message({ connectionId: `gw-${i}` }))));
+    await Promise.all(Array.from({ length: 20 }, (_, i) => bus.messages.publish(message({ connectionId: `gw-${i}` }))));
     await eventually(() => slow.deliveries.length === 20 && old.deliveries.length === 20);
     await eventually(async () => assert.deepEqual(await old.consumption.lag(), { pending: 0, unacknowledged: 0 }));
     const got = await collect(next, {}, ack);
@@ -133,13 +133,13 @@ describe('nats streams and consumers', { skip }, async () => {
     await using group = natsGroup(server);
     const bus = await group.started();
     await collect(bus, { endpoints: ['/chat'], ...ordered });
-    await eventually(() => bus.isConsumed('/chat'));
+    await eventually(() => bus.messages.isConsumed('/chat'));
     const { manager } = await group.client();
     await bus.stop();
     const watcher = await group.started();
-    await eventually(() => watcher.isConsumed('/chat'));
+    await eventually(() => watcher.messages.isConsumed('/chat'));
     await manager.consumers.delete(group.subjects.stream, 'chat_p3of4');
-    await eventually(() => !watcher.isConsumed('/chat'));
+    await eventually(() => !watcher.messages.isConsumed('/chat'));
   });
 
   test('reports a message that no gateway wrote and does not deliver it', async () => {
@@ -164,7 +164,7 @@ describe('nats streams and consumers', { skip }, async () => {
       });
     });
     const sent = Array.from({ length: 300 }, (_, i) => message({ connectionId: `gw-${i % 100}` }));
-    await Promise.all(sent.map((one) => bus.publish(one)));
+    await Promise.all(sent.map((one) => bus.messages.publish(one)));
     await eventually(() => done.length === 300, { timeoutMs: 20_000 });
     assert.equal(new Set(done).size, 100);
   });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Delivery } from '../../../../runtime/bus/port.ts';
+import type { Delivery } from '../../../../runtime/bus/port/messages.ts';
 import { HydrogenError } from '../../../../runtime/errors.ts';
 import { createHttpClient } from '../../../../runtime/http/client/client.ts';
 import {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import { type Outcome, Queue, soonest } from '../../../operator/reconcile/queue.ts';
-import { eventually, holds } from '../../kit/eventually.ts';
+import { type Outcome, Queue, soonest } from '../../operator/queue.ts';
+import { eventually, holds } from '../kit/eventually.ts';
 
 function start(work: (key: string) => Promise<Outcome>, workers = 4): { queue: Queue; delays: number[] } {
   const delays: number[] = [];

@@ -1,8 +1,7 @@
 /**
- * Whether a live object holds what it should: cut down to the fields in question, since what others add is none of our
- * business. Statuses are compared so; of children the API server keeps account (`ownership.ts`).
+ * The part of a live status that can be compared with a wanted one: only the fields in question, since what others add is
+ * theirs. Children are compared by what the API server records instead (`kube/managed-fields.ts`).
  */
-import { hash } from 'node:crypto';
 
 /** Fields by which the items of a list of objects are told apart, whatever their order. */
 const itemKeys = ['name', 'uid', 'containerPort', 'port', 'topologyKey', 'type', 'host', 'path'] as const;
@@ -14,12 +13,6 @@ export function project(desired: unknown, live: unknown): unknown {
   if (typeof live !== 'object' || live === null) return undefined;
   const fields = live as Record<string, unknown>;
   return Object.fromEntries(Object.entries(desired).map(([name, value]) => [name, project(value, fields[name])]));
-}
-
-/** A short digest of any JSON. */
-export function digest(value: unknown): string {
-  // In one call: the object of a hash that is filled bit by bit lives outside of the heap until it is collected.
-  return hash('sha256', JSON.stringify(value) ?? '', 'base64url').slice(0, 22);
 }
 
 function projectList(desired: readonly unknown[], live: readonly unknown[]): unknown {

@@ -1,10 +1,10 @@
 /** The structural lint: whether the API server would take a schema as it is, before there is an API server to ask. */
 import type { TSchema } from 'typebox';
 
-import type { Issue } from './issue.ts';
-import { join } from './path.ts';
-import { resolve } from './resolve.ts';
-import { type Node, nodeOf } from './schema.ts';
+import type { Issue } from '../../crds/issue.ts';
+import { join } from '../../crds/path.ts';
+import { resolve } from '../../crds/resolve.ts';
+import { type Node, nodeOf } from '../../crds/schema.ts';
 
 const common = ['type', 'description', 'default'];
 

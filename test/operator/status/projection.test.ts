@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-
-import { digest, project } from '../../../operator/children/projection.ts';
+import { digest } from '../../../operator/digest.ts';
+import { project } from '../../../operator/status/projection.ts';
 
 test('what the server adds to an object is left out of its projection', () => {
   const desired = { spec: { ports: [{ name: 'client', port: 80 }], selector: { app: 'chat' } } };

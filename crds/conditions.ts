@@ -1,0 +1,236 @@
+/**
+ * Every type and reason of a condition, once: what it means, and what its being there says of the object. The operator's
+ * findings, `hydrogen describe`, the health check of Argo CD and the table in docs/operator.md are made from this.
+ */
+import type { Condition } from './status.ts';
+
+/** The status of a condition. */
+export type ConditionStatus = Condition['status'];
+
+/**
+ * What happens while a reason holds. `stalled`: nothing, until a person helps. `atWork`: the operator or the cluster is
+ * working, or waits for another object. `atRest`: nothing, and nothing needs to.
+ */
+export type Progress = 'stalled' | 'atWork' | 'atRest';
+
+/** One reason of one aspect. */
+export interface ReasonDefinition {
+  readonly status: ConditionStatus;
+  readonly progress: Progress;
+  /** What it means and what to do, for the documentation. */
+  readonly meaning: string;
+}
+
+interface ConditionDefinition {
+  /** The status while nothing is wrong. */
+  readonly good: Exclude<ConditionStatus, 'Unknown'>;
+  /** What the condition is about, for the documentation. */
+  readonly meaning: string;
+}
+
+interface AspectDefinition extends ConditionDefinition {
+  /** Whether the object is Ready only while this is good. */
+  readonly decidesReady: boolean;
+  readonly reasons: Readonly<Record<string, ReasonDefinition>>;
+}
+
+/** The conditions that sum up the others, with the reason of the aspect that decides. */
+export const summaries = {
+  Ready: { good: 'True', meaning: 'every condition that decides is as specified' },
+  Reconciling: { good: 'False', meaning: 'the operator or the cluster is at work; absent otherwise' },
+  Stalled: { good: 'False', meaning: 'only a person can help; absent otherwise' },
+} as const satisfies Record<string, ConditionDefinition>;
+
+/** The conditions that say one thing each, with all the reasons that each can have. */
+export const aspects = {
+  Accepted: {
+    good: 'True',
+    meaning: 'the specification is valid, and applied',
+    decidesReady: true,
+    reasons: {
+      Accepted: { status: 'True', progress: 'atRest', meaning: 'nothing to do' },
+      InvalidSpec: { status: 'False', progress: 'stalled', meaning: 'correct the fields that the message lists' },
+      GroupNotFound: {
+        status: 'False',
+        progress: 'atWork',
+        meaning: 'create or correct the group, or correct `spec.groupRef.name`',
+      },
+      SecretNotFound: {
+        status: 'False',
+        progress: 'atWork',
+        meaning: 'create the secret, or add the key, that the message names; the operator notices at once',
+      },
+      NameConflict: {
+        status: 'False',
+        progress: 'stalled',
+        meaning: 'delete the object that the message names, or choose another name; checked again every minute',
+      },
+      WaitingForRemoval: {
+        status: 'False',
+        progress: 'atWork',
+        meaning: 'nothing to do: children of an earlier object of this name are still being removed',
+      },
+      ApplyRefused: {
+        status: 'False',
+        progress: 'stalled',
+        meaning: 'correct what the API server refuses; a missing HTTPRoute definition counts too',
+      },
+      ApplyForbidden: { status: 'False', progress: 'stalled', meaning: 'grant the right that the message names' },
+      Paused: {
+        status: 'Unknown',
+        progress: 'atRest',
+        meaning:
+          'the children differ from the specification; set `spec.paused` to false, and what the message lists is ' +
+          'created, changed or deleted',
+      },
+    },
+  },
+  GroupReady: {
+    good: 'True',
+    meaning: 'the group of a gateway or message processor is Ready, and has the consumers of the processor',
+    decidesReady: true,
+    reasons: {
+      GroupReady: { status: 'True', progress: 'atRest', meaning: 'nothing to do' },
+      GroupNotReady: { status: 'False', progress: 'atWork', meaning: 'see the conditions of the group' },
+      GroupNotFound: { status: 'False', progress: 'atWork', meaning: 'see `Accepted`' },
+      ConsumersRefused: {
+        status: 'False',
+        progress: 'stalled',
+        meaning: 'check NATS, for example the consumer limits of its account',
+      },
+    },
+  },
+  BusReachable: {
+    good: 'True',
+    meaning: 'NATS is connected and has the streams of the group',
+    decidesReady: true,
+    reasons: {
+      BusReachable: { status: 'True', progress: 'atRest', meaning: 'nothing to do' },
+      Connecting: { status: 'Unknown', progress: 'atWork', meaning: 'nothing to do' },
+      BusUnreachable: {
+        status: 'False',
+        progress: 'atWork',
+        meaning: 'check `spec.nats`, the servers and the secrets',
+      },
+      StreamRefused: {
+        status: 'False',
+        progress: 'stalled',
+        meaning: 'enable JetStream, or raise the limits of the account',
+      },
+      StreamConflict: {
+        status: 'False',
+        progress: 'stalled',
+        meaning: 'a stream has other settings, which cannot be changed: specify those, or delete the stream',
+      },
+      SecretNotReadable: {
+        status: 'Unknown',
+        progress: 'atRest',
+        meaning: 'grant the operator `get` on the secret that the message names',
+      },
+      Paused: {
+        status: 'Unknown',
+        progress: 'atRest',
+        meaning: 'streams are missing or differ, as the message says; set `spec.paused` to false',
+      },
+    },
+  },
+  Available: {
+    good: 'True',
+    meaning: 'enough pods are available',
+    decidesReady: true,
+    reasons: {
+      Available: { status: 'True', progress: 'atRest', meaning: 'nothing to do' },
+      NotCreated: { status: 'False', progress: 'atWork', meaning: 'see `Accepted`' },
+      PodsNotReady: {
+        status: 'False',
+        progress: 'atWork',
+        meaning: 'run the `kubectl describe pods` of the message: the events say what the pods wait for',
+      },
+      ScaledToZero: { status: 'False', progress: 'atRest', meaning: 'set `spec.replicas`' },
+    },
+  },
+  RollingOut: {
+    good: 'False',
+    meaning: 'pods of an earlier specification are being replaced',
+    decidesReady: true,
+    reasons: {
+      RolledOut: { status: 'False', progress: 'atRest', meaning: 'nothing to do' },
+      NotCreated: { status: 'False', progress: 'atWork', meaning: 'see `Accepted`' },
+      PodsUpdating: { status: 'True', progress: 'atWork', meaning: 'nothing to do' },
+      RolloutStuck: {
+        status: 'True',
+        progress: 'stalled',
+        meaning: 'run the `kubectl describe pods` of the message: the events say what the new pods wait for',
+      },
+      RolloutWaiting: {
+        status: 'False',
+        progress: 'atRest',
+        meaning: 'nothing to do: it waits for its turn to get the image of this release; see [rollouts](#rollouts)',
+      },
+    },
+  },
+  Paused: {
+    good: 'False',
+    meaning: 'the operator changes nothing',
+    decidesReady: false,
+    reasons: {
+      NotPaused: { status: 'False', progress: 'atRest', meaning: 'nothing to do' },
+      Paused: { status: 'True', progress: 'atRest', meaning: 'set `spec.paused` to false' },
+      GroupPaused: { status: 'True', progress: 'atRest', meaning: 'set `spec.paused` of the group to false' },
+    },
+  },
+  Deleting: {
+    good: 'False',
+    meaning: 'the object is deleted, and waits for what the message says',
+    decidesReady: true,
+    reasons: {
+      WaitingForMembers: {
+        status: 'True',
+        progress: 'atWork',
+        meaning: 'delete the members that the message lists',
+      },
+      RemovingConsumers: {
+        status: 'True',
+        progress: 'atWork',
+        meaning: 'nothing to do, or what the message says of NATS; the finalizer may be removed by hand',
+      },
+      RemovingStreams: {
+        status: 'True',
+        progress: 'atWork',
+        meaning: 'do what the message says of NATS, or set `stream.deletionPolicy` to `Retain`',
+      },
+    },
+  },
+} as const satisfies Record<string, AspectDefinition>;
+
+/** A condition that says one thing of an object. */
+export type Aspect = keyof typeof aspects;
+/** A condition that sums up the others. */
+export type Summary = keyof typeof summaries;
+/** The reasons that an aspect can have. */
+export type ReasonOf<A extends Aspect> = keyof (typeof aspects)[A]['reasons'] & string;
+/** A condition of ours. */
+export type ConditionType = Aspect | Summary;
+
+/** Every type of condition, those that sum up first. */
+export const conditionTypes: readonly ConditionType[] = [
+  ...(Object.keys(summaries) as Summary[]),
+  ...(Object.keys(aspects) as Aspect[]),
+];
+
+/** What the table says of a reason. */
+export function reasonDefinition<A extends Aspect>(type: A, reason: ReasonOf<A>): ReasonDefinition {
+  const reasons: Readonly<Record<string, ReasonDefinition>> = aspects[type].reasons;
+  return reasons[reason] as ReasonDefinition; // the type of `reason` vouches for it
+}
+
+/** True for a reason that an aspect can have; a stored condition may be of another release. */
+export function isReasonOf<A extends Aspect>(type: A, reason: string): reason is ReasonOf<A> {
+  return Object.hasOwn(aspects[type].reasons, reason);
+}
+
+/** True for a status that says that nothing is wrong. Types that are not ours are good while True. */
+export function isGood({ type, status }: { readonly type: string; readonly status: ConditionStatus }): boolean {
+  const known: Readonly<Record<string, ConditionDefinition | undefined>> = { ...summaries, ...aspects };
+  return status === (known[type]?.good ?? 'True');
+}

@@ -1,0 +1,54 @@
+/** Children as they should be: the rendered objects, with their owner and with digests that say what they were made from. */
+import type { Manifest } from '../../infra/index.ts';
+import { digest } from '../digest.ts';
+import { appliedDigest, appliedSources, type KubeObject } from '../kube/objects.ts';
+
+/** What is applied: a rendered object with its owner and a digest of both. The digest leaves the sources out. */
+export function wantedChild({ apiVersion, kind, metadata }: KubeObject, manifest: Manifest): KubeObject {
+  const rendered = objectOf(manifest);
+  const { name, uid = '' } = metadata;
+  const owner = { apiVersion, kind, name, uid, controller: true, blockOwnerDeletion: true };
+  const child = { ...rendered, metadata: { ...rendered.metadata, ownerReferences: [owner] } };
+  const { [appliedSources]: _, ...digested } = rendered.metadata.annotations ?? {};
+  const applied = digest({ ...child, metadata: { ...child.metadata, annotations: digested } });
+  const annotations = { ...rendered.metadata.annotations, [appliedDigest]: applied };
+  return { ...child, metadata: { ...child.metadata, annotations } };
+}
+
+/** The same workload without what it was made from, so that the next reconciliation applies everything again. */
+export function withoutSources(object: KubeObject): KubeObject {
+  const { [appliedSources]: _, ...annotations } = object.metadata.annotations ?? {};
+  return { ...object, metadata: { ...object.metadata, annotations } };
+}
+
+/** The same object as an update of `live`: with its uid, nothing is created anew and nobody else's object is taken over. */
+export function asUpdate(wanted: KubeObject, live: KubeObject): KubeObject {
+  return { ...wanted, metadata: { ...wanted.metadata, ...uidOf(live) } };
+}
+
+/** The number of pods of `live` and nothing else, applied as `manager`. */
+export function replicasAlone(live: KubeObject, wanted: KubeObject): KubeObject {
+  const { apiVersion, kind } = wanted;
+  const { namespace, name } = wanted.metadata;
+  const metadata = { name, ...(namespace !== undefined && { namespace }), ...uidOf(live) };
+  return { apiVersion, kind, metadata, spec: { replicas: replicasOf(live) ?? 1 } };
+}
+
+/** The number of pods that an object asks for. */
+export function replicasOf({ spec }: KubeObject): number | undefined {
+  return (spec as { replicas?: number } | undefined)?.replicas;
+}
+
+/** `Service/chat-gateway`. */
+export function shortName({ kind, metadata }: KubeObject): string {
+  return `${kind}/${metadata.name}`;
+}
+
+/** A rendered object. */
+export function objectOf(manifest: Manifest): KubeObject {
+  return manifest as unknown as KubeObject; // infra/ renders complete objects
+}
+
+function uidOf({ metadata }: KubeObject): { uid?: string } {
+  return metadata.uid === undefined ? {} : { uid: metadata.uid };
+}

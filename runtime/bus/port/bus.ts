@@ -1,0 +1,29 @@
+/**
+ * The bus as gateways and message processors see it: one connection with four parts, each with an interface of its own,
+ * so that a user asks for the parts it needs. Two implementations, `memory/` (one process, nothing survives it) and
+ * `nats/` (JetStream), pass the contract suite in test/contract/bus/, which has a file for each part.
+ *
+ * A listener or handler must not throw. One that does is a bug and ends the process.
+ */
+
+import type { DeadLetterBus } from './dead-letters.ts';
+import type { LeaseBus } from './leases.ts';
+import type { MessageBus } from './messages.ts';
+import type { PeerBus } from './peers.ts';
+
+/** `up`: connected and usable. `down`: not connected yet, or the connection is lost; the bus reconnects by itself. */
+export type BusStatus = 'up' | 'down' | 'stopped';
+
+export interface Bus {
+  readonly messages: MessageBus;
+  readonly deadLetters: DeadLetterBus;
+  readonly peers: PeerBus;
+  readonly leases: LeaseBus;
+
+  readonly status: BusStatus;
+  onStatus(listener: (status: BusStatus, cause?: unknown) => void): void;
+  /** Begins to connect and resolves at once; the bus may still be down. @throws never for an unreachable server. */
+  start(): Promise<void>;
+  /** Ends every subscription and the connection; what is unacknowledged rejects with HYD_BUS_STOPPED. Never rejects. */
+  stop(): Promise<void>;
+}

@@ -1,0 +1,93 @@
+/**
+ * Client messages on their way to message processors.
+ *
+ * - `publish` resolves only when the message is stored; until then the bus owns the payload and retries under the same
+ *   message id, through reconnects, for as long as it lives.
+ * - A stored message is delivered to each consumer whose filter covers it until that consumer acknowledges or
+ *   terminates it: at least once, whatever process dies.
+ */
+
+import type { HydrogenError } from '../../errors.ts';
+import type { Pressure } from './pressure.ts';
+
+/** A message of a client on its way to destinations. */
+export interface ClientMessage {
+  /** The idempotency key, the same on every attempt: `[A-Za-z0-9-]`, unique in the group. */
+  readonly id: string;
+  /** `<instance>-<random>`, `[A-Za-z0-9-]`. */
+  readonly connectionId: string;
+  /** Path of the client endpoint, for example `/chat`. */
+  readonly endpoint: string;
+  /** Base URL of the management API that a destination may call back, empty when there is none. */
+  readonly callbackUrl: string;
+  /** The body that the destination receives. Nobody modifies it once it is handed over. */
+  readonly payload: Uint8Array;
+}
+
+/** One attempt to deliver a message to one consumer. Exactly one of `ack`, `nak`, `term` ends it; later calls do nothing. */
+export interface Delivery extends ClientMessage {
+  /** 1 on the first attempt. Counts attempts of crashed processes too. */
+  readonly attempt: number;
+  /** Set when a dead letter was replayed. */
+  readonly isReplay: boolean;
+  /** Milliseconds since the epoch at which the bus stored the message. */
+  readonly storedAtMs: number;
+  /** Consumed: never delivered to this consumer again. */
+  ack(): void;
+  /** Deliver again, not before `delayMs` from now. */
+  nak(delayMs: number): void;
+  /** Still at work: restarts the acknowledgement time-out. */
+  working(): void;
+  /** Never deliver to this consumer again, although it was not consumed. */
+  term(reason: string): void;
+}
+
+export interface ConsumerOptions {
+  /** Name of the message processor: a DNS label. Replicas of one processor share one durable consumer. */
+  readonly processor: string;
+  /** Endpoint paths whose messages it gets; undefined: all of the group's. */
+  readonly endpoints: readonly string[] | undefined;
+  /** A delivery that is neither ended nor `working()` for this long is delivered again, to any replica. */
+  readonly ackTimeoutMs: number;
+  /** Deliveries that may be open in this process at once. */
+  readonly maxInFlight: number;
+  /** Strict order per connection over all replicas: an attempt must end before the next message of the connection is delivered. */
+  readonly ordering: 'Unordered' | 'PerConnection';
+  /** With PerConnection: how many ordered lanes, a divisor of 256. */
+  readonly partitions: number;
+}
+
+/** Messages of a consumer that are stored and not consumed: not delivered yet (`pending`), and delivered but open. */
+export interface Lag {
+  readonly pending: number;
+  readonly unacknowledged: number;
+}
+
+export interface Consumption {
+  /** True while deliveries can arrive: the durable consumer exists and the bus is up. */
+  readonly isReady: boolean;
+  /** Undefined while it can't be known. */
+  lag(): Promise<Lag | undefined>;
+  /** No delivery begins after this resolves; open ones can still be ended. Never rejects. */
+  stop(): Promise<void>;
+}
+
+export interface MessageBus extends Pressure {
+  /** Largest payload in bytes that `publish` takes. */
+  readonly maxPayloadBytes: number;
+  /** Resolves when stored. @throws {HydrogenError} HYD_MESSAGE_TOO_LARGE, HYD_BUS_STOPPED, HYD_CONNECTION_ID_INVALID; nothing else. */
+  publish(message: ClientMessage): Promise<void>;
+  /** True while a consumer's filter covers every message of this endpoint: what is published is kept for somebody. */
+  isConsumed(endpoint: string): boolean;
+  /** Called whenever the answer of `isConsumed` may have changed. */
+  onConsumers(listener: () => void): void;
+  /**
+   * Creates stream and durable consumer where missing, adapts what can be changed in place, and delivers. Retries by
+   * itself until `stop`. @param onProblem receives what keeps it from delivering (HYD_STREAM_CONFLICT and others).
+   */
+  consume(
+    options: ConsumerOptions,
+    onDelivery: (delivery: Delivery) => void,
+    onProblem: (error: HydrogenError) => void,
+  ): Consumption;
+}

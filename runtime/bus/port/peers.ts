@@ -1,0 +1,22 @@
+/** What the processes of a group say to one another: requests to one instance, and broadcasts to all of them. */
+
+/** The answer to a request to an instance. */
+export type PeerAnswer =
+  | { readonly kind: 'answer'; readonly payload: Uint8Array }
+  /** Nobody serves that instance id right now. */
+  | { readonly kind: 'nobody' }
+  | { readonly kind: 'timeout' }
+  /** The bus is down: not sent. */
+  | { readonly kind: 'down' };
+
+export interface PeerBus {
+  /** Largest payload in bytes that `request` and `broadcast` take. */
+  readonly maxPayloadBytes: number;
+  /** Answers requests to this instance. The handler must not reject. */
+  serve(instanceId: string, handler: (payload: Uint8Array) => Promise<Uint8Array>): void;
+  /** @throws {HydrogenError} HYD_MESSAGE_TOO_LARGE */
+  request(instanceId: string, payload: Uint8Array, timeoutMs: number): Promise<PeerAnswer>;
+  /** Hands it to every instance of the group that is connected, this one included. @throws {HydrogenError} HYD_BUS_UNREACHABLE, HYD_MESSAGE_TOO_LARGE */
+  broadcast(payload: Uint8Array): void;
+  onBroadcast(listener: (payload: Uint8Array) => void): void;
+}
