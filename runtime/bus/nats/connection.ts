@@ -236,6 +236,8 @@ export function createLink(options: NatsConnectionOptions): Link {
       const last = connection;
       if (last !== undefined) await within(flushTimeoutMs, last.flush());
       become('stopped');
+      // The connection may have been lost while it was flushed.
+      clearTimeout(timer);
       connection = undefined;
       if (last !== undefined) await last.close().catch(() => {});
     },

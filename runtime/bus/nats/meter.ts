@@ -7,7 +7,7 @@
 export interface ServerLimits {
   /** Longest message, headers included. */
   readonly messageBytes: number;
-  /** How much may arrive at once; each line and each message counts 256 bytes more than it is long. */
+  /** How much may arrive at once. A line costs far more work than a payload: each of its bytes counts as 16. */
   readonly burstBytes: number;
   /** How fast that allowance grows back. */
   readonly bytesPerSecond: number;
@@ -23,6 +23,8 @@ export class ServerExcess extends Error {
 /** Longest protocol line: an INFO line names every server of a cluster. */
 export const maxLineBytes = 65_536;
 
+const lineFactor = 16;
+/** What is counted for a line beside its bytes. */
 const frameBytes = 256;
 const newline = 10;
 
@@ -75,7 +77,7 @@ export class ServerMeter {
       this.#state = 'line';
       return line === '\r\n' ? undefined : notNats;
     }
-    this.#allowance -= frameBytes;
+    this.#allowance -= frameBytes + lineFactor * line.length;
     if (!/^H?MSG\s/i.test(line)) return otherLine.test(line) ? undefined : notNats;
     const { size } = messageLine.exec(line)?.groups ?? {};
     if (size === undefined) return notNats;
