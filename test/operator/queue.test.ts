@@ -140,7 +140,7 @@ test('stop waits for the work that has begun and begins no other', async () => {
   await holds(() => begun === 1, 30);
 });
 
-test('a key that was looked after in vain comes back later and later, without counting as a failure', async () => {
+test('a key whose work is futile comes back later and later, without counting as a failure', async () => {
   const times: number[] = [];
   const { queue, delays } = start(async () => {
     times.push(performance.now());
@@ -155,8 +155,31 @@ test('a key that was looked after in vain comes back later and later, without co
   await queue.stop();
 });
 
-test('the soonest of several outcomes counts, and being in vain is not forgotten', () => {
+test('the soonest of several outcomes counts, and futility is not forgotten', () => {
   assert.equal(soonest(undefined, undefined), undefined);
   assert.deepEqual(soonest({ againAfterMs: 5 }, { againAfterMs: 3 }), { againAfterMs: 3 });
   assert.deepEqual(soonest({ isFutile: true }, { againAfterMs: 3 }), { againAfterMs: 3, isFutile: true });
+});
+
+test('slow work gives its worker to other keys, and is still never with two workers', async () => {
+  const release = Promise.withResolvers<void>();
+  const runs: string[] = [];
+  const queue = new Queue({
+    work: async (key) => {
+      runs.push(key);
+      if (key.startsWith('silent')) await release.promise;
+      return undefined;
+    },
+    onFailure: assert.fail,
+    workers: 1,
+    slowMs: 10,
+  });
+  queue.start();
+  for (const key of ['silent1', 'silent2', 'prompt', 'silent1']) queue.add(key);
+  await eventually(() => runs.includes('prompt'));
+  assert.deepEqual(runs, ['silent1', 'silent2', 'prompt']);
+  release.resolve();
+  await eventually(() => runs.length === 4);
+  assert.equal(runs[3], 'silent1');
+  await queue.stop();
 });

@@ -65,8 +65,7 @@ test('a secret is asked for once for each version, and one that nobody names nev
   const reads = (name: string): number => api.seen.filter(({ path }) => path.endsWith(`/secrets/${name}`)).length;
   await holds(() => reads('auth') === 1, 200);
   const looked = (): number =>
-    running.lines.filter(({ msg, object }) => msg === 'object looked after' && object.startsWith('HydrogenGateway'))
-      .length;
+    running.lines.filter(({ msg, object }) => msg === 'reconciled' && object.startsWith('HydrogenGateway')).length;
   const before = looked();
   putSecret(api, 'auth', 'token', 'bmV3');
   await eventually(() => looked() > before && reads('auth') === 2);

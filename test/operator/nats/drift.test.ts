@@ -78,7 +78,7 @@ test('a setting of a stream that somebody changes is set back, and then there is
     await administer(nats.url, ({ streams }) => streams.update(streamName, { max_age: seconds * 1e9 }));
     await eventually(async () => (await age()) === wanted);
   }
-  const looked = (): number => running.lines.filter(({ msg }) => msg === 'object looked after').length;
+  const looked = (): number => running.lines.filter(({ msg }) => msg === 'reconciled').length;
   const before = looked();
   await holds(() => looked() <= before + 1, 500);
 });
@@ -105,7 +105,7 @@ test('a conflict that nobody mends is looked at now and then, and changes nothin
   await eventually(
     () => condition(api.get('hydrogengateways', 'chat'), 'GroupReady')?.message.includes('HYDROGEN_') === true,
   );
-  const looked = (): number => running.lines.filter(({ msg }) => msg === 'object looked after').length;
+  const looked = (): number => running.lines.filter(({ msg }) => msg === 'reconciled').length;
   const before = looked();
   await holds(() => looked() <= before + 3, 1000);
 });
