@@ -6,11 +6,11 @@ import type { HydrogenGroup } from '../crds/index.ts';
 import { createNatsBus } from '../runtime/bus/nats/nats.ts';
 import { natsOptionsOf } from '../runtime/bus/options.ts';
 import type { Bus } from '../runtime/bus/port/bus.ts';
-import { createLog } from '../runtime/role/log.ts';
-import type { Secrets } from '../runtime/role/secrets.ts';
+import { createRoleLog } from '../runtime/role/log.ts';
+import type { MountedSecrets } from '../runtime/role/secrets.ts';
 
 export interface GroupBusOptions {
-  readonly secrets: Secrets;
+  readonly secrets: MountedSecrets;
   readonly logger: Logger;
   /** What the NATS server shows for this client. */
   readonly name: string;
@@ -20,7 +20,7 @@ export interface GroupBusOptions {
 
 /** Credentials and certificates are read again on every connection. */
 export function createGroupBus(group: HydrogenGroup, { secrets, logger, name, servers }: GroupBusOptions): Bus {
-  const log = createLog(logger, { group: busGroup(group.metadata.namespace, group.metadata.name) });
+  const log = createRoleLog(logger, { group: busGroup(group.metadata.namespace, group.metadata.name) });
   return createNatsBus({
     ...natsOptionsOf(group, (ref) => secrets.read(ref)),
     ...(servers && { servers }),

@@ -1,4 +1,4 @@
-/** `hydrogen describe group/NAME`: how a group and all that belongs to it stand, in one look. */
+/** `hydrogen describe group/NAME`: the status of a group, its members and their pods as a tree. */
 
 import { describeGroup } from '../operator/status/describe.ts';
 import { HydrogenError } from '../runtime/errors.ts';
@@ -13,7 +13,7 @@ export interface DescribeOptions {
 export async function describe(target: string, { namespace, kubeconfig }: DescribeOptions): Promise<string> {
   const [kind, name, ...rest] = target.split('/');
   if (!['group', 'hgrp', 'hydrogengroup'].includes(kind?.toLowerCase() ?? '') || !name || rest.length > 0) {
-    throw new HydrogenError('HYD_CONFIG_INVALID', `${target}: what can be described is group/NAME`);
+    throw new HydrogenError('HYD_CONFIG_INVALID', `${target}: describe takes group/NAME`);
   }
   const kube = connectKube(kubeconfig);
   try {

@@ -1,9 +1,9 @@
-/** What `hydrogen dev` tells the person in front of it: what listens where, and a line to try. */
+/** What `hydrogen dev` prints once it is ready: what listens where, and a command to try. */
 
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import type { Documents, GatewayConfig, ProcessorConfig } from '../runtime/role/live-config.ts';
+import type { Documents, GatewayConfig, ProcessorConfig } from '../runtime/role/documents.ts';
 import { gatewayPorts } from './ports.ts';
 
 /** The port that examples/echo.yaml names for its destination. */
@@ -46,7 +46,7 @@ export function describeRun(
   return lines.join('\n');
 }
 
-/** What the documents ask for and only the operator does. */
+/** Notes about fields that only the operator acts on. */
 function withoutEffect({ gateways, processors }: Documents): string[] {
   const resources = [
     ...gateways.flatMap(({ gateway, group }) => [gateway, group]),
@@ -54,7 +54,9 @@ function withoutEffect({ gateways, processors }: Documents): string[] {
   ];
   const notes = resources
     .filter(({ spec }) => spec.paused)
-    .map(({ kind, metadata }) => `  ${kind}/${metadata.name}: spec.paused has no effect here, it is for the operator`);
+    .map(
+      ({ kind, metadata }) => `  ${kind}/${metadata.name}: spec.paused has no effect here, only the operator reads it`,
+    );
   return [...new Set(notes)];
 }
 
@@ -63,11 +65,11 @@ function describeRouting({ spec }: ProcessorConfig['processor']): string[] {
   if (rulesEngine !== undefined) return [`rules engine ${rulesEngine.url}`];
   return (rules ?? []).map(
     ({ name, pattern, destination }) =>
-      `${name}  /${pattern}/ -> POST ${destination.url}${destination.reply ? ', its answer goes back' : ''}`,
+      `${name}  /${pattern}/ -> POST ${destination.url}${destination.reply ? ', its answer goes back to the client' : ''}`,
   );
 }
 
-/** A line that works: it says nothing to a gateway that only sends, and warns where an authorizer has its own wishes. */
+/** A command that works: it sends nothing to a gateway that only sends, and has a note where an authorizer decides. */
 function tryIt(
   { spec }: GatewayConfig['gateway'],
   options: { readonly portBase: number; readonly host: string },
@@ -78,6 +80,6 @@ function tryIt(
     spec.mode === 'ServerToClient'
       ? `new WebSocket('${url}').onmessage = ${onMessage}`
       : `const s = new WebSocket('${url}'); s.onopen = () => s.send('hello'); s.onmessage = ${onMessage}`;
-  const note = spec.authorizer === undefined ? '' : ' (add what your authorizer asks for)';
+  const note = spec.authorizer === undefined ? '' : ' (add what your authorizer needs)';
   return [`  try it in another terminal${note}:`, `    npx wscat -c ${url}`, `    node -e "${script}"`];
 }

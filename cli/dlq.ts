@@ -1,7 +1,8 @@
-/** `hydrogen dlq`: looking at the dead letters of a message processor, sending them again, throwing them away. */
+/** `hydrogen dlq`: lists, shows, replays and removes the dead letters of a message processor. */
 
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { env, paths } from '../crds/contract.ts';
+import { within } from '../process/timing.ts';
 import type { DeadLetter, DeadLetters } from '../runtime/bus/port/dead-letters.ts';
 import { HydrogenError } from '../runtime/errors.ts';
 
@@ -15,12 +16,14 @@ const connectTimeoutMs = 10_000;
 const pageSize = 100;
 
 export function deadLetterCommands(): Command {
-  const dlq = new Command('dlq').description('the dead letters of a message processor').exitOverride();
+  const dlq = new Command('dlq')
+    .description('list, show, replay or remove the dead letters of a message processor')
+    .exitOverride();
 
   add(dlq, 'list', 'list dead letters, oldest first')
-    .addOption(new Option('--limit <count>', 'at most so many').default(pageSize).argParser(count))
-    .addOption(new Option('--after <sequence>', 'skip up to and with this one').default(0).argParser(count))
-    .option('--json', 'one JSON object a line')
+    .addOption(new Option('--limit <count>', 'maximum number to list').default(pageSize).argParser(count))
+    .addOption(new Option('--after <sequence>', 'start after this sequence').default(0).argParser(count))
+    .option('--json', 'print one JSON object per line')
     .action((options: DlqOptions & { limit: number; after: number; json?: boolean }) =>
       withDeadLetters(options, async (letters) => {
         const found = await letters.list(options.limit, options.after);
@@ -30,7 +33,7 @@ export function deadLetterCommands(): Command {
     );
 
   add(dlq, 'show', 'show one dead letter with its body')
-    .argument('<sequence>', 'its number in the list', count)
+    .argument('<sequence>', 'its sequence number in the list', count)
     .action((sequence: number, options: DlqOptions) =>
       withDeadLetters(options, async (letters) => {
         const letter = (await letters.get(sequence)) ?? missing(sequence);
@@ -39,8 +42,8 @@ export function deadLetterCommands(): Command {
     );
 
   add(dlq, 'replay', 'deliver dead letters once more, to this processor alone, and remove them')
-    .argument('[sequence...]', 'their numbers in the list', counts)
-    .option('--all', 'all of them')
+    .argument('[sequence...]', 'their sequence numbers in the list', counts)
+    .option('--all', 'every dead letter')
     .action((sequences: number[] | undefined, options: DlqOptions & { all?: boolean }) =>
       withDeadLetters(options, async (letters) => {
         const chosen = await choose(letters, sequences, options.all);
@@ -50,8 +53,8 @@ export function deadLetterCommands(): Command {
     );
 
   add(dlq, 'purge', 'remove dead letters for good')
-    .argument('[sequence...]', 'their numbers in the list', counts)
-    .option('--all', 'all of them')
+    .argument('[sequence...]', 'their sequence numbers in the list', counts)
+    .option('--all', 'every dead letter')
     .action((sequences: number[] | undefined, options: DlqOptions & { all?: boolean }) =>
       withDeadLetters(options, async (letters) => {
         if (options.all === true && (sequences ?? []).length === 0) {
@@ -76,7 +79,7 @@ function add(parent: Command, name: string, description: string): Command {
         paths.config,
       ),
     )
-    .option('--nats <url>', "instead of the group's servers")
+    .option('--nats <url>', "NATS server to use instead of the group's")
     .addOption(
       new Option('--secrets <dir>', 'referenced secrets: <dir>/<secret name>/<key>')
         .env(env.secretsDir)
@@ -87,27 +90,25 @@ function add(parent: Command, name: string, description: string): Command {
 /** @throws {HydrogenError} HYD_CONFIG_INVALID, HYD_BUS_UNREACHABLE */
 async function withDeadLetters(options: DlqOptions, work: (letters: DeadLetters) => Promise<void>): Promise<void> {
   const { createGroupBus } = await import('./bus.ts');
-  const { loadProcessor } = await import('../runtime/role/live-config.ts');
-  const { createLogger } = await import('../runtime/role/log.ts');
-  const { createSecrets } = await import('../runtime/role/secrets.ts');
+  const { loadProcessor } = await import('../runtime/role/documents.ts');
+  const { createLogger } = await import('../process/logger.ts');
+  const { MountedSecrets } = await import('../runtime/role/secrets.ts');
   const { group, processor } = await loadProcessor(options.config);
   const logger = createLogger({ level: 'error', destination: process.stderr });
-  const secrets = createSecrets(options.secrets, () => {});
+  const secrets = new MountedSecrets(options.secrets, () => {});
   const name = `dlq ${processor.metadata.name}`;
   const servers = options.nats === undefined ? {} : { servers: [options.nats] };
   const bus = createGroupBus(group, { secrets, logger, name, ...servers });
+  const connected = new Promise<true>((resolve) => {
+    bus.onStatus((status) => {
+      if (status === 'up') resolve(true);
+    });
+  });
   await bus.start();
   try {
-    const deadlineMs = Date.now() + connectTimeoutMs;
-    while (bus.status !== 'up') {
-      if (Date.now() > deadlineMs) {
-        const tried = options.nats ?? group.spec.nats.servers?.join(', ') ?? '';
-        throw new HydrogenError(
-          'HYD_BUS_UNREACHABLE',
-          `no NATS server at ${tried} within ${connectTimeoutMs / 1000} s`,
-        );
-      }
-      await new Promise((resolve) => setTimeout(resolve, 20));
+    if ((await within(connectTimeoutMs, connected)) === undefined) {
+      const tried = options.nats ?? group.spec.nats.servers?.join(', ') ?? '';
+      throw new HydrogenError('HYD_BUS_UNREACHABLE', `no NATS server at ${tried} within ${connectTimeoutMs / 1000} s`);
     }
     await work(bus.deadLetters.of(processor.metadata.name));
   } finally {
@@ -117,7 +118,7 @@ async function withDeadLetters(options: DlqOptions, work: (letters: DeadLetters)
 
 async function choose(letters: DeadLetters, sequences: number[] = [], all = false): Promise<number[]> {
   if (all === sequences.length > 0) {
-    throw new HydrogenError('HYD_CONFIG_INVALID', 'name sequence numbers, or --all, and not both');
+    throw new HydrogenError('HYD_CONFIG_INVALID', 'name sequence numbers or use --all, but not both');
   }
   if (!all) return sequences;
   const chosen: number[] = [];
@@ -170,7 +171,7 @@ function table(letters: readonly DeadLetter[]): string {
 
 function count(text: string): number {
   const value = Number(text);
-  if (!Number.isInteger(value) || value < 0) throw new InvalidArgumentError('a whole number');
+  if (!Number.isInteger(value) || value < 0) throw new InvalidArgumentError('a whole number is needed');
   return value;
 }
 

@@ -1,4 +1,4 @@
-/** A destination that answers every message with itself: what a first try talks to. */
+/** `hydrogen echo`: a destination that answers every message with itself. */
 
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';

@@ -1,12 +1,13 @@
 /**
- * The `hydrogen` command; what a command needs is loaded when it is the one that runs. Exit codes: 0 done, 1 failed,
- * 2 misused (an unknown option, a configuration that is invalid).
+ * The `hydrogen` command. The code of a subcommand is loaded when it runs. Exit codes: 0 done, 1 failed, 2 misused (an
+ * unknown option, an invalid configuration).
  */
 
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { env, paths, ports } from '../crds/contract.ts';
 import { parseRolloutLimit, type RolloutLimit } from '../operator/children/rollouts.ts';
+import { logLevels } from '../process/logger.ts';
 import { HydrogenError } from '../runtime/errors.ts';
 import { deadLetterCommands } from './dlq.ts';
 
@@ -42,8 +43,19 @@ function createProgram(): Command {
     .version(version)
     .exitOverride()
     .configureHelp({ showGlobalOptions: true })
-    .showHelpAfterError('(hydrogen --help lists what there is)');
+    .showHelpAfterError('(hydrogen --help lists the commands)');
+  addDev(program);
+  addRoles(program);
+  addOperator(program);
+  addDescribe(program);
+  addManifests(program);
+  addEcho(program);
+  program.addCommand(deadLetterCommands());
+  for (const command of program.commands) command.exitOverride();
+  return program;
+}
 
+function addDev(program: Command): void {
   program
     .command('dev')
     .description(
@@ -60,17 +72,19 @@ function createProgram(): Command {
     .addOption(secretsOption('./secrets'))
     .addOption(logLevelOption('debug'))
     .action(async (options) => (await import('./dev.ts')).dev({ ...options, version }));
+}
 
+function addRoles(program: Command): void {
   program
     .command('gateway')
     .description('run one gateway')
     .addOption(configOption())
     .addOption(
-      new Option('--port-base <port>', 'clients; management is one above, probes 1010 above')
+      new Option('--port-base <port>', 'port for clients; management is one above, probes 1010 above')
         .default(ports.client)
         .argParser(portBase),
     )
-    .option('--host <address>', 'address to listen on (default: every one)')
+    .option('--host <address>', 'address to listen on (default: every address)')
     .addOption(secretsOption(paths.secrets))
     .addOption(logLevelOption())
     .action(async (options) => (await import('./serve.ts')).runGateway({ ...options, version }));
@@ -79,24 +93,26 @@ function createProgram(): Command {
     .command('mproc')
     .description('run one message processor')
     .addOption(configOption())
-    .addOption(new Option('--probe-port <port>', 'probes and metrics').default(ports.probes).argParser(port))
-    .option('--host <address>', 'address to listen on (default: every one)')
+    .addOption(probePortOption())
+    .option('--host <address>', 'address to listen on (default: every address)')
     .addOption(secretsOption(paths.secrets))
     .addOption(logLevelOption())
     .action(async (options) => (await import('./serve.ts')).runProcessor({ ...options, version }));
+}
 
+function addOperator(program: Command): void {
   program
     .command('operator')
-    .description('look after the custom resources of a cluster: that of a kubeconfig, else that of the pod')
-    .option('--namespace <namespace>', 'the one namespace to look after (default: every one)')
-    .option('--kubeconfig <file>', 'the cluster to talk to (default: KUBECONFIG, else that of the pod)')
+    .description('reconcile the custom resources of a cluster')
+    .option('--namespace <namespace>', 'reconcile this namespace only (default: every namespace)')
+    .option('--kubeconfig <file>', "how to reach the cluster (default: KUBECONFIG, else the pod's service account)")
     .addOption(
       new Option(
         '--service-account <dir>',
-        'where a pod has its token and ca.crt, if not in the usual place',
+        'directory with the token and ca.crt of a pod, if not the usual one',
       ).conflicts('kubeconfig'),
     )
-    .option('--image <image>', 'image of pods whose document names none (default: that of this release)')
+    .option('--image <image>', 'image of pods whose document names none (default: the image of this release)')
     .addOption(
       new Option('--max-concurrent-rollouts <limit>', 'workloads that get the image of a new release at once')
         .default(parseRolloutLimit('10%'), '10%')
@@ -104,36 +120,45 @@ function createProgram(): Command {
     )
     .option('--no-leader-elect', 'act without a lease: only where no other operator runs')
     .option('--lease-namespace <namespace>', 'namespace of the lease (default: POD_NAMESPACE, else hydrogen-system)')
-    .addOption(new Option('--probe-port <port>', 'probes and metrics').default(ports.probes).argParser(port))
-    .option('--host <address>', 'address to listen on (default: every one)')
+    .addOption(probePortOption())
+    .option('--host <address>', 'address to listen on (default: every address)')
     .addOption(logLevelOption())
     .action(async (options) => (await import('./operator.ts')).runOperator({ ...options, version }));
+}
 
+function addDescribe(program: Command): void {
   program
     .command('describe')
-    .description('print how a group, its gateways and its message processors stand, as a tree')
+    .description('print the status of a group, its gateways and its message processors as a tree')
     .argument('<group/name>', 'what to describe')
     .option('-n, --namespace <namespace>', 'namespace of the group', 'default')
-    .option('--kubeconfig <file>', 'the cluster to talk to (default: KUBECONFIG, else that of the pod)')
+    .option('--kubeconfig <file>', "how to reach the cluster (default: KUBECONFIG, else the pod's service account)")
     .action(async (target, options) => print(await (await import('./describe.ts')).describe(target, options)));
+}
 
+function addManifests(program: Command): void {
   program
     .command('manifests')
     .description('print the CustomResourceDefinitions and the operator, for kubectl apply --server-side -f -')
     .option('--namespace <namespace>', 'namespace of the operator (default: hydrogen-system)')
-    .option('--image <image>', 'image of the operator (default: that of this release)')
-    .option('--watch-namespace <namespace>', 'the one namespace that the operator looks after (default: every one)')
-    .option('--no-read-secrets', 'without the right to secrets: what documents name is not checked')
-    .option('--crds-only', 'the CustomResourceDefinitions alone')
+    .option('--image <image>', 'image of the operator (default: the image of this release)')
+    .option(
+      '--watch-namespace <namespace>',
+      'let the operator reconcile this namespace only (default: every namespace)',
+    )
+    .option('--no-read-secrets', 'give the operator no right to secrets: it does not check the ones documents name')
+    .option('--crds-only', 'print the CustomResourceDefinitions only')
     .action(async (options) => print((await import('./manifests.ts')).manifests(options)));
 
   program
     .command('render')
     .description('print the Kubernetes objects that run some documents; needs no cluster and no operator')
     .requiredOption('-f, --file <file...>', 'YAML documents of hydrogen; - is standard input')
-    .option('--image <image>', 'image of pods whose document names none (default: that of this release)')
-    .action(async (options) => print(await (await import('./render.ts')).render(options)));
+    .option('--image <image>', 'image of pods whose document names none (default: the image of this release)')
+    .action(async (options) => print(await (await import('./render.ts')).renderFiles(options)));
+}
 
+function addEcho(program: Command): void {
   program
     .command('echo')
     .description('run a destination that answers every message with itself, to try things with')
@@ -145,13 +170,9 @@ function createProgram(): Command {
       console.log(`echo destination on ${server.url}`);
       await server.closed;
     });
-
-  program.addCommand(deadLetterCommands());
-  for (const command of program.commands) command.exitOverride();
-  return program;
 }
 
-/** Writes all of it; a reader who has seen enough, such as `head`, is no failure. */
+/** Writes all of it. A reader that stops early, such as `head`, is not a failure. */
 function print(text: string): void {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error;
@@ -160,25 +181,32 @@ function print(text: string): void {
 }
 
 function configOption(): Option {
-  return new Option('--config <file>', 'YAML with its HydrogenGroup and itself').default(paths.config);
+  return new Option('--config <file>', 'YAML file with the HydrogenGroup and the resource to run').default(
+    paths.config,
+  );
 }
 
 function secretsOption(fallback: string): Option {
-  return new Option('--secrets <dir>', 'referenced secrets: <dir>/<secret name>/<key>')
+  return new Option('--secrets <dir>', 'directory of referenced secrets: <dir>/<secret name>/<key>')
     .env(env.secretsDir)
     .default(fallback);
 }
 
+function probePortOption(): Option {
+  return new Option('--probe-port <port>', 'port for probes and metrics').default(ports.probes).argParser(port);
+}
+
 function logLevelOption(fallback = 'info'): Option {
   return new Option('--log-level <level>', 'least severe level to log')
-    .choices(['fatal', 'error', 'warn', 'info', 'debug', 'trace'])
+    .choices(logLevels)
     .env(env.logLevel)
     .default(fallback);
 }
 
 function port(text: string): number {
   const value = Number(text);
-  if (!Number.isInteger(value) || value < 1 || value > 65535) throw new InvalidArgumentError('a port is 1 to 65535');
+  if (!Number.isInteger(value) || value < 1 || value > 65535)
+    throw new InvalidArgumentError('a port is a number from 1 to 65535');
   return value;
 }
 

@@ -7,9 +7,9 @@ export interface ManifestsOptions {
   readonly namespace?: string;
   readonly image?: string;
   readonly crdsOnly?: boolean;
-  /** The one namespace that the operator looks after. */
+  /** The only namespace that the operator reconciles. */
   readonly watchNamespace?: string;
-  /** Whether the operator may read secrets. */
+  /** False: the operator gets no right to secrets. */
   readonly readSecrets?: boolean;
 }
 

@@ -7,8 +7,8 @@ import type { RolloutLimit } from '../operator/children/rollouts.ts';
 import { createOperatorLog } from '../operator/log.ts';
 import { createOperatorMetrics } from '../operator/metrics.ts';
 import { Operator } from '../operator/operator.ts';
-import { createProbes } from '../operator/probes.ts';
-import { compilePlainly } from '../operator/rest.ts';
+import { createLogger, type LogLevel } from '../process/logger.ts';
+import { ProbeServer } from '../process/probes.ts';
 import { untilStopped } from '../process/signals.ts';
 import { connectKube } from './kube.ts';
 
@@ -27,7 +27,7 @@ export interface OperatorCommandOptions {
   readonly leaseNamespace?: string;
   readonly probePort: number;
   readonly host?: string;
-  readonly logLevel: string;
+  readonly logLevel: LogLevel;
   readonly version: string;
 }
 
@@ -35,9 +35,8 @@ const leaseName = 'hydrogen-operator';
 
 /** @throws {HydrogenError} HYD_CONFIG_INVALID when there is no cluster to talk to */
 export async function runOperator(options: OperatorCommandOptions): Promise<void> {
-  compilePlainly();
   const stopped = untilStopped();
-  const log = createOperatorLog({ level: options.logLevel });
+  const log = createOperatorLog(createLogger({ level: options.logLevel }));
   const lost = Promise.withResolvers<string>();
   const identity = `${process.env.POD_NAME ?? hostname()}_${process.pid}_${Date.now().toString(36)}`;
   let operator: Operator | undefined;
@@ -64,13 +63,11 @@ export async function runOperator(options: OperatorCommandOptions): Promise<void
     onLost: () => lost.resolve('lost lease'),
   });
   const running = operator;
-  const probes = createProbes({
-    port: options.probePort,
-    host: options.host,
+  const probes = new ProbeServer({
     registry: metrics.registry,
-    isReady: () => running.isReady,
+    notReadyReason: () => (running.isReady ? undefined : 'not every resource has been listed yet'),
   });
-  await probes.start();
+  await probes.listen(options.probePort, options.host);
   log.started({ version: options.version, server: kube.server, namespace: options.namespace ?? '*', identity });
   running.start();
   const signal = await Promise.race([stopped, lost.promise]);

@@ -1,4 +1,4 @@
-/** `hydrogen render`: the objects that run some documents, for clusters without the operator and for the curious. */
+/** `hydrogen render`: the objects that run some documents, for clusters without the operator. */
 
 import { readFile } from 'node:fs/promises';
 import { text as readAll } from 'node:stream/consumers';
@@ -6,7 +6,7 @@ import { text as readAll } from 'node:stream/consumers';
 import { InvalidDocuments, parseDocuments, renderAll, toYaml } from '../infra/index.ts';
 import { HydrogenError } from '../runtime/errors.ts';
 
-export interface RenderOptions {
+export interface RenderFilesOptions {
   /** Files of YAML documents; `-` is standard input. */
   readonly file: readonly string[];
   /** For pods whose document names no image. */
@@ -14,7 +14,7 @@ export interface RenderOptions {
 }
 
 /** YAML for kubectl. @throws {HydrogenError} HYD_CONFIG_INVALID with every problem, one per line */
-export async function render({ file, image }: RenderOptions): Promise<string> {
+export async function renderFiles({ file, image }: RenderFilesOptions): Promise<string> {
   const texts = await Promise.all(file.map(readSource));
   try {
     const resources = texts.flatMap(({ text, source }) => parseDocuments(text, source));

@@ -1,13 +1,15 @@
-/** `hydrogen gateway` and `hydrogen mproc`: one role of a pod, from its configuration file, until it is told to stop. */
+/** `hydrogen gateway` and `hydrogen mproc`: one role of a pod, from its configuration file, until a signal stops it. */
 
 import type { Logger } from 'pino';
 import { env } from '../crds/contract.ts';
+import { createLogger, type LogLevel } from '../process/logger.ts';
 import { untilStopped } from '../process/signals.ts';
-import { createGateway } from '../runtime/gateway/gateway.ts';
-import { createMproc } from '../runtime/processor/processor.ts';
-import { loadGateway, loadProcessor, watchFiles } from '../runtime/role/live-config.ts';
-import { createLog, createLogger, type LogLevel } from '../runtime/role/log.ts';
-import { createSecrets, type Secrets } from '../runtime/role/secrets.ts';
+import { Gateway } from '../runtime/gateway/gateway.ts';
+import { MessageProcessor } from '../runtime/processor/processor.ts';
+import { loadGateway, loadProcessor } from '../runtime/role/documents.ts';
+import { createRoleLog } from '../runtime/role/log.ts';
+import { MountedSecrets } from '../runtime/role/secrets.ts';
+import { watchFiles } from '../runtime/role/watch-files.ts';
 import { createGroupBus } from './bus.ts';
 import { gatewayPorts } from './ports.ts';
 
@@ -27,7 +29,7 @@ export async function runGateway(options: ServeOptions & { readonly portBase: nu
   const name = config.gateway.metadata.name;
   const bus = createGroupBus(config.group, { secrets, logger, name: `gateway ${name}` });
   const ports = gatewayPorts(options.portBase, 0);
-  const gateway = createGateway(config, {
+  const gateway = new Gateway(config, {
     bus,
     secrets,
     logger,
@@ -46,7 +48,7 @@ export async function runProcessor(options: ServeOptions & { readonly probePort:
   const { logger, secrets } = createBasics(options);
   const name = config.processor.metadata.name;
   const bus = createGroupBus(config.group, { secrets, logger, name: `mproc ${name}` });
-  const processor = createMproc(config, { bus, secrets, logger, host, version, probePort });
+  const processor = new MessageProcessor(config, { bus, secrets, logger, host, version, probePort });
   await serve(options, logger, loadProcessor, processor);
 }
 
@@ -73,19 +75,19 @@ async function serve<Config>(
     [file],
     () => load(file),
     (config) => server.reconfigure(config),
-    (problems) => createLog(logger, {}).configRefused({ problems }),
+    (problems) => createRoleLog(logger, {}).configRefused({ problems }),
   );
   const signal = await stopped;
   unwatch();
   await server.stop(signal);
 }
 
-function createBasics(options: ServeOptions): { logger: Logger; secrets: Secrets } {
+function createBasics(options: ServeOptions): { logger: Logger; secrets: MountedSecrets } {
   const logger = createLogger({ level: options.logLevel });
   return {
     logger,
-    secrets: createSecrets(options.secrets, ({ name: secret, key }, err) =>
-      createLog(logger, {}).secretUnreadable({ secret, key, err }),
+    secrets: new MountedSecrets(options.secrets, ({ name: secret, key }, err) =>
+      createRoleLog(logger, {}).secretUnreadable({ secret, key, err }),
     ),
   };
 }

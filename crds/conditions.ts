@@ -1,5 +1,5 @@
 /**
- * Every type and reason of a condition, once: what it means, and what its being there says of the object. The operator's
+ * Every type and reason of a condition, in one place: its status, its meaning, and whether work goes on. The operator's
  * findings, `hydrogen describe`, the health check of Argo CD and the table in docs/operator.md are made from this.
  */
 import type { Condition } from './status.ts';
@@ -8,8 +8,8 @@ import type { Condition } from './status.ts';
 export type ConditionStatus = Condition['status'];
 
 /**
- * What happens while a reason holds. `stalled`: nothing, until a person helps. `atWork`: the operator or the cluster is
- * working, or waits for another object. `atRest`: nothing, and nothing needs to.
+ * `stalled`: nothing happens until a person helps. `atWork`: the operator or the cluster is working, or waits for
+ * another object. `atRest`: nothing happens, and nothing needs to.
  */
 export type Progress = 'stalled' | 'atWork' | 'atRest';
 
@@ -17,14 +17,14 @@ export type Progress = 'stalled' | 'atWork' | 'atRest';
 export interface ReasonDefinition {
   readonly status: ConditionStatus;
   readonly progress: Progress;
-  /** What it means and what to do, for the documentation. */
+  /** Its meaning and what to do, for the documentation. */
   readonly meaning: string;
 }
 
 interface ConditionDefinition {
   /** The status while nothing is wrong. */
   readonly good: Exclude<ConditionStatus, 'Unknown'>;
-  /** What the condition is about, for the documentation. */
+  /** Its meaning while it is True, for the documentation. */
   readonly meaning: string;
 }
 
@@ -41,11 +41,11 @@ export const summaries = {
   Stalled: { good: 'False', meaning: 'only a person can help; absent otherwise' },
 } as const satisfies Record<string, ConditionDefinition>;
 
-/** The conditions that say one thing each, with all the reasons that each can have. */
+/** The conditions about one aspect each, with every reason that each can have. */
 export const aspects = {
   Accepted: {
     good: 'True',
-    meaning: 'the specification is valid, and applied',
+    meaning: 'the specification is valid and applied',
     decidesReady: true,
     reasons: {
       Accepted: { status: 'True', progress: 'atRest', meaning: 'nothing to do' },
@@ -203,7 +203,7 @@ export const aspects = {
   },
 } as const satisfies Record<string, AspectDefinition>;
 
-/** A condition that says one thing of an object. */
+/** A condition about one aspect of an object. */
 export type Aspect = keyof typeof aspects;
 /** A condition that sums up the others. */
 export type Summary = keyof typeof summaries;
@@ -218,10 +218,10 @@ export const conditionTypes: readonly ConditionType[] = [
   ...(Object.keys(aspects) as Aspect[]),
 ];
 
-/** What the table says of a reason. */
+/** The entry of a reason. */
 export function reasonDefinition<A extends Aspect>(type: A, reason: ReasonOf<A>): ReasonDefinition {
   const reasons: Readonly<Record<string, ReasonDefinition>> = aspects[type].reasons;
-  return reasons[reason] as ReasonDefinition; // the type of `reason` vouches for it
+  return reasons[reason] as ReasonDefinition; // its type says that it exists
 }
 
 /** True for a reason that an aspect can have; a stored condition may be of another release. */
@@ -229,7 +229,7 @@ export function isReasonOf<A extends Aspect>(type: A, reason: string): reason is
   return Object.hasOwn(aspects[type].reasons, reason);
 }
 
-/** True for a status that says that nothing is wrong. Types that are not ours are good while True. */
+/** True if the status means that nothing is wrong. Types of others are good while they are True. */
 export function isGood({ type, status }: { readonly type: string; readonly status: ConditionStatus }): boolean {
   const known: Readonly<Record<string, ConditionDefinition | undefined>> = { ...summaries, ...aspects };
   return status === (known[type]?.good ?? 'True');

@@ -1,6 +1,6 @@
 /**
- * What the process in a pod and the manifests around it must agree on: ports, paths, environment variables, labels and
- * grace periods. `runtime/` and `infra/` meet here and nowhere else.
+ * The contract between the process in a pod and the manifests around it: ports, paths, environment variables, labels
+ * and grace periods. `runtime/` and `infra/` meet here and nowhere else.
  */
 
 /** Container ports, the same in every pod. `management` is never put behind an ingress. */
@@ -9,7 +9,7 @@ export const ports = { client: 8080, management: 8081, probes: 9090 } as const;
 /** HTTP paths on the probe port. */
 export const probePaths = { live: '/livez', ready: '/readyz', metrics: '/metrics' } as const;
 
-/** Where a pod finds what it reads. `secrets/<secret name>/<key>` holds the value of each referenced secret key. */
+/** Where a pod finds its files. `secrets/<secret name>/<key>` holds the value of each referenced secret key. */
 export const paths = { config: '/etc/hydrogen/config/hydrogen.yaml', secrets: '/etc/hydrogen/secrets' } as const;
 
 /** Environment variables that the process reads. */
@@ -22,11 +22,11 @@ export const env = {
   logLevel: 'HYDROGEN_LOG_LEVEL',
 } as const;
 
-/** Seconds that a pod's termination grace period must exceed the gateway's `drain.periodSeconds`. */
-export const graceMarginSeconds = 15;
+/** Seconds that a gateway may take to stop once its drain period is over: see `gatewayGraceSeconds`. */
+export const gatewayStopSeconds = 15;
 
-/** Seconds that a message processor gets on SIGTERM to finish open deliveries, on top of its longest destination time-out. */
-export const processorGraceSeconds = 15;
+/** Seconds that a message processor may take to stop on top of its longest delivery: see `processorGraceSeconds`. */
+export const processorStopSeconds = 15;
 
 /** The API group and version of every kind. */
 export const apiVersion = 'hydrogen.dev/v1alpha1';
@@ -34,7 +34,7 @@ export const apiVersion = 'hydrogen.dev/v1alpha1';
 /** The namespace of a document that names none. */
 export const defaultNamespace = 'default';
 
-/** Name of a group on the bus. Kubernetes names hold no underscore, so two groups never share one. */
+/** Name of a group on the bus. Kubernetes names contain no underscore, so no two groups share a name. */
 export function busGroup(namespace: string, name: string): string {
   return `${namespace}_${name}`;
 }

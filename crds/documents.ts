@@ -6,7 +6,7 @@ import type { Resource } from './kinds.ts';
 import { parse } from './parse.ts';
 import { segments, valueAt } from './path.ts';
 
-/** Most places that aliases may be expanded to, in one document. */
+/** Maximum number of places that aliases expand to, in one document. */
 const maxAliases = 100;
 
 /**
@@ -17,7 +17,7 @@ export function parseDocuments(text: string, source: string): Resource[] {
   const lines = new LineCounter();
   const parsed = parseAllDocuments(text, { lineCounter: lines, prettyErrors: false, stringKeys: true });
   const documents = Array.isArray(parsed) ? parsed.filter((document) => !isEmpty(document)) : [];
-  if (documents.length === 0) throw new InvalidDocuments([{ source, path: '', message: 'holds no documents' }]);
+  if (documents.length === 0) throw new InvalidDocuments([{ source, path: '', message: 'contains no documents' }]);
 
   const issues: DocumentIssue[] = [];
   const found: Located[] = [];
@@ -39,7 +39,7 @@ export interface Located {
   readonly origin: Pick<DocumentIssue, 'source' | 'document' | 'line'>;
 }
 
-/** The objects that another one before them has the same kind, namespace and name as. */
+/** The objects whose kind, namespace and name an earlier object has. */
 export function duplicates(found: readonly Located[]): DocumentIssue[] {
   const seen = new Set<string>();
   return found.flatMap(({ resource, origin }) => {
@@ -94,7 +94,7 @@ function expand(document: YamlDocument): unknown {
   }
 }
 
-/** `HydrogenGateway/chat`, as far as it can be told. */
+/** `HydrogenGateway/chat`, or the part of it that the document has. */
 function nameOf(value: unknown): string | undefined {
   const parts = [valueAt(value, 'kind'), valueAt(value, 'metadata.name')];
   return parts.filter((part) => typeof part === 'string').join('/') || undefined;

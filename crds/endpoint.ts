@@ -1,9 +1,9 @@
-/** What an endpoint's path must be beyond its characters. */
+/** The rule for endpoint paths that goes beyond their syntax. */
 import { type CrossFieldRule, rule } from './rules.ts';
 
 const dotSegment = '(^|/)([.]|%2[eE]){1,2}(/|$)';
 
-/** That the path at `path` has no segment which a client would resolve away before it connects. */
+/** The rule that the path at `path` has no segment that clients resolve before they connect. */
 export function endpointPathRule(path: string): CrossFieldRule {
   return rule<string>({
     path,

@@ -1,4 +1,4 @@
-/** How clients outside of the cluster reach a gateway: its service, and an ingress or a route of the Gateway API. */
+/** How clients outside the cluster reach a gateway: its service, and an ingress or a route of the Gateway API. */
 import { Type } from 'typebox';
 
 import { type CrossFieldRule, rule } from './rules.ts';
@@ -17,7 +17,7 @@ const service = Fields(
     ),
     annotations: annotations('Annotations of the service, for example for a load balancer.'),
   },
-  { description: 'The Kubernetes service that clients are sent to.' },
+  { description: 'The Kubernetes service that clients connect to.' },
 );
 
 const ingress = Fields(
@@ -26,7 +26,7 @@ const ingress = Fields(
       Text('dnsName', { description: "Name of the ingress class. Absent: the cluster's default class." }),
     ),
     hosts: ListSet(Text('ingressHost'), {
-      description: 'Host names that the endpoints are served under.',
+      description: 'Host names under which the endpoints are served.',
       minItems: 1,
       maxItems: 32,
     }),
@@ -35,7 +35,7 @@ const ingress = Fields(
     ),
     annotations: annotations('Annotations of the ingress, for example time-outs of its controller.'),
   },
-  { description: 'Exposes the endpoints by an Ingress. At most one of ingress and httpRoute is set.' },
+  { description: 'Exposes the endpoints through an Ingress. At most one of ingress and httpRoute is set.' },
 );
 
 const parentRef = Fields(
@@ -57,19 +57,19 @@ const parentRef = Fields(
 const httpRoute = Fields(
   {
     parentRefs: List(parentRef, {
-      description: 'The Gateways, of the Gateway API, that the route attaches to.',
+      description: 'The Gateways of the Gateway API that the route attaches to.',
       minItems: 1,
       maxItems: 16,
     }),
     hostnames: Type.Optional(
       ListSet(Text('ingressHost'), {
-        description: 'Host names that the endpoints are served under. Absent: those of the parents.',
+        description: 'Host names under which the endpoints are served. Absent: those of the parents.',
         minItems: 1,
         maxItems: 16,
       }),
     ),
   },
-  { description: 'Exposes the endpoints by an HTTPRoute. At most one of ingress and httpRoute is set.' },
+  { description: 'Exposes the endpoints through an HTTPRoute. At most one of ingress and httpRoute is set.' },
 );
 
 /** The fields `service`, `ingress` and `httpRoute`. */

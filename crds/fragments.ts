@@ -1,4 +1,4 @@
-/** What several kinds have in common: references to secrets and groups, HTTP calls and their headers. */
+/** Fields that several kinds have: references to secrets and groups, HTTP calls and their headers. */
 import { type Static, type TInteger, type TObject, type TString, Type } from 'typebox';
 
 import { isReservedHeader, reservedHeaders } from './headers.ts';
@@ -12,7 +12,7 @@ export function secretKeyRef(description: string): TObject<{ name: TString; key:
   return Fields(
     {
       name: Text('dnsName', { description: 'Name of the secret, in the namespace of this object.' }),
-      key: Text('secretKey', { description: 'Key in the secret whose value is used.' }),
+      key: Text('secretKey', { description: 'Key in the secret that holds the value.' }),
     },
     { description },
   );
@@ -23,10 +23,10 @@ export const groupRef = Fields(
   {
     name: Text('dnsLabel', { description: 'Name of a HydrogenGroup in the namespace of this object.', maxLength: 52 }),
   },
-  { description: 'The group, and with it the bus, that this object belongs to. It cannot be changed later.' },
+  { description: 'The group that this object belongs to, and whose bus it uses. It cannot be changed later.' },
 );
 
-/** A value that comes from elsewhere, for headers and environment variables. */
+/** A value from elsewhere, for headers and environment variables. */
 const valueFrom = Type.Optional(
   Fields(
     { secretKeyRef: secretKeyRef('The key of a secret that holds the value.') },
@@ -39,10 +39,10 @@ const header = Fields(
     name: Text('headerName', {
       description:
         'Name of the header. Names that hydrogen sets itself (hydrogen-*, content-type, traceparent) and those of the ' +
-        'HTTP connection (host, content-length, ...) are refused.',
+        'HTTP connection (host, content-length, ...) are not allowed.',
     }),
     value: Type.Optional(
-      Text('headerValue', { description: 'The value as it is sent. For anything secret, use valueFrom.' }),
+      Text('headerValue', { description: 'The value, sent unchanged. For secrets, use valueFrom.' }),
     ),
     valueFrom,
   },
@@ -53,7 +53,7 @@ const header = Fields(
 export const environmentVariable = Fields(
   {
     name: Text('environmentName', { description: 'Name of the variable.' }),
-    value: Type.Optional(FreeText(4096, { description: 'Its value. For anything secret, use valueFrom.' })),
+    value: Type.Optional(FreeText(4096, { description: 'Value of the variable. For secrets, use valueFrom.' })),
     valueFrom,
   },
   { description: 'One environment variable.' },
@@ -61,7 +61,7 @@ export const environmentVariable = Fields(
 
 const headers = withDefault(
   ListMap(['name'], header, {
-    description: 'Headers that are sent with every request, in addition to those of hydrogen. Default: none.',
+    description: 'Headers sent with every request, in addition to those of hydrogen. Default: none.',
     maxItems: 16,
   }),
   [],
@@ -74,14 +74,14 @@ export type HttpCallFields = {
   timeoutSeconds: Defaulted<TInteger>;
 };
 
-/** The fields of an HTTP call that by default is given up after `timeoutSeconds`. */
+/** The fields of an HTTP call that times out after `timeoutSeconds` by default. */
 export function httpCallFields(timeoutSeconds: number, maxTimeoutSeconds: number): HttpCallFields {
   return {
     url: Text('httpUrl', { description: 'The http:// or https:// URL that receives a POST.' }),
     headers,
     timeoutSeconds: withDefault(
       Integer(1, maxTimeoutSeconds, {
-        description: `Seconds until the call, with its answer, counts as failed. Default ${timeoutSeconds}.`,
+        description: `Seconds after which the call fails unless it has been answered completely. Default ${timeoutSeconds}.`,
       }),
       timeoutSeconds,
     ),
@@ -97,15 +97,15 @@ export function httpCall(options: Described): TObject<HttpCallFields> {
 export const paused = withDefault(
   Flag({
     description:
-      'Stops the operator from changing anything for this object, so that its children can be edited by hand. What ' +
-      'runs keeps running. Default false.',
+      'Stops the operator from changing anything for this object, so that its children can be edited by hand. Pods ' +
+      'keep running. Default false.',
   }),
   false,
 );
 
 /** The field `statsIntervalSeconds`. */
 export const statsIntervalSeconds = withDefault(
-  Integer(0, 3600, { description: 'Seconds between two log lines with statistics; 0 turns them off. Default 30.' }),
+  Integer(0, 3600, { description: 'Seconds between two log lines with statistics; 0 disables them. Default 30.' }),
   30,
 );
 
@@ -113,10 +113,10 @@ export const statsIntervalSeconds = withDefault(
 export type SecretKeyRef = DeepReadonly<Static<ReturnType<typeof secretKeyRef>>>;
 /** One header: its name and exactly one of `value` and `valueFrom`. */
 export type Header = DeepReadonly<Static<typeof header>>;
-/** An HTTP call: URL, headers, and seconds until it is given up. */
+/** An HTTP call: URL, headers, and its time-out in seconds. */
 export type HttpCall = DeepReadonly<Static<TObject<HttpCallFields>>>;
 
-/** That the group of an object stays the same. */
+/** The rule that the group of an object stays the same. */
 export const groupRefRules: readonly CrossFieldRule[] = [
   rule({
     path: 'spec.groupRef',
@@ -125,7 +125,7 @@ export const groupRefRules: readonly CrossFieldRule[] = [
   }),
 ];
 
-/** That each entry at `path` has exactly one of `value` and `valueFrom`. */
+/** The rule that each entry at `path` has exactly one of `value` and `valueFrom`. */
 export function valueRule(path: string): CrossFieldRule {
   return rule<{ value?: unknown; valueFrom?: unknown }>({
     path,
@@ -152,7 +152,7 @@ export function httpCallRules(path: string): readonly CrossFieldRule[] {
     rule<readonly { name: string }[]>({
       path: `${path}.headers`,
       rule: 'self.all(a, self.exists_one(b, a.name.lowerAscii() == b.name.lowerAscii()))',
-      message: 'must not name a header twice; case makes no difference',
+      message: 'must not contain a header twice; names are case-insensitive',
       check: (self) => new Set(self.map(({ name }) => name.toLowerCase())).size === self.length,
     }),
   ];

@@ -1,4 +1,4 @@
-/** HydrogenGateway: where clients connect. */
+/** HydrogenGateway: the endpoints that clients connect to. */
 import { Type } from 'typebox';
 
 import { endpointPathRule } from './endpoint.ts';
@@ -17,7 +17,7 @@ export const gatewayKind = 'HydrogenGateway';
 const endpoint = Fields(
   {
     path: Text('endpointPath', {
-      description: 'URL path that clients connect to, compared as it is written: /chat and /chat/ are two endpoints.',
+      description: 'URL path that clients connect to. It is compared literally: /chat and /chat/ are two endpoints.',
     }),
   },
   { description: 'One endpoint.' },
@@ -32,12 +32,12 @@ const heartbeat = Fields(
     timeoutSeconds: withDefault(
       Integer(2, 7200, {
         description:
-          'Seconds without a sign of life after which a connection is dropped. Exceeds intervalSeconds. Default 75.',
+          'Seconds without any data from the client after which its connection is closed. Must exceed intervalSeconds. Default 75.',
       }),
       75,
     ),
   },
-  { description: 'How connections that died in silence are found.' },
+  { description: 'Pings that detect dead connections.' },
 );
 
 const limits = Fields(
@@ -45,50 +45,52 @@ const limits = Fields(
     maxMessageBytes: withDefault(
       Integer(1, 67108864, {
         description:
-          'Largest message of a client, in bytes; a larger one closes its connection with 1009. Keep it well below the ' +
-          'max_payload of NATS. Default 262144 (256 KiB).',
+          'Maximum size of a client message in bytes; a larger one closes the connection with 1009. Keep it well below ' +
+          'the max_payload of NATS. Default 262144 (256 KiB).',
       }),
       262144,
     ),
     maxConnections: withDefault(
-      Integer(1, 1000000, { description: 'Most connections to one pod; further ones get 503. Default 50000.' }),
+      Integer(1, 1000000, {
+        description: 'Maximum number of connections to one pod; further ones get 503. Default 50000.',
+      }),
       50000,
     ),
     maxBufferedBytes: withDefault(
       Integer(1024, 1073741824, {
         description:
-          'Bytes that may wait to be sent to one slow client. A push that would exceed it is answered 429. Default ' +
-          '1048576 (1 MiB).',
+          'Maximum number of bytes that wait to be sent to one slow client. A push that would exceed it is answered ' +
+          'with 429. Default 1048576 (1 MiB).',
       }),
       1048576,
     ),
     messagesPerSecond: withDefault(
       Integer(0, 1000000, {
-        description: 'Messages a second that are read from one client; the rest wait. 0 is unlimited. Default 0.',
+        description: 'Messages per second that are read from one client; the rest wait. 0 means no limit. Default 0.',
       }),
       0,
     ),
     maxContextBytes: withDefault(
       Integer(0, 262144, {
         description:
-          'Largest context that the authorizer may return, in bytes of JSON; it travels with every message. ' +
-          'A larger one refuses the client with 503. Default 16384.',
+          'Maximum size of the context that the authorizer returns, in bytes of JSON; it travels with every message. ' +
+          'If it is larger, the client is refused with 503. Default 16384.',
       }),
       16384,
     ),
   },
-  { description: 'Bounds that protect a pod from its clients.' },
+  { description: 'Limits that protect a pod from its clients.' },
 );
 
 const management = Fields(
   {
     tokenSecretRef: Type.Optional(
-      secretKeyRef('The bearer token that callers of the management API must present. Absent: none is asked for.'),
+      secretKeyRef('The bearer token that callers of the management API must present. Absent: no token is required.'),
     ),
     maxBodyBytes: withDefault(
       Integer(1, 67108864, {
         description:
-          'Largest message that can be pushed to a client, in bytes; a larger one gets 413. At most ' +
+          'Maximum size of a message pushed to a client, in bytes; a larger one gets 413. Must not exceed ' +
           'limits.maxBufferedBytes. Default 524288 (512 KiB).',
       }),
       524288,
@@ -96,8 +98,8 @@ const management = Fields(
     callbackUrl: Type.Optional(
       Text('httpUrl', {
         description:
-          'Base URL at which services reach the management API, sent to them as header hydrogen-callback. ' +
-          'Absent: the URL of the service in the cluster.',
+          'Base URL under which services reach the management API, sent to them as the header hydrogen-callback. ' +
+          'Absent: the URL of the Kubernetes service.',
       }),
     ),
   },
@@ -112,19 +114,19 @@ export const gatewaySpec = Fields(
     mode: withDefault(
       StringEnum(['Bidirectional', 'ServerToClient'], {
         description:
-          'ServerToClient closes the connection of a client that sends a message, with 1003. Default Bidirectional.',
+          'With ServerToClient, the connection of a client that sends a message is closed with 1003. Default Bidirectional.',
       }),
       'Bidirectional',
     ),
     endpoints: ListMap(['path'], endpoint, {
-      description: 'The URL paths that clients can connect to. Any other gets 404.',
+      description: 'The URL paths that clients can connect to. Any other path gets 404.',
       minItems: 1,
       maxItems: 64,
     }),
     subprotocols: Type.Optional(
       ListSet(Text('subprotocol'), {
         description:
-          'WebSocket subprotocols that are accepted, the preferred one first. Absent: the first that a client offers.',
+          'Accepted WebSocket subprotocols in order of preference. Absent: the first one that the client offers is accepted.',
         minItems: 1,
         maxItems: 16,
       }),
@@ -134,7 +136,7 @@ export const gatewaySpec = Fields(
     limits: withDefault(limits, {}),
     allowedOrigins: Type.Optional(
       ListSet(Text('origin'), {
-        description: 'Web origins whose pages may connect, such as https://app.example.com. Absent: any.',
+        description: 'Web origins whose pages may connect, such as https://app.example.com. Absent: all origins.',
         minItems: 1,
         maxItems: 64,
       }),
@@ -145,12 +147,12 @@ export const gatewaySpec = Fields(
         {
           periodSeconds: withDefault(
             Integer(0, 3600, {
-              description: 'Seconds over which a pod that stops closes its connections, with 1001. Default 60.',
+              description: 'Seconds over which a stopping pod closes its connections, with 1001. Default 60.',
             }),
             60,
           ),
         },
-        { description: 'How a pod says goodbye to its clients.' },
+        { description: 'How a stopping pod closes its connections.' },
       ),
       {},
     ),
@@ -160,14 +162,14 @@ export const gatewaySpec = Fields(
     ...exposureFields,
     template,
   },
-  { description: 'What the gateway shall be like.' },
+  { description: 'Specification of the gateway.' },
 );
 
 /** `spec` after defaults. */
 export type HydrogenGatewaySpec = Resolved<typeof gatewaySpec>;
 /** `spec` as a user writes it. */
 export type HydrogenGatewaySpecInput = Input<typeof gatewaySpec>;
-/** Bounds that protect a pod from its clients. */
+/** Limits that protect a pod from its clients. */
 export type Limits = HydrogenGatewaySpec['limits'];
 
 /** The rules between fields. */

@@ -1,6 +1,6 @@
 /**
  * Every syntax that a string field may have, once: its regular expression (in the syntax that RE2 and JavaScript share,
- * as it goes into the CRD), its longest form in characters, and the words that tell a user what is expected.
+ * as it goes into the CRD), its longest form in characters, and the words of its error message.
  */
 
 /** The syntax of a string field. */

@@ -14,18 +14,18 @@ export const groupKind = 'HydrogenGroup';
 const tls = Fields(
   {
     caSecretRef: Type.Optional(
-      secretKeyRef('PEM certificates of the authorities to trust. Absent: those of the system.'),
+      secretKeyRef('PEM certificates of the trusted authorities. Absent: those of the system.'),
     ),
-    certSecretRef: Type.Optional(secretKeyRef('PEM certificate that hydrogen presents. Goes with keySecretRef.')),
-    keySecretRef: Type.Optional(secretKeyRef('PEM private key of the certificate. Goes with certSecretRef.')),
+    certSecretRef: Type.Optional(secretKeyRef('PEM certificate that hydrogen presents. Requires keySecretRef.')),
+    keySecretRef: Type.Optional(secretKeyRef('PEM private key of the certificate. Requires certSecretRef.')),
   },
-  { description: 'TLS towards NATS. Present: connections are made with TLS only.' },
+  { description: 'TLS settings for NATS. If present, connections use TLS only.' },
 );
 
 const managed = Fields(
   {
     replicas: withDefault(
-      Integer(1, 5, { description: 'Number of NATS servers: 1, 3 or 5, so that a majority always exists. Default 3.' }),
+      Integer(1, 5, { description: 'Number of NATS servers: 1, 3 or 5, so that there can be a majority. Default 3.' }),
       3,
     ),
     storage: withDefault(
@@ -49,7 +49,7 @@ const managed = Fields(
   },
   {
     description:
-      'Runs NATS with JetStream for this group, as a stateful set. With tokenSecretRef its servers ask for that token. ' +
+      'Runs NATS with JetStream for this group, as a StatefulSet. With tokenSecretRef its servers require that token. ' +
       'Exactly one of servers and managed is set.',
   },
 );
@@ -59,7 +59,7 @@ const nats = Fields(
     servers: Type.Optional(
       ListSet(Text('natsUrl'), {
         description:
-          'URLs (nats://, tls:// or ws://) of the NATS servers, which must have JetStream. They are tried in any ' +
+          'URLs (nats://, tls:// or ws://) of the NATS servers, which must have JetStream enabled. They are tried in any ' +
           'order. Exactly one of servers and managed is set.',
         minItems: 1,
         maxItems: 16,
@@ -68,7 +68,7 @@ const nats = Fields(
     managed: Type.Optional(managed),
     credentialsSecretRef: Type.Optional(secretKeyRef('A NATS credentials file (JWT and seed) to log in with.')),
     tokenSecretRef: Type.Optional(
-      secretKeyRef('A NATS token to log in with. For managed: without single quotes and line breaks.'),
+      secretKeyRef('A NATS token to log in with. With managed, it must not contain single quotes or line breaks.'),
     ),
     tls: Type.Optional(tls),
   },
@@ -80,31 +80,31 @@ const stream = Fields(
     storage: withDefault(
       StringEnum(['File', 'Memory'], {
         description:
-          'Where NATS keeps messages. Memory is lost when the servers restart. It cannot be changed later. Default File.',
+          'Where NATS stores messages. Messages in Memory are lost when the servers restart. It cannot be changed later. Default File.',
       }),
       'File',
     ),
     replicas: withDefault(
-      Integer(1, 5, { description: 'Number of NATS servers that hold a copy of each message: 1, 3 or 5. Default 1.' }),
+      Integer(1, 5, { description: 'Number of NATS servers that store a copy of each message: 1, 3 or 5. Default 1.' }),
       1,
     ),
     maxAgeSeconds: withDefault(
       Integer(60, 31536000, {
-        description: 'Seconds that a message waits for its processor before NATS discards it. Default 86400 (a day).',
+        description: 'Seconds after which NATS discards a message that has not been processed. Default 86400 (1 day).',
       }),
       86400,
     ),
     maxBytes: withDefault(
       Quantity({
         description:
-          'Size at which the stream is full, at least 1Ki. A full stream discards nothing: gateways stop reading from ' +
-          'their clients until there is room. Default 1Gi.',
+          'Maximum size of the stream, at least 1Ki. A full stream discards nothing: gateways stop reading from their ' +
+          'clients until there is room. Default 1Gi.',
       }),
       '1Gi',
     ),
     deletionPolicy: withDefault(
       StringEnum(['Retain', 'Delete'], {
-        description: 'Whether the streams outlive the group or are deleted with it. Default Retain.',
+        description: 'Whether the streams are kept or deleted when the group is deleted. Default Retain.',
       }),
       'Retain',
     ),
@@ -115,14 +115,14 @@ const stream = Fields(
 const deadLetter = Fields(
   {
     maxAgeSeconds: withDefault(
-      Integer(60, 31536000, { description: 'Seconds that a dead letter is kept. Default 1209600 (14 days).' }),
+      Integer(60, 31536000, { description: 'Seconds for which a dead letter is kept. Default 1209600 (14 days).' }),
       1209600,
     ),
     maxBytes: withDefault(
       Quantity({
         description:
-          'Size at which no more dead letters are stored, at least 1Ki: messages that would become one then wait on the ' +
-          'stream until there is room. Default 1Gi.',
+          'Maximum size of the stream of dead letters, at least 1Ki. When it is full, messages that would become dead ' +
+          'letters stay on the stream until there is room. Default 1Gi.',
       }),
       '1Gi',
     ),
@@ -140,13 +140,13 @@ export const groupSpec = Fields(
     instanceLeaseSeconds: withDefault(
       Integer(10, 300, {
         description:
-          'Seconds after which the rest of the group calls the connections of a gateway that lost the bus gone. It closes ' +
-          'them itself, with 1013, when 80 % of them have passed. Default 30.',
+          'Seconds after which the connections of a gateway that has lost the bus count as gone in the rest of the group. ' +
+          'That gateway closes them, with 1013, after 80 % of this time. Default 30.',
       }),
       30,
     ),
   },
-  { description: 'What the group shall be like.' },
+  { description: 'Specification of the group.' },
 );
 
 /** `spec` after defaults. */
@@ -191,19 +191,19 @@ export const groupRules: readonly CrossFieldRule[] = [
   rule({
     path: 'spec.nats.managed',
     rule: 'self.replicas == oldSelf.replicas || (oldSelf.replicas > 1 && self.replicas > oldSelf.replicas)',
-    message: 'can only grow, and not from 1: a single server cannot hand its messages to a cluster',
+    message: 'can only be increased, and not from 1: a single server cannot hand its messages to a cluster',
   }),
   rule({
     path: 'spec.nats.managed',
     rule: 'self.storage == oldSelf.storage',
-    message: 'cannot have its storage changed; resize the volume claims, or create another group',
+    message: 'must keep its storage; resize the volume claims, or create another group',
   }),
   rule<Nats>({
     path: 'spec.nats',
     field: 'managed',
     reads: [],
     rule: '!has(self.managed) || !(has(self.credentialsSecretRef) || has(self.tls))',
-    message: 'must not go with credentialsSecretRef or tls; use tokenSecretRef',
+    message: 'cannot be combined with credentialsSecretRef or tls; use tokenSecretRef',
     check: ({ managed, credentialsSecretRef, tls }) => !managed || !(credentialsSecretRef || tls),
   }),
   rule<HydrogenGroupSpec>({

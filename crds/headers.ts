@@ -1,4 +1,7 @@
-/** Names and values of HTTP headers: which can be sent at all, and which are reserved. The same for a header of any origin. */
+/**
+ * Names and values of HTTP headers: which can be sent at all, and which are reserved. The same for a header of any
+ * origin.
+ */
 import { grammars } from './grammar.ts';
 
 /** Header names that hydrogen or HTTP itself sets; `hydrogen-*` is reserved as well. */
@@ -26,8 +29,8 @@ export function isHeaderName(name: string): boolean {
 }
 
 /**
- * True for a field value that can be sent unchanged: Latin-1 without control characters, except tab (RFC 9110 section 5.5).
- * A literal value in a document is held to less, printable ASCII (`headerValue` in grammar.ts).
+ * True for a field value that can be sent unchanged: Latin-1 without control characters, except tab (RFC 9110 section
+ * 5.5). A literal value in a document is held to less, printable ASCII (`headerValue` in grammar.ts).
  */
 export function isHeaderValue(value: string): boolean {
   return !forbiddenInValue.test(value);

@@ -9,11 +9,11 @@ const authorizer = Fields(
   {
     http: httpCall({
       description:
-        'Called before a client is let in. 200 admits it, with an optional context; 403 refuses it with 403, any other ' +
+        'Called before a client is admitted. 200 admits it, with an optional context; 403 refuses it with 403, any other ' +
         '4xx with 401; an error or no answer with 503.',
     }),
   },
-  { description: 'Decides which clients are let in. Absent: all are.' },
+  { description: 'Decides which clients are admitted. Absent: all of them.' },
 );
 
 const disconnect = Fields(
@@ -21,7 +21,7 @@ const disconnect = Fields(
     ...httpCallFields(5, 60),
     maxAttempts: withDefault(
       Integer(1, 100, {
-        description: 'Number of calls after which it is given up that none was answered with 2xx. Default 5.',
+        description: 'Maximum number of calls until one is answered with 2xx. Default 5.',
       }),
       5,
     ),
@@ -33,12 +33,12 @@ const hooks = Fields(
   {
     connect: Type.Optional(
       httpCall({
-        description: 'Called when a client has been admitted. Anything but 2xx refuses the client with 500.',
+        description: 'Called after a client has been admitted. Any answer other than 2xx refuses the client with 500.',
       }),
     ),
     disconnect: Type.Optional(disconnect),
   },
-  { description: 'Services that are told of connections.' },
+  { description: 'Services that are called when connections open and close.' },
 );
 
 /** The fields `authorizer` and `hooks`. */

@@ -1,4 +1,4 @@
-/** The types that follow from a schema: of a document as a user writes it, and as `parse` returns it. */
+/** The types of a schema: of a document as a user writes it, and as `parse` returns it. */
 import type { Static, TArray, TObject, TOptional, TProperties, TSchema, TUnsafe } from 'typebox';
 
 /** A schema whose field may be left out because it has a default. */

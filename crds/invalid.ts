@@ -1,6 +1,6 @@
 /** The error for documents that cannot be used. */
 
-/** One problem of a document, with all that is known of its origin. */
+/** One problem of a document, and where the document came from as far as that is known. */
 export interface DocumentIssue {
   /** File name, or whatever the text came from. */
   readonly source?: string;

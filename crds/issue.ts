@@ -1,4 +1,4 @@
-/** What is wrong with a document, in words for the person who wrote it. */
+/** Error messages for the person who wrote a document. */
 import { grammarOf } from './grammar.ts';
 import type { Node } from './schema.ts';
 
@@ -20,8 +20,8 @@ export function show(value: unknown): string {
   return text.length > longestShown ? `${text.slice(0, longestShown)}...` : text;
 }
 
-/** What `node` accepts; completes the sentence "must be ...". */
-export function expectation(node: Node): string {
+/** The values that `node` accepts; completes the sentence "must be ...". */
+function expectation(node: Node): string {
   if (node.enum) return node.enum.length === 1 ? String(node.enum[0]) : `one of ${node.enum.join(', ')}`;
   if (node.pattern !== undefined) return grammarOf(node.pattern)?.words ?? `a string that matches ${node.pattern}`;
   switch (node.type) {

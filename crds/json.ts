@@ -1,11 +1,11 @@
-/** Plain JSON out of untrusted values: copied, so that no one else holds it, or frozen, so that no one can change it. */
+/** Plain JSON from untrusted values: copied, so that nobody else holds it, or frozen, so that nobody can change it. */
 import type { Issue } from './issue.ts';
 import { child, entry } from './path.ts';
 
 const deepest = 64;
 const forbiddenKeys: readonly string[] = ['__proto__', 'constructor', 'prototype'];
 
-/** A copy of `value`. What is not plain JSON is left out and appended to `issues`; a field that is undefined is absent. */
+/** A copy of `value`. Anything but plain JSON is left out and reported in `issues`; an undefined field is absent. */
 export function copyJson(value: unknown, path: string, issues: Issue[], parents: readonly unknown[] = []): unknown {
   const refuse = (message: string): undefined => {
     issues.push({ path, message });
@@ -25,7 +25,7 @@ export function copyJson(value: unknown, path: string, issues: Issue[], parents:
   return copy;
 }
 
-/** `value` itself, with all that it holds frozen. */
+/** `value` itself, deeply frozen. */
 export function deepFreeze<T>(value: T): T {
   if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value;
   Object.values(value).forEach(deepFreeze);

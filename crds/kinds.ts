@@ -58,9 +58,9 @@ export type ResourceInput = HydrogenGroupInput | HydrogenGatewayInput | Hydrogen
 /** The name of a kind. */
 export type Kind = Resource['kind'];
 
-/** What is known of a kind. */
+/** The definition of a kind. */
 export interface KindDefinition {
-  /** What an object of the kind is, for `kubectl explain`. */
+  /** One sentence about the kind, for `kubectl explain`. */
   readonly description: string;
   /** Schema of `spec`. */
   readonly schema: TSchema;
@@ -87,7 +87,7 @@ export const kinds: Readonly<Record<Kind, KindDefinition>> = {
     rules: [...metadataRules, ...gatewayRules],
   },
   [processorKind]: {
-    description: 'Which service receives which message of the clients, and how hard it is tried.',
+    description: 'Routes the messages of clients to services, and retries failed deliveries.',
     schema: processorSpec,
     status: processorStatus,
     rules: [...metadataRules, ...processorRules],

@@ -1,4 +1,4 @@
-/** What `kubectl get` shows of each kind; `-o wide` adds the columns of priority 1. */
+/** The columns of `kubectl get` for each kind; `-o wide` adds those of priority 1. */
 import type { Kind } from './kinds.ts';
 
 /** One entry of `additionalPrinterColumns`. */
@@ -24,24 +24,24 @@ const number = (name: string, jsonPath: string, description: string): PrinterCol
 });
 const wide = (column: PrinterColumn): PrinterColumn => ({ ...column, priority: 1 });
 
-const ready = text('Ready', '.status.conditions[?(@.type=="Ready")].status', 'Whether all is as it was asked for.');
-const group = text('Group', '.spec.groupRef.name', 'The group that it belongs to.');
+const ready = text('Ready', '.status.conditions[?(@.type=="Ready")].status', 'Whether the object is as specified.');
+const group = text('Group', '.spec.groupRef.name', 'Group of the object.');
 const age: PrinterColumn = {
   name: 'Age',
   type: 'date',
   jsonPath: '.metadata.creationTimestamp',
-  description: 'Time since it was created.',
+  description: 'Time since the object was created.',
 };
 const details: readonly PrinterColumn[] = [
-  text('Reason', '.status.conditions[?(@.type=="Ready")].reason', 'Why it is ready or not, in one word.'),
-  text('Message', '.status.conditions[?(@.type=="Ready")].message', 'Why it is ready or not.'),
-  { name: 'Paused', type: 'boolean', jsonPath: '.spec.paused', description: 'Whether the operator leaves it alone.' },
+  text('Reason', '.status.conditions[?(@.type=="Ready")].reason', 'Reason for the status of Ready.'),
+  text('Message', '.status.conditions[?(@.type=="Ready")].message', 'Message for the status of Ready.'),
+  { name: 'Paused', type: 'boolean', jsonPath: '.spec.paused', description: 'Whether the object is paused.' },
 ].map((column) => wide(column as PrinterColumn));
 const pods: readonly PrinterColumn[] = [
   number('Replicas', '.status.replicas', 'Number of pods.'),
-  number('Available', '.status.availableReplicas', 'Number of pods that can be counted on.'),
+  number('Available', '.status.availableReplicas', 'Number of available pods.'),
 ];
-const updated = wide(number('Updated', '.status.updatedReplicas', 'Number of pods of the current specification.'));
+const updated = wide(number('Updated', '.status.updatedReplicas', 'Number of pods with the current specification.'));
 
 /** The columns of each kind, after the name. */
 export const printerColumns: Readonly<Record<Kind, readonly PrinterColumn[]>> = {
@@ -50,14 +50,14 @@ export const printerColumns: Readonly<Record<Kind, readonly PrinterColumn[]>> = 
     number('Gateways', '.status.gateways', 'Number of gateways of the group.'),
     number('Processors', '.status.processors', 'Number of message processors of the group.'),
     age,
-    wide(text('Storage', '.spec.stream.storage', 'Where NATS keeps messages.')),
+    wide(text('Storage', '.spec.stream.storage', 'Where NATS stores messages.')),
     ...details,
   ],
   HydrogenGateway: [
     ready,
     group,
     ...pods,
-    text('URL', '.status.endpoints[0]', 'The first URL that clients can connect to; status.endpoints has all.'),
+    text('URL', '.status.endpoints[0]', 'The first URL that clients can connect to; status.endpoints has all of them.'),
     age,
     wide(text('Mode', '.spec.mode', 'Whether clients can send messages.')),
     updated,
@@ -67,9 +67,9 @@ export const printerColumns: Readonly<Record<Kind, readonly PrinterColumn[]>> = 
     ready,
     group,
     ...pods,
-    number('Pending', '.status.lag.pendingMessages', 'Messages that no pod has been given yet.'),
+    number('Pending', '.status.lag.pendingMessages', 'Messages that have not been delivered to any pod yet.'),
     age,
-    wide(text('Ordering', '.spec.delivery.ordering', 'Whether the messages of a connection stay in order.')),
+    wide(text('Ordering', '.spec.delivery.ordering', 'Whether the messages of a connection are delivered in order.')),
     updated,
     ...details,
   ],

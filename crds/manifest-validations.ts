@@ -10,9 +10,9 @@ import { type Node, nodeOf } from './schema.ts';
 /** One entry of `x-kubernetes-validations`. */
 export interface Validation {
   readonly rule: string;
-  /** What is wrong, without values. */
+  /** The error message, without values. */
   readonly message: string;
-  /** The message with the values that it speaks of, in CEL. */
+  /** The message with its values, in CEL. */
   readonly messageExpression?: string;
   /** The field at fault, below the node of the rule. */
   readonly fieldPath?: string;
@@ -29,7 +29,7 @@ export function validationsOf({ schema, rules }: KindDefinition): Map<string, Va
 }
 
 /** The node at `path`, `[*]` standing for the entries of a list. */
-export function nodeAt(root: Node, path: string): Node | undefined {
+function nodeAt(root: Node, path: string): Node | undefined {
   return segments(path).reduce<Node | undefined>(
     (node, segment) => (segment === '*' ? node?.items : node?.properties?.[segment]),
     root,
@@ -56,8 +56,8 @@ function withoutValues(message: string): string {
 }
 
 /**
- * The message as an expression, with strings in quotes as `parse` shows them. Undefined when it speaks of no values, or of
- * others than short strings: to the API server, the text of a number has no bound and so no price.
+ * The message as an expression, with strings in quotes as `parse` shows them. Undefined when it has no values, or
+ * values other than short strings: to the API server, the text of a number is unbounded and so too expensive.
  */
 function expressionOf(message: string, path: string, root: Node): string | undefined {
   const parts = message.split(new RegExp(placeholder, 'g'));

@@ -51,7 +51,9 @@ const shortNames: Readonly<Record<Kind, string>> = {
   HydrogenMessageProcessor: 'hmp',
 };
 
-/** Argo CD applies the definitions before everything else, whole, and never removes them: that would delete all objects. */
+/**
+ * Argo CD applies the definitions before everything else, whole, and never removes them: that would delete all objects.
+ */
 const annotations = {
   'argocd.argoproj.io/sync-options': 'ServerSideApply=true,Prune=false,Delete=false',
   'argocd.argoproj.io/sync-wave': '-5',

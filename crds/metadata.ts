@@ -1,4 +1,4 @@
-/** The part of an object's metadata that hydrogen reads. Whatever else a cluster puts there is kept and not judged. */
+/** The part of an object's metadata that hydrogen reads. Anything else that a cluster puts there is kept unchecked. */
 import { type Static, Type } from 'typebox';
 
 import { defaultNamespace } from './contract.ts';
@@ -7,7 +7,7 @@ import { type CrossFieldRule, rule } from './rules.ts';
 import { Fields, FreeText, Integer, StringMap, Text, withDefault } from './schema.ts';
 
 /** Longest name of an object, in characters: with its suffixes, the name of a child must still be a DNS label. */
-export const maxNameLength = 52;
+const maxNameLength = 52;
 
 /** A DNS label as services must have it: it begins with a letter. */
 const namePattern = '^[a-z]([-a-z0-9]*[a-z0-9])?$';
@@ -20,9 +20,9 @@ export const metadata = Type.With(
       namespace: withDefault(Text('dnsLabel', { description: 'Namespace of the object.' }), defaultNamespace),
       labels: Type.Optional(StringMap(Text('labelValue'), { description: 'Labels.', maxProperties: 1024 })),
       annotations: Type.Optional(StringMap(FreeText(262144), { description: 'Annotations.', maxProperties: 1024 })),
-      uid: Type.Optional(FreeText(128, { description: 'Identity of the object in its cluster.' })),
+      uid: Type.Optional(FreeText(128, { description: 'Unique id of the object in its cluster.' })),
       generation: Type.Optional(
-        Integer(0, Number.MAX_SAFE_INTEGER, { description: 'Number of the state of spec in the cluster.' }),
+        Integer(0, Number.MAX_SAFE_INTEGER, { description: 'Generation of the spec in the cluster.' }),
       ),
     },
     { description: 'Metadata of the object.' },

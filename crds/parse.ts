@@ -1,4 +1,4 @@
-/** From an unknown value to a checked object: copied, with defaults, frozen; or all that is wrong with it. */
+/** From an unknown value to a checked object: copied, with defaults, frozen; or every problem with it. */
 import { apiVersion } from './contract.ts';
 import { type Issue, show, unknownField } from './issue.ts';
 import { copyJson, deepFreeze, isObject } from './json.ts';
@@ -16,7 +16,7 @@ export type ParseResult =
 
 const envelope = ['apiVersion', 'kind', 'metadata', 'spec', 'status'];
 
-/** Reads one document. `status` is ignored: it is what a cluster reports, not what a user asks for. */
+/** Reads one document. `status` is ignored: a cluster reports it, no user writes it. */
 export function parse(document: unknown): ParseResult {
   const issues: Issue[] = [];
   const copy = copyJson(document, '', issues);
@@ -39,10 +39,10 @@ export function parse(document: unknown): ParseResult {
   };
   issues.push(...checkRules(rules, resource, issues));
   if (issues.length > 0) {
-    // What the copy left out must not be reported a second time, as absent.
+    // A field that the copy left out must not be reported a second time, as absent.
     return { ok: false, issues: issues.filter(({ path }, index) => index < leftOut.length || !leftOut.includes(path)) };
   }
-  // The schema has just vouched for the shape.
+  // The schema has just been checked.
   return { ok: true, resource: deepFreeze(resource) as Resource };
 }
 

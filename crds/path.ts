@@ -1,6 +1,7 @@
 /**
- * Paths into a document as users read them: `spec.endpoints[0].path`, and `spec.template.labels["app.example.com/tier"]`
- * where a key is not a plain word. In a pattern, `[*]` stands for every entry of a list.
+ * Paths into a document as users read them: `spec.endpoints[0].path`, and
+ * `spec.template.labels["app.example.com/tier"]` where a key is not a plain word. In a pattern, `[*]` stands for every
+ * entry of a list.
  */
 
 /** A field name, a position in a list, or `*` for every position. */
@@ -41,12 +42,14 @@ export function isWithin(path: string, ancestor: string): boolean {
   return segments(ancestor).every((segment, index) => inner[index] === segment);
 }
 
-/** What lies at `path` below `value`; undefined when there is nothing. */
+/** The value at `path` below `value`; undefined when there is none. */
 export function valueAt(value: unknown, path: string): unknown {
   return segments(path).reduce(step, value);
 }
 
-/** Every place in `value` that `pattern` names, with its path and what is there; places that are absent are left out. */
+/**
+ * Every place in `value` that `pattern` names, with its path and what is there; places that are absent are left out.
+ */
 export function placesOf(value: unknown, pattern: string): { path: string; value: unknown }[] {
   let places = [{ path: '', value }];
   for (const segment of segments(pattern)) {

@@ -1,4 +1,4 @@
-/** HydrogenMessageProcessor: which service receives which message, and how hard it is tried. */
+/** HydrogenMessageProcessor: which service receives which message, and how delivery is retried. */
 import { Type } from 'typebox';
 
 import { endpointPathRule } from './endpoint.ts';
@@ -12,7 +12,9 @@ import { autoscaling, replicas, template, workloadRules } from './workload.ts';
 export const processorKind = 'HydrogenMessageProcessor';
 
 const reply = withDefault(
-  Flag({ description: 'Whether a non-empty body of a 2xx answer is sent back to the client. Default false.' }),
+  Flag({
+    description: 'Whether the body of a 2xx answer is sent back to the client, unless it is empty. Default false.',
+  }),
   false,
 );
 
@@ -27,8 +29,8 @@ const routingRule = Fields(
     pattern: FreeText(1024, {
       minLength: 1,
       description:
-        'Regular expression (RE2 syntax, without look-around or back-references) that is searched in the message; use ' +
-        '^ and $ to match all of it.',
+        'Regular expression (RE2 syntax, without look-around or back-references) that matches anywhere in the message; ' +
+        'use ^ and $ to match all of it.',
     }),
     destination,
   },
@@ -40,15 +42,16 @@ const rulesEngine = Fields(
     ...httpCallFields(5, 3600),
     allowedHosts: ListSet(Text('allowedHost'), {
       description:
-        'Hosts that the rules engine may choose: a name, or *. and a domain for all names below it, with an optional ' +
-        ':port. A message for any other is a dead letter.',
+        'Hosts that the rules engine may choose: a name, or *. and a domain for all names below it, each with an optional ' +
+        ':port. A message for any other host becomes a dead letter.',
       minItems: 1,
       maxItems: 64,
     }),
     reply,
     destinationTimeoutSeconds: withDefault(
       Integer(1, 3600, {
-        description: 'Seconds until a call to the chosen destination, with its answer, counts as failed. Default 10.',
+        description:
+          'Seconds after which a call to the chosen destination fails unless it has been answered completely. Default 10.',
       }),
       10,
     ),
@@ -63,7 +66,8 @@ const routing = Fields(
   {
     rules: Type.Optional(
       ListMap(['name'], routingRule, {
-        description: 'Rules, tried in order; the first that matches wins. Exactly one of rules and rulesEngine is set.',
+        description:
+          'Rules, tried in order; the first one that matches is used. Exactly one of rules and rulesEngine is set.',
         minItems: 1,
         maxItems: 256,
       }),
@@ -71,25 +75,27 @@ const routing = Fields(
     rulesEngine: Type.Optional(rulesEngine),
     unmatched: withDefault(
       StringEnum(['DeadLetter', 'Drop'], {
-        description: 'What becomes of a message that no rule matches; Drop logs and counts it. Default DeadLetter.',
+        description: 'What to do with a message that no rule matches; Drop logs and counts it. Default DeadLetter.',
       }),
       'DeadLetter',
     ),
   },
-  { description: 'How the destination of a message is found.' },
+  { description: 'How the destination of a message is chosen.' },
 );
 
 const delivery = Fields(
   {
     maxAttempts: withDefault(
-      Integer(1, 100, { description: 'Number of deliveries after which a message becomes a dead letter. Default 8.' }),
+      Integer(1, 100, {
+        description: 'Number of failed deliveries after which a message becomes a dead letter. Default 8.',
+      }),
       8,
     ),
     ackTimeoutSeconds: withDefault(
       Integer(2, 3600, {
         description:
-          'Seconds after which another pod takes over the message of a pod that went silent. A slow destination does ' +
-          'not count as silence. Default 30.',
+          'Seconds after which another pod takes over the messages of a pod that has stopped responding. Waiting for a ' +
+          'slow destination does not count. Default 30.',
       }),
       30,
     ),
@@ -97,34 +103,36 @@ const delivery = Fields(
       List(Integer(0, 3600, { description: 'Seconds.' }), {
         description:
           'Seconds to wait after the first, second, ... failed delivery; the last entry repeats. A Retry-After header ' +
-          'of the destination wins. Default [1, 2, 5, 10, 30, 60].',
+          'of the destination takes precedence. Default [1, 2, 5, 10, 30, 60].',
         minItems: 1,
         maxItems: 16,
       }),
       [1, 2, 5, 10, 30, 60],
     ),
     maxInFlight: withDefault(
-      Integer(1, 4096, { description: 'Most messages that one pod delivers at the same time. Default 256.' }),
+      Integer(1, 4096, {
+        description: 'Maximum number of messages that one pod delivers at the same time. Default 256.',
+      }),
       256,
     ),
     ordering: withDefault(
       StringEnum(['Unordered', 'PerConnection'], {
         description:
-          'PerConnection delivers a message only when the one before it, of the same connection, is done: in order, ' +
-          'also through retries. Default Unordered.',
+          'With PerConnection, a message is delivered only when the one before it from the same connection is done: in ' +
+          'order, even through retries. Default Unordered.',
       }),
       'Unordered',
     ),
     partitions: withDefault(
       Integer(1, 256, {
         description:
-          'With ordering PerConnection: number of messages that all pods together deliver at the same time. A divisor of ' +
-          '256. Default 64.',
+          'With ordering PerConnection: maximum number of messages that all pods together deliver at the same time. Must ' +
+          'be a divisor of 256. Default 64.',
       }),
       64,
     ),
   },
-  { description: 'How hard a delivery is tried.' },
+  { description: 'How messages are delivered and retried.' },
 );
 
 /** Schema of `spec`. */
@@ -134,7 +142,7 @@ export const processorSpec = Fields(
     groupRef,
     endpoints: Type.Optional(
       ListSet(Text('endpointPath'), {
-        description: 'Paths of the endpoints whose messages it takes. Absent: all endpoints of the group.',
+        description: 'Paths of the endpoints whose messages are processed. Absent: all endpoints of the group.',
         minItems: 1,
         maxItems: 64,
       }),
@@ -146,7 +154,7 @@ export const processorSpec = Fields(
     autoscaling,
     template,
   },
-  { description: 'What the message processor shall be like.' },
+  { description: 'Specification of the message processor.' },
 );
 
 /** `spec` after defaults. */

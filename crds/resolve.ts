@@ -1,13 +1,13 @@
 /**
- * Fills in defaults and checks a value against a schema in one walk, as the API server does: a field or map entry that is null
- * counts as absent, an absent one takes its default, and the default's own fields take theirs.
+ * Fills in defaults and checks a value against a schema in one walk, as the API server does: a field or map entry that
+ * is null counts as absent, an absent one takes its default, and the default's own fields take theirs.
  */
 import { countIssue, type Issue, mismatch, show, unknownField } from './issue.ts';
 import { isObject } from './json.ts';
 import { child, entry } from './path.ts';
 import type { Node } from './schema.ts';
 
-/** A copy of the value with defaults. Every problem is appended to `issues`; the value then holds the malformed parts as given. */
+/** A copy of the value with defaults. Every problem is appended to `issues`; malformed parts stay as given. */
 export function resolve(node: Node, value: unknown, path: string, issues: Issue[]): unknown {
   if (node['x-kubernetes-int-or-string']) return resolveQuantity(node, value, path, issues);
   switch (node.type) {

@@ -1,14 +1,14 @@
-/** What of a group a running member cannot take over: the bus that it is connected to was made from it. */
+/** The settings of a group that a running member cannot take over: its connection to the bus was made from them. */
 import type { HydrogenGroup } from './kinds.ts';
 import { natsConnectionOf } from './nats-connection.ts';
 
 /**
- * The values by the path of their field. Processes report a change of them, manifests restart pods for it; both ask here,
- * so that neither misses what the other sees.
+ * The values by the path of their field. Processes log a change of them, and manifests restart pods for it; both use
+ * this list, so that they agree.
  */
 export function restartFacts(group: HydrogenGroup): Readonly<Record<string, unknown>> {
   const { stream, deadLetter, instanceLeaseSeconds } = group.spec;
-  const { deletionPolicy: _, ...kept } = stream; // what happens at the end is nothing to a member
+  const { deletionPolicy: _, ...kept } = stream; // the operator alone acts on it
   return {
     'spec.nats': natsConnectionOf(group),
     'spec.stream': kept,

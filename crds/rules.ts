@@ -13,22 +13,22 @@ export interface CrossFieldRule<Self = unknown> {
   readonly path: string;
   /** The field below `path` that is at fault. Default: the value at `path` itself. */
   readonly field?: string;
-  /** What the check reads below `path`; it is left out while one of these is malformed. Default: all of it. */
+  /** Fields below `path` that the check reads; it is skipped while one of them is malformed. Default: all of them. */
   readonly reads?: readonly string[];
   /** The rule in CEL. */
   readonly rule: string;
-  /** What is wrong, for the user. `{a.b}` stands for the value of `a.b` below `path`. */
+  /** The error message. `{a.b}` stands for the value of `a.b` below `path`. */
   readonly message: string;
-  /** The rule in TypeScript. Absent: it compares with the object's former state, which one document does not show. */
+  /** The rule in TypeScript. Absent: it compares with the former object, which a document does not hold. */
   check?(self: Self): boolean;
 }
 
-/** States a rule with the type of its `self`. */
+/** A rule with the type of its `self`. */
 export function rule<Self>(definition: CrossFieldRule<Self>): CrossFieldRule {
   return definition;
 }
 
-/** What `resource` breaks of `rules`. Places that `known` issues already call malformed are not judged again. */
+/** The rules that `resource` breaks. Places that `known` issues already report as malformed are not checked again. */
 export function checkRules(rules: readonly CrossFieldRule[], resource: unknown, known: readonly Issue[]): Issue[] {
   return rules.flatMap((rule) =>
     placesOf(resource, rule.path)

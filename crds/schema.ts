@@ -1,5 +1,5 @@
 /**
- * The schema dialect of the custom resources: helpers over TypeBox whose JSON is word for word what a
+ * The schema dialect of the custom resources: helpers over TypeBox whose JSON is exactly what a
  * CustomResourceDefinition accepts. Every field carries a description, and every list, string and map an upper bound,
  * because the API server prices CEL rules by them.
  *
@@ -21,7 +21,7 @@ import {
 import { type Grammar, type GrammarName, grammars } from './grammar.ts';
 import type { Defaulted } from './infer.ts';
 
-/** What every helper asks for: the sentence that `kubectl explain` shows. */
+/** Required by every helper: the sentence that `kubectl explain` shows. */
 export interface Described {
   readonly description: string;
 }
@@ -102,7 +102,7 @@ export function FreeText(
   return Type.String({ maxLength, ...options });
 }
 
-/** A string in a syntax that no user writes, so that no message has to explain it. */
+/** A string in a syntax that no user writes, so no message explains it. */
 export function Pattern(pattern: string, maxLength: number, options: Described): TString {
   return Type.String({ pattern, minLength: 1, maxLength, ...options });
 }
@@ -139,7 +139,7 @@ export function StringMap<T extends TSchema>(
   return Type.Unsafe<Record<string, Static<T>>>({ type: 'object', additionalProperties: value, ...options });
 }
 
-/** An object whose fields are checked elsewhere: by Kubernetes, where it is handed on. */
+/** An object whose fields are passed on to Kubernetes, which checks them. */
 export function Opaque(options: Described): TUnsafe<Record<string, unknown>> {
   return Type.Unsafe<Record<string, unknown>>({
     type: 'object',

@@ -1,6 +1,6 @@
 /**
- * What a cluster reports of an object, under `status`: written by the operator alone and never read by `parse`. The
- * schemas here feed the CRDs and the operator's types.
+ * The status of an object: written by the operator alone and never read by `parse`. The schemas here feed the CRDs and
+ * the operator's types.
  */
 import { type Static, type TInteger, type TString, Type } from 'typebox';
 
@@ -10,10 +10,10 @@ import { Fields, FreeText, Integer, ListMap, ListSet, Pattern, StringEnum, Times
 const conditionType = Pattern(
   '^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$',
   316,
-  { description: 'What the condition is about, such as Ready.' },
+  { description: 'Type of the condition, such as Ready.' },
 );
 const conditionReason = Pattern('^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$', 1024, {
-  description: 'One word for why, such as GroupNotFound; never empty.',
+  description: 'Reason for the status in one word, such as GroupNotFound; never empty.',
 });
 
 const count = (description: string): TInteger => Integer(0, Number.MAX_SAFE_INTEGER, { description });
@@ -24,18 +24,18 @@ const condition = Fields(
     type: conditionType,
     status: StringEnum(['True', 'False', 'Unknown'], { description: 'Whether the condition holds.' }),
     reason: conditionReason,
-    message: FreeText(32768, { description: 'What a person should know, and what to do about it.' }),
-    lastTransitionTime: Timestamp({ description: 'When status last changed from one of its values to another.' }),
+    message: FreeText(32768, { description: 'Explanation for people, and what to do about it.' }),
+    lastTransitionTime: Timestamp({ description: 'When the status last changed.' }),
     observedGeneration: Type.Optional(count('The metadata.generation that the condition was set for.')),
   },
   { description: 'One condition.' },
 );
 
 const common = {
-  observedGeneration: Type.Optional(count('The metadata.generation that the operator has acted on.')),
+  observedGeneration: Type.Optional(count('The metadata.generation that the operator has last processed.')),
   conditions: Type.Optional(
     ListMap(['type'], condition, {
-      description: 'State of the object by aspect. Ready sums up the others.',
+      description: 'Conditions of the object. Ready sums up the others.',
       maxItems: 32,
     }),
   ),
@@ -44,12 +44,12 @@ const common = {
 const url = (description: string): TString => FreeText(2048, { description });
 
 const workload = {
-  replicas: Type.Optional(count('Number of pods that exist.')),
-  readyReplicas: Type.Optional(count('Number of pods that are ready.')),
-  availableReplicas: Type.Optional(count('Number of pods that have been ready for long enough to count on.')),
-  updatedReplicas: Type.Optional(count('Number of pods that run the current specification.')),
+  replicas: Type.Optional(count('Number of existing pods.')),
+  readyReplicas: Type.Optional(count('Number of ready pods.')),
+  availableReplicas: Type.Optional(count('Number of available pods.')),
+  updatedReplicas: Type.Optional(count('Number of pods with the current specification.')),
   selector: Type.Optional(
-    FreeText(4096, { description: 'Label selector of the pods, as text, for autoscalers and kubectl scale.' }),
+    FreeText(4096, { description: 'Label selector of the pods as text, for autoscalers and kubectl scale.' }),
   ),
 };
 
@@ -60,7 +60,7 @@ export const groupStatus = Fields(
     gateways: Type.Optional(count('Number of gateways of the group.')),
     processors: Type.Optional(count('Number of message processors of the group.')),
   },
-  { description: 'What the cluster reports of the group.' },
+  { description: 'Observed state of the group.' },
 );
 
 /** Schema of a gateway's `status`. */
@@ -73,7 +73,7 @@ export const gatewayStatus = Fields(
     ),
     url: Type.Optional(url('Base URL of the management API in the cluster.')),
   },
-  { description: 'What the cluster reports of the gateway.' },
+  { description: 'Observed state of the gateway.' },
 );
 
 /** Schema of a message processor's `status`. */
@@ -84,22 +84,22 @@ export const processorStatus = Fields(
     lag: Type.Optional(
       Fields(
         {
-          pendingMessages: count('Messages in the stream that no pod has been given yet.'),
-          unacknowledgedMessages: count('Messages that pods have been given and not finished.'),
-          observedTime: Timestamp({ description: 'When the numbers were read.' }),
+          pendingMessages: count('Messages in the stream that have not been delivered to any pod yet.'),
+          unacknowledgedMessages: count('Messages that have been delivered to pods and not been acknowledged yet.'),
+          observedTime: Timestamp({ description: 'When these numbers were observed.' }),
         },
-        { description: 'How far the processor is behind its group.' },
+        { description: 'Messages that the processor has not consumed yet.' },
       ),
     ),
   },
-  { description: 'What the cluster reports of the message processor.' },
+  { description: 'Observed state of the message processor.' },
 );
 
 /** One condition of a status. */
 export type Condition = DeepReadonly<Static<typeof condition>>;
-/** What the cluster reports of a group. */
+/** Observed state of a group. */
 export type HydrogenGroupStatus = DeepReadonly<Static<typeof groupStatus>>;
-/** What the cluster reports of a gateway. */
+/** Observed state of a gateway. */
 export type HydrogenGatewayStatus = DeepReadonly<Static<typeof gatewayStatus>>;
-/** What the cluster reports of a message processor. */
+/** Observed state of a message processor. */
 export type HydrogenMessageProcessorStatus = DeepReadonly<Static<typeof processorStatus>>;

@@ -1,7 +1,7 @@
-/** What a URL must be beyond its syntax. */
+/** The rule for URLs that goes beyond their syntax. */
 import { type CrossFieldRule, rule } from './rules.ts';
 
-/** That the URL at `path` is one that can be called. */
+/** The rule that the URL at `path` can be called. */
 export function urlRule(path: string): CrossFieldRule {
   return rule<string>({
     path,

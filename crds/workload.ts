@@ -1,4 +1,4 @@
-/** How the pods of a gateway or a message processor are shaped and how many there are. */
+/** The pods of a gateway or a message processor: their template and their number. */
 import { Type } from 'typebox';
 
 import { environmentVariable, valueRule } from './fragments.ts';
@@ -30,7 +30,7 @@ const toleration = Fields(
       }),
     ),
     tolerationSeconds: Type.Optional(
-      Integer(0, 2147483647, { description: 'Seconds that a NoExecute taint is tolerated; absent: for ever.' }),
+      Integer(0, 2147483647, { description: 'Seconds for which a NoExecute taint is tolerated; absent: forever.' }),
     ),
   },
   { description: 'One toleration.' },
@@ -72,21 +72,21 @@ export const template = withDefault(
       ),
       labels: Type.Optional(
         StringMap(Text('labelValue'), {
-          description: 'Further labels of the pods. Labels that hydrogen sets itself win.',
+          description: 'Additional labels of the pods. Labels that hydrogen sets take precedence.',
           maxProperties: 32,
         }),
       ),
       annotations: Type.Optional(
-        StringMap(FreeText(8192), { description: 'Further annotations of the pods.', maxProperties: 32 }),
+        StringMap(FreeText(8192), { description: 'Additional annotations of the pods.', maxProperties: 32 }),
       ),
       env: Type.Optional(
         ListMap(['name'], environmentVariable, {
-          description: 'Further environment variables of the container.',
+          description: 'Additional environment variables of the container.',
           maxItems: 64,
         }),
       ),
     },
-    { description: 'How the pods differ from what hydrogen would create.' },
+    { description: 'Changes to the pods that hydrogen creates.' },
   ),
   {},
 );
@@ -94,7 +94,7 @@ export const template = withDefault(
 /** The field `replicas`. */
 export const replicas = withDefault(
   Integer(0, 1000, {
-    description: 'Number of pods. While autoscaling is set it decides alone and this number is ignored. Default 1.',
+    description: 'Number of pods. Ignored while autoscaling is set. Default 1.',
   }),
   1,
 );
@@ -103,16 +103,16 @@ export const replicas = withDefault(
 export const autoscaling = Type.Optional(
   Fields(
     {
-      minReplicas: withDefault(Integer(1, 1000, { description: 'Fewest pods. Default 1.' }), 1),
-      maxReplicas: Integer(1, 1000, { description: 'Most pods.' }),
+      minReplicas: withDefault(Integer(1, 1000, { description: 'Minimum number of pods. Default 1.' }), 1),
+      maxReplicas: Integer(1, 1000, { description: 'Maximum number of pods.' }),
       targetCPUUtilizationPercentage: withDefault(
         Integer(1, 100, {
-          description: 'Average CPU use, as a percentage of the CPU request, that autoscaling aims at. Default 60.',
+          description: 'Target average CPU use, as a percentage of the CPU request. Default 60.',
         }),
         60,
       ),
     },
-    { description: 'Lets a HorizontalPodAutoscaler choose the number of pods. Absent: replicas is the number.' },
+    { description: 'Lets a HorizontalPodAutoscaler set the number of pods. Absent: replicas sets it.' },
   ),
 );
 

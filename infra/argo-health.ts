@@ -1,6 +1,6 @@
 /**
- * How Argo CD tells the health of custom resources. It knows nothing of kinds that are not its own: without a check they
- * count as neither healthy nor degraded, and a sync is over before a gateway has a pod.
+ * Argo CD's health checks of the custom resources. Without a check, Argo CD has no health for a kind that it does not
+ * know, and a sync ends before a gateway has a pod.
  */
 import * as k8s from 'cdk8s-plus-28/lib/imports/k8s.js';
 import { Construct } from 'constructs';
@@ -9,7 +9,7 @@ import type { ConditionType, ReasonOf } from '../crds/conditions.ts';
 import { apiVersion } from '../crds/contract.ts';
 import { kinds } from '../crds/index.ts';
 
-/** Where Argo CD runs when nobody says otherwise. */
+/** The namespace of Argo CD by default. */
 export const defaultArgoNamespace = 'argocd';
 
 /** Properties of {@link HydrogenArgoHealth}. */
@@ -18,7 +18,7 @@ export interface HydrogenArgoHealthProps {
   readonly namespace?: string;
 }
 
-/** What Argo CD calls an object in which one of these is True; the first one counts. */
+/** The health of an object by its conditions: that of the first one that is True. */
 const meanings: readonly (readonly [ConditionType, string])[] = [
   ['Paused', 'Suspended'],
   ['Stalled', 'Degraded'],
@@ -30,11 +30,11 @@ const meanings: readonly (readonly [ConditionType, string])[] = [
 const withoutPods: ReasonOf<'Available'> = 'ScaledToZero';
 
 /**
- * One check for the three kinds. It reads conditions as kstatus does, but for two things that kstatus has no word for: a
- * paused object is Suspended, and one that was asked to have no pods is Healthy, as a Deployment of no replicas is. A
- * Suspended object would keep a sync with several waves waiting, for as long as nobody wants pods.
+ * One check for the three kinds. It reads conditions as kstatus does, with two exceptions that kstatus has no word for:
+ * a paused object is Suspended, and one that specifies no pods is Healthy, like a Deployment without replicas. If it
+ * were Suspended, a sync with several waves would wait for as long as nobody wants pods.
  *
- * Argo CD gives a script neither `string` nor `math`, and answers for objects that are being deleted without asking it.
+ * Argo CD gives a script neither `string` nor `math`, and never asks it about objects that are being deleted.
  */
 const script = `-- Conditions are in the form of kstatus: observedGeneration, Reconciling, Stalled, Ready.
 local health = { status = "Progressing", message = "waiting for the hydrogen operator" }
@@ -69,9 +69,9 @@ return health
 `;
 
 /**
- * The entries of `argocd-cm` that give Argo CD 2.1 and newer a health check for each kind, for those who keep that config
- * map themselves. There is one key a kind because that form alone merges: a wildcard (`hydrogen.dev/*`) is only read
- * within the key `resource.customizations`, a single text that can have a single author.
+ * The entries of `argocd-cm` that give Argo CD 2.1 and newer a health check for each kind, for those who keep that
+ * config map themselves. There is one key per kind, because only that form can be merged: a wildcard (`hydrogen.dev/*`)
+ * is only read within the key `resource.customizations`, a single text with a single author.
  */
 export function argoHealthData(): Readonly<Record<string, string>> {
   const [group = ''] = apiVersion.split('/');
@@ -80,11 +80,10 @@ export function argoHealthData(): Readonly<Record<string, string>> {
 }
 
 /**
- * `argocd-cm` with the health checks and nothing else. Apply it on the server's side and as a field manager of its own,
- * so that it is merged into the config map that is there:
- * `kubectl apply --server-side --field-manager=hydrogen-health -f FILE`. Where Argo CD manages itself, put
- * {@link argoHealthData} into its own `argocd-cm` instead: two Applications are one and the same field manager, and each
- * would take away what the other has set.
+ * `argocd-cm` with the health checks and nothing else. Apply it server-side with a field manager of its own, so that it
+ * is merged into the existing config map: `kubectl apply --server-side --field-manager=hydrogen-health -f FILE`. Where
+ * Argo CD manages itself, put {@link argoHealthData} into its own `argocd-cm` instead: two Applications share one field
+ * manager, and each would remove what the other has set.
  */
 export class HydrogenArgoHealth extends Construct {
   constructor(scope: Construct, id: string, { namespace = defaultArgoNamespace }: HydrogenArgoHealthProps = {}) {

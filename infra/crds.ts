@@ -6,8 +6,8 @@ import { customResourceDefinitions } from '../crds/manifest.ts';
 import { clusterScoped } from './cluster-scoped.ts';
 
 /**
- * The definitions of HydrogenGroup, HydrogenGateway and HydrogenMessageProcessor. Give them a chart of their own: they
- * come before everything else and stay when an app goes.
+ * The definitions of HydrogenGroup, HydrogenGateway and HydrogenMessageProcessor. Give them a chart of their own:
+ * they come before everything else, and stay when an app is removed.
  */
 export class HydrogenCrds extends Construct {
   constructor(scope: Construct, id: string) {

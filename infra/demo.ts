@@ -17,7 +17,7 @@ export const demoNamespace = 'hydrogen-demo';
 const name = 'echo';
 const port = 8080;
 
-/** What comes in at `/echo` goes out again, by way of NATS and an HTTP service. */
+/** Messages to `/echo` come back, by way of NATS and an HTTP service. */
 export class HydrogenDemo extends Construct {
   constructor(scope: Construct, id: string) {
     super(scope, id);

@@ -1,4 +1,4 @@
-/** Documents on their way into constructs and pods: checked when they enter, and cut down to what a pod reads. */
+/** Documents for constructs and pods: checked when they enter, and reduced to what a pod reads. */
 import { hash } from 'node:crypto';
 import { stringify } from 'yaml';
 
@@ -28,14 +28,14 @@ const workloadFields = [
   'template',
 ] as const satisfies readonly (keyof HydrogenGateway['spec'] | keyof HydrogenMessageProcessor['spec'])[];
 
-/** Largest config map that Kubernetes takes, less room for its metadata. */
+/** Maximum size of a config map in Kubernetes, minus room for its metadata. */
 const maxConfigBytes = 1024 * 1024 - 8 * 1024;
 
 /**
  * The object with defaults.
  * @throws InvalidDocuments with every problem.
  */
-export function checked<K extends Kind>(
+export function documentOf<K extends Kind>(
   kind: K,
   metadata: { readonly name: string; readonly namespace?: string | undefined },
   spec: unknown,
@@ -64,7 +64,7 @@ export function configText(group: HydrogenGroup, member: HydrogenGateway | Hydro
   throw new InvalidDocuments([{ object: `${member.kind}/${member.metadata.name}`, path: 'spec', message }]);
 }
 
-/** What a running process cannot take over from a changed document, as a short digest: pods restart when it changes. */
+/** Digest of the settings that a running process cannot take over: pods restart when it changes. */
 export function restartDigest(group: HydrogenGroup): string {
   return hash('sha256', JSON.stringify([group.metadata.name, restartFacts(group)]), 'hex').slice(0, 16);
 }

@@ -1,4 +1,4 @@
-/** How clients outside of the cluster reach a gateway: an Ingress, or an HTTPRoute of the Gateway API. */
+/** How clients outside the cluster reach a gateway: an Ingress, or an HTTPRoute of the Gateway API. */
 import { ApiObject } from 'cdk8s';
 import * as k8s from 'cdk8s-plus-28/lib/imports/k8s.js';
 import type { Construct } from 'constructs';
@@ -16,14 +16,14 @@ export interface Backend {
 
 /**
  * Seconds of silence after which ingress-nginx may close a connection: an hour, or twice the time between two pings if
- * that is more. Its own default, a minute, would cut off clients whose gateway pings less often.
+ * that is more. Its own default, a minute, would disconnect clients whose gateway pings less often.
  */
 const leastIdleSeconds = 3600;
 
 /** Matches that one rule of an HTTPRoute may have in every version of the Gateway API. */
 const maxMatches = 8;
 
-/** Adds what `spec.ingress` or `spec.httpRoute` asks for. @throws InvalidDocuments for a path that neither can have */
+/** Adds the Ingress or the HTTPRoute of the spec. @throws InvalidDocuments for a path that neither can have */
 export function addExposure(scope: Construct, identity: Identity, name: string, spec: Spec, backend: Backend): void {
   const { ingress, httpRoute } = spec;
   if (ingress === undefined && httpRoute === undefined) return;
@@ -81,18 +81,18 @@ function addHttpRoute(scope: Construct, identity: Identity, name: string, input:
       rules: groups.map((group) => ({
         matches: group,
         backendRefs: [{ name: backend.name, port: backend.port }],
-        // Zero is no limit: a connection is one request that lasts as long as its client stays.
+        // Zero means no limit: a connection is one request, as long as its client stays.
         timeouts: { request: '0s', backendRequest: '0s' },
       })),
     },
   });
 }
 
-/** A percent-encoded slash is fine on the wire, but the API server refuses it in both kinds. */
+/** A percent-encoded slash is valid in a URL, but the API server refuses it in both kinds. */
 function assertRoutable({ name }: Identity, { endpoints, ingress }: Spec): void {
   const issues = endpoints.flatMap(({ path }, index) => {
     if (!/%2f/i.test(path)) return [];
-    const message = `must not hold %2F together with ${ingress ? 'ingress' : 'httpRoute'}, which cannot route it`;
+    const message = `must not contain %2F together with ${ingress ? 'ingress' : 'httpRoute'}, which cannot route it`;
     return [{ object: `HydrogenGateway/${name}`, path: `spec.endpoints[${index}].path`, message }];
   });
   if (issues.length > 0) throw new InvalidDocuments(issues);

@@ -2,14 +2,15 @@
 import type * as k8s from 'cdk8s-plus-28/lib/imports/k8s.js';
 import type { Construct } from 'constructs';
 
-import { env, graceMarginSeconds, ports } from '../crds/contract.ts';
+import { env, ports } from '../crds/contract.ts';
+import { gatewayGraceSeconds } from '../crds/grace.ts';
 import type { HydrogenGatewaySpecInput, HydrogenGateway as ParsedGateway } from '../crds/index.ts';
 import { secretRefsIn } from '../crds/secret-refs.ts';
 import { addConfigMap } from './config-map.ts';
-import { checked, configText, restartDigest } from './documents.ts';
+import { configText, documentOf, restartDigest } from './documents.ts';
 import { addExposure } from './exposure.ts';
 import { type Identity, type Labels, selectorOf } from './labels.ts';
-import { assertMembership, groupOf, Member, type MemberProps, type MemberSpec } from './member.ts';
+import { assertMembership, groupOf, HydrogenMember, type MemberProps, type MemberSpec } from './member.ts';
 import { addServiceMonitor, metricsLabel, metricsPortName } from './monitor.ts';
 import { gatewayNames } from './names.ts';
 import { addNetworkPolicy, sameNamespace, wholeCluster } from './network.ts';
@@ -20,25 +21,25 @@ import { addWorkload } from './workload.ts';
 
 /** Properties of {@link HydrogenGateway}. */
 export interface HydrogenGatewayProps extends MemberProps {
-  /** What the gateway shall be like: `spec` of the custom resource. */
+  /** `spec` of the custom resource. */
   readonly spec: MemberSpec<HydrogenGatewaySpecInput>;
-  /** Who may call the management API, besides pods of the same namespace. @default - nobody */
+  /** Peers that may call the management API, besides pods of the same namespace. @default - none */
   readonly managementFrom?: readonly k8s.NetworkPolicyPeer[];
 }
 
 /** Port of the service for clients. */
 const clientServicePort = 80;
 
-/** Longest period of a policy of an autoscaler, in seconds. */
+/** Maximum period of an autoscaler's policy, in seconds. */
 const maxPolicySeconds = 1800;
 
 const resources = { requests: { cpu: '250m', memory: '256Mi' }, limits: { memory: '2Gi' } };
 
 /** Deployment, services, autoscaler, disruption budget, network policy and ingress or route of one gateway. */
-export class HydrogenGateway extends Member {
+export class HydrogenGateway extends HydrogenMember {
   /** The checked document, with defaults. */
   readonly document: ParsedGateway;
-  /** What its pods are selected by. */
+  /** Labels that select its pods. */
   readonly selector: Labels;
   /** Name of the deployment. */
   readonly deploymentName: string;
@@ -54,7 +55,7 @@ export class HydrogenGateway extends Member {
     const group = groupOf(props.group);
     const metadata = { name: props.name, namespace: props.namespace ?? group.metadata.namespace };
     const spec = { groupRef: { name: group.metadata.name }, ...props.spec };
-    const document = checked('HydrogenGateway', metadata, spec);
+    const document = documentOf('HydrogenGateway', metadata, spec);
     assertMembership(document, group);
     super(scope, id, metadata.name, metadata.namespace);
 
@@ -67,7 +68,8 @@ export class HydrogenGateway extends Member {
     this.clientUrl = `ws://${name}.${this.namespace}.svc:${clientServicePort}`;
     this.managementUrl = `http://${management}.${this.namespace}.svc:${ports.management}`;
 
-    const { template, autoscaling, replicas, drain, service } = document.spec;
+    const { template, autoscaling, replicas, service } = document.spec;
+    const graceSeconds = gatewayGraceSeconds(document.spec);
     addConfigMap(this, identity, name, configText(group, document));
     addWorkload(this, {
       identity,
@@ -75,7 +77,7 @@ export class HydrogenGateway extends Member {
       replicas,
       autoscaling,
       affinity: template.affinity,
-      scaleDown: scaleDown(drain.periodSeconds),
+      scaleDown: scaleDown(graceSeconds),
       template: podTemplate({
         identity,
         role: 'gateway',
@@ -86,7 +88,7 @@ export class HydrogenGateway extends Member {
         env: { [env.callbackUrl]: this.managementUrl },
         configMap: name,
         secrets: secretsVolume(secretRefsIn([group.spec, { ...document.spec, template: undefined }])),
-        graceSeconds: drain.periodSeconds + graceMarginSeconds,
+        graceSeconds,
         restartDigest: restartDigest(group),
       }),
     });
@@ -114,9 +116,9 @@ export class HydrogenGateway extends Member {
   }
 }
 
-/** One pod per drain, after ten quiet minutes: each pod less means that all of its clients reconnect. */
-function scaleDown(drainSeconds: number): k8s.HpaScalingRulesV2 {
-  const periodSeconds = Math.min(Math.max(drainSeconds + graceMarginSeconds, 60), maxPolicySeconds);
+/** One pod per drain period, after ten quiet minutes: all clients of a removed pod must reconnect. */
+function scaleDown(graceSeconds: number): k8s.HpaScalingRulesV2 {
+  const periodSeconds = Math.min(Math.max(graceSeconds, 60), maxPolicySeconds);
   return {
     stabilizationWindowSeconds: 600,
     selectPolicy: 'Max',

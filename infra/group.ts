@@ -1,8 +1,8 @@
-/** A group in a cluster: the NATS servers that it runs, if it runs any. */
+/** A group in a cluster: its NATS servers, if it runs any. */
 import { Construct } from 'constructs';
 
 import type { HydrogenGroupSpecInput, HydrogenGroup as ParsedGroup } from '../crds/index.ts';
-import { checked } from './documents.ts';
+import { documentOf } from './documents.ts';
 import { namespaceOf } from './member.ts';
 import { addNats } from './nats.ts';
 
@@ -12,15 +12,15 @@ export interface HydrogenGroupProps {
   readonly name: string;
   /** Namespace of the group and of all its members. @default - that of the chart, else `default` */
   readonly namespace?: string;
-  /** What the group shall be like: `spec` of the custom resource. */
+  /** `spec` of the custom resource. */
   readonly spec: HydrogenGroupSpecInput;
   /** Image of the NATS servers of a group with `nats.managed`. @default - the one of this release */
   readonly natsImage?: string;
 }
 
 /**
- * A group. With `nats.servers` it emits nothing: there is only something to be known, which its members take over. With
- * `nats.managed` it emits a stateful set of NATS servers and what goes with it.
+ * A group. With `nats.servers` it emits nothing, and only its members read it. With `nats.managed` it emits a stateful
+ * set of NATS servers and the objects around it.
  */
 export class HydrogenGroup extends Construct {
   /** The checked document, with defaults. */
@@ -34,7 +34,7 @@ export class HydrogenGroup extends Construct {
   constructor(scope: Construct, id: string, props: HydrogenGroupProps) {
     super(scope, id);
     const { name, namespace = namespaceOf(scope), spec, natsImage } = props;
-    this.document = checked('HydrogenGroup', { name, namespace }, spec);
+    this.document = documentOf('HydrogenGroup', { name, namespace }, spec);
     this.name = name;
     this.namespace = namespace;
     const { managed } = this.document.spec.nats;

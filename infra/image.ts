@@ -1,4 +1,7 @@
-/** The container images that manifests name when a user names none. */
+/** Container images by default, and the entry point of ours. */
+
+/** The entry point of the image, as in the Dockerfile: a program, and the script that it runs. */
+export const entryPoint = { program: 'node', script: '/app/cli/hydrogen.js' } as const;
 
 /** The image of this release of hydrogen; its tag is the version of the package. */
 export const defaultImage = 'ghcr.io/hydrogen-gateway/hydrogen:0.1.0';

@@ -28,11 +28,11 @@ export { HydrogenGateway, type HydrogenGatewayProps } from './gateway.ts';
 export { HydrogenGroup, type HydrogenGroupProps } from './group.ts';
 export { defaultImage, natsImage } from './image.ts';
 export type { Labels } from './labels.ts';
-export { type GroupSource, Member, type MemberProps, type MemberSpec } from './member.ts';
+export { type GroupSource, HydrogenMember, type MemberProps, type MemberSpec } from './member.ts';
 export type { ServiceMonitorOptions } from './monitor.ts';
 export { defaultOperatorNamespace, HydrogenOperator, type HydrogenOperatorProps } from './operator.ts';
 export { HydrogenMessageProcessor, type HydrogenMessageProcessorProps } from './processor.ts';
-export { type RenderOptions, renderAll, renderGateway, renderGroup, renderProcessor } from './render.ts';
+export { type RenderImages, renderAll, renderGateway, renderGroup, renderProcessor } from './render.ts';
 export {
   HydrogenGatewayResource,
   HydrogenGroupResource,

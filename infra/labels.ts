@@ -3,10 +3,10 @@
  * delete their deployments. `app.kubernetes.io/instance` is in none of them, since Argo CD may claim it as its own.
  */
 
-/** What part of hydrogen an object belongs to. */
+/** The component that an object belongs to. */
 export type Component = 'gateway' | 'mproc' | 'nats' | 'operator' | 'demo';
 
-/** The one label that pods of each component are selected by. */
+/** The label that selects the pods of each component. */
 const selectorKeys = {
   gateway: 'hydrogen.dev/gateway',
   mproc: 'hydrogen.dev/message-processor',
@@ -18,7 +18,7 @@ const selectorKeys = {
 /** The label that holds the name of an object's group. */
 export const groupLabel = 'hydrogen.dev/group-name';
 
-/** Who an object belongs to. */
+/** The owner of an object. */
 export interface Identity {
   readonly component: Component;
   /** Name of the gateway, message processor, group (of its NATS) or operator. */
@@ -31,7 +31,7 @@ export interface Identity {
 /** Labels as a plain map. */
 export type Labels = Readonly<Record<string, string>>;
 
-/** What selects the pods of `identity` in its namespace, and nothing else. */
+/** The selector of the pods of `identity` in its namespace. */
 export function selectorOf({ component, name }: Identity): Labels {
   return { [selectorKeys[component]]: name };
 }

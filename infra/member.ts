@@ -1,4 +1,4 @@
-/** What gateways and message processors have in common: a group, a name, and pods that others may select. */
+/** The common part of gateways and message processors: a group, a name, and pods that others may select. */
 import { createRequire } from 'node:module';
 import { Chart } from 'cdk8s';
 import type * as kplus from 'cdk8s-plus-28';
@@ -6,16 +6,16 @@ import { Construct } from 'constructs';
 
 import { defaultNamespace } from '../crds/contract.ts';
 import { type HydrogenGroupInput, InvalidDocuments, type HydrogenGroup as ParsedGroup } from '../crds/index.ts';
-import { checked } from './documents.ts';
+import { documentOf } from './documents.ts';
 import type { Labels } from './labels.ts';
 import type { ServiceMonitorOptions } from './monitor.ts';
 
-/** A group as a member takes it: the construct, or a document of one that is created elsewhere. */
+/** The group of a member: the construct, or a document of a group that is created elsewhere. */
 export type GroupSource = { readonly document: ParsedGroup } | HydrogenGroupInput;
 
 /** Properties of gateways and message processors alike. */
 export interface MemberProps {
-  /** Name of the object; every emitted name is made from it. */
+  /** Name of the object; every emitted name is derived from it. */
   readonly name: string;
   /** Namespace, which is also that of the group. @default - that of the group */
   readonly namespace?: string;
@@ -32,7 +32,7 @@ export type MemberSpec<Spec extends { readonly groupRef: unknown }> = Omit<Spec,
   Partial<Pick<Spec, 'groupRef'>>;
 
 /** A construct whose pods can be selected, for example by network policies of cdk8s-plus. */
-export abstract class Member extends Construct implements kplus.IPodSelector, kplus.INetworkPolicyPeer {
+export abstract class HydrogenMember extends Construct implements kplus.IPodSelector, kplus.INetworkPolicyPeer {
   /** Name of the object. */
   readonly name: string;
   /** Namespace of everything that it emits. */
@@ -44,11 +44,11 @@ export abstract class Member extends Construct implements kplus.IPodSelector, kp
     this.namespace = namespace;
   }
 
-  /** What its pods are selected by. It never changes, wherever the construct stands. */
+  /** Labels that select its pods. They do not depend on where the construct is. */
   abstract get selector(): Labels;
 
   toPodSelectorConfig(): kplus.PodSelectorConfig {
-    // Only an app that uses cdk8s-plus asks for it, and has loaded it: the operator does without its other classes.
+    // Only an app that has loaded cdk8s-plus calls this; the operator never loads its other classes.
     const { LabelSelector } = createRequire(import.meta.url)('cdk8s-plus-28') as typeof kplus;
     return {
       labelSelector: LabelSelector.of({ labels: { ...this.selector } }),
@@ -65,18 +65,18 @@ export abstract class Member extends Construct implements kplus.IPodSelector, kp
   }
 }
 
-/** The namespace that objects of `scope` are in when none is given. */
+/** The namespace of objects of `scope` that name none. */
 export function namespaceOf(scope: Construct): string {
   return Chart.of(scope).namespace ?? defaultNamespace;
 }
 
 /** The checked group of a source. @throws InvalidDocuments */
 export function groupOf(source: GroupSource): ParsedGroup {
-  return 'document' in source ? source.document : checked('HydrogenGroup', source.metadata, source.spec);
+  return 'document' in source ? source.document : documentOf('HydrogenGroup', source.metadata, source.spec);
 }
 
 /**
- * That a member lives where its group does and names it.
+ * Checks that a member is in the namespace of its group and names it.
  * @throws InvalidDocuments
  */
 export function assertMembership(

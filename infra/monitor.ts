@@ -7,7 +7,7 @@ import { type Identity, type Labels, metadataOf, selectorOf } from './labels.ts'
 
 /** How Prometheus finds the metrics. */
 export interface ServiceMonitorOptions {
-  /** Labels that the Prometheus object selects monitors by. @default - none beyond those of every object */
+  /** Labels by which the Prometheus object selects monitors. @default - only those of every object */
   readonly labels?: Labels;
   /** Seconds between two scrapes. @default 30 */
   readonly intervalSeconds?: number;

@@ -1,28 +1,28 @@
 /**
- * The names of everything that the constructs emit. They follow from the name of the object alone, never from where a
- * construct stands in an app, and no two objects of a namespace can come to share one: each ends in a suffix of its own.
+ * The names of everything that the constructs emit. They depend on the name of the object alone, not on where a
+ * construct is in an app, and no two objects of a namespace can share one: each kind has its own suffix.
  */
 import { managementServiceName, natsServiceName } from '../crds/contract.ts';
 import { InvalidDocuments } from '../crds/index.ts';
 
-/** Longest name of a service, and of anything that becomes a label value, in characters. */
+/** Maximum length of the name of a service, and of a label value, in characters. */
 const maxLabelLength = 63;
 
-/** Room that a stateful set needs behind its name for the label of a revision: `-` and ten digits. */
+/** Characters that a stateful set appends to its name in the label of a revision: `-` and ten digits. */
 const revisionLength = 11;
 
-/** Names of what belongs to a gateway. */
+/** Names of the objects of a gateway. */
 export function gatewayNames(name: string): { readonly workload: string; readonly management: string } {
   return { workload: labelSized('HydrogenGateway', name, '-gateway'), management: managementServiceName(name) };
 }
 
-/** Names of what belongs to a message processor. */
+/** Names of the objects of a message processor. */
 export function processorNames(name: string): { readonly workload: string } {
   return { workload: labelSized('HydrogenMessageProcessor', name, '-mproc') };
 }
 
 /**
- * Names of what belongs to a group that has its own NATS.
+ * Names of the objects of a group with managed NATS.
  * @throws InvalidDocuments when the group's name leaves no room for the names of its servers.
  */
 export function natsNames(group: string): { readonly workload: string; readonly headless: string } {

@@ -3,35 +3,36 @@ import { natsPorts } from '../crds/contract.ts';
 import { type HydrogenGroup, parseQuantity } from '../crds/index.ts';
 import { natsNames } from './names.ts';
 
-/** Where the servers find and keep things. */
+/** Paths in the servers' containers. */
 export const natsPaths = { config: '/etc/nats/nats.conf', data: '/data', run: '/var/run/nats' } as const;
 
 /** Variables that the configuration reads. */
 export const natsEnv = {
   /** Name of the pod, which is also that of the server. */
   pod: 'POD_NAME',
-  /** The token of the group as it is in the secret. */
+  /** The token of the group, as in the secret. */
   token: 'HYDROGEN_NATS_TOKEN',
-  /** The token in quotes: a server reads the value of a variable as if it were written in the file. */
+  /** The token in quotes: a server parses the value of a variable as if it were written in the file. */
   quotedToken: 'HYDROGEN_NATS_TOKEN_QUOTED',
 } as const;
 
-/** Largest message, the most that NATS recommends: a client's message with its context must fit. */
+/** Maximum message size, the largest that NATS recommends: a client's message with its context must fit. */
 const maxPayloadBytes = 8 * 1024 * 1024;
 
-/** Seconds over which a server that stops sends its clients to the others: the least that NATS allows. */
+/** Seconds over which a stopping server sends its clients to the others: the minimum that NATS allows. */
 const lameDuckSeconds = 30;
 
 /**
- * Bytes beyond the volume that JetStream is told of. The limits of the two streams may add up to all of the volume, and
- * are set aside in full; the bucket of leases has no limit of its own and would be refused for want of a single byte.
+ * Bytes that JetStream may use beyond the size of the volume. The limits of the two streams may add up to the whole
+ * volume and are reserved in full; the bucket of leases has no limit of its own and would be refused without a byte
+ * left.
  */
 const leaseBytes = 1024 * 1024;
 
 /** Seconds from SIGTERM to SIGKILL. */
 export const natsGraceSeconds = lameDuckSeconds + 30;
 
-/** The file, the same for every server of the group. */
+/** The configuration file, the same for every server of the group. */
 export function natsConfig({ metadata, spec }: HydrogenGroup, managed: Managed): string {
   const { name, namespace } = metadata;
   return [

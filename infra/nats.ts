@@ -1,4 +1,4 @@
-/** NATS with JetStream for one group: a stateful set, the services that lead to it, and who may reach it. */
+/** NATS with JetStream for one group: a stateful set, its services and its network policy. */
 import { hash } from 'node:crypto';
 import { basename, dirname } from 'node:path/posix';
 import * as k8s from 'cdk8s-plus-28/lib/imports/k8s.js';
@@ -24,7 +24,7 @@ const resources: k8s.ResourceRequirements = {
   limits: { memory: k8s.Quantity.fromString('1Gi') },
 };
 
-/** What the garbage collector of the servers aims at, within the limit of their memory. */
+/** Soft memory limit of the servers' garbage collector, below the memory limit of the container. */
 const memoryTarget = '800MiB';
 
 /** Adds the servers of a group. @param image default: the one of this release */
@@ -54,7 +54,7 @@ export function addNats(scope: Construct, group: HydrogenGroup, managed: Managed
       serviceName: headless,
       replicas: managed.replicas,
       revisionHistoryLimit: 3,
-      // A cluster elects its leader only when a majority is up, so none waits for the one before it.
+      // A cluster elects its leader only when a majority is up, so no server may wait for the one before it.
       podManagementPolicy: 'Parallel',
       updateStrategy: { type: 'RollingUpdate' },
       persistentVolumeClaimRetentionPolicy: { whenDeleted: 'Retain', whenScaled: 'Retain' },
@@ -71,7 +71,7 @@ export function addNats(scope: Construct, group: HydrogenGroup, managed: Managed
   ]);
 }
 
-/** The operator, in whatever namespace: it looks after streams and consumers. */
+/** The operator, in any namespace: it maintains streams and consumers. */
 const operator: k8s.NetworkPolicyPeer = {
   namespaceSelector: {},
   podSelector: { matchLabels: { 'app.kubernetes.io/name': 'hydrogen', 'app.kubernetes.io/component': 'operator' } },
@@ -126,7 +126,7 @@ function container(group: HydrogenGroup, image: string): k8s.Container {
     ports: Object.entries(natsPorts).map(([name, containerPort]) => ({ name, containerPort, protocol: 'TCP' })),
     resources,
     securityContext: containerSecurity,
-    // Reading back large streams after a restart may take minutes.
+    // Recovering large streams after a restart may take minutes.
     startupProbe: httpProbe('/healthz', 'monitor', { periodSeconds: 5, timeoutSeconds: 5, failureThreshold: 120 }),
     livenessProbe: httpProbe('/healthz?js-enabled-only=true', 'monitor', {
       periodSeconds: 30,

@@ -1,10 +1,10 @@
-/** Who may reach which port of a pod. What leaves a pod is not restricted: hooks and destinations may be anywhere. */
+/** Which peers may reach which port of a pod. Egress is not restricted: hooks and destinations may be anywhere. */
 import * as k8s from 'cdk8s-plus-28/lib/imports/k8s.js';
 import type { Construct } from 'constructs';
 
 import { type Identity, metadataOf, selectorOf } from './labels.ts';
 
-/** Who may reach a port. */
+/** The peers that may reach a port. */
 export interface Allowed {
   /** Name or number of the container port. */
   readonly port: string | number;
@@ -18,7 +18,7 @@ export const sameNamespace: k8s.NetworkPolicyPeer = { podSelector: {} };
 /** Every pod of the cluster. */
 export const wholeCluster: k8s.NetworkPolicyPeer = { namespaceSelector: {} };
 
-/** Adds the policy: what is not allowed here is refused. */
+/** Adds a policy that refuses all traffic but this. */
 export function addNetworkPolicy(
   scope: Construct,
   identity: Identity,

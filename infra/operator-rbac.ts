@@ -1,4 +1,4 @@
-/** What the operator may do: as little as it can work with. */
+/** The operator's rights: only those that it needs. */
 import * as k8s from 'cdk8s-plus-28/lib/imports/k8s.js';
 import type { Construct } from 'constructs';
 
@@ -7,7 +7,7 @@ import { type Identity, labelsOf, metadataOf } from './labels.ts';
 
 const custom = ['hydrogengroups', 'hydrogengateways', 'hydrogenmessageprocessors'];
 
-/** Verbs on what it creates: server-side apply is a patch, and a create the first time. */
+/** Verbs on children: server-side apply is a patch, and a create the first time. */
 const childVerbs = ['get', 'list', 'watch', 'create', 'patch', 'delete'];
 
 /** The kinds that the constructs of gateways, processors and groups emit, by API group. */
@@ -39,14 +39,14 @@ export const secretRules: readonly k8s.PolicyRule[] = [
   { apiGroups: [''], resources: ['secrets'], verbs: ['get', 'list', 'watch'] },
 ];
 
-/** Rules for its own namespace: the lease of the leader. */
+/** Rules for its own namespace: the lease of leader election. */
 export const leaseRules: readonly k8s.PolicyRule[] = [
   { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['get', 'create', 'update'] },
 ];
 
 /**
  * Adds the roles and binds them to the service account.
- * @param watched undefined: every namespace @param rules for what is in the watched namespaces
+ * @param watched undefined: every namespace @param rules for the watched namespaces
  */
 export function addOperatorRoles(
   scope: Construct,

@@ -1,4 +1,6 @@
-/** The pods of gateways and message processors, with every field that matters written out: nothing is left to defaults. */
+/**
+ * The pods of gateways and message processors. Every field that matters is set; none is left to defaults.
+ */
 import { dirname } from 'node:path/posix';
 import * as k8s from 'cdk8s-plus-28/lib/imports/k8s.js';
 
@@ -11,10 +13,10 @@ import { containerSecurity, podSecurity } from './security.ts';
 type Template = HydrogenGateway['spec']['template'];
 type Resources = NonNullable<Template['resources']>;
 
-/** What the pod of a role is made from. */
+/** Settings of a pod. */
 export interface PodOptions {
   readonly identity: Identity;
-  /** What the container is called and the first argument of the command. */
+  /** Name of the container, and first argument of the command. */
   readonly role: 'gateway' | 'mproc';
   /** `spec.template` of the document. */
   readonly template: Template;
@@ -24,15 +26,15 @@ export interface PodOptions {
   readonly resources: Resources;
   /** Container ports by name. */
   readonly ports: Readonly<Record<string, number>>;
-  /** Variables that hydrogen sets; those of the document win. */
+  /** Variables that hydrogen sets; those of the document take precedence. */
   readonly env: Readonly<Record<string, string>>;
-  /** Name of the config map that holds what the pod reads. */
+  /** Name of the config map with the documents that the pod reads. */
   readonly configMap: string;
-  /** The volume of referenced secrets. @default - none are referenced */
+  /** The volume of referenced secrets. @default - none */
   readonly secrets?: k8s.ProjectedVolumeSource | undefined;
   /** Seconds from SIGTERM to SIGKILL. */
   readonly graceSeconds: number;
-  /** Digest of what cannot be taken live. */
+  /** Digest of the settings that a running process cannot take over. */
   readonly restartDigest: string;
 }
 
@@ -60,7 +62,7 @@ export function podTemplate(options: PodOptions): k8s.PodTemplateSpec {
 }
 
 /** Quantities of a document as L1 resources. */
-export function resourceRequirements({ requests, limits }: Resources): k8s.ResourceRequirements {
+function resourceRequirements({ requests, limits }: Resources): k8s.ResourceRequirements {
   return {
     ...(requests && { requests: quantities(requests) }),
     ...(limits && { limits: quantities(limits) }),
@@ -84,7 +86,7 @@ function container({ role, template, image, resources, ...options }: PodOptions)
     ports: Object.entries(options.ports).map(([name, containerPort]) => ({ name, containerPort, protocol: 'TCP' })),
     resources: resourceRequirements(template.resources ?? resources),
     securityContext: containerSecurity,
-    // A process that is alive is never killed for being busy: that would cost it every connection.
+    // A live process must not be killed for being busy: every connection would be lost.
     startupProbe: httpProbe(probePaths.live, 'probes', { periodSeconds: 2, timeoutSeconds: 2, failureThreshold: 60 }),
     livenessProbe: httpProbe(probePaths.live, 'probes', { periodSeconds: 10, timeoutSeconds: 5, failureThreshold: 6 }),
     readinessProbe: httpProbe(probePaths.ready, 'probes', { periodSeconds: 5, timeoutSeconds: 3, failureThreshold: 2 }),
@@ -109,7 +111,7 @@ function environment(
   return all.length === 0 ? {} : { env: all };
 }
 
-/** Replicas keep apart where they can, unless the user brings an affinity of their own. */
+/** Replicas are spread where possible, unless the document has an affinity. */
 function placement(template: Template, selector: Labels): Partial<k8s.PodSpec> {
   const { nodeSelector, tolerations, affinity } = template;
   const spread = (topologyKey: string): k8s.TopologySpreadConstraint => ({

@@ -2,13 +2,14 @@
 import type * as k8s from 'cdk8s-plus-28/lib/imports/k8s.js';
 import type { Construct } from 'constructs';
 
-import { ports, processorGraceSeconds } from '../crds/contract.ts';
+import { ports } from '../crds/contract.ts';
+import { processorGraceSeconds } from '../crds/grace.ts';
 import type { HydrogenMessageProcessorSpecInput, HydrogenMessageProcessor as ParsedProcessor } from '../crds/index.ts';
 import { secretRefsIn } from '../crds/secret-refs.ts';
 import { addConfigMap } from './config-map.ts';
-import { checked, configText, restartDigest } from './documents.ts';
+import { configText, documentOf, restartDigest } from './documents.ts';
 import { type Identity, type Labels, selectorOf } from './labels.ts';
-import { assertMembership, groupOf, Member, type MemberProps, type MemberSpec } from './member.ts';
+import { assertMembership, groupOf, HydrogenMember, type MemberProps, type MemberSpec } from './member.ts';
 import { addServiceMonitor, metricsLabel, metricsPortName } from './monitor.ts';
 import { processorNames } from './names.ts';
 import { addNetworkPolicy, wholeCluster } from './network.ts';
@@ -19,17 +20,17 @@ import { addWorkload } from './workload.ts';
 
 /** Properties of {@link HydrogenMessageProcessor}. */
 export interface HydrogenMessageProcessorProps extends MemberProps {
-  /** What the message processor shall be like: `spec` of the custom resource. */
+  /** `spec` of the custom resource. */
   readonly spec: MemberSpec<HydrogenMessageProcessorSpecInput>;
 }
 
 const resources = { requests: { cpu: '250m', memory: '128Mi' }, limits: { memory: '1Gi' } };
 
 /** Deployment, metrics service, autoscaler, disruption budget and network policy of one message processor. */
-export class HydrogenMessageProcessor extends Member {
+export class HydrogenMessageProcessor extends HydrogenMember {
   /** The checked document, with defaults. */
   readonly document: ParsedProcessor;
-  /** What its pods are selected by. */
+  /** Labels that select its pods. */
   readonly selector: Labels;
   /** Name of the deployment. */
   readonly deploymentName: string;
@@ -39,7 +40,7 @@ export class HydrogenMessageProcessor extends Member {
     const group = groupOf(props.group);
     const metadata = { name: props.name, namespace: props.namespace ?? group.metadata.namespace };
     const spec = { groupRef: { name: group.metadata.name }, ...props.spec };
-    const document = checked('HydrogenMessageProcessor', metadata, spec);
+    const document = documentOf('HydrogenMessageProcessor', metadata, spec);
     assertMembership(document, group);
     super(scope, id, metadata.name, metadata.namespace);
 
@@ -68,7 +69,7 @@ export class HydrogenMessageProcessor extends Member {
         env: {},
         configMap: name,
         secrets: secretsVolume(secretRefsIn([group.spec, { ...document.spec, template: undefined }])),
-        graceSeconds: longestDeliverySeconds(document) + processorGraceSeconds,
+        graceSeconds: processorGraceSeconds(document.spec),
         restartDigest: restartDigest(group),
       }),
     });
@@ -82,15 +83,9 @@ export class HydrogenMessageProcessor extends Member {
   }
 }
 
-/** Half of the pods a minute after five quiet minutes: what a pod leaves unfinished, another one takes over. */
+/** Half of the pods per minute, after five quiet minutes: other pods take over what a removed one leaves unfinished. */
 const scaleDown: k8s.HpaScalingRulesV2 = {
   stabilizationWindowSeconds: 300,
   selectPolicy: 'Max',
   policies: [{ type: 'Percent', value: 50, periodSeconds: 60 }],
 };
-
-function longestDeliverySeconds({ spec }: ParsedProcessor): number {
-  const { rules = [], rulesEngine } = spec.routing;
-  const engine = rulesEngine ? rulesEngine.timeoutSeconds + rulesEngine.destinationTimeoutSeconds : 0;
-  return Math.max(engine, ...rules.map(({ destination }) => destination.timeoutSeconds));
-}

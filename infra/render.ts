@@ -1,4 +1,7 @@
-/** From documents to plain objects, through the same constructs that a cdk8s app uses. Pure: no files, no cluster, no clock. */
+/**
+ * From documents to plain objects, through the same constructs that a cdk8s app uses. Pure: no files, no cluster, no
+ * clock.
+ */
 import { App, Chart } from 'cdk8s';
 import type { Construct } from 'constructs';
 
@@ -14,16 +17,16 @@ import { HydrogenGroup } from './group.ts';
 import { HydrogenMessageProcessor } from './processor.ts';
 import { type Manifest, ordered } from './yaml.ts';
 
-/** What rendering may be told besides the documents. */
-export interface RenderOptions {
-  /** Image of pods whose document names none. @default - the image of this release */
+/** The images of pods whose documents name none. */
+export interface RenderImages {
+  /** Image of gateways and message processors. @default - the image of this release */
   readonly image?: string;
   /** Image of the NATS servers of groups with `nats.managed`. @default - the one of this release */
   readonly natsImage?: string;
 }
 
 /** The objects that run a group: none unless it has `nats.managed`. @throws InvalidDocuments */
-export function renderGroup({ metadata, spec }: ParsedGroup, { natsImage }: RenderOptions = {}): Manifest[] {
+export function renderGroup({ metadata, spec }: ParsedGroup, { natsImage }: RenderImages = {}): Manifest[] {
   const props = { ...named(metadata), spec, ...(natsImage !== undefined && { natsImage }) };
   return synthesize((chart) => new HydrogenGroup(chart, 'group', props));
 }
@@ -32,7 +35,7 @@ export function renderGroup({ metadata, spec }: ParsedGroup, { natsImage }: Rend
 export function renderGateway(
   { metadata, spec }: ParsedGateway,
   group: ParsedGroup,
-  options: RenderOptions = {},
+  options: RenderImages = {},
 ): Manifest[] {
   const props = { ...named(metadata), spec, group: { document: group }, ...imageOf(options) };
   return synthesize((chart) => new HydrogenGateway(chart, 'gateway', props));
@@ -42,14 +45,14 @@ export function renderGateway(
 export function renderProcessor(
   { metadata, spec }: ParsedProcessor,
   group: ParsedGroup,
-  options: RenderOptions = {},
+  options: RenderImages = {},
 ): Manifest[] {
   const props = { ...named(metadata), spec, group: { document: group }, ...imageOf(options) };
   return synthesize((chart) => new HydrogenMessageProcessor(chart, 'processor', props));
 }
 
 /** Everything that runs `resources`: groups, then gateways, then processors. @throws InvalidDocuments */
-export function renderAll(resources: readonly Resource[], options: RenderOptions = {}): Manifest[] {
+export function renderAll(resources: readonly Resource[], options: RenderImages = {}): Manifest[] {
   const { groups, gateways, processors } = resolveGroups(resources);
   return [
     ...groups.flatMap((group) => renderGroup(group, options)),
@@ -72,7 +75,7 @@ export function manifestsOf(scope: Construct): Manifest[] {
     .map((object) => ordered(object) as Manifest); // an object stays one
 }
 
-function imageOf({ image }: RenderOptions): { readonly image?: string } {
+function imageOf({ image }: RenderImages): { readonly image?: string } {
   return image === undefined ? {} : { image };
 }
 

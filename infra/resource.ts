@@ -1,4 +1,4 @@
-/** The custom resources as constructs, for users who have the operator: typed, and checked where they are written. */
+/** The custom resources as constructs, for clusters with the operator: typed, and checked in the app. */
 import { ApiObject, type ApiObjectMetadata } from 'cdk8s';
 import type { Construct } from 'constructs';
 
@@ -9,10 +9,10 @@ import type {
   HydrogenMessageProcessorSpecInput,
   Kind,
 } from '../crds/index.ts';
-import { checked } from './documents.ts';
+import { documentOf } from './documents.ts';
 import { namespaceOf } from './member.ts';
 
-/** Metadata of a custom resource. Its name is never made up: it is what others refer to. */
+/** Metadata of a custom resource. Its name is required, because other objects refer to it. */
 export interface ResourceMetadata extends ApiObjectMetadata {
   /** Name of the object. */
   readonly name: string;
@@ -48,6 +48,6 @@ export class HydrogenMessageProcessorResource extends ApiObject {
 
 function manifest<Spec>(scope: Construct, kind: Kind, { metadata, spec }: ResourceProps<Spec>) {
   const { name, namespace = namespaceOf(scope) } = metadata;
-  checked(kind, { name, namespace }, spec);
+  documentOf(kind, { name, namespace }, spec);
   return { apiVersion, kind, metadata, spec };
 }

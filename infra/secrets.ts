@@ -3,7 +3,7 @@ import type * as k8s from 'cdk8s-plus-28/lib/imports/k8s.js';
 
 import type { SecretKeyRef } from '../crds/index.ts';
 
-/** Secrets are readable by every user of the container and by nobody else; the volume is in memory. */
+/** Every user of the container may read the files; the volume is in memory. */
 const fileMode = 0o444;
 
 /**

@@ -1,20 +1,20 @@
-/** Services: the names under which pods are found. */
+/** Services of the pods. */
 import * as k8s from 'cdk8s-plus-28/lib/imports/k8s.js';
 import type { Construct } from 'constructs';
 
 import { type Identity, type Labels, metadataOf, selectorOf } from './labels.ts';
 
-/** A port of a service, which leads to the container port of the same name. */
+/** A port of a service, which forwards to the container port of the same name. */
 export interface ServicePort {
   readonly name: string;
   readonly port: number;
   /** Container port. @default name */
   readonly target?: string;
-  /** What is spoken, for load balancers that care. @default - not said */
+  /** Application protocol, for load balancers that use it. @default - none */
   readonly appProtocol?: string | undefined;
 }
 
-/** What a service is made from. */
+/** Settings of a service. */
 export interface ServiceOptions {
   readonly name: string;
   readonly ports: readonly ServicePort[];
@@ -23,7 +23,7 @@ export interface ServiceOptions {
   readonly annotations?: Labels | undefined;
   /** Labels beyond those of every object. @default - none */
   readonly labels?: Labels;
-  /** Without an address of its own: each pod has a name, whether it is ready or not. @default false */
+  /** Without an address of its own: each pod has a DNS name, whether it is ready or not. @default false */
   readonly isHeadless?: boolean;
 }
 

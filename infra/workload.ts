@@ -1,4 +1,4 @@
-/** What gateways and message processors have in common around their pods: deployment, autoscaler, disruption budget. */
+/** The common objects of gateways and message processors: deployment, autoscaler and disruption budget. */
 import { ApiObject } from 'cdk8s';
 import * as k8s from 'cdk8s-plus-28/lib/imports/k8s.js';
 import type { Construct } from 'constructs';
@@ -8,7 +8,7 @@ import { type Identity, metadataOf, selectorOf } from './labels.ts';
 
 type Spec = HydrogenGateway['spec'];
 
-/** What a workload is made from. */
+/** Settings of a workload. */
 export interface WorkloadOptions {
   readonly identity: Identity;
   /** Name of every object. */
@@ -18,13 +18,13 @@ export interface WorkloadOptions {
   readonly affinity: Spec['template']['affinity'];
   readonly replicas: Spec['replicas'];
   readonly autoscaling: Spec['autoscaling'];
-  /** How fast pods may be taken away. */
+  /** How fast pods may be removed. */
   readonly scaleDown: k8s.HpaScalingRulesV2;
 }
 
 const revisionHistoryLimit = 3;
 
-/** Adds the deployment and what goes with it; the number of pods is left to the autoscaler when there is one. */
+/** Adds the deployment and the objects around it; an autoscaler, if any, sets the number of pods. */
 export function addWorkload(scope: Construct, options: WorkloadOptions): void {
   const { identity, name, template, affinity, replicas, autoscaling } = options;
   const spec = k8s.toJson_DeploymentSpec({
@@ -37,7 +37,7 @@ export function addWorkload(scope: Construct, options: WorkloadOptions): void {
     },
     template,
   });
-  // The L1 classes drop fields that they do not know; what the user wrote is for the API server to judge.
+  // The L1 classes drop fields that they do not know, but the API server is to check what the user wrote.
   if (affinity && spec) spec.template.spec.affinity = affinity;
   const { apiVersion, kind } = k8s.KubeDeployment.GVK;
   new ApiObject(scope, 'Deployment', { apiVersion, kind, metadata: metadataOf(identity, name), spec });
@@ -82,7 +82,7 @@ function addAutoscaler(
   });
 }
 
-/** Doubling or four pods a minute, whichever is more. */
+/** Twice the pods or four more per minute, whichever is more. */
 const scaleUp: k8s.HpaScalingRulesV2 = {
   stabilizationWindowSeconds: 0,
   selectPolicy: 'Max',

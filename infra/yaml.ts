@@ -1,13 +1,13 @@
 /**
- * Objects as YAML, the same bytes for the same objects: fields in one order whatever cdk8s is told by its environment,
- * lines never wrapped, text blocks left as they are.
+ * Objects as YAML, the same bytes for the same objects: fields in one order whatever the environment sets for cdk8s,
+ * lines never wrapped, text blocks unchanged.
  */
 import { stringify } from 'yaml';
 
 /** A Kubernetes object as plain data. */
 export type Manifest = Readonly<Record<string, unknown>>;
 
-/** The fields that come first in every object, as people expect them. */
+/** The fields that come first in every object. */
 const first = ['apiVersion', 'kind', 'metadata', 'name', 'namespace'];
 
 /** One document for each object. @param header comment lines before the first one */

@@ -2,25 +2,12 @@
  * Every line that the operator logs: one function per event, a constant message, fixed keys. `info` is lifecycle, `warn`
  * degraded but working, `error` needs a person, `debug` is per object. Never the content of a secret.
  */
-import { type DestinationStream, pino, stdTimeFunctions } from 'pino';
+import type { Logger } from 'pino';
 
 export type OperatorLog = ReturnType<typeof createOperatorLog>;
 
-export interface OperatorLogOptions {
-  /** @default 'info' */
-  readonly level?: string;
-  /** @default - standard output, JSON, one line each */
-  readonly destination?: DestinationStream;
-}
-
-export function createOperatorLog({ level = 'info', destination }: OperatorLogOptions = {}) {
-  const settings = {
-    level,
-    base: null,
-    timestamp: stdTimeFunctions.isoTime,
-    formatters: { level: (label: string) => ({ level: label }) },
-  };
-  const log = destination === undefined ? pino(settings) : pino(settings, destination);
+/** @param log the root of the process's log */
+export function createOperatorLog(log: Logger) {
   return {
     started: (facts: { version: string; server: string; namespace: string; identity: string }) =>
       log.info(facts, 'started'),

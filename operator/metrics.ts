@@ -1,5 +1,6 @@
-/** What the operator counts, for Prometheus. */
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+/** Metrics of the operator. */
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import { createRegistry } from '../process/registry.ts';
 
 export interface OperatorMetrics {
   readonly registry: Registry;
@@ -16,37 +17,36 @@ export interface OperatorGauges {
 }
 
 export function createOperatorMetrics(gauges: OperatorGauges): OperatorMetrics {
-  const registry = new Registry();
+  const registry = createRegistry();
   const registers = [registry];
   const prefix = 'hydrogen_operator_';
-  collectDefaultMetrics({ register: registry });
   const reconciles = new Counter({
     name: `${prefix}reconciles_total`,
-    help: 'Objects looked after, by kind and result',
+    help: 'Reconciliations, by kind and result',
     labelNames: ['kind', 'result'],
     registers,
   });
   const waits = new Histogram({
     name: `${prefix}queue_wait_seconds`,
-    help: 'Time that a due object waited for a worker',
+    help: 'Time that an object in the queue waited for a worker',
     buckets: [0.001, 0.01, 0.1, 1, 10, 60],
     registers,
   });
   const calls = new Counter({
     name: `${prefix}api_calls_total`,
-    help: 'Calls of the API server, by verb, resource and status; 0 is no answer',
+    help: 'Calls to the API server, by verb, resource and status; status 0 is no answer',
     labelNames: ['verb', 'resource', 'status'],
     registers,
   });
   const restarts = new Counter({
     name: `${prefix}watch_failures_total`,
-    help: 'Lists and watches that failed and were begun again',
+    help: 'Lists and watches that failed and were retried',
     labelNames: ['resource'],
     registers,
   });
   new Gauge({
     name: `${prefix}queue_depth`,
-    help: 'Objects that are due and wait for a worker',
+    help: 'Objects in the queue that wait for a worker',
     registers,
     collect() {
       this.set(gauges.queueDepth());
@@ -54,7 +54,7 @@ export function createOperatorMetrics(gauges: OperatorGauges): OperatorMetrics {
   });
   new Gauge({
     name: `${prefix}rollouts`,
-    help: 'Workloads that get the image of this release, by state: running or waiting',
+    help: 'Rollouts to the image of this release, by state: running or waiting',
     labelNames: ['state'],
     registers,
     collect() {
@@ -65,7 +65,7 @@ export function createOperatorMetrics(gauges: OperatorGauges): OperatorMetrics {
   });
   new Gauge({
     name: `${prefix}leading`,
-    help: '1 while this operator is the one that acts',
+    help: '1 while this operator is the leader',
     registers,
     collect() {
       this.set(gauges.isLeading() ? 1 : 0);

@@ -12,6 +12,7 @@ import { type Child, createChildTransform } from './cache/transform.ts';
 import { createWatches, type Watches } from './cache/watches.ts';
 import { Applier } from './children/apply.ts';
 import { createRollouts, type RolloutLimit, type Rollouts } from './children/rollouts.ts';
+import { GarbageCollection } from './garbage.ts';
 import type { Kube } from './kube/client.ts';
 import { createEvents, type Events } from './kube/events.ts';
 import { guarded } from './kube/guard.ts';
@@ -23,7 +24,6 @@ import type { OperatorMetrics } from './metrics.ts';
 import { Buses } from './nats/buses.ts';
 import { type Outcome, Queue } from './queue.ts';
 import { Reconciler } from './reconcile/reconcile.ts';
-import { createRest } from './rest.ts';
 import { containersOf, isRollingOut } from './status/workload.ts';
 import { createStatusWriter } from './status/writer.ts';
 
@@ -69,7 +69,7 @@ export class Operator {
   readonly #options: OperatorOptions;
   readonly #collectMs: number;
   readonly #store = createStore();
-  readonly #rest = createRest();
+  readonly #garbage = new GarbageCollection();
   readonly #secrets: SecretIndex;
   readonly #events: Events;
   readonly #buses: Buses;
@@ -154,7 +154,7 @@ export class Operator {
   async stop(): Promise<void> {
     this.#isStopping = true;
     clearInterval(this.#resync);
-    this.#rest.stop();
+    this.#garbage.stop();
     await this.#queue.stop();
     await this.#watches.stop();
     await this.#events.settled();
@@ -193,7 +193,7 @@ export class Operator {
       work: async (key): Promise<Outcome> => {
         if (!this.#mayWrite()) return undefined;
         const outcome = await this.#reconciler.reconcile(key);
-        this.#rest.worked();
+        this.#garbage.noteWork();
         count(key, 'done');
         return outcome;
       },
@@ -227,7 +227,7 @@ export class Operator {
     const worked =
       <C>(onChange: (change: C) => void) =>
       (change: C): void => {
-        this.#rest.worked();
+        this.#garbage.noteWork();
         onChange(change);
       };
     return createWatches({

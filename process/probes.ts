@@ -1,61 +1,75 @@
-/** The probe port: `/livez`, `/readyz` and `/metrics`. */
+/** The probe port of every process: `/livez`, `/readyz` and `/metrics`. */
 
-import { createServer } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { probePaths } from '../crds/contract.ts';
 
 export interface ProbeSource {
-  /** Undefined when it can serve; otherwise why not, for whoever reads the probe's body. */
+  /** Undefined when the process can serve; otherwise the reason, which becomes the body of the probe's answer. */
   notReadyReason(): string | undefined;
   readonly registry: { readonly contentType: string; metrics(): Promise<string> };
 }
 
-export interface ProbeServer {
-  /** @returns the port it listens on. */
-  listen(port: number, host?: string): Promise<number>;
-  stop(): Promise<void>;
-}
+/**
+ * `/livez` answers 200 for as long as the event loop runs: a restart would not bring back a bus or a cluster that is
+ * down. A request whose answer cannot be made, such as a scrape with a collector that fails, is answered with 500.
+ */
+export class ProbeServer {
+  readonly #source: ProbeSource;
+  readonly #server = createServer((request, response) => void this.#handle(request, response));
 
-/** `/livez` answers 200 as long as the event loop turns; a bus that is down does not make a restart useful. */
-export function createProbeServer(source: ProbeSource): ProbeServer {
-  const server = createServer(async (request, response) => {
-    const path = (request.url ?? '').split('?', 1)[0];
-    if (path === probePaths.live) {
-      response.end('ok\n');
-    } else if (path === probePaths.ready) {
-      const reason = source.notReadyReason();
-      response.statusCode = reason === undefined ? 200 : 503;
-      response.end(`${reason ?? 'ok'}\n`);
-    } else if (path === probePaths.metrics) {
-      await source.registry.metrics().then(
-        (text) => response.setHeader('content-type', source.registry.contentType).end(text),
-        (cause: unknown) => {
-          response.statusCode = 500;
-          response.end(`${cause}\n`);
-        },
-      );
-    } else {
-      response.statusCode = 404;
-      response.end(`try ${Object.values(probePaths).join(', ')}\n`);
+  constructor(source: ProbeSource) {
+    this.#source = source;
+  }
+
+  /** @returns the port it listens on. @param port 0: any free port. @throws when the port is taken */
+  async listen(port: number, host?: string): Promise<number> {
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen({ port, host }, () => {
+        this.#server.off('error', reject);
+        resolve();
+      });
+    });
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  async stop(): Promise<void> {
+    if (!this.#server.listening) return;
+    await new Promise<void>((resolve) => {
+      this.#server.close(() => resolve());
+      this.#server.closeAllConnections();
+    });
+  }
+
+  async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    try {
+      await this.#answer((request.url ?? '').split('?', 1)[0], response);
+    } catch (cause) {
+      response.statusCode = 500;
+      response.end(`${cause}\n`);
     }
-  });
-  return {
-    async listen(port, host) {
-      await new Promise<void>((resolve, reject) => {
-        server.once('error', reject);
-        server.listen({ port, host }, () => {
-          server.off('error', reject);
-          resolve();
-        });
-      });
-      return (server.address() as AddressInfo).port;
-    },
-    async stop() {
-      if (!server.listening) return;
-      await new Promise<void>((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      });
-    },
-  };
+  }
+
+  async #answer(path: string | undefined, response: ServerResponse): Promise<void> {
+    switch (path) {
+      case probePaths.live:
+        response.end('ok\n');
+        return;
+      case probePaths.ready: {
+        const reason = this.#source.notReadyReason();
+        response.statusCode = reason === undefined ? 200 : 503;
+        response.end(`${reason ?? 'ok'}\n`);
+        return;
+      }
+      case probePaths.metrics: {
+        const text = await this.#source.registry.metrics();
+        response.setHeader('content-type', this.#source.registry.contentType).end(text);
+        return;
+      }
+      default:
+        response.statusCode = 404;
+        response.end(`try ${Object.values(probePaths).join(', ')}\n`);
+    }
+  }
 }

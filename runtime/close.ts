@@ -8,6 +8,8 @@ export const closeCodes = {
   goingAway: 1001,
   protocolError: 1002,
   unsupportedData: 1003,
+  /** Never on the wire: the client's close frame held no code. */
+  noStatus: 1005,
   /** Never on the wire: the connection ended without a close frame. */
   abnormal: 1006,
   invalidPayload: 1007,
@@ -20,12 +22,12 @@ export const closeCodes = {
 /** Bytes that a close frame leaves for the reason: RFC 6455 section 5.5 allows 125, two of them are the code. */
 export const maxCloseReasonBytes = 123;
 
-/** Whether a service may close a connection with this code: 1000 or 3000 to 4999. */
+/** True for the codes with which a service may close a connection: 1000 and 3000 to 4999. */
 export function isServiceCloseCode(code: number): boolean {
   return code === closeCodes.normal || (Number.isInteger(code) && code >= 3000 && code <= 4999);
 }
 
-/** Whether the reason fits into a close frame. */
+/** True when the reason fits into a close frame. */
 export function isCloseReason(reason: string): boolean {
   return Buffer.byteLength(reason) <= maxCloseReasonBytes;
 }

@@ -69,7 +69,7 @@ export const errors = {
     message: 'the destination answered that it will never take this message',
     delivery: 'deadLetter',
   },
-  HYD_ANSWER_TOO_LARGE: { message: 'the answer is larger than what is read of one', delivery: 'retry' },
+  HYD_ANSWER_TOO_LARGE: { message: 'the answer is larger than the limit', delivery: 'retry' },
   HYD_RULES_ENGINE_FAILED: { message: 'the rules engine gave no usable answer', delivery: 'retry' },
   HYD_HOST_FORBIDDEN: { message: 'the rules engine named a URL that allowedHosts does not admit', delivery: 'retry' },
   HYD_NO_RULE_MATCHED: { message: 'no rule matches the message', delivery: 'deadLetter' },
@@ -77,7 +77,7 @@ export const errors = {
     message: 'the message on the stream is not in the form that gateways write',
     delivery: 'deadLetter',
   },
-  HYD_SECRET_MISSING: { message: 'a referenced secret is not mounted', delivery: 'retry' },
+  HYD_SECRET_MISSING: { message: 'a referenced secret is missing or cannot be used', delivery: 'retry' },
 
   // Process.
   HYD_CONFIG_INVALID: { message: 'the configuration is invalid' },

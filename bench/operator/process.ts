@@ -9,9 +9,11 @@ import { parseAllDocuments } from 'yaml';
 import { freePortBase } from '../../test/kit/ports.ts';
 import { type BenchProcess, startBenchProcess } from '../processes.ts';
 
-/** What the image holds of a checkout, and the environment that its Deployment sets. */
+/** What the image holds of a checkout, and the flags and environment that its Deployment sets. */
 export interface Shipped extends AsyncDisposable {
   readonly command: string;
+  /** Flags of Node. */
+  readonly flags: readonly string[];
   readonly env: Readonly<Record<string, string>>;
 }
 
@@ -45,20 +47,20 @@ export async function ship(checkout: string): Promise<Shipped> {
   const command = join(folder, 'cli/hydrogen.js');
   return {
     command,
-    env: shippedEnv(command),
+    ...shippedSettings(command),
     [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
   };
 }
 
 /** Starts it; its probes are answered when this resolves, not yet its first list. */
 export async function startOperatorProcess(
-  { command, env }: Shipped,
+  { command, flags, env }: Shipped,
   args: readonly string[],
   more: Readonly<Record<string, string>> = {},
 ): Promise<OperatorProcess> {
   const port = await freePortBase();
   const options = ['--probe-port', `${port}`, '--host', '127.0.0.1', '--lease-namespace', 'hydrogen-system'];
-  const child = startBenchProcess('operator', process.execPath, [command, 'operator', ...options, ...args], {
+  const child = startBenchProcess('operator', process.execPath, [...flags, command, 'operator', ...options, ...args], {
     NODE_ENV: 'production',
     ...env,
     ...more,
@@ -93,15 +95,20 @@ async function layPackages(from: string, to: string, recipe: string): Promise<vo
   }
 }
 
-function shippedEnv(command: string): Record<string, string> {
+function shippedSettings(command: string): Pick<Shipped, 'flags' | 'env'> {
   const text = execFileSync(process.execPath, [command, 'manifests'], {
     encoding: 'utf8',
     maxBuffer: 16 * 1024 * 1024,
   });
   const objects = parseAllDocuments(text).map((document) => document.toJS());
   const deployment = objects.find(({ kind }) => kind === 'Deployment');
-  const env: { name: string; value?: string }[] = deployment.spec.template.spec.containers[0].env;
-  return Object.fromEntries(env.flatMap(({ name, value }) => (value === undefined ? [] : [[name, value]])));
+  const [container] = deployment.spec.template.spec.containers;
+  const env: { name: string; value?: string }[] = container.env;
+  return {
+    // A checkout from before the flags has none.
+    flags: container.command?.slice(1, -1) ?? [],
+    env: Object.fromEntries(env.flatMap(({ name, value }) => (value === undefined ? [] : [[name, value]]))),
+  };
 }
 
 function figuresOf(text: string): OperatorFigures {

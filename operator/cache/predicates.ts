@@ -1,8 +1,10 @@
-/** Which changes of a custom resource are worth a look: most are the operator's own words in a status. */
+/**
+ * Predicates: which changes of a custom resource are worth reconciling. Most are the operator's own writes of a status.
+ */
 
 import { conditionIn, type KubeObject } from '../kube/objects.ts';
 
-/** Whether more than the status of an object has changed. */
+/** True if more than the status of an object has changed. */
 export function isWorthReconciling(before: KubeObject | undefined, after: KubeObject | undefined): boolean {
   if (before === undefined || after === undefined) return true;
   const of = ({ metadata }: KubeObject): string =>
@@ -10,7 +12,7 @@ export function isWorthReconciling(before: KubeObject | undefined, after: KubeOb
   return of(before) !== of(after);
 }
 
-/** Whether members of a group would say the same of it. */
+/** True if the members of a group would report it as before. */
 export function isSameReady(before: KubeObject | undefined, after: KubeObject | undefined): boolean {
   const of = (object: KubeObject | undefined): string => {
     const { status, message, observedGeneration } = (object && conditionIn(object, 'Ready')) ?? {};

@@ -24,7 +24,7 @@ export interface Change<Kept extends KubeObject = KubeObject> {
 
 export interface ReflectorOptions<Kept extends KubeObject> extends Selection {
   readonly type: ResourceType;
-  /** What is kept of an object. */
+  /** Cuts an object down to what is kept. */
   readonly transform: (object: KubeObject) => Kept;
   readonly onChange: (change: Change<Kept>) => void;
   /** A list or watch has failed and will be retried. */
@@ -178,11 +178,12 @@ export class Reflector<Kept extends KubeObject = KubeObject> {
     const isExpired = isApiError(error, 'gone') && error.status === 410;
     if (!isExpired && this.#isAbsence(error)) return this.#becomeAbsent(error);
     const { baseDelayMs = 200, maxDelayMs = 30_000, onFailure } = this.#options;
-    // What is not found while it is watched was removed with its definition: it is listed again.
+    // A resource that is not found while it is watched has lost its definition: it is listed again.
     if (isApiError(error, 'gone')) this.#version = undefined;
     const askedMs = error instanceof ApiError ? (error.retryAfterMs ?? 0) : 0;
     const backoffMs = Math.min(maxDelayMs, baseDelayMs * 2 ** Math.min(this.#failures, 20)) * (0.5 + Math.random() / 2);
-    // An expired version is listed again at once, however long the server was out of reach; a second one in a row waits.
+    // An expired version is listed again at once, however long the server was out of reach; a second one in a row
+    // waits.
     const delayMs = isExpired && !this.#hasExpired ? 0 : Math.max(askedMs, backoffMs);
     this.#hasExpired = isExpired;
     this.#failures += 1;

@@ -1,6 +1,6 @@
 /**
- * Which objects name which secrets, and whether those are there. The versions come from a watch of metadata; of a secret
- * itself only the names of its keys are kept, read once for each version. No value stays here.
+ * Which objects name which secrets, and whether those exist. Versions come from a watch of metadata; of a secret itself
+ * only the names of its keys are kept, read once for each version. No value stays here.
  */
 import type { SecretKeyRef } from '../../crds/index.ts';
 import type { Kube } from '../kube/client.ts';
@@ -9,12 +9,13 @@ import { secretType } from '../kube/objects.ts';
 import type { Change } from './reflector.ts';
 
 export interface SecretIndex {
-  /** Takes over what a watch shows. Returns the keys of the objects that name the secret. */
+  /** Takes over a change that a watch shows. Returns the keys of the objects that name the secret. */
   put(change: Change): readonly string[];
-  /** Notes what an object names from now on; nothing: it is gone, or names none. */
+  /** Replaces the references of an object; none when it is gone. */
   refer(key: string, namespace: string, refs: readonly SecretKeyRef[]): void;
   /**
-   * What is missing, a sentence each, with what to do. Empty when all is there, or when the operator may not see it.
+   * One sentence for each missing secret or key, with what to do. Empty when all exist, or when the operator may not
+   * see them.
    * @throws {ApiError} when a secret cannot be read for another reason
    */
   missing(namespace: string, refs: readonly SecretKeyRef[]): Promise<readonly string[]>;
@@ -22,15 +23,15 @@ export interface SecretIndex {
 
 export interface SecretIndexOptions {
   readonly kube: Pick<Kube, 'get'>;
-  /** Whether a watch shows secrets: the right to it may not have been given. */
+  /** Whether secrets can be watched: the operator may lack the right. */
   readonly isVisible: () => boolean;
-  /** SecretIndex are shown by a watch and may not be read; called once. */
+  /** Secrets can be watched but not read. Called once. */
   readonly onHidden: (error: unknown) => void;
 }
 
 interface Known {
   readonly version: string;
-  /** Undefined: not asked for. Hidden: it may not be read. */
+  /** Undefined: not read yet. `hidden`: it may not be read. */
   keys: ReadonlySet<string> | 'hidden' | undefined;
 }
 
@@ -46,7 +47,7 @@ export function createSecretIndex({ kube, isVisible, onHidden }: SecretIndexOpti
       const object = await kube.get(secretType, namespace, name);
       secret.keys = object && new Set(Object.keys((object.data as object | undefined) ?? {}));
     } catch (error) {
-      // It may be listed and not read: then that it exists must do.
+      // It may be listed and not read: it is enough that it exists.
       if (!isApiError(error, 'forbidden')) throw error;
       secret.keys = 'hidden';
       if (!isHidden) onHidden(error);
@@ -59,7 +60,7 @@ export function createSecretIndex({ kube, isVisible, onHidden }: SecretIndexOpti
     put: ({ before, after }) => {
       const { name = '', namespace = '', resourceVersion = '' } = (after ?? before)?.metadata ?? {};
       const secret = `${namespace}/${name}`;
-      // SecretIndex that nobody names are most of a cluster's; only that they exist is kept.
+      // Most secrets of a cluster are named by no document; of those only the version is kept.
       if (after === undefined) known.delete(secret);
       else if (known.get(secret)?.version !== resourceVersion)
         known.set(secret, { version: resourceVersion, keys: undefined });

@@ -1,4 +1,6 @@
-/** What the operator knows of the cluster: the custom resources and their children, and who belongs to whom. */
+/**
+ * The operator's view of the cluster: the custom resources and their children, with indexes by owner, group and target.
+ */
 import { groupKey, groupNameOf, targetKeyOf } from '../kube/keys.ts';
 import { controllerOf, isWorkload, type KubeObject } from '../kube/objects.ts';
 import type { Change } from './reflector.ts';
@@ -8,11 +10,11 @@ export interface Store {
   /** The custom resource of a key. */
   custom(key: string): KubeObject | undefined;
   customs(): Iterable<[string, KubeObject]>;
-  /** Number of workloads that custom resources have. */
+  /** Number of workloads of all custom resources. */
   readonly workloads: number;
   /** The child of a key, whoever controls it. */
   child(key: string): Child | undefined;
-  /** The child of a key, when this owner controls it. */
+  /** The child of a key, if this owner controls it. */
   ownChild(uid: string | undefined, key: string): Child | undefined;
   /** The children that this owner controls. */
   childrenOf(uid: string): readonly Child[];

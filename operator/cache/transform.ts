@@ -1,6 +1,6 @@
 /**
- * What is kept of an object: what is read. With a thousand gateways there are eight thousand children, of which the operator
- * needs to know whose they are, what was applied, and how their pods stand.
+ * Transforms cut watched objects down to what is read. A thousand gateways have eight thousand children, of which the
+ * operator needs to know the owner, what was applied, and the state of their pods.
  */
 import { isDeepStrictEqual } from 'node:util';
 
@@ -15,15 +15,15 @@ import {
   type OwnerReference,
 } from '../kube/objects.ts';
 
-/** A child as it is kept. */
+/** A child as it is kept in memory. */
 export interface Child extends KubeObject {
-  /** Digest of what was applied last, as the child itself has it. */
+  /** Digest of what was applied last, from the child's annotation. */
   readonly appliedDigest: string | undefined;
-  /** Of a workload: digest of what it was made from. */
+  /** For a workload: digest of the documents that it was made from. */
   readonly appliedSources: string | undefined;
   /** The fields that we have applied and still own. */
   readonly owned: OwnedFields;
-  /** Whether dropping `spec.replicas` from what we apply would take it away. */
+  /** Whether `spec.replicas` would be removed if we stopped applying it. */
   readonly holdsReplicas: boolean;
 }
 
@@ -39,14 +39,14 @@ interface WorkloadStatus {
   readonly [count: string]: unknown;
 }
 
-/** A custom resource, without the accounts of field managers and the copies that clients leave in annotations. */
+/** A custom resource without managed fields, and without the copies of it that clients leave in annotations. */
 export function transformCustom(object: KubeObject): KubeObject {
   const { managedFields: _, annotations, ...metadata } = object.metadata;
   const ours = Object.entries(annotations ?? {}).filter(([name]) => name.startsWith('hydrogen.dev/'));
   return { ...object, metadata: { ...metadata, ...(ours.length > 0 && { annotations: Object.fromEntries(ours) }) } };
 }
 
-/** A secret, of which no more is read than that it is there, and in which version. */
+/** The identity and version of a secret, which is all that is read. */
 export function transformSecret({ apiVersion, kind, metadata }: KubeObject): KubeObject {
   const { name, namespace, resourceVersion } = metadata;
   return {
@@ -91,7 +91,7 @@ export function createChildTransform(): ChildTransform {
 /** Most texts and owners that are shared. */
 const mostShared = 16_384;
 
-/** What the children of one object and of one namespace have in common is kept once. */
+/** Keeps values that many children share, such as owners and namespaces, once. */
 function createShare() {
   const texts = new Map<string, string>();
   const lists = new Map<string, readonly OwnerReference[]>();
@@ -99,9 +99,8 @@ function createShare() {
     text: (text: string): string => shared(texts, text, text),
     owners: (owner: OwnerReference): readonly OwnerReference[] => {
       const found = lists.get(owner.uid);
-      // An edited reference is another one.
       if (found === undefined) return shared(lists, owner.uid, [owner]);
-      // One that somebody has edited stays apart.
+      // A reference that somebody has edited is kept apart.
       return isDeepStrictEqual(found[0], owner) ? found : [owner];
     },
   };
@@ -115,7 +114,7 @@ function shared<T>(known: Map<string, T>, key: string, value: T): T {
   return value;
 }
 
-/** The size of a workload, what it runs, and how far it is; of an autoscaler, what it scales. */
+/** The size of a workload, its images and its progress; the target of an autoscaler. */
 function workloadOf({ kind, spec, status }: KubeObject): { spec?: unknown; status?: WorkloadStatus } {
   if (kind === 'HorizontalPodAutoscaler') {
     const { kind: target, name } = (spec as { scaleTargetRef?: { kind?: string; name?: string } }).scaleTargetRef ?? {};

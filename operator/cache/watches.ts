@@ -1,4 +1,4 @@
-/** The watches of an operator: the custom resources, their children, and which secrets there are. */
+/** The watches of the operator: custom resources, their children, and the existence of secrets. */
 
 import type { Kube } from '../kube/client.ts';
 import type { ApiError } from '../kube/errors.ts';
@@ -16,13 +16,13 @@ import { type Child, type ChildTransform, transformCustom, transformSecret } fro
 import { createTurn } from './turn.ts';
 
 export interface Watches {
-  /** Resolves when every resource was listed once. */
+  /** Resolves when every resource has been listed once. */
   readonly synced: Promise<void>;
   /** Whether secrets may be watched. */
   readonly areSecretsVisible: boolean;
   start(): void;
   stop(): Promise<void>;
-  /** What was just written need not be waited for, nor looked at again when the watch shows it. */
+  /** Takes over the answer to a write at once; the watch then brings no change. */
   learnCustom(object: KubeObject): void;
   learnChild(child: Child): void;
 }
@@ -35,11 +35,11 @@ export interface WatchesOptions {
   readonly onCustom: (change: Change) => void;
   readonly onChild: (change: Change<Child>) => void;
   readonly onSecret: (change: Change) => void;
-  /** A list or watch has failed and will be tried again. */
+  /** A list or watch has failed and will be retried. */
   readonly onFailure: (resource: string, error: unknown, delayMs: number) => void;
   /** A handler threw. */
   readonly onBug: (error: unknown) => void;
-  /** The right to secrets is missing. */
+  /** The right to list secrets is missing. */
   readonly onSecretsHidden: (error: ApiError) => void;
   /** First delay after a failure. @default - that of a reflector */
   readonly retryMs: number | undefined;
@@ -47,7 +47,7 @@ export interface WatchesOptions {
   readonly inactivityMs: number | undefined;
 }
 
-/** Children that the constructs make carry this label. */
+/** The label of every child that the constructs make. */
 const labelSelector = 'app.kubernetes.io/managed-by=hydrogen';
 
 export function createWatches(options: WatchesOptions): Watches {
@@ -87,7 +87,7 @@ export function createWatches(options: WatchesOptions): Watches {
       }),
     ]),
   );
-  // A right to secrets can be withheld: then what is missing is found out by the pods, and credentials are read in vain.
+  // Without the right to secrets, only the pods notice that one is missing, and credentials cannot be read.
   const secrets = reflect(secretMetadataType, transformSecret, onSecret, {
     absentOn: ['forbidden'],
     onAbsent: options.onSecretsHidden,

@@ -1,7 +1,7 @@
 /**
  * From the wanted children of an object to those in the cluster: applied where they differ, left alone where they are
- * not ours, removed where they are no longer wanted. A child carries a digest of what was applied to it, so one that has
- * not changed costs no request, not even after a restart of the operator.
+ * not ours, removed where they are no longer wanted. A child carries a digest of what was applied to it, so one that
+ * has not changed costs no request, not even after a restart of the operator.
  */
 import { isDeepStrictEqual } from 'node:util';
 
@@ -31,7 +31,9 @@ export interface Applied {
   readonly leaving: readonly string[];
   readonly written: readonly string[];
   readonly pruned: readonly string[];
-  /** The workload as it is now; the watches may still show it as it was. Undefined: it does not exist, or is not ours. */
+  /**
+   * The workload as it is now; the watches may still show it as it was. Undefined: it does not exist, or is not ours.
+   */
   readonly workload?: Child;
 }
 
@@ -107,8 +109,8 @@ export class Applier {
   }
 
   /**
-   * The workload comes last, after pruning: it says from which documents all of this was made. While something is in the way
-   * it does not say so, and the next reconciliation does everything again.
+   * The workload comes last, after pruning: it says from which documents all of this was made. While something is in
+   * the way it does not say so, and the next reconciliation does everything again.
    */
   async #applyAll(owner: KubeObject, wanted: readonly KubeObject[], isWhole: boolean): Promise<Applied> {
     await this.#rehearse(owner, wanted);

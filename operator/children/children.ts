@@ -1,6 +1,7 @@
 /**
- * The children of an object, as the constructs render them: applied, with what is in the way as a fact. What a new release
- * makes of unchanged documents waits for its turn, and the number of pods is left to somebody else's autoscaler.
+ * The children of an object, as the constructs render them: applied, with what is in the way as a fact. What a new
+ * release makes of unchanged documents waits for its turn, and the number of pods is left to somebody else's
+ * autoscaler.
  */
 import { type DocumentIssue, InvalidDocuments } from '../../crds/index.ts';
 import type { Manifest } from '../../infra/index.ts';
@@ -32,7 +33,7 @@ export interface Made {
 /** Nothing was to be made, or everything is there. */
 export const allMade: Made = { facts: {}, again: undefined };
 
-/** What the children of an object are made from. */
+/** The sources of an object's children. */
 export interface Plan {
   /** @param image undefined: the document names one */
   readonly render: (image: string | undefined) => Manifest[];
@@ -89,7 +90,7 @@ export class Children {
     }
   }
 
-  /** What `make` would do, as a fact; nothing is changed. */
+  /** The changes that `make` would make, as a fact; nothing is changed. */
   inspect(owner: KubeObject, plan: Plan): Made['facts'] {
     try {
       const live = this.#store.childrenOf(owner.metadata.uid ?? '').find(isWorkload);
@@ -103,7 +104,7 @@ export class Children {
     }
   }
 
-  /** What to apply now; that depends on whether it is this workload's turn to get what this release makes of it. */
+  /** The objects to apply now: those of this release only when it is this workload's turn. */
   #next(owner: KubeObject, plan: Plan): Next {
     const manifests = this.#render(owner, plan, plan.image);
     const manifest = manifests.find((one) => isWorkload(objectOf(one)));
@@ -168,7 +169,7 @@ function imageOf(object: KubeObject, rendered: KubeObject): string | undefined {
 function withSources(manifest: Manifest, sources: readonly KubeObject[]): Manifest {
   const object = objectOf(manifest);
   if (!isWorkload(object)) return manifest;
-  // Whether the number of pods is ours to set does not follow from the documents.
+  // The documents do not say whether the number of pods is ours to set.
   const isScaled = replicasOf(object) !== undefined;
   const made = digest([sources.map(({ metadata: { uid, generation } }) => [uid, generation]), isScaled]);
   const annotations = { ...object.metadata.annotations, [appliedSources]: made };

@@ -1,18 +1,19 @@
 /**
- * A new release of the operator brings a new image for every workload whose document names none. So many rollouts at once
- * would disconnect every client of the cluster, and a broken image would take everything down: only a few roll out at a
- * time, the next when one is through. A rollout that does not come through holds its place, and so the others back.
+ * A new release of the operator brings a new image for every workload whose document names none. Rolling them all out
+ * at once would disconnect every client of the cluster, and a broken image would take everything down. So only a few
+ * roll out at a time, and the next starts when one is complete. A rollout that gets stuck keeps its slot, which holds
+ * the others back.
  */
 
-/** How many workloads may be given a new image at once: a number, or a share of all of them, at least one. */
+/** How many workloads may roll out at once: a number, or a percentage of all of them, at least one. */
 export type RolloutLimit = { readonly count: number } | { readonly percent: number };
 
 export interface Rollouts {
-  /** Whether the workload of this object may be given the new image now; if not, it is woken when it may. */
+  /** Whether the workload of this object may roll out now; if not, `onTurn` is called when it may. */
   admit(key: string): boolean;
-  /** The workload was found in the middle of a rollout that an operator before this one may have begun. */
+  /** Takes a slot for a workload that was found rolling out, perhaps started by an earlier operator. */
   resume(key: string): void;
-  /** The workload has the image that it should have on all of its pods, or it is gone, paused or invalid. */
+  /** Frees the slot: the rollout is complete, or the object is gone, paused or invalid. */
   leave(key: string): void;
   readonly running: number;
   readonly waiting: number;
@@ -20,9 +21,9 @@ export interface Rollouts {
 
 export interface RolloutsOptions {
   readonly limit: RolloutLimit;
-  /** Number of workloads there are. */
+  /** Number of all workloads. */
   readonly total: () => number;
-  /** A place is free for this object. */
+  /** A slot is free for this object. */
   readonly onTurn: (key: string) => void;
 }
 
@@ -40,21 +41,21 @@ export function createRollouts({ limit, total, onTurn }: RolloutsOptions): Rollo
   const running = new Set<string>();
   const waiting = new Set<string>();
 
-  function places(): number {
+  function slots(): number {
     return 'count' in limit ? limit.count : Math.max(1, Math.floor((total() * limit.percent) / 100));
   }
 
   function leave(key: string): void {
     waiting.delete(key);
     running.delete(key);
-    // Also when the one whose turn it was has lost its interest meanwhile.
-    const free = places() - running.size;
+    // The one whose turn it was may have left as well.
+    const free = slots() - running.size;
     for (const next of [...waiting].slice(0, Math.max(0, free))) onTurn(next);
   }
 
   return {
     admit: (key) => {
-      if (!running.has(key) && running.size >= places()) {
+      if (!running.has(key) && running.size >= slots()) {
         waiting.add(key);
         return false;
       }

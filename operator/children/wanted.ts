@@ -1,9 +1,12 @@
-/** Children as they should be: the rendered objects, with their owner and with digests that say what they were made from. */
+/**
+ * Children as they should be: the rendered objects with their owner, and with digests of what was applied and of its
+ * sources.
+ */
 import type { Manifest } from '../../infra/index.ts';
 import { digest } from '../digest.ts';
 import { appliedDigest, appliedSources, type KubeObject } from '../kube/objects.ts';
 
-/** What is applied: a rendered object with its owner and a digest of both. The digest leaves the sources out. */
+/** A rendered object with its owner, and with a digest of both that leaves out the sources. */
 export function wantedChild({ apiVersion, kind, metadata }: KubeObject, manifest: Manifest): KubeObject {
   const rendered = objectOf(manifest);
   const { name, uid = '' } = metadata;
@@ -21,12 +24,15 @@ export function withoutSources(object: KubeObject): KubeObject {
   return { ...object, metadata: { ...object.metadata, annotations } };
 }
 
-/** The same object as an update of `live`: with its uid, nothing is created anew and nobody else's object is taken over. */
+/**
+ * The same object as an update of `live`: with its uid, a deleted object is not created again and a foreign one is not
+ * taken over.
+ */
 export function asUpdate(wanted: KubeObject, live: KubeObject): KubeObject {
   return { ...wanted, metadata: { ...wanted.metadata, ...uidOf(live) } };
 }
 
-/** The number of pods of `live` and nothing else, applied as `manager`. */
+/** The number of pods of `live` and nothing else. */
 export function replicasAlone(live: KubeObject, wanted: KubeObject): KubeObject {
   const { apiVersion, kind } = wanted;
   const { namespace, name } = wanted.metadata;

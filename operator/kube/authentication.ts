@@ -7,7 +7,7 @@ import { ApiError, messageOf } from './errors.ts';
 const lifeMs = 30_000;
 const maxFreeSockets = 16;
 
-/** What a request is made with. */
+/** The credentials of one request, with its agent. */
 export interface Authenticated extends Omit<ClusterCredentials, 'tls' | 'agent'> {
   /** Undefined: plain HTTP, without an agent of ours. */
   readonly agent: Agent | undefined;

@@ -1,4 +1,4 @@
-/** The calls of the operator to the API server, as the objects and errors that they are about. */
+/** The operator's client for the API server, in terms of objects and errors. */
 import { text } from 'node:stream/consumers';
 import { ApiError, messageOf } from './errors.ts';
 import { type ClusterOptions, findCluster } from './find-cluster.ts';
@@ -17,22 +17,22 @@ import {
 import { type ApiCall, Transport, type TransportHooks } from './transport.ts';
 import { type WatchEvent, type WatchOptions, watch } from './watch.ts';
 
-/** What a list holds, and from which version on to watch. */
+/** The objects of a list, and the version to start a watch from. */
 export interface KubeList {
   readonly items: readonly KubeObject[];
   readonly resourceVersion: string;
 }
 
-/** The calls that the operator makes. All @throws {ApiError} */
+/** The calls that the operator makes. All of them @throws {ApiError} */
 export interface Kube {
   /** Host and port of the API server, for messages. */
   readonly server: string;
   list(type: ResourceType, selection: Selection): Promise<KubeList>;
-  /** The same, a part at a time; each has the version of the whole list. */
+  /** A list page by page; each page has the version of the whole list. */
   pages(type: ResourceType, selection: Selection): AsyncIterable<KubeList>;
   /** Resolves when the server ends the watch in an orderly way. `onEvent` must not throw. */
   watch(type: ResourceType, options: WatchOptions, onEvent: (event: WatchEvent) => void): Promise<void>;
-  /** Undefined when there is none. */
+  /** Undefined when it does not exist. */
   get(type: ResourceType, namespace: string | undefined, name: string): Promise<KubeObject | undefined>;
   /** Server-side apply with force. A `metadata.uid` in the body makes it an update that never creates. */
   apply(
@@ -41,10 +41,13 @@ export interface Kube {
     options?: ApplyOptions,
   ): Promise<KubeObject>;
   create(type: ResourceType, object: KubeObject): Promise<KubeObject>;
-  /** Replaces; with `metadata.resourceVersion` only that version. */
+  /** Replaces an object; with `metadata.resourceVersion`, only that version of it. */
   replace(type: ResourceType, object: KubeObject): Promise<KubeObject>;
   merge(type: ResourceType, namespace: string, name: string, patch: object): Promise<KubeObject>;
-  /** Deletes that very object; nothing when it is gone. @param propagation Foreground: it stays until its own children are gone */
+  /**
+   * Deletes the object with this uid, if it exists. @param propagation Foreground: it stays until its own children are
+   * gone
+   */
   delete(
     type: ResourceType,
     namespace: string | undefined,
@@ -57,7 +60,7 @@ export interface Kube {
 
 export type KubeOptions = ClusterOptions & TransportHooks;
 
-/** A client for the cluster that is found. @throws when there is no usable configuration */
+/** A client for the cluster of `findCluster`. @throws when there is no usable configuration */
 export function createKube(options: KubeOptions = {}): Kube {
   const cluster = findCluster(options);
   const transport = new Transport(cluster, options);
@@ -113,7 +116,7 @@ async function* pagesOf(transport: Transport, type: ResourceType, selection: Sel
   for (let next: string | undefined = ''; next !== undefined; ) {
     const answer = await answerTo(transport, listCall(type, selection, next));
     const { items, metadata } = answer as unknown as ListPage;
-    // The items of a list of built-in kinds do not say what they are.
+    // The items of a list of built-in kinds come without apiVersion and kind.
     const typed = (items ?? []).map((item) => ({ ...item, apiVersion, kind }));
     yield { items: typed, resourceVersion: metadata.resourceVersion };
     next = metadata.continue || undefined;

@@ -1,4 +1,4 @@
-/** A cluster, and how requests to it prove who sends them. */
+/** A cluster, and the credentials of requests to it. */
 
 import type { Agent, AgentOptions } from 'node:https';
 
@@ -9,17 +9,17 @@ export interface Cluster {
   credentials(): Promise<ClusterCredentials>;
 }
 
-/** What a request carries and how its connection is made. */
+/** The parts of a request, and of its connection, that authenticate it. */
 export interface ClusterCredentials {
   readonly headers: Readonly<Record<string, string>>;
   /** Name and password, as `name:password`. */
   readonly auth?: string | undefined;
   readonly tls: TlsSettings;
-  /** The agent that a proxy needs, instead of one of our own. */
+  /** The agent for a proxy, instead of one of our own. */
   readonly agent?: Agent | undefined;
 }
 
-/** Certificates, and whom to trust. */
+/** Certificates, and the authorities to trust. */
 export type TlsSettings = Pick<
   AgentOptions,
   'ca' | 'cert' | 'key' | 'pfx' | 'passphrase' | 'servername' | 'rejectUnauthorized'

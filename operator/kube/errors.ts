@@ -1,19 +1,19 @@
-/** What can go wrong between the operator and the API server, and what is done about it. */
+/** Errors between the operator and the API server, by what can be done about them. */
 
 /**
- * `gone`: the object or the resource version does not exist any more. `conflict`: somebody else was faster. `refused`:
- * the same request will be refused again. `forbidden`: a right is missing. `transient`: worth trying again.
+ * `gone`: the object or the resource version no longer exists. `conflict`: somebody else was faster. `refused`: the
+ * same request will be refused again. `forbidden`: a right is missing. `transient`: worth retrying.
  */
 export type ApiErrorKind = 'gone' | 'conflict' | 'refused' | 'forbidden' | 'transient';
 
-/** Refusals can hold the whole schema of a kind; a person reads no more than this. */
+/** Refusals can contain the whole schema of a kind; nobody reads more than this. */
 const longestMessage = 1024;
 
-/** An answer of the API server that is no success, or no answer at all (`status` 0). */
+/** An unsuccessful answer of the API server, or no answer at all (`status` 0). */
 export class ApiError extends Error {
   readonly status: number;
   readonly kind: ApiErrorKind;
-  /** How long the server asks to wait. */
+  /** How long the server asks us to wait. */
   readonly retryAfterMs: number | undefined;
 
   constructor(status: number, message: string, options: { cause?: unknown; retryAfterMs?: number | undefined } = {}) {
@@ -25,16 +25,16 @@ export class ApiError extends Error {
   }
 }
 
-/** Server-side apply reports a body that does not fit the schema as an internal error: trying again cannot help. */
+/** Server-side apply reports a body that does not match the schema as an internal error: a retry cannot help. */
 const schemaRefusals = /failed to create typed patch object|field not declared in schema|duplicate entries for key/;
 
-/** How a missing right is told. A quota, a policy or a webhook denies with the same status, each in words of its own. */
+/** Messages about a missing right. A quota, a policy or a webhook denies with the same status and other messages. */
 const missingRights = /cannot \S+ (resource|path) |cannot set (blockOwnerDeletion|an ownerRef)/;
 
 function classify(status: number, message: string): ApiErrorKind {
   if (status === 404 || status === 410) return 'gone';
   if (status === 409) return 'conflict';
-  // The object in it goes with the namespace; until then nothing can be created there.
+  // Our object goes with the namespace; until then nothing can be created in it.
   if (status === 403 && message.includes('because it is being terminated')) return 'transient';
   if (status === 403) return missingRights.test(message) ? 'forbidden' : 'refused';
   if (status === 400 || status === 405 || status === 413 || status === 415 || status === 422) return 'refused';
@@ -42,12 +42,12 @@ function classify(status: number, message: string): ApiErrorKind {
   return 'transient';
 }
 
-/** Whether `error` is an answer of this kind. */
+/** True if `error` is an answer of one of these kinds. */
 export function isApiError(error: unknown, ...kinds: readonly ApiErrorKind[]): error is ApiError {
   return error instanceof ApiError && (kinds.length === 0 || kinds.includes(error.kind));
 }
 
-/** The sentence of any failure. */
+/** The message of anything that was thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

@@ -1,15 +1,18 @@
-/** What keeps an object until the operator has cleaned up after it. Applied server-side, so that those of others stay. */
+/**
+ * Finalizers keep an object until the operator has cleaned up after it. They are applied server-side, so those of
+ * others stay.
+ */
 import type { Kind } from '../../crds/index.ts';
 import type { Kube } from './client.ts';
 import { isApiError } from './errors.ts';
 import { customTypes, type KubeObject, namespaceType } from './objects.ts';
 
-/** Keeps a group until its members are gone, and its streams when they shall go with it. */
+/** Keeps a group until its members are gone, and its streams if they are to be deleted with it. */
 export const groupFinalizer = 'hydrogen.dev/group';
 /** Keeps a message processor until its consumers are gone. */
 export const processorFinalizer = 'hydrogen.dev/consumers';
 
-/** Whether the object is kept by this finalizer. */
+/** True if this finalizer keeps the object. */
 export function isHeld({ metadata }: KubeObject, finalizer: string): boolean {
   return metadata.finalizers?.includes(finalizer) === true;
 }
@@ -20,7 +23,7 @@ export async function hold(kube: Pick<Kube, 'apply'>, object: KubeObject, finali
   await kube.apply(customTypes[object.kind as Kind], finalized(object, [finalizer]));
 }
 
-/** Takes the finalizer away; nothing when somebody else was faster. @throws {ApiError} */
+/** Removes the finalizer; does nothing when somebody else was faster. @throws {ApiError} */
 export async function release(
   kube: Pick<Kube, 'apply' | 'merge'>,
   object: KubeObject,
@@ -31,7 +34,7 @@ export async function release(
     const type = customTypes[object.kind as Kind];
     const { metadata } = await kube.apply(type, finalized(object, []));
     if (!metadata.finalizers?.includes(finalizer)) return;
-    // Whoever created the object with it, as a backup that is restored, owns it as well.
+    // Another field manager owns it too, such as the one that restored the object from a backup.
     const finalizers = metadata.finalizers.filter((one) => one !== finalizer);
     const { name, namespace = '', resourceVersion } = metadata;
     await kube.merge(type, namespace, name, { metadata: { finalizers, resourceVersion } });
@@ -41,8 +44,8 @@ export async function release(
 }
 
 /**
- * Whether the whole namespace is being deleted, which waits for every finalizer in it. False where the operator has no right
- * to ask. @throws {ApiError}
+ * True if the whole namespace is being deleted, which waits for every finalizer in it. False where the operator has no
+ * right to ask. @throws {ApiError}
  */
 export async function isNamespaceLeaving(kube: Pick<Kube, 'get'>, namespace: string): Promise<boolean> {
   try {
@@ -54,7 +57,7 @@ export async function isNamespaceLeaving(kube: Pick<Kube, 'get'>, namespace: str
   }
 }
 
-// With the uid, nothing that is gone is created anew.
+// With the uid, an object that is gone is not created again.
 function finalized({ apiVersion, kind, metadata }: KubeObject, finalizers: readonly string[]): KubeObject {
   const { name, namespace, uid } = metadata;
   return {

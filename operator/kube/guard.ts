@@ -1,14 +1,17 @@
-/** Writes only while we may: an operator that was suspended must not finish what another one has taken over. */
+/**
+ * Refuses writes once leadership has been lost: an operator that was suspended must not finish what another one has
+ * begun.
+ */
 
 import type { Kube } from './client.ts';
 import { ApiError } from './errors.ts';
 
-/** The same client, whose writes are rejected while `mayWrite` says no. */
+/** The same client, but its writes are rejected while `mayWrite` returns false. */
 export function guarded(kube: Kube, mayWrite: () => boolean): Kube {
   const guard = <A extends unknown[], R>(write: (...args: A) => Promise<R>): ((...args: A) => Promise<R>) => {
     return async (...args) => {
       if (mayWrite()) return write(...args);
-      throw new ApiError(0, 'the lease has run out');
+      throw new ApiError(0, 'the lease has expired');
     };
   };
   return {

@@ -1,6 +1,6 @@
 /**
- * The cluster of the pod that we run in: two environment variables and the files of its service account, as
- * https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/ has it. The kubelet renews the token in place.
+ * The cluster of the pod that this process runs in: two environment variables and the files of its service account, see
+ * https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/. The kubelet renews the token in place.
  */
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
@@ -8,7 +8,7 @@ import { join } from 'node:path';
 
 import type { Cluster } from './cluster.ts';
 
-/** Where a pod finds its token and whom to trust. */
+/** Folder with a pod's token and certificate authority. */
 const defaultFolder = '/var/run/secrets/kubernetes.io/serviceaccount';
 
 export interface InClusterOptions {
@@ -16,7 +16,7 @@ export interface InClusterOptions {
   readonly serviceAccount?: string | undefined;
 }
 
-/** Undefined outside of a pod, and in one that was given no token. */
+/** Undefined outside a pod, and in a pod without a token. */
 export function findInCluster({ serviceAccount = defaultFolder }: InClusterOptions = {}): Cluster | undefined {
   const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port = '443' } = process.env;
   const tokenFile = join(serviceAccount, 'token');

@@ -1,4 +1,4 @@
-/** Keys: one text for each object, as the queue and the store name it, and the keys that an object mentions. */
+/** Keys: the name of an object in the queue and in the store, and the keys of the objects that it refers to. */
 import type { Kind } from '../../crds/index.ts';
 import { controllerOf, customTypes, type KubeObject } from './objects.ts';
 

@@ -1,15 +1,18 @@
 /**
- * The only door to @kubernetes/client-node: it reads kubeconfigs and proves who we are in every way that they know. Its
- * calls are not used: it opens a TLS connection for each and drops fields that it does not know.
+ * The only door to @kubernetes/client-node, which reads kubeconfigs and supports all their ways to authenticate. Its
+ * API calls are not used: it opens a TLS connection for each of them and drops fields that it does not know.
  */
 import type { Agent, RequestOptions } from 'node:https';
 import { createRequire } from 'node:module';
 
 import type { Cluster } from './cluster.ts';
 
-/** The cluster of the current context. @param path undefined: what client-node finds by itself. @throws when there is none */
+/**
+ * The cluster of the current context. @param path undefined: the one that client-node finds by itself. @throws when
+ * there is none
+ */
 export function findByKubeconfig(path: string | undefined): Cluster {
-  // 90 MB of generated code come along, which a pod does without.
+  // It loads 90 MB of generated code, which a pod never needs.
   const load = createRequire(import.meta.url);
   const { KubeConfig } = load('@kubernetes/client-node') as typeof import('@kubernetes/client-node');
   const config = new KubeConfig();

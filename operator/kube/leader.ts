@@ -1,7 +1,7 @@
 /**
  * Leader election: of several operators, the holder of a Lease acts. Times are measured on our own clock, from when the
- * Lease was seen to change, so that clocks need not agree. A leader that cannot renew in time must stop before another one
- * may begin.
+ * Lease was seen to change, so that clocks need not agree. A leader that cannot renew in time must stop before another
+ * one may begin.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 

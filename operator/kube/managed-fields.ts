@@ -1,13 +1,13 @@
 /**
- * Whether a live object still holds what was applied to it, as the API server keeps account of it: a field that somebody
- * else has changed or removed since is no longer among those of our field manager. No values are compared, so it matters
- * neither how the server writes a quantity nor which defaults it fills in. What others add is none of our business.
+ * Tells from an object's managed fields whether it still has what was applied to it: a field that somebody else has
+ * changed or removed since is no longer recorded for our field manager. No values are compared, so neither the server's
+ * form of a quantity nor its defaults matter. Fields that others add are theirs.
  */
 import { fieldManager, type KubeObject, type ManagedFields } from './objects.ts';
 
 /**
- * Field paths as `managedFields` has them: `f:` a field, `k:` an item by its keys, `v:` an item by its value, `.` the field or
- * item itself. One without members is owned as a whole.
+ * Field paths in the format of `managedFields`: `f:` a field, `k:` an item by its keys, `v:` an item by its value, `.`
+ * the field or item itself. A path without members is owned as a whole.
  */
 export interface OwnedFields {
   readonly [path: string]: OwnedFields;
@@ -15,10 +15,10 @@ export interface OwnedFields {
 
 const none: OwnedFields = {};
 
-/** Gateways of one shape own the same fields: they are kept once for all. */
+/** Gateways of one shape own the same fields, which are kept once. */
 const mostShapes = 4096;
 
-/** The fields that we have applied to an object and nobody has taken over; the same ones are the same object. */
+/** The fields that we have applied to an object and still own; equal sets of fields are the same object. */
 export type FieldsOf = (object: KubeObject) => OwnedFields;
 
 export function createFieldsOf(): FieldsOf {
@@ -27,7 +27,7 @@ export function createFieldsOf(): FieldsOf {
     const applied = metadata.managedFields?.find(isOurs);
     if (applied === undefined) return none;
     const fieldsV1 = (applied.fieldsV1 ?? none) as OwnedFields;
-    // Those of the owner reference differ in every object.
+    // The paths of the owner reference differ in every object.
     const { 'f:metadata': about = none, ...content } = fieldsV1;
     const { 'f:ownerReferences': _, ...named } = about;
     const isNamed = Object.keys(named).length > 0;
@@ -41,15 +41,15 @@ export function createFieldsOf(): FieldsOf {
   };
 }
 
-/** Whether every field of an object that is applied is ours. */
+/** True if we own every field of the object that is applied. */
 export function owns({ metadata, apiVersion: _, kind: __, ...content }: KubeObject, fields: OwnedFields): boolean {
   const { labels, annotations } = metadata;
   const named = { ...(labels && { labels }), ...(annotations && { annotations }) };
-  // Nothing at all is ours: somebody has taken the accounts away, or all that they were about.
+  // We own nothing at all: somebody has removed the managed fields, or everything that they were about.
   return fields !== none && holds({ ...content, metadata: named }, fields);
 }
 
-/** Whether an entry is that of what we apply, and not of a subresource or of another way of writing. */
+/** True for the entry of what we apply, and not of a subresource or of another operation. */
 export function isOurs({ manager, operation, subresource }: ManagedFields): boolean {
   return manager === fieldManager && operation === 'Apply' && !subresource;
 }
@@ -71,7 +71,7 @@ function holdsItem(item: unknown, fields: OwnedFields): boolean {
   );
 }
 
-/** A key that the item leaves out has been filled in by the server, such as the protocol of a port. */
+/** A key that the item leaves out is a default of the server, such as the protocol of a port. */
 function hasKeys(item: object, keys: Readonly<Record<string, unknown>>): boolean {
   return Object.entries(keys).every(([name, value]) => {
     const given = (item as Record<string, unknown>)[name];

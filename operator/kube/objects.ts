@@ -6,19 +6,22 @@ import type { Condition, Kind } from '../../crds/index.ts';
 /** Field manager of everything that the operator applies. */
 export const fieldManager = 'hydrogen-operator';
 
-/** Field manager that keeps the number of pods while it is handed over to an autoscaler. */
+/** Field manager that holds the number of pods while an autoscaler takes it over. */
 export const handOverManager = 'hydrogen-operator-replicas';
 
-/** Annotation of every child: the digest of what was applied, so that an operator that starts sees that nothing differs. */
+/**
+ * Annotation of every child: the digest of what was applied, so that after a restart the operator sees that nothing
+ * differs.
+ */
 export const appliedDigest = 'hydrogen.dev/applied-digest';
 
 /**
- * Annotation of every workload: a digest of the generations of the documents that it was made from. Where those are the same
- * and what is to be applied is not, it is a release of the operator that makes something else of them.
+ * Annotation of every workload: a digest of the generations of the documents that it was made from. If they are
+ * unchanged and the object to apply differs, the difference comes from a new release of the operator.
  */
 export const appliedSources = 'hydrogen.dev/applied-sources';
 
-/** An object as the API server returns it; its fields are read one by one, where they are needed. */
+/** An object as the API server returns it. */
 export interface KubeObject {
   readonly apiVersion: string;
   readonly kind: string;
@@ -43,7 +46,7 @@ export interface ObjectMetadata {
   readonly managedFields?: readonly ManagedFields[];
 }
 
-/** Whose child an object is. */
+/** The owner of an object. */
 export interface OwnerReference {
   readonly apiVersion: string;
   readonly kind: string;
@@ -53,7 +56,7 @@ export interface OwnerReference {
   readonly blockOwnerDeletion?: boolean;
 }
 
-/** Who set which fields. */
+/** Which field manager owns which fields. */
 export interface ManagedFields {
   readonly manager?: string;
   readonly operation?: string;
@@ -68,7 +71,7 @@ export interface ResourceType {
   readonly plural: string;
   /** Whether lists and watches ask for `metadata` alone. */
   readonly isMetadataOnly?: boolean;
-  /** Silence after which a call has failed. @default - that of any call */
+  /** Silence after which a call fails. @default - that of any call */
   readonly answerMs?: number;
 }
 
@@ -81,7 +84,9 @@ export const customTypes: Readonly<Record<Kind, ResourceType>> = {
   HydrogenMessageProcessor: type(apiVersion, 'HydrogenMessageProcessor', 'hydrogenmessageprocessors'),
 };
 
-/** Every kind that the constructs of infra/ emit. A kind that is no longer emitted stays, so that it is pruned. */
+/**
+ * Every kind that the constructs of infra/ emit. A kind that is no longer emitted stays listed, so that it is pruned.
+ */
 export const childTypes: readonly ResourceType[] = [
   type('v1', 'ConfigMap', 'configmaps'),
   type('v1', 'Service', 'services'),
@@ -94,24 +99,24 @@ export const childTypes: readonly ResourceType[] = [
   type('gateway.networking.k8s.io/v1', 'HTTPRoute', 'httproutes'),
 ];
 
-/** Kinds whose definition comes with other software, and may be absent. */
+/** Kinds whose definition comes with other software and may be absent. */
 export const optionalKinds: readonly string[] = ['HTTPRoute'];
 
-/** Kinds of which objects that are not ours matter, too: somebody else's autoscaler sets a number of pods. */
+/** Kinds of which foreign objects matter too: somebody else's autoscaler may set the number of our pods. */
 export const sharedKinds: readonly string[] = ['HorizontalPodAutoscaler'];
 
 export const namespaceType: ResourceType = type('v1', 'Namespace', 'namespaces');
 export const secretType: ResourceType = type('v1', 'Secret', 'secrets');
-/** Secrets as they are watched: that they exist, and in which version. */
+/** Secrets as they are watched: their existence and their version. */
 export const secretMetadataType: ResourceType = { ...secretType, isMetadataOnly: true };
-/** On a connection that has died unnoticed, a renewal must fail early enough for another one. */
+/** On a dead connection, a renewal must fail early enough for another attempt. */
 export const leaseType: ResourceType = { ...type('coordination.k8s.io/v1', 'Lease', 'leases'), answerMs: 4000 };
 export const eventType: ResourceType = type('events.k8s.io/v1', 'Event', 'events');
 
 /** The type of a rendered object. @throws for a kind that is not in the list, which would never be pruned */
 export function childTypeOf({ apiVersion: version, kind }: Pick<KubeObject, 'apiVersion' | 'kind'>): ResourceType {
   const found = childTypes.find((candidate) => candidate.apiVersion === version && candidate.kind === kind);
-  if (found === undefined) throw new Error(`${version} ${kind} is not among the kinds that the operator looks after`);
+  if (found === undefined) throw new Error(`${version} ${kind} is not among the kinds of children`);
   return found;
 }
 
@@ -120,7 +125,7 @@ export function controllerOf({ metadata }: KubeObject): OwnerReference | undefin
   return metadata.ownerReferences?.find(({ controller }) => controller === true);
 }
 
-/** Whether it is what runs pods. */
+/** True for a kind that runs pods. */
 export function isWorkload({ kind }: Pick<KubeObject, 'kind'>): boolean {
   return kind === 'Deployment' || kind === 'StatefulSet';
 }

@@ -1,6 +1,6 @@
 /**
- * Requests to an API server, over HTTP/1.1 and one keep-alive agent: a stalled HTTP/2 session would take every watch on it
- * along.
+ * Requests to an API server, over HTTP/1.1 and one keep-alive agent: a stalled HTTP/2 session would take every watch on
+ * it along.
  */
 import { type IncomingMessage, request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
@@ -35,7 +35,7 @@ export interface TransportHooks {
 
 const requestTimeoutMs = 15_000;
 
-/** The way to one API server. */
+/** Sends requests to one API server. */
 export class Transport {
   readonly #server: URL;
   readonly #root: string;

@@ -1,4 +1,7 @@
-/** One watch: its events line by line, until the server ends it, the connection is cut or falls silent, or it is stopped. */
+/**
+ * One watch: its events line by line, until the server ends it, the connection is cut or falls silent, or it is
+ * stopped.
+ */
 import { createInterface } from 'node:readline';
 
 import { ApiError, messageOf } from './errors.ts';

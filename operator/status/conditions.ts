@@ -1,5 +1,6 @@
 /**
- * From facts to conditions. Pure: the same facts, the same conditions; `lastTransitionTime` moves only when a status does.
+ * From facts to conditions. Pure: the same facts give the same conditions; `lastTransitionTime` moves only when a
+ * status does.
  */
 import { aspects, isGood, type Summary } from '../../crds/conditions.ts';
 import type { Condition } from '../../crds/index.ts';
@@ -12,7 +13,7 @@ const longestMessage = 4096;
 /** A condition before it has times. */
 type Statement = Pick<Condition, 'type' | 'status' | 'reason' | 'message'>;
 
-/** The conditions of an object. @param now RFC 3339 with seconds @param previous those that it has */
+/** The conditions of an object. @param previous its conditions so far @param now RFC 3339 with seconds */
 export function conditionsOf(facts: Facts, previous: readonly Condition[], now: string): Condition[] {
   const findings = findingsOf(facts);
   return [...summariesOf(findings), ...findings].map(({ type, status, reason, message }) => {
@@ -29,7 +30,7 @@ export function conditionsOf(facts: Facts, previous: readonly Condition[], now: 
   });
 }
 
-/** Ready, and the two that tools read which know nothing of us; each of those is there only while it is true. */
+/** Ready, and the two conditions that generic tools read; each of those is present only while it is True. */
 function summariesOf(findings: readonly Finding[]): Statement[] {
   const worst = worstOf(findings);
   if (worst === undefined) return [summary('Ready', 'True', 'Ready', 'all conditions are as specified')];

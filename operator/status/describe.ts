@@ -1,4 +1,6 @@
-/** A group with its gateways, message processors and their workloads as a tree of text, with what is wrong at each. */
+/**
+ * A group with its gateways, message processors and their workloads as a tree of text, with the bad conditions of each.
+ */
 
 import { isGood, summaries } from '../../crds/conditions.ts';
 import type { Kube } from '../kube/client.ts';
@@ -16,7 +18,7 @@ interface Node {
   readonly children: readonly Node[];
 }
 
-/** The tree; undefined when there is no such group and nobody names it. @throws {ApiError} */
+/** The tree; undefined when the group does not exist and no object names it. @throws {ApiError} */
 export async function describeGroup(
   kube: Pick<Kube, 'list' | 'get'>,
   namespace: string,
@@ -42,7 +44,7 @@ function nodeOf(member: KubeObject, workloads: ReadonlyMap<string, KubeObject>):
   return { lines: linesOf(member), children: workloadsOf(member, workloads) };
 }
 
-/** The workload, if the object controls it. */
+/** The workload of `owner`, if it controls one. */
 function workloadsOf(owner: KubeObject, workloads: ReadonlyMap<string, KubeObject>): Node[] {
   const kind = owner.kind as keyof typeof customTypes; // only the three kinds are listed
   const object = workloads.get(workloadKey(kind, owner.metadata.namespace ?? '', owner.metadata.name));
@@ -54,12 +56,12 @@ function workloadsOf(owner: KubeObject, workloads: ReadonlyMap<string, KubeObjec
   return [{ lines: [`${workload.object}  ${counts}`], children: [] }];
 }
 
-/** Its name with Ready, then a line for every condition that explains why it is not. */
+/** The name of an object with Ready, then a line for every other bad condition. */
 function linesOf(object: KubeObject): string[] {
   const ready = conditionIn(object, 'Ready');
   const isStale = ready !== undefined && ready.observedGeneration !== object.metadata.generation;
-  const state = ready === undefined ? 'not looked at yet: is the operator running?' : `Ready=${ready.status}`;
-  const head = `${object.kind}/${object.metadata.name}  ${state}${isStale ? ' (of an earlier specification)' : ''}`;
+  const state = ready === undefined ? 'not reconciled yet: is the operator running?' : `Ready=${ready.status}`;
+  const head = `${object.kind}/${object.metadata.name}  ${state}${isStale ? ' (for an earlier specification)' : ''}`;
   const bad = conditionsIn(object).filter((condition) => !(condition.type in summaries) && !isGood(condition));
   return [head, ...bad.map(({ type, status, reason, message }) => `  ${type}=${status} ${reason}: ${message}`)];
 }

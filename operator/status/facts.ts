@@ -1,8 +1,8 @@
-/** What is known of an object, from which its conditions are made. */
+/** Facts: everything observed about an object, from which its conditions are made. */
 import type { ReasonOf } from '../../crds/conditions.ts';
 import type { Condition, DocumentIssue, Kind } from '../../crds/index.ts';
 
-/** Why the wanted children are not all there. */
+/** Why some wanted children are missing. */
 export type ApplyProblem =
   | { readonly reason: 'NameConflict'; readonly objects: readonly string[] }
   | { readonly reason: 'WaitingForRemoval'; readonly objects: readonly string[] }
@@ -18,25 +18,25 @@ export interface Workload {
   readonly updated: number;
   readonly available: number;
   readonly ready: number;
-  /** Whether the controller of the workload has seen its present specification. */
+  /** Whether the workload's controller has observed its current specification. */
   readonly isObserved: boolean;
   readonly isStuck: boolean;
 }
 
-/** What is known of the group of a gateway or message processor. */
+/** The state of the group of a gateway or message processor. */
 export type GroupFacts =
   | { readonly state: 'missing' }
   | { readonly state: 'ready' }
   | { readonly state: 'notReady'; readonly message: string }
   | { readonly state: 'consumersRefused'; readonly message: string };
 
-/** What is known of the bus of a group. */
+/** The state of a group's bus. */
 export type BusFacts =
   | { readonly state: 'up' }
   | { readonly state: 'connecting' }
-  /** A connection is being made; what was found before it still counts. */
+  /** The operator is connecting; the previous condition still counts. */
   | { readonly state: 'asBefore'; readonly condition: Condition }
-  /** `paused`: the streams are not as they should be, and nothing is done about it. */
+  /** `paused`: the streams differ from the specification and are left alone. */
   | { readonly state: 'down' | 'refused' | 'conflict' | 'unchecked' | 'paused'; readonly message: string };
 
 /** Everything that the conditions of an object are made from. */
@@ -46,9 +46,9 @@ export interface Facts {
   readonly generation: number;
   readonly issues?: readonly Pick<DocumentIssue, 'path' | 'message'>[];
   readonly pausedBy?: 'object' | 'group' | undefined;
-  /** Children that would be created or changed if it were not paused, as `Deployment/chat-gateway`. */
+  /** Children that would be created, changed or deleted if it were not paused, as `Deployment/chat-gateway`. */
   readonly unapplied?: readonly string[];
-  /** What is wrong with the secrets that it names, a sentence each. */
+  /** One sentence for each secret or key that it names and that does not exist. */
   readonly missingSecrets?: readonly string[];
   readonly problem?: ApplyProblem | undefined;
   /** For gateways and message processors. */
@@ -56,11 +56,11 @@ export interface Facts {
   readonly group?: GroupFacts;
   /** For groups. */
   readonly bus?: BusFacts;
-  /** Undefined: there is none yet. */
+  /** Undefined: it does not exist yet. */
   readonly workload?: Workload | undefined;
-  /** The image that pods keep until it is their turn to become what this release makes of them. */
+  /** The image that the pods keep until it is their turn to get that of this release. */
   readonly heldImage?: string;
-  /** Whether the object has a workload at all: a group with NATS of the user's has none. */
+  /** Whether the object is to have a workload: a group with `nats.servers` has none. */
   readonly hasWorkload: boolean;
   readonly deleting?: { readonly reason: ReasonOf<'Deleting'>; readonly message: string };
 }

@@ -1,4 +1,4 @@
-/** What the facts mean for each aspect of an object. Every message names the object and says what to do. */
+/** Findings: the facts, judged for each aspect of an object. Every message names the object and says what to do. */
 import {
   type Aspect,
   type ConditionStatus,
@@ -10,7 +10,7 @@ import {
 import type { ApplyProblem, BusFacts, Facts, GroupFacts } from './facts.ts';
 import { podSelectorOf } from './workload.ts';
 
-/** One aspect of an object as it is now. */
+/** The state of one aspect. */
 export interface Finding extends Pick<ReasonDefinition, 'progress'> {
   readonly type: Aspect;
   readonly status: ConditionStatus;

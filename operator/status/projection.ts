@@ -1,6 +1,6 @@
 /**
- * The part of a live status that can be compared with a wanted one: only the fields in question, since what others add is
- * theirs. Children are compared by what the API server records instead (`kube/managed-fields.ts`).
+ * The part of a live status that can be compared with a wanted one: only the fields in question, since what others add
+ * is theirs. Children are compared by what the API server records instead (`kube/managed-fields.ts`).
  */
 
 /** Fields by which the items of a list of objects are told apart, whatever their order. */

@@ -1,4 +1,4 @@
-/** What a reconciliation has found, written to the status of the object and told as events. */
+/** Reports the facts of a reconciliation: in the status of the object, and as events. */
 import type { HydrogenGateway, HydrogenGroup, HydrogenMessageProcessor, Kind } from '../../crds/index.ts';
 import type { Store } from '../cache/store.ts';
 import type { Events } from '../kube/events.ts';
@@ -14,7 +14,7 @@ export type Document = HydrogenGroup | HydrogenGateway | HydrogenMessageProcesso
 
 export interface Reporter {
   /**
-   * @param found what is known beyond the workload, which is looked up @param more further fields of the status
+   * @param found facts besides the workload, which is looked up @param more additional fields of the status
    * @param document undefined: it is invalid @throws {ApiError}
    */
   report(object: KubeObject, found: Partial<Facts>, more?: object, document?: Document): Promise<void>;

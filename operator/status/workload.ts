@@ -1,4 +1,4 @@
-/** What the cluster says of an object's workload and of its address, as the status reports it. */
+/** The workload and the addresses of an object, as its status reports them. */
 
 import { managementServiceName, natsServiceName, ports } from '../../crds/contract.ts';
 import type { HydrogenGateway, Kind } from '../../crds/index.ts';
@@ -8,7 +8,7 @@ import type { Store } from '../cache/store.ts';
 import { isWorkload, type KubeObject } from '../kube/objects.ts';
 import type { Workload } from './facts.ts';
 
-/** Most URLs that a status may list. */
+/** Maximum number of URLs in a status. */
 const maxEndpoints = 2048;
 
 interface WorkloadStatus {
@@ -22,7 +22,7 @@ interface WorkloadStatus {
   readonly conditions?: readonly { readonly type: string; readonly status: string; readonly reason?: string }[];
 }
 
-/** Key of the workload that an object of this kind and name has. */
+/** Key of the workload of an object of this kind and name. */
 export function workloadKey(kind: Kind, namespace: string, name: string): string {
   switch (kind) {
     case 'HydrogenGroup':
@@ -51,13 +51,13 @@ export function workloadOf(object: KubeObject | undefined): Workload | undefined
   };
 }
 
-/** The workload that the object controls, if there is one; a foreign one of that name says nothing about it. */
+/** The workload that the object controls, if any; a foreign one of the same name does not count. */
 export function ownWorkload(store: Store, object: KubeObject): Workload | undefined {
   const { uid = '' } = object.metadata;
   return workloadOf(store.childrenOf(uid).find(isWorkload));
 }
 
-/** The containers of a deployment or stateful set; others may have put theirs before ours. */
+/** The containers of a deployment or stateful set; others may have inserted theirs before ours. */
 export function containersOf({ spec }: KubeObject): readonly { readonly name?: string; readonly image?: string }[] {
   const { template } = (spec ?? {}) as {
     template?: { spec?: { containers?: readonly { name?: string; image?: string }[] } };
@@ -65,13 +65,13 @@ export function containersOf({ spec }: KubeObject): readonly { readonly name?: s
   return template?.spec?.containers ?? [];
 }
 
-/** Whether pods of an earlier specification are left, or may be. */
+/** True while pods of an earlier specification are left, or may be. */
 export function isRollingOut(object: KubeObject): boolean {
   const workload = workloadOf(object);
   if (workload === undefined) return false;
   const { isObserved, existing, updated, desired } = workload;
-  // A deployment keeps old pods until new ones are available. A stateful set replaces them in place, and calls the revision
-  // the current one once all are ready.
+  // A deployment keeps old pods until new ones are available. A stateful set replaces them in place, and makes the new
+  // revision the current one once all of them are ready.
   const { currentRevision, updateRevision } = (object.status ?? {}) as WorkloadStatus;
   return !isObserved || existing > updated || updated < desired || currentRevision !== updateRevision;
 }

@@ -1,4 +1,7 @@
-/** Writes `status` when it differs from what is there; a condition keeps its time until it turns. */
+/**
+ * Writes the status of an object when it differs from the live one; a condition keeps its time until its status
+ * changes.
+ */
 import { type ConditionType, conditionTypes } from '../../crds/conditions.ts';
 import type { Condition, Kind } from '../../crds/index.ts';
 import { digest } from '../digest.ts';
@@ -16,7 +19,7 @@ export interface StatusWriter {
 
 export interface StatusWriterOptions {
   readonly kube: Pick<Kube, 'apply'>;
-  /** Called with the object as it is after a write, which no watch has shown yet: the next write compares with it. */
+  /** Called with the object after a write, which no watch has shown yet: the next write is compared with it. */
   readonly onWritten: (object: KubeObject) => void;
   readonly now?: () => Date;
 }
@@ -42,7 +45,7 @@ export function createStatusWriter({ kube, onWritten, now = () => new Date() }: 
         };
         onWritten(await kube.apply(customTypes[kind as Kind], body, { subresource: 'status' }));
       } catch (error) {
-        // It is gone, or another one has its name by now: there is nobody to report to.
+        // The object is gone, or another one has its name by now: there is nothing to report to.
         if (isApiError(error, 'gone', 'conflict')) return [];
         throw error;
       }
@@ -57,7 +60,7 @@ function isWorthEvent({ type, status, reason }: Condition, previous: readonly Co
   return (is('Ready') && before?.status !== 'True') || (is('Stalled') && before?.reason !== reason);
 }
 
-/** Whether `live` holds this status, and none of our conditions beyond it. */
+/** True if `live` has this status, and none of our conditions beyond it. */
 function isThere(status: { readonly conditions: readonly Condition[] }, live: unknown): boolean {
   if (digest(project(status, live)) !== digest(status)) return false;
   const wanted: readonly string[] = status.conditions.map(({ type }) => type);

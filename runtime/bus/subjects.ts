@@ -1,14 +1,14 @@
 /**
- * Every subject, stream and bucket name of a group, and the way back from a subject to what it says. Nothing becomes a
- * token of a subject unless it is checked or encoded here, so that no client, path or name can reach another's subject.
+ * Every subject, stream and bucket name of a group, and how a subject is parsed. Nothing becomes a token of a subject
+ * unless it is checked or encoded here, so that no client, path or name can reach a subject of another.
  */
 
 import { HydrogenError } from '../errors.ts';
 
-/** How many shares the connections of a group are divided into; a wire constant. */
+/** Number of partitions that the connections of a group are divided into; a wire constant. */
 export const partitionCount = 256;
 
-/** What the subject of a client message says. */
+/** The fields in the subject of a client message. */
 export interface ClientSubject {
   readonly partition: number;
   readonly endpoint: string;
@@ -23,7 +23,7 @@ export interface Subjects {
   readonly deadLetterStream: string;
   /** Key-value bucket of the leases: one key per gateway instance. */
   readonly leaseBucket: string;
-  /** What the stream of client messages listens to. */
+  /** The subjects that the stream of client messages stores. */
   readonly allClientMessages: string;
   readonly allDeadLetters: string;
   readonly broadcast: string;
@@ -34,8 +34,8 @@ export interface Subjects {
   /** @throws {HydrogenError} HYD_CONFIG_INVALID when the name is no token */
   deadLetters(processor: string): string;
   /**
-   * Disjoint filters that cover the given endpoints (undefined: all) in the share `lane` of `lanes`: the partitions p
-   * with p mod lanes = lane.
+   * Disjoint filters that cover the given endpoints (undefined: all) in one lane of `lanes`: the partitions p with
+   * p mod lanes = lane.
    */
   filters(endpoints: readonly string[] | undefined, lane: number, lanes: number): string[];
   /** Undefined when it is not the subject of a client message of this group. */
@@ -99,7 +99,7 @@ export function createSubjects(group: string): Subjects {
   };
 }
 
-/** Share of a connection, 0 to 255: FNV-1a (32 bits) of its id, modulo 256. The same in every process and version. */
+/** Partition of a connection, 0 to 255: FNV-1a (32 bits) of its id, modulo 256. The same in every process and version. */
 export function partitionOf(connectionId: string): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < connectionId.length; i++) {
@@ -119,7 +119,7 @@ export function encodeEndpoint(endpoint: string): string {
   return token;
 }
 
-/** The path that `encodeEndpoint` made this token of; undefined when it made no such token. */
+/** The path that `encodeEndpoint` turned into this token; undefined when there is none. */
 export function decodeEndpoint(token: string): string | undefined {
   if (!/^(?:[A-Za-z0-9_-]|=[0-9A-F]{2})+$/.test(token)) return undefined;
   const bytes = token.replace(/=(..)/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
@@ -127,7 +127,7 @@ export function decodeEndpoint(token: string): string | undefined {
   return encodeEndpoint(endpoint) === token ? endpoint : undefined;
 }
 
-/** The partitions of share `lane` of `lanes`. */
+/** The partitions of one lane of `lanes`. */
 export function partitionsOf(lane: number, lanes: number): number[] {
   const partitions: number[] = [];
   for (let partition = lane; partition < partitionCount; partition += lanes) partitions.push(partition);

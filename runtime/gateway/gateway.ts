@@ -1,31 +1,36 @@
 /**
- * A gateway: client sockets on one side, the bus on the other, services asked and told over HTTP in between. This file
- * composes; what each part does is in `socket/`, `bus/` and `http/`.
+ * A gateway: client sockets on one side, the bus on the other, services called over HTTP in between. This file composes;
+ * what each part does is in `socket/`, `bus/`, `http/` and the other files of this folder.
  */
 
-import { randomBytes } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
-import { busGroup } from '../../crds/contract.ts';
-import { createProbeServer } from '../../process/probes.ts';
+import { exitMarginMs, gatewayGraceSeconds } from '../../crds/grace.ts';
+import type { HydrogenGatewaySpec } from '../../crds/index.ts';
+import { ProbeServer } from '../../process/probes.ts';
+import { Deadline, within } from '../../process/timing.ts';
 import type { Bus } from '../bus/port/bus.ts';
 import type { Lease } from '../bus/port/leases.ts';
 import { HydrogenError } from '../errors.ts';
-import { createHttpClient } from '../http/client/client.ts';
-import { decodeBroadcast, decodeRequest, encodeAnswer, type OwnerRequest } from '../peers/codec.ts';
+import { createHttpClient, type HttpClient } from '../http/client/client.ts';
+import { ManagementServer } from '../http/management/server.ts';
+import { decodeBroadcast, decodeRequest, encodeAnswer } from '../peers/codec.ts';
 import { createPush } from '../peers/push.ts';
-import { type GatewayConfig, restartFields } from '../role/live-config.ts';
-import { createLog } from '../role/log.ts';
-import { createGatewayCounts, createGatewayRegistry } from '../role/metrics.ts';
-import type { Secrets } from '../role/secrets.ts';
-import { createStatistics } from '../role/statistics.ts';
-import type { Connection } from '../socket/connection.ts';
-import { createSocketServer } from '../socket/server.ts';
-import { createDrain } from './drain.ts';
-import { createGatewayHooks } from './hooks.ts';
-import { closeFor, createIntake } from './intake.ts';
-import { createGatewayManagement } from './management.ts';
-import { createOwner } from './owner.ts';
+import { type GatewayConfig, restartFields } from '../role/documents.ts';
+import { LiveConfig } from '../role/live-config.ts';
+import { createRoleLog, type RoleLog } from '../role/log.ts';
+import { GatewayMetrics } from '../role/metrics.ts';
+import { Readiness } from '../role/readiness.ts';
+import type { MountedSecrets } from '../role/secrets.ts';
+import { Statistics } from '../role/statistics.ts';
+import type { Closure, Connection } from '../socket/connection.ts';
+import { SocketServer } from '../socket/server.ts';
+import { drain } from './drain.ts';
+import { GatewayHooks } from './hooks.ts';
+import { GatewayIdentity } from './identity.ts';
+import { closeFor, Intake } from './intake.ts';
+import { createConnectionsApi } from './management.ts';
+import { GatewayOwner } from './owner.ts';
 
 export interface GatewayPorts {
   readonly client: number;
@@ -36,7 +41,7 @@ export interface GatewayPorts {
 export interface GatewayDeps {
   /** Not started yet; the gateway starts and stops it. */
   readonly bus: Bus;
-  readonly secrets: Secrets;
+  readonly secrets: MountedSecrets;
   readonly logger: Logger;
   /** 0: any free port. */
   readonly ports: GatewayPorts;
@@ -47,235 +52,257 @@ export interface GatewayDeps {
   readonly version: string;
 }
 
-export interface Gateway {
-  readonly instanceId: string;
-  /** The ports it listens on, once started. */
-  readonly ports: GatewayPorts;
-  /** Undefined when it can serve clients; otherwise why not. */
-  notReadyReason(): string | undefined;
-  /** Resolves when it listens; ready comes later, when the bus is. @throws when a port can't be had. */
-  start(): Promise<void>;
-  /** Takes a new configuration over without touching connections; what needs a restart is logged and left. */
-  reconfigure(config: GatewayConfig): void;
-  /**
-   * Drains and stops: see docs/architecture.md. Never rejects. @param signal for the log.
-   * @param maxDrainMs shortens `drain.periodSeconds`.
-   */
-  stop(signal?: string, maxDrainMs?: number): Promise<void>;
-}
-
 /** Milliseconds that the owner of a connection gets to answer. */
 const pushTimeoutMs = 5_000;
-const readinessPollMs = 250;
+/** Milliseconds that disconnect hooks get when the gateway stops, and that are kept for the bus after them. */
+const finishHooksMs = 5_000;
+const stopBusMs = 1_000;
 
-export function createGateway(initial: GatewayConfig, deps: GatewayDeps): Gateway {
-  let config = initial;
-  const spec = (): GatewayConfig['gateway']['spec'] => config.gateway.spec;
-  const { bus } = deps;
-  const { name, namespace } = initial.gateway.metadata;
-  const groupId = busGroup(namespace, initial.group.metadata.name);
-  const instanceId = randomBytes(6).toString('hex');
-  const log = createLog(deps.logger, { gateway: `${namespace}/${name}`, group: groupId, instanceId });
-  const counts = createGatewayCounts();
-  const client = createHttpClient();
-  const callbackUrl = (): string => spec().management.callbackUrl ?? deps.callbackUrl ?? '';
-  const hooks = createGatewayHooks({
-    client,
-    secrets: deps.secrets,
-    callbackUrl,
-    groupId,
-    instanceId,
-    log,
-    counts,
-    spec,
-  });
-  const intake = createIntake({ messages: bus.messages, instanceId, groupId, callbackUrl, log, counts, spec });
-  let ports = deps.ports;
-  let phase: 'new' | 'serving' | 'draining' | 'stopped' = 'new';
-  let lease: Lease | undefined;
-  let wasReady = false;
-  let readiness: NodeJS.Timeout | undefined;
+export class Gateway {
+  readonly readiness: Readiness;
+  readonly #deps: GatewayDeps;
+  readonly #initial: GatewayConfig;
+  readonly #spec: LiveConfig<HydrogenGatewaySpec>;
+  readonly #identity: GatewayIdentity;
+  readonly #log: RoleLog;
+  readonly #metrics: GatewayMetrics;
+  readonly #http: HttpClient = createHttpClient();
+  readonly #hooks: GatewayHooks;
+  readonly #intake: Intake;
+  readonly #sockets: SocketServer;
+  readonly #owner: GatewayOwner;
+  readonly #management: ManagementServer;
+  readonly #probes: ProbeServer;
+  readonly #statistics: Statistics;
+  #config: GatewayConfig;
+  #ports: GatewayPorts;
+  #state: 'new' | 'serving' | 'stopping' = 'new';
+  #lease: Lease | undefined;
 
-  const sockets = createSocketServer(instanceId, spec, {
-    refusal,
-    authorize: hooks.authorize,
-    connect: hooks.connect,
-    opened(connection) {
-      intake.open(connection);
-      counts.opened.add(connection.endpoint);
-      const { id: connectionId, endpoint, remoteAddress } = connection;
-      log.connectionOpened({ connectionId, endpoint, remoteAddress });
-    },
-    message: (connection, data, isBinary) => intake.take(connection, data, isBinary),
-    disconnected(connection, closure) {
-      if (connection.wasOpen) counts.closed.add(String(closure.code));
-      log.connectionClosed({
-        connectionId: connection.id,
-        endpoint: connection.endpoint,
-        closeCode: closure.code,
-        reason: closure.reason,
-        by: closure.by,
-        code: closure.error,
-        connectedSeconds: (Date.now() - connection.createdAtMs) / 1000,
-      });
-      hooks.disconnected(connection, closure);
-    },
-    refused(error, { path, remoteAddress, durationMs }) {
-      counts.refused.add(error.code);
-      log.upgradeRefused({
-        code: error.code,
-        path,
-        remoteAddress,
-        durationMs: Math.round(durationMs),
-        detail: error.message,
-      });
-    },
-    failed: log.failed,
-  });
-  const { connections } = sockets;
-  const owner = createOwner(sockets, counts, instanceId, () => spec().limits.maxBufferedBytes);
-  const push = createPush(bus, pushTimeoutMs, { instanceId, owner });
-  const registry = createGatewayRegistry(counts, {
-    connections: () => countByEndpoint(connections.values()),
-    unacknowledged: () => bus.messages.unacknowledged,
-    isBusUp: () => bus.status === 'up',
-    isPressed: () => bus.messages.isPressed,
-  });
-  const probes = createProbeServer({ notReadyReason, registry });
-  const management = createGatewayManagement({
-    peers: bus.peers,
-    push,
-    secrets: deps.secrets,
-    spec: () => spec().management,
-    notReadyReason,
-    onError: log.failed,
-  });
-  const drain = createDrain(sockets, bus.messages, () => spec().hooks.connect?.timeoutSeconds ?? 0);
-  const statistics = createStatistics(
-    () => ({
-      opened: counts.opened.total,
-      closed: counts.closed.total,
-      refused: counts.refused.total,
-      messagesIn: counts.received.total,
-      bytesIn: counts.receivedBytes.total,
-      messagesOut: counts.sent.total,
-      bytesOut: counts.sentBytes.total,
-    }),
-    () => ({
-      connections: connections.size,
-      inFlightMessages: bus.messages.unacknowledged.messages,
-      inFlightBytes: bus.messages.unacknowledged.bytes,
-    }),
-    log.statistics,
-  );
+  constructor(config: GatewayConfig, deps: GatewayDeps) {
+    const { bus, secrets } = deps;
+    this.#deps = deps;
+    this.#initial = config;
+    this.#config = config;
+    this.#ports = deps.ports;
+    this.#spec = new LiveConfig(config.gateway.spec);
+    this.#identity = new GatewayIdentity(config, this.#spec, deps.callbackUrl ?? '');
+    const spec = this.#spec;
+    const identity = this.#identity;
+    const { gateway, groupId: group, instanceId } = identity;
+    const log = createRoleLog(deps.logger, { gateway, group, instanceId });
+    const metrics = new GatewayMetrics({
+      connections: () => countByEndpoint(this.#sockets.connections.values()),
+      unacknowledged: () => bus.messages.unacknowledged,
+      isBusUp: () => bus.status === 'up',
+      isPressed: () => bus.messages.isPressed,
+    });
+    this.#log = log;
+    this.#metrics = metrics;
+    this.readiness = new Readiness(() => this.#notReadyReason(), log);
+    this.#hooks = new GatewayHooks({ identity, spec, http: this.#http, secrets, log, metrics });
+    this.#intake = new Intake({ identity, spec, messages: bus.messages, log, metrics });
+    this.#sockets = this.#createSockets();
+    this.#owner = new GatewayOwner({ identity, spec, sockets: this.#sockets, metrics });
+    this.#management = this.#createManagement();
+    this.#probes = new ProbeServer({ notReadyReason: () => this.readiness.reason, registry: metrics.registry });
+    this.#statistics = new Statistics(
+      () => metrics.totals(),
+      () => this.#gauges(),
+      log.statistics,
+    );
+    spec.onChange(({ statsIntervalSeconds }) => this.#statistics.schedule(statsIntervalSeconds));
+    spec.onChange(() => this.readiness.update());
+  }
+
+  /** First part of the id of every connection. */
+  get instanceId(): string {
+    return this.#identity.instanceId;
+  }
+
+  /** The ports it listens on, once started. */
+  get ports(): GatewayPorts {
+    return this.#ports;
+  }
+
+  /** Resolves when it listens; ready comes later, when the bus is. @throws when a port can't be had. */
+  async start(): Promise<void> {
+    const { bus, ports, host, version } = this.#deps;
+    this.#listenToBus();
+    this.#ports = {
+      probes: await this.#probes.listen(ports.probes, host),
+      management: await this.#management.listen(ports.management, host),
+      client: await this.#sockets.listen(ports.client, host),
+    };
+    this.#state = 'serving';
+    this.#log.started({ version, ports: { ...this.#ports } });
+    this.#statistics.schedule(this.#spec.current.statsIntervalSeconds);
+    await bus.start();
+    this.#lease = bus.leases.hold(
+      this.instanceId,
+      () => this.#onLeaseLost(),
+      () => this.readiness.update(),
+    );
+    this.readiness.update();
+  }
+
+  /** Takes a new configuration over without touching connections; what needs a restart is logged and left. */
+  reconfigure(next: GatewayConfig): void {
+    if (isDeepStrictEqual(next, this.#config)) return;
+    const fields = restartFields(this.#initial, next);
+    if (fields.length > 0) this.#log.configNeedsRestart({ fields });
+    this.#config = next;
+    this.#log.configTaken();
+    this.#spec.replace(next.gateway.spec);
+  }
+
+  /**
+   * Drains and stops: within the grace period that manifests grant, whatever the bus and the services do. See
+   * docs/architecture.md. Never rejects. @param signal for the log. @param maxDrainMs shortens `drain.periodSeconds`.
+   */
+  async stop(signal = 'stop', maxDrainMs = Number.POSITIVE_INFINITY): Promise<void> {
+    if (this.#state === 'stopping') return;
+    const startedAtMs = performance.now();
+    const { bus } = this.#deps;
+    const spec = this.#spec.current;
+    const periodMs = Math.min(spec.drain.periodSeconds * 1000, maxDrainMs);
+    const graceMs = gatewayGraceSeconds({ drain: { periodSeconds: periodMs / 1000 } }) * 1000;
+    const deadline = new Deadline(graceMs - exitMarginMs);
+    this.#state = 'stopping';
+    this.#log.stopping({ signal, connections: this.#sockets.connections.size, periodSeconds: periodMs / 1000 });
+    this.readiness.end();
+    this.#statistics.stop();
+    const parts = { sockets: this.#sockets, messages: bus.messages, intake: this.#intake };
+    await drain(parts, periodMs, (spec.hooks.connect?.timeoutSeconds ?? 0) * 1000, deadline);
+    await this.#sockets.stop();
+    const unsavedMessages = bus.messages.unacknowledged.messages;
+    if (unsavedMessages > 0) this.#log.messagesUnsaved({ unsavedMessages });
+    const unfinishedHooks = await this.#hooks.finish(Math.min(finishHooksMs, deadline.remainingMs() - stopBusMs));
+    await within(deadline.remainingMs(), this.#lease?.release() ?? Promise.resolve());
+    await within(deadline.remainingMs(), Promise.all([this.#management.stop(), bus.stop()]));
+    await within(deadline.remainingMs(), this.#http.close());
+    await this.#probes.stop();
+    const durationMs = Math.round(performance.now() - startedAtMs);
+    this.#log.stopped({ unsavedMessages, unfinishedHooks, durationMs });
+  }
+
+  #createSockets(): SocketServer {
+    return new SocketServer(this.instanceId, this.#spec, {
+      refusal: (endpoint) => this.#refusal(endpoint),
+      authorize: (connection, handshake) => this.#hooks.authorize(connection, handshake),
+      connect: (connection) => this.#hooks.connect(connection),
+      opened: (connection) => this.#onOpened(connection),
+      message: (connection, data, isBinary) => this.#intake.take(connection, data, isBinary),
+      disconnected: (connection, closure) => this.#onDisconnected(connection, closure),
+      refused: (error, request) => this.#onRefused(error, request),
+      failed: this.#log.failed,
+    });
+  }
+
+  #createManagement(): ManagementServer {
+    const { bus, secrets } = this.#deps;
+    const push = createPush(bus, pushTimeoutMs, { instanceId: this.instanceId, owner: this.#owner });
+    return new ManagementServer({
+      api: createConnectionsApi(bus.peers, push),
+      maxBodyBytes: () => this.#spec.current.management.maxBodyBytes,
+      token: () => {
+        const { tokenSecretRef } = this.#spec.current.management;
+        return tokenSecretRef === undefined ? undefined : secrets.read(tokenSecretRef);
+      },
+      notReadyReason: () => this.readiness.reason,
+      onError: this.#log.failed,
+    });
+  }
+
+  #listenToBus(): void {
+    const { bus } = this.#deps;
+    bus.messages.onPressure((isPressed) => this.#intake.setPressure(this.#sockets.connections.values(), isPressed));
+    bus.messages.onConsumers(() => this.readiness.update());
+    bus.onStatus((status, err) => {
+      if (status === 'up') this.#log.busUp();
+      else if (status === 'down') this.#log.busDown({ err });
+      this.readiness.update();
+    });
+    bus.peers.onBroadcast((payload) => this.#onBroadcast(payload));
+    bus.peers.serve(this.instanceId, (payload) => this.#answerPeer(payload));
+  }
 
   /** Why an upgrade to this endpoint is not welcome now. */
-  function refusal(endpoint: string): HydrogenError | undefined {
-    if (phase !== 'serving') return new HydrogenError('HYD_DRAINING');
+  #refusal(endpoint: string): HydrogenError | undefined {
+    const { bus } = this.#deps;
+    if (this.#state !== 'serving') return new HydrogenError('HYD_DRAINING');
     if (bus.status !== 'up') return new HydrogenError('HYD_NOT_READY', 'the bus is down');
-    if (lease?.isHeld !== true) return new HydrogenError('HYD_NOT_READY', 'the lease of this instance is not held');
-    if (spec().mode === 'Bidirectional' && !bus.messages.isConsumed(endpoint)) {
+    if (this.#lease?.isHeld !== true) {
+      return new HydrogenError('HYD_NOT_READY', 'the lease of this instance is not held');
+    }
+    if (this.#spec.current.mode === 'Bidirectional' && !bus.messages.isConsumed(endpoint)) {
       return new HydrogenError('HYD_NOT_READY', `no message processor consumes ${endpoint}`);
     }
     return undefined;
   }
 
-  function notReadyReason(): string | undefined {
-    const refusals = spec().endpoints.map(({ path }) => refusal(path));
+  #notReadyReason(): string | undefined {
+    const refusals = this.#spec.current.endpoints.map(({ path }) => this.#refusal(path));
     return refusals.every((error) => error !== undefined) ? refusals[0]?.message : undefined;
   }
 
-  function onReadinessChange(): void {
-    if (phase !== 'serving') return;
-    const reason = notReadyReason();
-    if (reason === undefined && !wasReady) log.ready();
-    if (reason !== undefined && wasReady) log.notReady({ reason });
-    wasReady = reason === undefined;
+  #onOpened(connection: Connection): void {
+    this.#intake.open(connection);
+    this.#metrics.opened.add(connection.endpoint);
+    const { id: connectionId, endpoint, remoteAddress } = connection;
+    this.#log.connectionOpened({ connectionId, endpoint, remoteAddress });
   }
 
-  function holdLease(): void {
-    lease = bus.leases.hold(instanceId, () => {
-      log.leaseLost({ connections: connections.size });
-      for (const connection of connections.values()) closeFor(connection, 'HYD_BUS_UNREACHABLE');
-    });
+  #onDisconnected(connection: Connection, closure: Closure): void {
+    if (connection.wasOpen) this.#metrics.closed(closure.closeCode);
+    const { id: connectionId, endpoint } = connection;
+    const connectedSeconds = (Date.now() - connection.createdAtMs) / 1000;
+    this.#log.connectionClosed({ connectionId, endpoint, ...closure, connectedSeconds });
+    this.#hooks.disconnected(connection, closure);
   }
 
-  async function answer(payload: Uint8Array): Promise<Uint8Array> {
-    const request: OwnerRequest | undefined = decodeRequest(payload);
+  #onRefused(
+    error: HydrogenError,
+    { path, remoteAddress, durationMs }: { path: string; remoteAddress: string; durationMs: number },
+  ): void {
+    const { code, message, cause } = error;
+    // The client is not told which secret is missing; the log is.
+    const detail = cause instanceof HydrogenError ? `${message}: ${cause.message}` : message;
+    this.#metrics.refused.add(code);
+    this.#log.upgradeRefused({ code, path, remoteAddress, durationMs: Math.round(durationMs), detail });
+  }
+
+  #onLeaseLost(): void {
+    const { connections } = this.#sockets;
+    this.#log.leaseLost({ connections: connections.size });
+    for (const connection of connections.values()) closeFor(connection, 'HYD_BUS_UNREACHABLE');
+    this.readiness.update();
+  }
+
+  async #answerPeer(payload: Uint8Array): Promise<Uint8Array> {
+    const request = decodeRequest(payload);
     if (request === undefined) {
-      log.peerUnreadable({ kind: 'request', bytes: payload.byteLength });
+      this.#log.peerUnreadable({ kind: 'request', bytes: payload.byteLength });
       return encodeAnswer('invalid');
     }
-    const { status, data } = await owner(request);
+    const { status, data } = await this.#owner.answer(request);
     return encodeAnswer(status, data);
   }
 
-  function onBroadcast(payload: Uint8Array): void {
+  #onBroadcast(payload: Uint8Array): void {
     const broadcast = decodeBroadcast(payload);
-    if (broadcast === undefined) log.peerUnreadable({ kind: 'broadcast', bytes: payload.byteLength });
-    else owner.broadcast(broadcast);
+    if (broadcast === undefined) this.#log.peerUnreadable({ kind: 'broadcast', bytes: payload.byteLength });
+    else this.#owner.broadcast(broadcast);
   }
 
-  return {
-    instanceId,
-    get ports() {
-      return ports;
-    },
-    notReadyReason,
-    async start() {
-      bus.messages.onPressure((isPressed) => intake.setPressure(connections.values(), isPressed));
-      bus.messages.onConsumers(onReadinessChange);
-      bus.onStatus((status, err) => {
-        if (status === 'up') log.busUp();
-        else if (status === 'down') log.busDown({ err });
-        onReadinessChange();
-      });
-      bus.peers.onBroadcast(onBroadcast);
-      bus.peers.serve(instanceId, answer);
-      ports = {
-        probes: await probes.listen(deps.ports.probes, deps.host),
-        management: await management.listen(deps.ports.management, deps.host),
-        client: await sockets.listen(deps.ports.client, deps.host),
-      };
-      phase = 'serving';
-      log.started({ version: deps.version, ports: { ...ports } });
-      statistics.schedule(spec().statsIntervalSeconds);
-      await bus.start();
-      holdLease();
-      readiness = setInterval(onReadinessChange, readinessPollMs);
-      readiness.unref();
-      onReadinessChange();
-    },
-    reconfigure(next) {
-      if (isDeepStrictEqual(next, config)) return;
-      const fields = restartFields(initial, next);
-      if (fields.length > 0) log.configNeedsRestart({ fields });
-      config = next;
-      log.configTaken();
-      statistics.schedule(spec().statsIntervalSeconds);
-      onReadinessChange();
-    },
-    async stop(signal = 'stop', maxDrainMs = Number.POSITIVE_INFINITY) {
-      if (phase === 'draining' || phase === 'stopped') return;
-      const startedAtMs = performance.now();
-      phase = 'draining';
-      const periodSeconds = Math.min(spec().drain.periodSeconds, maxDrainMs / 1000);
-      log.stopping({ signal, connections: connections.size, periodSeconds });
-      statistics.stop();
-      clearInterval(readiness);
-      await drain(periodSeconds * 1000);
-      await sockets.stop();
-      const unsavedMessages = bus.messages.unacknowledged.messages;
-      if (unsavedMessages > 0) log.messagesUnsaved({ unsavedMessages });
-      const unfinishedHooks = await hooks.finish();
-      await lease?.release();
-      await Promise.all([management.stop(), bus.stop()]);
-      await client.close();
-      await probes.stop();
-      phase = 'stopped';
-      log.stopped({ unsavedMessages, unfinishedHooks, durationMs: Math.round(performance.now() - startedAtMs) });
-    },
-  };
+  #gauges(): Readonly<Record<string, number>> {
+    const { messages, bytes } = this.#deps.bus.messages.unacknowledged;
+    return {
+      connections: this.#sockets.connections.size,
+      unacknowledgedMessages: messages,
+      unacknowledgedBytes: bytes,
+    };
+  }
 }
 
 function countByEndpoint(connections: Iterable<Connection>): Map<string, number> {

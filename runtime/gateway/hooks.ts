@@ -1,139 +1,125 @@
-/** The hooks of a gateway, bound to its configuration, its counts and its log; what is posted is in `http/hooks.ts`. */
+/** The hooks of a gateway, with its configuration, its metrics and its log; what is posted is in `http/services/hooks.ts`. */
 
-import { HydrogenError } from '../errors.ts';
+import type { HttpCall } from '../../crds/index.ts';
+import { within } from '../../process/timing.ts';
 import type { HttpClient } from '../http/client/client.ts';
 import {
   askAuthorizer,
   callConnectHook,
   callDisconnectHook,
-  type HookContext,
+  type HookCall,
+  type HookFailure,
   type HookSubject,
 } from '../http/services/hooks.ts';
-import type { GatewayConfig } from '../role/live-config.ts';
-import type { Log } from '../role/log.ts';
-import type { GatewayCounts } from '../role/metrics.ts';
-import type { HeaderSource, Secrets } from '../role/secrets.ts';
+import { Service } from '../http/services/service.ts';
+import type { RoleLog } from '../role/log.ts';
+import type { GatewayMetrics, HookName } from '../role/metrics.ts';
+import type { MountedSecrets } from '../role/secrets.ts';
 import type { Closure, Connection } from '../socket/connection.ts';
 import type { Handshake } from '../socket/handshake.ts';
 import type { Admission } from '../socket/server.ts';
+import type { GatewayIdentity, LiveGatewaySpec } from './identity.ts';
 
 export interface GatewayHooksDeps {
-  readonly client: HttpClient;
-  readonly secrets: Secrets;
-  callbackUrl(): string;
-  readonly groupId: string;
-  readonly instanceId: string;
-  readonly log: Log;
-  readonly counts: GatewayCounts;
-  spec(): GatewayConfig['gateway']['spec'];
+  readonly identity: GatewayIdentity;
+  readonly spec: LiveGatewaySpec;
+  readonly http: HttpClient;
+  readonly secrets: MountedSecrets;
+  readonly log: RoleLog;
+  readonly metrics: GatewayMetrics;
 }
 
-export interface GatewayHooks {
-  /** @throws {HydrogenError} to refuse */
-  authorize(connection: Connection, handshake: Handshake): Promise<Admission>;
-  /** @throws {HydrogenError} HYD_CONNECT_HOOK_REFUSED */
-  connect(connection: Connection): Promise<void>;
-  /** Returns at once; the hook is retried in the background. */
-  disconnected(connection: Connection, closure: Closure): void;
-  /** Lets every disconnect hook under way make one last attempt; resolves with how many were not done in time. */
-  finish(): Promise<number>;
-}
+export class GatewayHooks {
+  readonly #deps: GatewayHooksDeps;
+  readonly #stopping = new AbortController();
+  /** Disconnect hooks that are not done. */
+  readonly #unfinished = new Set<Promise<void>>();
 
-/** Milliseconds that disconnect hooks get when the gateway stops. */
-const finishMs = 5_000;
-
-export function createGatewayHooks(deps: GatewayHooksDeps): GatewayHooks {
-  const { counts, log, spec } = deps;
-  const stopping = new AbortController();
-  const underway = new Set<Promise<void>>();
-
-  function context(): HookContext {
-    return {
-      client: deps.client,
-      callbackUrl: deps.callbackUrl(),
-      resolveHeaders: (target) => deps.secrets.headers(target.headers as readonly HeaderSource[]),
-    };
+  constructor(deps: GatewayHooksDeps) {
+    this.#deps = deps;
   }
 
-  function subject(connection: Connection): HookSubject & { readonly time: string } {
+  /** @throws {HydrogenError} to refuse */
+  async authorize(connection: Connection, handshake: Handshake): Promise<Admission> {
+    const { authorizer, limits } = this.#deps.spec.current;
+    if (authorizer === undefined) return { context: {} };
+    const { headers, query, remoteAddress, subprotocols } = handshake;
+    const request = { ...this.#subject(connection), headers, query, remote_address: remoteAddress, subprotocols };
+    const call = this.#call(authorizer.http);
+    return this.#counted('authorizer', askAuthorizer(call, request, limits.maxContextBytes));
+  }
+
+  /** @throws {HydrogenError} HYD_CONNECT_HOOK_REFUSED */
+  async connect(connection: Connection): Promise<void> {
+    const target = this.#deps.spec.current.hooks.connect;
+    if (target === undefined) return;
+    const body = { ...this.#subject(connection), context: { authorizer: connection.context } };
+    await this.#counted('connect', callConnectHook(this.#call(target), body));
+  }
+
+  /** Returns at once; the hook is retried in the background. */
+  disconnected(connection: Connection, closure: Closure): void {
+    const call = this.#sendDisconnect(connection, closure);
+    this.#unfinished.add(call);
+    void call.finally(() => this.#unfinished.delete(call));
+  }
+
+  /** Lets every unfinished disconnect hook make one last attempt; resolves with how many were not done after `maxMs`. */
+  async finish(maxMs: number): Promise<number> {
+    this.#stopping.abort();
+    await within(maxMs, Promise.all(this.#unfinished));
+    return this.#unfinished.size;
+  }
+
+  async #sendDisconnect(connection: Connection, closure: Closure): Promise<void> {
+    const target = this.#deps.spec.current.hooks.disconnect;
+    if (target === undefined) return;
+    const body = {
+      ...this.#subject(connection),
+      context: { authorizer: connection.context },
+      code: closure.closeCode,
+      reason: closure.reason,
+      connected_seconds: Math.round((Date.now() - connection.createdAtMs) / 10) / 100,
+    };
+    const onFailure = (failure: HookFailure): void => this.#logFailure(connection.id, failure);
+    const { signal } = this.#stopping;
+    const isTaken = await callDisconnectHook(this.#call(target), target.maxAttempts, body, onFailure, signal);
+    this.#deps.metrics.hooks.disconnect.add(isTaken ? 'ok' : 'givenUp');
+  }
+
+  #logFailure(connectionId: string, { attempt, detail, nextDelayMs }: HookFailure): void {
+    const facts = { hook: 'disconnect', connectionId, attempt, detail };
+    if (nextDelayMs === undefined) this.#deps.log.hookGivenUp(facts);
+    else this.#deps.log.hookRetried(facts);
+  }
+
+  async #counted<Result>(hook: HookName, call: Promise<Result>): Promise<Result> {
+    const tally = this.#deps.metrics.hooks[hook];
+    try {
+      const result = await call;
+      tally.add('ok');
+      return result;
+    } catch (error) {
+      tally.add('refused');
+      throw error;
+    }
+  }
+
+  #call({ url, headers, timeoutSeconds }: HttpCall): HookCall {
+    const { identity, http, secrets } = this.#deps;
+    const timeoutMs = timeoutSeconds * 1000;
+    const service = new Service({ url, timeoutMs, headers: () => secrets.headers(headers) });
+    return { http, service, callbackUrl: identity.callbackUrl };
+  }
+
+  #subject(connection: Connection): HookSubject & { readonly time: string } {
+    const { instanceId, groupId } = this.#deps.identity;
     return {
-      instance_id: deps.instanceId,
-      group_id: deps.groupId,
+      instance_id: instanceId,
+      group_id: groupId,
       connection_id: connection.id,
       endpoint: connection.endpoint,
       time: new Date().toISOString(),
     };
   }
-
-  async function counted<Result>(hook: string, call: Promise<Result>): Promise<Result> {
-    try {
-      const result = await call;
-      counts.hooks.add(`${hook} ok`);
-      return result;
-    } catch (error) {
-      counts.hooks.add(`${hook} refused`);
-      if (error instanceof HydrogenError && error.code === 'HYD_SECRET_MISSING') {
-        throw new HydrogenError(
-          hook === 'authorizer' ? 'HYD_AUTHORIZER_UNAVAILABLE' : 'HYD_CONNECT_HOOK_REFUSED',
-          undefined,
-          {
-            cause: error,
-          },
-        );
-      }
-      throw error;
-    }
-  }
-
-  async function sendDisconnect(connection: Connection, closure: Closure): Promise<void> {
-    const target = spec().hooks?.disconnect;
-    if (target === undefined) return;
-    const { id: connectionId } = connection;
-    const hook = 'disconnect';
-    const body = {
-      ...subject(connection),
-      context: { authorizer: connection.context },
-      code: closure.code,
-      reason: closure.reason,
-      connected_seconds: Math.round((Date.now() - connection.createdAtMs) / 10) / 100,
-    };
-    const isTaken = await callDisconnectHook(
-      context(),
-      target,
-      body,
-      ({ attempt, detail, nextDelayMs }) => {
-        if (nextDelayMs === undefined) log.hookGivenUp({ hook, connectionId, attempt, detail });
-        else log.hookRetried({ hook, connectionId, attempt, detail });
-      },
-      stopping.signal,
-    );
-    counts.hooks.add(isTaken ? `${hook} ok` : `${hook} given up`);
-  }
-
-  return {
-    async authorize(connection, handshake) {
-      const authorizer = spec().authorizer?.http;
-      if (authorizer === undefined) return { context: {} };
-      const { headers, query, remoteAddress, subprotocols } = handshake;
-      const request = { ...subject(connection), headers, query, remote_address: remoteAddress, subprotocols };
-      return counted('authorizer', askAuthorizer(context(), authorizer, request, spec().limits.maxContextBytes));
-    },
-    async connect(connection) {
-      const target = spec().hooks?.connect;
-      if (target === undefined) return;
-      const body = { ...subject(connection), context: { authorizer: connection.context } };
-      await counted('connect', callConnectHook(context(), target, body));
-    },
-    disconnected(connection, closure) {
-      const call = sendDisconnect(connection, closure);
-      underway.add(call);
-      void call.finally(() => underway.delete(call));
-    },
-    async finish() {
-      stopping.abort();
-      const deadline = new Promise<void>((resolve) => setTimeout(resolve, finishMs).unref());
-      await Promise.race([Promise.all(underway), deadline]);
-      return underway.size;
-    },
-  };
 }

@@ -1,14 +1,18 @@
 /** What a gateway does with the connections it owns when a service asks for it, here or through another gateway. */
 
-import type { Broadcast, OwnerStatus } from '../peers/codec.ts';
-import type { Owner } from '../peers/push.ts';
-import type { GatewayCounts } from '../role/metrics.ts';
+import type { Broadcast, OwnerRequest } from '../peers/codec.ts';
+import type { Owner, OwnerAnswer } from '../peers/push.ts';
+import type { OwnerStatus } from '../push-status.ts';
+import type { GatewayMetrics } from '../role/metrics.ts';
 import type { Connection, SendResult } from '../socket/connection.ts';
 import type { SocketServer } from '../socket/server.ts';
+import type { GatewayIdentity, LiveGatewaySpec } from './identity.ts';
 
-export interface GatewayOwner extends Owner {
-  /** Writes to every connection of the named endpoints; broadcasts reach a connection in the order of their arrival. */
-  broadcast(broadcast: Broadcast): void;
+export interface GatewayOwnerDeps {
+  readonly identity: GatewayIdentity;
+  readonly spec: LiveGatewaySpec;
+  readonly sockets: SocketServer;
+  readonly metrics: GatewayMetrics;
 }
 
 /** Connections written to before other work gets a turn. */
@@ -21,24 +25,47 @@ const statusOf: Readonly<Record<SendResult, OwnerStatus>> = {
   full: 'full',
 };
 
-export function createOwner(
-  sockets: SocketServer,
-  counts: GatewayCounts,
-  instanceId: string,
-  maxBufferedBytes: () => number,
-): GatewayOwner {
-  let broadcasts: Promise<void> = Promise.resolve();
+export class GatewayOwner implements Owner {
+  readonly #deps: GatewayOwnerDeps;
+  #broadcasts: Promise<void> = Promise.resolve();
 
-  function countSent(connection: Connection, bytes: number): void {
-    counts.sent.add(connection.endpoint);
-    counts.sentBytes.add(connection.endpoint, bytes);
+  constructor(deps: GatewayOwnerDeps) {
+    this.#deps = deps;
   }
 
-  async function fanOut({ endpoints, data, isBinary }: Broadcast): Promise<void> {
+  async answer(request: OwnerRequest): Promise<OwnerAnswer> {
+    const { identity, sockets, spec } = this.#deps;
+    const connection = sockets.connections.get(request.connectionId);
+    if (connection === undefined || connection.state === 'closing') return { status: 'gone' };
+    switch (request.kind) {
+      case 'send': {
+        if (request.data.byteLength > spec.current.limits.maxBufferedBytes) return { status: 'tooLarge' };
+        const result = await connection.send(request.data, request.isBinary);
+        if (result === 'sent' || result === 'accepted') this.#countSent(connection, request.data.byteLength);
+        return { status: statusOf[result] };
+      }
+      case 'reply':
+        if (!connection.offer(request.data, request.isBinary)) return { status: 'full' };
+        this.#countSent(connection, request.data.byteLength);
+        return { status: 'done' };
+      case 'disconnect':
+        connection.close({ closeCode: request.closeCode, reason: request.reason, by: 'service' });
+        return { status: 'done' };
+      case 'describe':
+        return { status: 'done', data: JSON.stringify(describe(connection, identity.instanceId)) };
+    }
+  }
+
+  /** Writes to every connection of the named endpoints; broadcasts reach a connection in the order of their arrival. */
+  broadcast(broadcast: Broadcast): void {
+    this.#broadcasts = this.#broadcasts.then(() => this.#fanOut(broadcast));
+  }
+
+  async #fanOut({ endpoints, data, isBinary }: Broadcast): Promise<void> {
     let budget = broadcastBatch;
-    for (const connection of [...sockets.connections.values()]) {
+    for (const connection of [...this.#deps.sockets.connections.values()]) {
       if (endpoints !== undefined && !endpoints.includes(connection.endpoint)) continue;
-      if (connection.offer(data, isBinary)) countSent(connection, data.byteLength);
+      if (connection.offer(data, isBinary)) this.#countSent(connection, data.byteLength);
       budget -= 1;
       if (budget > 0) continue;
       budget = broadcastBatch;
@@ -46,33 +73,11 @@ export function createOwner(
     }
   }
 
-  const owner: Owner = async (request) => {
-    const connection = sockets.connections.get(request.connectionId);
-    if (connection === undefined || connection.state === 'closing') return { status: 'gone' };
-    switch (request.op) {
-      case 'send': {
-        if (request.data.byteLength > maxBufferedBytes()) return { status: 'too-large' };
-        const result = await connection.send(request.data, request.isBinary);
-        if (result === 'sent' || result === 'accepted') countSent(connection, request.data.byteLength);
-        return { status: statusOf[result] };
-      }
-      case 'reply':
-        if (!connection.offer(request.data, request.isBinary)) return { status: 'full' };
-        countSent(connection, request.data.byteLength);
-        return { status: 'done' };
-      case 'disconnect':
-        connection.close({ code: request.code, reason: request.reason, by: 'service' });
-        return { status: 'done' };
-      case 'describe':
-        return { status: 'done', data: JSON.stringify(describe(connection, instanceId)) };
-    }
-  };
-
-  return Object.assign(owner, {
-    broadcast(broadcast: Broadcast): void {
-      broadcasts = broadcasts.then(() => fanOut(broadcast));
-    },
-  });
+  #countSent(connection: Connection, bytes: number): void {
+    const { metrics } = this.#deps;
+    metrics.sent.add(connection.endpoint);
+    metrics.sentBytes.add(connection.endpoint, bytes);
+  }
 }
 
 function describe(connection: Connection, instanceId: string): object {

@@ -3,22 +3,21 @@
  * and broadcasts. One byte says what it is; the data follows unencoded, so that a push is copied, not parsed.
  *
  *     send        op(1: text, 2: binary) length(1) id data
- *     disconnect  op(3) length(1) id code(2, big-endian) reason
+ *     disconnect  op(3) length(1) id close-code(2, big-endian) reason
  *     describe    op(4) length(1) id
  *     reply       op(5: text, 6: binary) length(1) id data
  *     broadcast   op(1: text, 2: binary) length(4, big-endian) endpoints-as-JSON data
  *     answer      status(1) data
  */
 
-export type OwnerRequest =
-  | { readonly op: 'send'; readonly connectionId: string; readonly data: Uint8Array; readonly isBinary: boolean }
-  /** As send, but done when the owner has taken it: a client too slow for it is closed, and nobody waits for its socket. */
-  | { readonly op: 'reply'; readonly connectionId: string; readonly data: Uint8Array; readonly isBinary: boolean }
-  | { readonly op: 'disconnect'; readonly connectionId: string; readonly code: number; readonly reason: string }
-  | { readonly op: 'describe'; readonly connectionId: string };
+import type { OwnerStatus } from '../push-status.ts';
 
-/** `done`: written, closed or described. `accepted`: kept until the connection opens. */
-export type OwnerStatus = 'done' | 'accepted' | 'gone' | 'full' | 'too-large' | 'invalid';
+export type OwnerRequest =
+  | { readonly kind: 'send'; readonly connectionId: string; readonly data: Uint8Array; readonly isBinary: boolean }
+  /** As send, but done when the owner has taken it: a client too slow for it is closed, and nobody waits for its socket. */
+  | { readonly kind: 'reply'; readonly connectionId: string; readonly data: Uint8Array; readonly isBinary: boolean }
+  | { readonly kind: 'disconnect'; readonly connectionId: string; readonly closeCode: number; readonly reason: string }
+  | { readonly kind: 'describe'; readonly connectionId: string };
 
 export interface Broadcast {
   /** Undefined: every endpoint. */
@@ -28,21 +27,21 @@ export interface Broadcast {
 }
 
 const ops = { text: 1, binary: 2, disconnect: 3, describe: 4, replyText: 5, replyBinary: 6 } as const;
-const statuses: readonly OwnerStatus[] = ['done', 'accepted', 'gone', 'full', 'too-large', 'invalid'];
+const statuses: readonly OwnerStatus[] = ['done', 'accepted', 'gone', 'full', 'tooLarge', 'invalid'];
 
 /** Bytes that a request adds to its data at the most. */
 export const requestOverheadBytes = 258;
 
 export function encodeRequest(request: OwnerRequest): Uint8Array {
   const id = request.connectionId;
-  switch (request.op) {
+  switch (request.kind) {
     case 'send':
       return withData(request.isBinary ? ops.binary : ops.text, id, request.data);
     case 'reply':
       return withData(request.isBinary ? ops.replyBinary : ops.replyText, id, request.data);
     case 'disconnect': {
       const bytes = head(ops.disconnect, id, 2 + Buffer.byteLength(request.reason));
-      bytes.writeUInt16BE(request.code, 2 + id.length);
+      bytes.writeUInt16BE(request.closeCode, 2 + id.length);
       bytes.write(request.reason, 4 + id.length);
       return bytes;
     }
@@ -60,20 +59,20 @@ export function decodeRequest(payload: Uint8Array): OwnerRequest | undefined {
   switch (bytes[0]) {
     case ops.text:
     case ops.binary:
-      return { op: 'send', connectionId, data: bytes.subarray(rest), isBinary: bytes[0] === ops.binary };
+      return { kind: 'send', connectionId, data: bytes.subarray(rest), isBinary: bytes[0] === ops.binary };
     case ops.replyText:
     case ops.replyBinary:
-      return { op: 'reply', connectionId, data: bytes.subarray(rest), isBinary: bytes[0] === ops.replyBinary };
+      return { kind: 'reply', connectionId, data: bytes.subarray(rest), isBinary: bytes[0] === ops.replyBinary };
     case ops.disconnect:
       if (bytes.length < rest + 2) return undefined;
       return {
-        op: 'disconnect',
+        kind: 'disconnect',
         connectionId,
-        code: bytes.readUInt16BE(rest),
+        closeCode: bytes.readUInt16BE(rest),
         reason: bytes.toString('utf8', rest + 2),
       };
     case ops.describe:
-      return { op: 'describe', connectionId };
+      return { kind: 'describe', connectionId };
     default:
       return undefined;
   }

@@ -3,15 +3,11 @@
  * is ours, else one request over the bus. The results are what the management API promises to be true.
  */
 
+import { within } from '../../process/timing.ts';
 import type { LeaseBus } from '../bus/port/leases.ts';
 import type { PeerBus } from '../bus/port/peers.ts';
-import { decodeAnswer, encodeRequest, type OwnerRequest, type OwnerStatus } from './codec.ts';
-
-/**
- * `timeout`: the owner did not answer, so it may or may not have happened. `cut-off`: the owner's lease is held but it
- * can't be reached, or that can't be known: nothing happened. `down`: the bus is down: nothing happened.
- */
-export type PushStatus = OwnerStatus | 'timeout' | 'cut-off' | 'down';
+import type { OwnerStatus, PushStatus } from '../push-status.ts';
+import { decodeAnswer, encodeRequest, type OwnerRequest } from './codec.ts';
 
 export interface PushOutcome {
   readonly status: PushStatus;
@@ -24,12 +20,19 @@ export interface Push {
   ask(request: OwnerRequest): Promise<PushOutcome>;
 }
 
+export interface OwnerAnswer {
+  readonly status: OwnerStatus;
+  readonly data?: string;
+}
+
 /** Does what a request asks of a connection that this process owns. */
-export type Owner = (request: OwnerRequest) => Promise<{ status: OwnerStatus; data?: string }>;
+export interface Owner {
+  answer(request: OwnerRequest): Promise<OwnerAnswer>;
+}
 
 const connectionId = /^[0-9a-f]{12}-[0-9a-f]{32}$/;
 
-/** Whether a gateway could have given out this id. Nothing else becomes part of a subject. */
+/** True for an id that a gateway could have given out. Nothing else becomes part of a subject. */
 export function isConnectionId(id: string): boolean {
   return connectionId.test(id);
 }
@@ -50,16 +53,18 @@ export function createPush(
     async ask(request) {
       const instanceId = request.connectionId.slice(0, request.connectionId.indexOf('-'));
       if (local !== undefined && instanceId === local.instanceId) {
-        return within(timeoutMs, local.owner(request));
+        // A client that does not read keeps its owner waiting; the answer is then the same as another gateway would get.
+        const answer = await within(timeoutMs, local.owner.answer(request));
+        return { status: 'timeout', data: '', ...answer };
       }
       const payload = encodeRequest(request);
-      if (payload.byteLength > peers.maxPayloadBytes) return { status: 'too-large', data: '' };
+      if (payload.byteLength > peers.maxPayloadBytes) return { status: 'tooLarge', data: '' };
       const answer = await peers.request(instanceId, payload, timeoutMs);
       switch (answer.kind) {
         case 'answer':
           return decodeAnswer(answer.payload);
         case 'nobody':
-          return { status: (await leases.isHeld(instanceId)) === false ? 'gone' : 'cut-off', data: '' };
+          return { status: (await leases.isHeld(instanceId)) === false ? 'gone' : 'cutOff', data: '' };
         case 'timeout':
           return { status: 'timeout', data: '' };
         case 'down':
@@ -67,15 +72,4 @@ export function createPush(
       }
     },
   };
-}
-
-/** A client that does not read keeps its owner waiting; the answer is then the same as another gateway would get. */
-async function within(timeoutMs: number, work: ReturnType<Owner>): Promise<PushOutcome> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<PushOutcome>((resolve) => {
-    timer = setTimeout(resolve, timeoutMs, { status: 'timeout', data: '' });
-  });
-  const { status, data = '' } = await Promise.race([work, late]);
-  clearTimeout(timer);
-  return { status, data };
 }

@@ -1,27 +1,32 @@
 /**
- * The role `mproc`: a message processor with its bus, its probes, its metrics and its log. How messages are delivered
- * is in `worker.ts`.
+ * A message processor: a worker with its bus, its probes, its metrics and its log. How messages are delivered is in
+ * `worker.ts`.
  */
 
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import { busGroup } from '../../crds/contract.ts';
-import { createProbeServer } from '../../process/probes.ts';
+import { exitMarginMs, longestDeliverySeconds, processorGraceSeconds } from '../../crds/grace.ts';
+import { ProbeServer } from '../../process/probes.ts';
+import { Deadline, within } from '../../process/timing.ts';
 import type { Bus } from '../bus/port/bus.ts';
 import { HydrogenError } from '../errors.ts';
 import { createPush } from '../peers/push.ts';
-import type { DeliveryFacts, ProcessorEvents } from '../role/events.ts';
-import { type ProcessorConfig, restartFields } from '../role/live-config.ts';
-import { createLog } from '../role/log.ts';
-import { createProcessorCounts, createProcessorRegistry } from '../role/metrics.ts';
-import type { Secrets } from '../role/secrets.ts';
-import { createStatistics } from '../role/statistics.ts';
-import { createProcessor } from './worker.ts';
+import { type ProcessorConfig, restartFields } from '../role/documents.ts';
+import type { ReplyOutcome } from '../role/events.ts';
+import { createRoleLog, type RoleLog } from '../role/log.ts';
+import { ProcessorMetrics } from '../role/metrics.ts';
+import { Readiness } from '../role/readiness.ts';
+import type { MountedSecrets } from '../role/secrets.ts';
+import { Statistics } from '../role/statistics.ts';
+import type { PushReply } from './attempt.ts';
+import { DeliveryRecorder } from './recorder.ts';
+import { Worker } from './worker.ts';
 
-export interface MprocDeps {
-  /** Not started yet; the role starts and stops it. */
+export interface MessageProcessorDeps {
+  /** Not started yet; the processor starts and stops it. */
   readonly bus: Bus;
-  readonly secrets: Secrets;
+  readonly secrets: MountedSecrets;
   readonly logger: Logger;
   /** Undefined: no probe server. 0: any free port. */
   readonly probePort?: number | undefined;
@@ -30,184 +35,131 @@ export interface MprocDeps {
   readonly version: string;
 }
 
-export interface Mproc {
-  /** The port of the probes, once started. */
-  readonly probePort: number | undefined;
-  /** Undefined when it can deliver; otherwise why not. */
-  notReadyReason(): string | undefined;
-  /** Resolves when it listens; ready comes later, when the bus is. @throws when the port can't be had. */
-  start(): Promise<void>;
-  /** Takes a new configuration over, nothing open is dropped; one that is invalid is logged and left. */
-  reconfigure(config: ProcessorConfig): void;
-  /**
-   * Gives back what was not started, finishes what was, and stops. Never rejects. @param signal for the log.
-   * @param maxGraceMs default: the longest destination time-out and a second.
-   */
-  stop(signal?: string, maxGraceMs?: number): Promise<void>;
-}
-
 /** Milliseconds that the gateway of a connection gets to take a reply. */
 const replyTimeoutMs = 5_000;
-const graceMarginMs = 1_000;
-/** The route of a message that no rule matched. */
-const noRoute = 'none';
+/** Milliseconds that deliveries get beyond the longest that one may take. */
+const deliveryMarginMs = 1_000;
 
-/** @throws {HydrogenError} HYD_CONFIG_INVALID, for a pattern that is no regular expression */
-export function createMproc(initial: ProcessorConfig, deps: MprocDeps): Mproc {
-  let config = initial;
-  const { bus, secrets } = deps;
-  const { name, namespace } = initial.processor.metadata;
-  const groupId = busGroup(namespace, initial.group.metadata.name);
-  const log = createLog(deps.logger, { processor: `${namespace}/${name}`, group: groupId });
-  const counts = createProcessorCounts();
+export class MessageProcessor {
+  readonly readiness: Readiness;
+  readonly #deps: MessageProcessorDeps;
+  readonly #initial: ProcessorConfig;
+  readonly #log: RoleLog;
+  readonly #worker: Worker;
+  readonly #probes: ProbeServer;
+  readonly #statistics: Statistics;
+  #config: ProcessorConfig;
+  #state: 'new' | 'running' | 'stopping' = 'new';
+  #probePort: number | undefined;
+
+  /** @throws {HydrogenError} HYD_CONFIG_INVALID, for a pattern that is no regular expression */
+  constructor(config: ProcessorConfig, deps: MessageProcessorDeps) {
+    const { bus, secrets } = deps;
+    const { name, namespace } = config.processor.metadata;
+    const group = busGroup(namespace, config.group.metadata.name);
+    const metrics = new ProcessorMetrics({
+      inFlight: () => this.#worker.running + this.#worker.waiting,
+      lag: () => this.#worker.lag(),
+      isBusUp: () => bus.status === 'up',
+    });
+    this.#deps = deps;
+    this.#initial = config;
+    this.#config = config;
+    this.#log = createRoleLog(deps.logger, { processor: `${namespace}/${name}`, group });
+    this.#worker = new Worker(config.processor, {
+      bus,
+      resolveHeaders: (headers) => secrets.headers(headers),
+      push: replyOver(bus),
+      events: new DeliveryRecorder(metrics, this.#log),
+    });
+    this.readiness = new Readiness(() => this.#notReadyReason(), this.#log);
+    this.#probes = new ProbeServer({ notReadyReason: () => this.readiness.reason, registry: metrics.registry });
+    this.#statistics = new Statistics(
+      () => metrics.totals(),
+      () => this.#gauges(),
+      this.#log.statistics,
+    );
+  }
+
+  /** The port of the probes, once started. */
+  get probePort(): number | undefined {
+    return this.#probePort;
+  }
+
+  /** Resolves when it listens; ready comes later, when the bus is. @throws when the port can't be had. */
+  async start(): Promise<void> {
+    const { bus, host, version } = this.#deps;
+    bus.onStatus((status, err) => {
+      if (status === 'up') this.#log.busUp();
+      else if (status === 'down') this.#log.busDown({ err });
+      this.readiness.update();
+    });
+    if (this.#deps.probePort !== undefined) this.#probePort = await this.#probes.listen(this.#deps.probePort, host);
+    const ports = this.#probePort === undefined ? {} : { ports: { probes: this.#probePort } };
+    this.#log.started({ version, ...ports });
+    this.#state = 'running';
+    await bus.start();
+    this.#worker.start(() => this.readiness.update());
+    this.#statistics.schedule(this.#config.processor.spec.statsIntervalSeconds);
+  }
+
+  /** Takes a new configuration over, nothing open is dropped; one that is invalid is logged, and the old one stays. */
+  reconfigure(next: ProcessorConfig): void {
+    if (isDeepStrictEqual(next, this.#config)) return;
+    this.#worker.reconfigure(next.processor).then(
+      () => this.#take(next),
+      (error: unknown) => {
+        if (error instanceof HydrogenError) this.#log.configRefused({ problems: [error.message] });
+        else this.#log.failed(error);
+      },
+    );
+  }
+
+  /**
+   * Gives back what was not started, finishes what was, and stops: within the grace period that manifests grant, whatever
+   * the bus does. Never rejects. @param signal for the log. @param maxGraceMs shortens the time for open deliveries.
+   */
+  async stop(signal = 'stop', maxGraceMs = Number.POSITIVE_INFINITY): Promise<void> {
+    if (this.#state === 'stopping') return;
+    const startedAtMs = performance.now();
+    const { spec } = this.#config.processor;
+    const deadline = new Deadline(processorGraceSeconds(spec) * 1000 - exitMarginMs);
+    this.#state = 'stopping';
+    this.#log.stopping({ signal });
+    this.readiness.end();
+    this.#statistics.stop();
+    const graceMs = Math.min(longestDeliverySeconds(spec) * 1000 + deliveryMarginMs, maxGraceMs);
+    await this.#worker.stop({ graceMs: deadline.remainingMs(graceMs) });
+    await within(deadline.remainingMs(), this.#deps.bus.stop());
+    await this.#probes.stop();
+    this.#log.stopped({ durationMs: Math.round(performance.now() - startedAtMs) });
+  }
+
+  #notReadyReason(): string | undefined {
+    if (this.#state !== 'running') return 'not running';
+    if (this.#deps.bus.status !== 'up') return 'the bus is down';
+    return this.#worker.isReady ? undefined : 'its consumer does not exist yet';
+  }
+
+  #take(next: ProcessorConfig): void {
+    const fields = restartFields(this.#initial, next);
+    this.#config = next;
+    this.#log.configTaken();
+    if (fields.length > 0) this.#log.configNeedsRestart({ fields });
+    this.#statistics.schedule(next.processor.spec.statsIntervalSeconds);
+  }
+
+  async #gauges(): Promise<Readonly<Record<string, number>>> {
+    const lag = await this.#worker.lag();
+    const inFlight = this.#worker.running + this.#worker.waiting;
+    return { inFlight, ...(lag === undefined ? {} : { lag: lag.pending, ...lag }) };
+  }
+}
+
+function replyOver(bus: Bus): PushReply {
   const push = createPush(bus, replyTimeoutMs);
-  let state: 'new' | 'running' | 'stopping' = 'new';
-  let probePort: number | undefined;
-  let wasReady = false;
-  let readiness: NodeJS.Timeout | undefined;
-
-  const { registry, observeSeconds } = createProcessorRegistry(counts, {
-    inFlight: () => processor.stats.running + processor.stats.waiting,
-    lag: () => processor.lag(),
-    isBusUp: () => bus.status === 'up',
-  });
-  const processor = createProcessor(initial.processor, {
-    bus,
-    resolveHeaders: (headers) => secrets.headers(headers),
-    events: createEvents(),
-    async push(connectionId, data, isBinary) {
-      const { status } = await push.ask({ op: 'reply', connectionId, data, isBinary });
-      counts.replies.add(status === 'done' || status === 'accepted' ? 'sent' : status);
-      if (status === 'done' || status === 'accepted') return 'sent';
-      return status === 'gone' ? 'gone' : 'failed';
-    },
-  });
-  const probes = createProbeServer({ notReadyReason, registry });
-  const statistics = createStatistics(
-    () => ({
-      consumed: counts.consumed.total,
-      retried: counts.retried.total,
-      deadLettered: counts.deadLettered.total,
-      dropped: counts.dropped.total,
-      replies: counts.replies.total,
-    }),
-    async () => {
-      const lag = await processor.lag();
-      const { running, waiting } = processor.stats;
-      return { inFlight: running + waiting, ...(lag === undefined ? {} : { lag: lag.pending, ...lag }) };
-    },
-    log.statistics,
-  );
-
-  function createEvents(): ProcessorEvents {
-    const observe = ({ rule, durationMs }: DeliveryFacts): string => {
-      const route = rule ?? noRoute;
-      observeSeconds(route, durationMs / 1000);
-      return route;
-    };
-    const isDebug = deps.logger.isLevelEnabled('debug');
-    return {
-      deliveryConsumed(facts) {
-        const route = observe(facts);
-        counts.consumed.add(route);
-        if (isDebug) log.consumed({ ...factsOf(facts), route });
-      },
-      deliveryRetried(facts) {
-        const route = observe(facts);
-        counts.retried.add(route);
-        const { error: code, detail, status, delayMs } = facts;
-        log.retried({ ...factsOf(facts), route, code, detail, status, delayMs });
-      },
-      deliveryDeadLettered(facts) {
-        const route = observe(facts);
-        counts.deadLettered.add(route);
-        const { error: code, detail, status } = facts;
-        log.deadLettered({ ...factsOf(facts), route, code, detail, status });
-      },
-      deliveryDropped(facts) {
-        counts.dropped.add(noRoute);
-        log.dropped({ ...factsOf(facts), route: noRoute });
-      },
-      replyFailed({ connectionId, messageId, reason }) {
-        if (reason !== 'gone' && reason !== 'failed') counts.replies.add(reason);
-        log.replyLost({ connectionId, messageId, status: reason });
-      },
-      busProblem: (err) => log.busProblem({ code: err.code, err }),
-    };
-  }
-
-  function notReadyReason(): string | undefined {
-    if (state !== 'running') return 'not running';
-    if (bus.status !== 'up') return 'the bus is down';
-    return processor.isReady ? undefined : 'its consumer does not exist yet';
-  }
-
-  function watchReadiness(): void {
-    const reason = notReadyReason();
-    if (reason === undefined && !wasReady) log.ready();
-    if (reason !== undefined && wasReady) log.notReady({ reason });
-    wasReady = reason === undefined;
-  }
-
-  return {
-    get probePort() {
-      return probePort;
-    },
-    notReadyReason,
-    async start() {
-      bus.onStatus((status, err) => {
-        if (status === 'up') log.busUp();
-        else if (status === 'down') log.busDown({ err });
-      });
-      if (deps.probePort !== undefined) probePort = await probes.listen(deps.probePort, deps.host);
-      log.started({ version: deps.version, ...(probePort === undefined ? {} : { ports: { probes: probePort } }) });
-      state = 'running';
-      await bus.start();
-      processor.start();
-      readiness = setInterval(watchReadiness, 250);
-      readiness.unref();
-      statistics.schedule(config.processor.spec.statsIntervalSeconds);
-    },
-    reconfigure(next) {
-      if (isDeepStrictEqual(next, config)) return;
-      processor.reconfigure(next.processor).then(
-        () => {
-          const fields = restartFields(initial, next);
-          config = next;
-          log.configTaken();
-          if (fields.length > 0) log.configNeedsRestart({ fields });
-          statistics.schedule(config.processor.spec.statsIntervalSeconds);
-        },
-        (error: unknown) => {
-          if (error instanceof HydrogenError) log.configRefused({ problems: [error.message] });
-          else log.failed(error);
-        },
-      );
-    },
-    async stop(signal = 'stop', maxGraceMs = graceMs(config)) {
-      if (state === 'stopping') return;
-      const startedAtMs = performance.now();
-      state = 'stopping';
-      log.stopping({ signal });
-      clearInterval(readiness);
-      statistics.stop();
-      await processor.stop({ graceMs: maxGraceMs });
-      await bus.stop();
-      await probes.stop();
-      log.stopped({ durationMs: Math.round(performance.now() - startedAtMs) });
-    },
+  return async (connectionId, data, isBinary): Promise<ReplyOutcome> => {
+    const { status } = await push.ask({ kind: 'reply', connectionId, data, isBinary });
+    return status === 'done' || status === 'accepted' ? 'sent' : status;
   };
-}
-
-/** As long as the slowest destination may take. */
-function graceMs({ processor }: ProcessorConfig): number {
-  const { rules = [], rulesEngine } = processor.spec.routing;
-  const seconds = rules.map(({ destination }) => destination.timeoutSeconds);
-  if (rulesEngine !== undefined) seconds.push(rulesEngine.timeoutSeconds + rulesEngine.destinationTimeoutSeconds);
-  return Math.max(...seconds) * 1000 + graceMarginMs;
-}
-
-/** The facts of an attempt in the log's words. */
-function factsOf({ messageId, connectionId, endpoint, attempt, durationMs }: DeliveryFacts) {
-  return { messageId, connectionId, endpoint, attempt, durationMs: Math.round(durationMs * 10) / 10 };
 }

@@ -1,14 +1,95 @@
-/** Chooses how a processor routes: by rules or by a rules engine. */
+/** Where each message of a processor goes: by rules, or by a rules engine that is asked. */
 
+import type { Header, HydrogenMessageProcessorSpec, Rule, RulesEngine } from '../../crds/index.ts';
+import type { Delivery } from '../bus/port/messages.ts';
 import { HydrogenError } from '../errors.ts';
+import type { HttpClient } from '../http/client/client.ts';
+import { type AttemptFailure, type PreparedDestination, prepareDestination } from '../http/services/destination.ts';
 import { createRulesEngine } from '../http/services/rules-engine.ts';
-import type { Router, RouterDeps, Routing } from '../route/route.ts';
-import { createRules } from '../route/rules.ts';
+import { createTraceparent } from '../http/services/trace.ts';
+import { compileRules, placeOf } from '../route/rules.ts';
+
+export type Route =
+  | { readonly kind: 'destination'; readonly destination: PreparedDestination; readonly rule: string }
+  | { readonly kind: 'unmatched' }
+  | ({ readonly kind: 'failed' } & AttemptFailure)
+  /** The process is stopping: nothing was decided. */
+  | { readonly kind: 'abandoned' };
+
+export interface Router {
+  /** At once where rules decide; a promise, which never rejects, where the rules engine is asked. */
+  route(delivery: Delivery): Route | Promise<Route>;
+}
+
+/** `[name, value, ...]`: the same array as long as no value has changed. @throws {HydrogenError} HYD_SECRET_MISSING */
+export type ResolveHeaders = (headers: readonly Header[]) => readonly string[];
+
+export interface RouterDeps {
+  readonly http: HttpClient;
+  readonly resolveHeaders: ResolveHeaders;
+}
+
+/** `spec.routing` of a message processor: exactly one of `rules` and `rulesEngine`. */
+type Routing = Pick<HydrogenMessageProcessorSpec['routing'], 'rules' | 'rulesEngine'>;
+
+interface Prepared {
+  readonly url: string;
+  readonly headers: readonly Header[];
+  readonly timeoutSeconds: number;
+  readonly reply: boolean;
+}
+type Prepare = (spec: Prepared) => PreparedDestination;
+
+/** The rule under which messages are counted and logged that a rules engine routes. */
+export const rulesEngineRule = 'rulesEngine';
+
+const unmatched: Route = { kind: 'unmatched' };
+const unreadable: Route = {
+  kind: 'failed',
+  code: 'HYD_MESSAGE_UNREADABLE',
+  detail: 'the payload holds no field message',
+};
 
 /** @throws {HydrogenError} HYD_CONFIG_INVALID for a bad pattern, URL or host pattern, naming where it is */
-export function createRouter<D>(routing: Routing, deps: RouterDeps<D>): Router<D> {
-  const { rules, rulesEngine } = routing;
-  if (rulesEngine !== undefined && rules === undefined) return createRulesEngine(rulesEngine, deps);
-  if (rules !== undefined && rulesEngine === undefined) return createRules(rules, deps);
+export function createRouter({ rules, rulesEngine }: Routing, { http, resolveHeaders }: RouterDeps): Router {
+  const traceparent = createTraceparent();
+  const prepare: Prepare = ({ url, headers, timeoutSeconds, reply }) => {
+    const timeoutMs = timeoutSeconds * 1000;
+    return prepareDestination({ url, headers: () => resolveHeaders(headers), timeoutMs, reply }, traceparent);
+  };
+  if (rulesEngine !== undefined && rules === undefined) return routeByEngine(rulesEngine, prepare, http);
+  if (rules !== undefined && rulesEngine === undefined) return routeByRules(rules, prepare);
   throw new HydrogenError('HYD_CONFIG_INVALID', 'spec.routing needs exactly one of rules and rulesEngine');
+}
+
+function routeByRules(rules: readonly Rule[], prepare: Prepare): Router {
+  const match = compileRules(rules);
+  const routes = rules.map(({ name, destination }, index): Route => {
+    try {
+      return { kind: 'destination', destination: prepare(destination), rule: name };
+    } catch (cause) {
+      if (!(cause instanceof HydrogenError)) throw cause;
+      throw new HydrogenError('HYD_CONFIG_INVALID', `${placeOf(index, name)}: ${cause.message}`, { cause });
+    }
+  });
+  return {
+    route(delivery) {
+      const matched = match(delivery.payload);
+      if (matched === 'unreadable') return unreadable;
+      return matched === 'unmatched' ? unmatched : (routes[matched] ?? unmatched);
+    },
+  };
+}
+
+function routeByEngine(config: RulesEngine, prepare: Prepare, http: HttpClient): Router {
+  const { url, headers, timeoutSeconds, destinationTimeoutSeconds, reply } = config;
+  const ask = createRulesEngine(config, prepare({ url, headers, timeoutSeconds, reply: false }), http);
+  return {
+    async route(delivery) {
+      const outcome = await ask(delivery);
+      if (outcome.kind !== 'directions') return outcome;
+      const named = { url: outcome.url, headers: outcome.headers, timeoutSeconds: destinationTimeoutSeconds, reply };
+      return { kind: 'destination', destination: prepare(named), rule: rulesEngineRule };
+    },
+  };
 }

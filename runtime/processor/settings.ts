@@ -1,25 +1,19 @@
-/** From the resource of a message processor to what its process works with: compiled once per configuration. */
+/** From the resource of a message processor to what its worker works with: compiled once per configuration. */
 
-import type { Header, HydrogenMessageProcessorSpec } from '../../crds/index.ts';
+import type { HydrogenMessageProcessorSpec } from '../../crds/index.ts';
 import { consumerOptionsOf } from '../bus/options.ts';
 import type { ConsumerOptions } from '../bus/port/messages.ts';
-import { type Destination, prepareDestination } from '../http/services/destination.ts';
-import { createTraceparent } from '../http/services/trace.ts';
-import type { Router, RouterDeps } from '../route/route.ts';
-import { createRouter } from './router.ts';
+import { createRouter, type Router, type RouterDeps } from './router.ts';
 
-/** The part of a HydrogenMessageProcessor that its process reads. */
+/** The part of a HydrogenMessageProcessor that its worker reads. */
 export interface ProcessorResource {
   readonly metadata: { readonly name: string };
   readonly spec: Pick<HydrogenMessageProcessorSpec, 'endpoints' | 'routing' | 'delivery'>;
 }
 
-/** Gives `[name, value, ...]`: the same array as long as no value changed. @throws {HydrogenError} HYD_SECRET_MISSING */
-export type ResolveHeaders = (headers: readonly Header[]) => readonly string[];
-
 export interface ProcessorSettings {
   readonly consumer: ConsumerOptions;
-  readonly router: Router<Destination>;
+  readonly router: Router;
   readonly unmatched: 'DeadLetter' | 'Drop';
   readonly maxAttempts: number;
   /** Delay before attempt n + 1; the last one goes on. */
@@ -27,28 +21,18 @@ export interface ProcessorSettings {
 }
 
 /** @throws {HydrogenError} HYD_CONFIG_INVALID */
-export function compileSettings(
-  resource: ProcessorResource,
-  resolveHeaders: ResolveHeaders,
-  askEngine: RouterDeps<Destination>['ask'],
-): ProcessorSettings {
+export function compileSettings(resource: ProcessorResource, deps: RouterDeps): ProcessorSettings {
   const { routing, delivery } = resource.spec;
-  const traceparent = createTraceparent();
-  const router = createRouter<Destination>(routing, {
-    prepare: ({ url, headers, timeoutMs, reply }) =>
-      prepareDestination({ url, headers: () => resolveHeaders(headers), timeoutMs, reply }, traceparent),
-    ask: askEngine,
-  });
   return {
     consumer: consumerOptionsOf(resource),
-    router,
+    router: createRouter(routing, deps),
     unmatched: routing.unmatched,
     maxAttempts: delivery.maxAttempts,
     backoffMs: delivery.backoffSeconds.map((seconds) => seconds * 1000),
   };
 }
 
-/** Whether both make the bus deliver the same in the same way. */
+/** True when both make the bus deliver the same in the same way. */
 export function isSameConsumer(a: ConsumerOptions, b: ConsumerOptions): boolean {
   return (
     a.processor === b.processor &&

@@ -1,9 +1,10 @@
 /**
- * What a message processor tells about its work: one method per event, for logs and metrics. Called on the hot path, so
- * an implementation must be cheap and must not throw. Nothing here holds payloads, replies or header values.
+ * What happens to the deliveries of a message processor, in the words of its log. Called on the hot path, so an
+ * implementation must be cheap and must not throw. Nothing here holds payloads, replies or header values.
  */
 
 import type { ErrorCode, HydrogenError } from '../errors.ts';
+import type { PushStatus } from '../push-status.ts';
 
 export interface DeliveryFacts {
   readonly messageId: string;
@@ -12,12 +13,12 @@ export interface DeliveryFacts {
   /** Name of the rule that matched, `rulesEngine` when one was asked; undefined when none matched. */
   readonly rule: string | undefined;
   readonly attempt: number;
-  /** From the beginning of this attempt in this process. */
+  /** Since the beginning of this attempt in this process. */
   readonly durationMs: number;
 }
 
 export interface FailureFacts extends DeliveryFacts {
-  readonly error: ErrorCode;
+  readonly code: ErrorCode;
   readonly detail: string;
   /** HTTP status, when one was answered. */
   readonly status: number | undefined;
@@ -28,26 +29,22 @@ export interface RetryFacts extends FailureFacts {
 }
 
 /**
- * `gone`: the connection is closed. `failed`: its gateway could not be asked or refused. The others: the destination said
- * 2xx, but its body did not arrive whole or is larger than what is sent back.
+ * What a reply came to: `sent`, or what the gateway that owns the connection answered, or that the destination's body
+ * was larger than what is sent back (`bodyTooLarge`) or was not read to its end (`bodyIncomplete`).
  */
-export type ReplyFailure = 'gone' | 'failed' | 'timeout' | 'unreachable' | 'too-large' | 'aborted';
+export type ReplyOutcome = 'sent' | Exclude<PushStatus, 'done' | 'accepted'> | 'bodyTooLarge' | 'bodyIncomplete';
 
-export interface ReplyFacts extends DeliveryFacts {
-  readonly reason: ReplyFailure;
-}
-
-export interface ProcessorEvents {
+export interface WorkerEvents {
   /** The destination took the message; it is acknowledged. */
-  deliveryConsumed(facts: DeliveryFacts): void;
+  consumed(facts: DeliveryFacts): void;
   /** The attempt failed and another one is due in `delayMs`. */
-  deliveryRetried(facts: RetryFacts): void;
+  retried(facts: RetryFacts): void;
   /** The message is stored in the dead-letter stream and off this processor's consumer. */
-  deliveryDeadLettered(facts: FailureFacts): void;
+  deadLettered(facts: FailureFacts): void;
   /** No rule matches and `unmatched: Drop` says to forget it. */
-  deliveryDropped(facts: DeliveryFacts): void;
-  /** A consumed message's reply did not reach the client. It is not delivered again for that. */
-  replyFailed(facts: ReplyFacts): void;
+  dropped(facts: DeliveryFacts): void;
+  /** A consumed message had a reply. One that was not sent is not a reason to deliver the message again. */
+  replied(facts: DeliveryFacts, outcome: ReplyOutcome): void;
   /** Something keeps the bus from delivering; it goes on trying. */
   busProblem(error: HydrogenError): void;
 }

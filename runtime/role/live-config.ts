@@ -1,143 +1,25 @@
-/**
- * The documents that a gateway or message processor runs from: one file that holds it and its group. In a pod the file
- * is a mounted ConfigMap; a change is noticed by content, since the kubelet swaps directories, not files.
- */
+/** The configuration in force: read at each use, so that a change applies at once. */
 
-import { readFile, stat } from 'node:fs/promises';
-import { isDeepStrictEqual } from 'node:util';
-import {
-  type HydrogenGateway,
-  type HydrogenGroup,
-  type HydrogenMessageProcessor,
-  InvalidDocuments,
-  parseDocuments,
-  resolveGroups,
-  restartFacts,
-} from '../../crds/index.ts';
-import { HydrogenError } from '../errors.ts';
+export class LiveConfig<Value> {
+  readonly #listeners: ((next: Value, previous: Value) => void)[] = [];
+  #current: Value;
 
-export interface GatewayConfig {
-  readonly group: HydrogenGroup;
-  readonly gateway: HydrogenGateway;
-}
-
-export interface ProcessorConfig {
-  readonly group: HydrogenGroup;
-  readonly processor: HydrogenMessageProcessor;
-}
-
-/** Everything in some files, joined with its groups: what `hydrogen dev` runs. */
-export interface Documents {
-  readonly gateways: readonly GatewayConfig[];
-  readonly processors: readonly ProcessorConfig[];
-}
-
-const pollMs = 1_000;
-/** What a ConfigMap can hold. */
-const maxFileBytes = 1_048_576;
-/** Problems of one file that are told at once. */
-const maxProblems = 20;
-
-/** @throws {HydrogenError} HYD_CONFIG_INVALID with every problem, one per line. */
-export async function loadDocuments(files: readonly string[]): Promise<Documents> {
-  const texts = await Promise.all(files.map(readText));
-  return readDocuments(texts.map((text, index) => ({ text, source: files[index] ?? '' })));
-}
-
-/** The same from texts. @throws {HydrogenError} HYD_CONFIG_INVALID */
-export function readDocuments(sources: readonly { text: string; source: string }[]): Documents {
-  try {
-    const resolved = resolveGroups(sources.flatMap(({ text, source }) => parseDocuments(text, source)));
-    return { gateways: resolved.gateways, processors: resolved.processors };
-  } catch (cause) {
-    if (!(cause instanceof InvalidDocuments)) throw cause;
-    throw new HydrogenError('HYD_CONFIG_INVALID', `\n${cause.message}`, { cause });
-  }
-}
-
-/** @throws {HydrogenError} HYD_CONFIG_INVALID, also when the file holds no gateway or more than one. */
-export async function loadGateway(file: string): Promise<GatewayConfig> {
-  return only((await loadDocuments([file])).gateways, 'HydrogenGateway', file);
-}
-
-/** @throws {HydrogenError} HYD_CONFIG_INVALID, also when the file holds no processor or more than one. */
-export async function loadProcessor(file: string): Promise<ProcessorConfig> {
-  return only((await loadDocuments([file])).processors, 'HydrogenMessageProcessor', file);
-}
-
-/** The fields of a change that can't be taken live: the bus is connected, the name given out. */
-export function restartFields<Config extends GatewayConfig | ProcessorConfig>(before: Config, after: Config): string[] {
-  const [old, next] = [before, after].map((config) => {
-    const { metadata, spec } = 'gateway' in config ? config.gateway : config.processor;
-    const facts = Object.entries(restartFacts(config.group)).map(([field, value]) => [`${field} of the group`, value]);
-    return {
-      'metadata.name': metadata.name,
-      'metadata.namespace': metadata.namespace,
-      'spec.groupRef.name': spec.groupRef.name,
-      ...Object.fromEntries(facts),
-    };
-  });
-  return Object.keys(old ?? {}).filter(
-    (field) => !isDeepStrictEqual(Reflect.get(old ?? {}, field), Reflect.get(next ?? {}, field)),
-  );
-}
-
-/**
- * Calls `onChange` with the configuration when the content of the files is seen first (it may have changed since it was
- * loaded) and whenever it has changed and is valid; `onInvalid` with the problems when it is not.
- * @param load reads and checks the files. @throws {HydrogenError} when they are invalid
- * @returns what ends it.
- */
-export function watchFiles<Config>(
-  files: readonly string[],
-  load: () => Promise<Config>,
-  onChange: (config: Config) => void,
-  onInvalid: (problems: readonly string[]) => void,
-): () => void {
-  let known: string | undefined;
-  let isBusy = false;
-
-  async function look(): Promise<void> {
-    const texts = await Promise.all(files.map((file) => readText(file).catch(String)));
-    const content = JSON.stringify(texts);
-    if (content === known) return;
-    known = content;
-    try {
-      onChange(await load());
-    } catch (error) {
-      if (!(error instanceof HydrogenError)) throw error;
-      onInvalid(error.message.split('\n').slice(0, maxProblems));
-    }
+  constructor(initial: Value) {
+    this.#current = initial;
   }
 
-  async function poll(): Promise<void> {
-    if (isBusy) return;
-    isBusy = true;
-    await look().finally(() => {
-      isBusy = false;
-    });
+  get current(): Value {
+    return this.#current;
   }
 
-  void poll();
-  const timer = setInterval(() => void poll(), pollMs);
-  timer.unref();
-  return () => clearInterval(timer);
-}
-
-async function readText(file: string): Promise<string> {
-  try {
-    const { size } = await stat(file);
-    if (size > maxFileBytes) throw new RangeError(`${size} bytes, at most ${maxFileBytes} are read`);
-    return await readFile(file, 'utf8');
-  } catch (cause) {
-    throw new HydrogenError('HYD_CONFIG_INVALID', `${file}: ${(cause as Error).message}`, { cause });
+  /** Puts a value into force, then calls the listeners in the order in which they came. */
+  replace(next: Value): void {
+    const previous = this.#current;
+    this.#current = next;
+    for (const listener of this.#listeners) listener(next, previous);
   }
-}
 
-function only<Config>(configs: readonly Config[], kind: string, file: string): Config {
-  const [config] = configs;
-  if (config === undefined || configs.length > 1) {
-    throw new HydrogenError('HYD_CONFIG_INVALID', `${file} must hold exactly one ${kind}, it holds ${configs.length}`);
+  onChange(listener: (next: Value, previous: Value) => void): void {
+    this.#listeners.push(listener);
   }
-  return config;
 }

@@ -4,31 +4,16 @@
  * tokens or header values. The full list with what to do about each line is in docs/operations.md.
  */
 
-import { type DestinationStream, type Logger, pino, stdTimeFunctions } from 'pino';
+import type { Logger } from 'pino';
+import type { DeliveryFacts, FailureFacts, ReplyOutcome, RetryFacts } from './events.ts';
 
-export type LogLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace';
-export type Log = ReturnType<typeof createLog>;
-
-export interface LogOptions {
-  readonly level?: LogLevel;
-  /** Where lines go; default: standard output, JSON, one line each. */
-  readonly destination?: DestinationStream;
-}
-
-/** The root of a process's log. */
-export function createLogger(options: LogOptions = {}): Logger {
-  const settings = {
-    level: options.level ?? 'info',
-    base: null,
-    timestamp: stdTimeFunctions.isoTime,
-    formatters: { level: (label: string) => ({ level: label }) },
-  };
-  return options.destination === undefined ? pino(settings) : pino(settings, options.destination);
-}
+export type RoleLog = ReturnType<typeof createRoleLog>;
 
 /** @param bindings on every line: `gateway` or `processor`, `group`, `instanceId`. */
-export function createLog(root: Logger, bindings: Readonly<Record<string, string>>) {
+export function createRoleLog(root: Logger, bindings: Readonly<Record<string, string>>) {
   const log = root.child(bindings);
+  // One line per message: its facts are not even rounded when nobody reads them.
+  const isDebug = log.isLevelEnabled('debug');
   return {
     started: (facts: { version: string; ports?: Record<string, number> }) => log.info(facts, 'started'),
     ready: () => log.info('ready'),
@@ -37,25 +22,23 @@ export function createLog(root: Logger, bindings: Readonly<Record<string, string
     stopped: (facts: { unsavedMessages?: number; unfinishedHooks?: number; durationMs: number }) =>
       log.info(facts, 'stopped'),
     messagesUnsaved: (facts: { unsavedMessages: number }) =>
-      log.error(facts, 'stopped with client messages that the bus did not take'),
+      log.error(facts, 'stopped with client messages that the bus did not store'),
     failed: (err: unknown) => log.error({ err }, 'unexpected failure'),
 
-    configTaken: () => log.info('configuration taken over'),
+    configTaken: () => log.info('configuration applied'),
     configRefused: (facts: { problems: readonly string[] }) =>
-      log.error(facts, 'new configuration refused, the old one stays in force'),
+      log.error(facts, 'new configuration is invalid, the old one stays in force'),
     configNeedsRestart: (facts: { fields: readonly string[] }) =>
-      log.warn(facts, 'changed fields take effect after a restart'),
+      log.warn(facts, 'configuration change needs a restart'),
     secretUnreadable: (facts: { secret: string; key: string; err: unknown }) =>
-      log.error(facts, 'a referenced secret cannot be read, its last value stays in use'),
+      log.error(facts, 'secret cannot be read, its last value stays in use'),
 
     busUp: () => log.info('bus connected'),
-    busDown: (facts: { err: unknown }) => log.warn(facts, 'bus unreachable, clients are not read from'),
+    busDown: (facts: { err: unknown }) => log.warn(facts, 'bus unreachable'),
     busEvent: ({ err, ...facts }: { event: string; detail: string; err?: unknown }) =>
       log[facts.event === 'connected' ? 'info' : 'warn'](err === undefined ? facts : { ...facts, err }, 'bus event'),
-    busProblem: (facts: { code: string; err: unknown }) =>
-      log.error(facts, 'the bus keeps messages from being delivered'),
-    leaseLost: (facts: { connections: number }) =>
-      log.error(facts, 'cut off from the bus for too long, every connection is closed'),
+    busProblem: (facts: { code: string; err: unknown }) => log.error(facts, 'bus problem, messages are not delivered'),
+    leaseLost: (facts: { connections: number }) => log.error(facts, 'lease lost, closing every connection'),
     pressure: (facts: { isPressed: boolean; unacknowledgedMessages: number; unacknowledgedBytes: number }) =>
       log.debug(facts, 'bus pressure'),
 
@@ -80,35 +63,25 @@ export function createLog(root: Logger, bindings: Readonly<Record<string, string
     messageRefused: (facts: { connectionId: string; endpoint: string; code: string }) =>
       log.info(facts, 'client message refused'),
     hookRetried: (facts: { hook: string; connectionId: string; attempt: number; detail: string }) =>
-      log.warn(facts, 'hook failed, trying again'),
+      log.warn(facts, 'hook failed, will retry'),
     hookGivenUp: (facts: { hook: string; connectionId: string; attempt: number; detail: string }) =>
       log.error(facts, 'hook given up'),
     peerUnreadable: (facts: { kind: string; bytes: number }) =>
-      log.warn(facts, 'a message of another process of the group is in an unknown form'),
+      log.warn(facts, 'unreadable message from another process of the group'),
 
-    consumed: (facts: DeliveryFacts) => log.debug(facts, 'message consumed'),
-    retried: (facts: DeliveryFacts & FailureFacts & { delayMs: number }) =>
-      log.warn(facts, 'delivery failed, trying again'),
-    deadLettered: (facts: DeliveryFacts & FailureFacts) => log.error(facts, 'message dead-lettered'),
-    dropped: (facts: DeliveryFacts) => log.warn(facts, 'message dropped, no rule matches'),
-    replyLost: (facts: { connectionId: string; messageId: string; status: string }) =>
-      log.info(facts, 'reply not written to the client'),
+    consumed: (facts: DeliveryFacts) => {
+      if (isDebug) log.debug(rounded(facts), 'message consumed');
+    },
+    retried: (facts: RetryFacts) => log.warn(rounded(facts), 'delivery failed, will retry'),
+    deadLettered: (facts: FailureFacts) => log.error(rounded(facts), 'message dead-lettered'),
+    dropped: (facts: DeliveryFacts) => log.warn(rounded(facts), 'message dropped, no rule matched'),
+    replyLost: (facts: DeliveryFacts & { outcome: ReplyOutcome }) => log.info(rounded(facts), 'reply not sent'),
 
     statistics: (facts: Readonly<Record<string, number>>) => log.info(facts, 'statistics'),
   };
 }
 
-interface DeliveryFacts {
-  readonly messageId: string;
-  readonly connectionId: string;
-  readonly endpoint: string;
-  readonly route: string;
-  readonly attempt: number;
-  readonly durationMs: number;
-}
-
-interface FailureFacts {
-  readonly code: string;
-  readonly detail: string;
-  readonly status?: number | undefined;
+/** Milliseconds to one decimal. */
+function rounded<Facts extends DeliveryFacts>(facts: Facts): Facts {
+  return { ...facts, durationMs: Math.round(facts.durationMs * 10) / 10 };
 }

@@ -1,15 +1,20 @@
 /**
- * Counting on the hot path is an addition to a plain number; Prometheus reads the numbers when it scrapes. One registry
- * per gateway or processor, so that several can live in one process. docs/operations.md lists every name.
+ * The metrics of a gateway and of a message processor. Counting on the hot path is an addition to a plain number;
+ * Prometheus reads the numbers when it scrapes. One registry per role, so that several roles can share a process. Every
+ * label has one meaning and a bounded set of values; docs/operations.md lists them.
  */
 
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import { createRegistry } from '../../process/registry.ts';
+import { closeCodes } from '../close.ts';
+import type { ErrorCode } from '../errors.ts';
+import type { ReplyOutcome } from './events.ts';
 
-/** Numbers by label value, created at first use. */
-export class Tally {
-  readonly #counts = new Map<string, number>();
+/** Numbers by the value of one label, created at first use. */
+export class Tally<Label extends string = string> {
+  readonly #counts = new Map<Label, number>();
 
-  add(label: string, amount = 1): void {
+  add(label: Label, amount = 1): void {
     this.#counts.set(label, (this.#counts.get(label) ?? 0) + amount);
   }
 
@@ -19,38 +24,12 @@ export class Tally {
     return sum;
   }
 
-  entries(): IterableIterator<[string, number]> {
+  entries(): Iterable<[label: Label, count: number]> {
     return this.#counts.entries();
   }
 }
 
-/** What a gateway counts, from its start. */
-export interface GatewayCounts {
-  readonly opened: Tally;
-  readonly closed: Tally;
-  readonly refused: Tally;
-  readonly received: Tally;
-  readonly receivedBytes: Tally;
-  readonly sent: Tally;
-  readonly sentBytes: Tally;
-  readonly hooks: Tally;
-}
-
-export function createGatewayCounts(): GatewayCounts {
-  const tally = (): Tally => new Tally();
-  return {
-    opened: tally(),
-    closed: tally(),
-    refused: tally(),
-    received: tally(),
-    receivedBytes: tally(),
-    sent: tally(),
-    sentBytes: tally(),
-    hooks: tally(),
-  };
-}
-
-/** What a gateway is asked for at a scrape. */
+/** Asked for at each scrape. */
 export interface GatewayGauges {
   connections(): Iterable<[endpoint: string, count: number]>;
   unacknowledged(): { readonly messages: number; readonly bytes: number };
@@ -58,68 +37,137 @@ export interface GatewayGauges {
   isPressed(): boolean;
 }
 
-export function createGatewayRegistry(counts: GatewayCounts, gauges: GatewayGauges): Registry {
-  const registry = createRegistry();
-  const prefix = 'hydrogen_gateway_';
-  gauge(registry, `${prefix}connections`, 'Open connections', 'endpoint', gauges.connections);
-  counter(registry, `${prefix}connections_opened_total`, 'Connections opened', 'endpoint', counts.opened);
-  counter(registry, `${prefix}connections_closed_total`, 'Connections closed, by close code', 'code', counts.closed);
-  counter(registry, `${prefix}upgrades_refused_total`, 'Upgrades refused, by error code', 'code', counts.refused);
-  counter(registry, `${prefix}messages_received_total`, 'Messages of clients', 'endpoint', counts.received);
-  counter(registry, `${prefix}received_bytes_total`, 'Bytes of messages of clients', 'endpoint', counts.receivedBytes);
-  counter(registry, `${prefix}messages_sent_total`, 'Messages written to clients', 'endpoint', counts.sent);
-  counter(registry, `${prefix}sent_bytes_total`, 'Bytes of messages written to clients', 'endpoint', counts.sentBytes);
-  counter(registry, `${prefix}hooks_total`, 'Hook calls, by hook and outcome', 'outcome', counts.hooks);
-  gauge(registry, `${prefix}messages_unacknowledged`, 'Client messages the bus has not acknowledged', undefined, () => [
-    ['', gauges.unacknowledged().messages],
-  ]);
-  gauge(registry, `${prefix}unacknowledged_bytes`, 'Their payload bytes', undefined, () => [
-    ['', gauges.unacknowledged().bytes],
-  ]);
-  flag(registry, `${prefix}bus_up`, '1 while the bus is connected', gauges.isBusUp);
-  flag(registry, `${prefix}pressed`, '1 while clients are not read from because of the bus', gauges.isPressed);
-  return registry;
-}
+export type HookName = 'authorizer' | 'connect' | 'disconnect';
+/** `refused`: the upgrade was refused. `givenUp`: of a disconnect hook, after its last attempt. */
+export type HookOutcome = 'ok' | 'refused' | 'givenUp';
 
-/** What a message processor counts, from its start. */
-export interface ProcessorCounts {
-  readonly consumed: Tally;
-  readonly retried: Tally;
-  readonly deadLettered: Tally;
-  readonly dropped: Tally;
-  readonly replies: Tally;
-}
+/** Clients and services choose close codes: those without a name in the table share a series. */
+const knownCloseCodes: ReadonlySet<number> = new Set(Object.values(closeCodes));
 
-export function createProcessorCounts(): ProcessorCounts {
-  return {
-    consumed: new Tally(),
-    retried: new Tally(),
-    deadLettered: new Tally(),
-    dropped: new Tally(),
-    replies: new Tally(),
+export class GatewayMetrics {
+  readonly registry = createRegistry();
+  readonly opened = new Tally();
+  readonly refused = new Tally<ErrorCode>();
+  readonly received = new Tally();
+  readonly receivedBytes = new Tally();
+  readonly sent = new Tally();
+  readonly sentBytes = new Tally();
+  readonly hooks: Readonly<Record<HookName, Tally<HookOutcome>>> = {
+    authorizer: new Tally(),
+    connect: new Tally(),
+    disconnect: new Tally(),
   };
+  readonly #closed = new Tally();
+
+  constructor(gauges: GatewayGauges) {
+    const metrics = new Metrics(this.registry, 'hydrogen_gateway_');
+    metrics.gauge('connections', 'Open connections', 'endpoint', gauges.connections);
+    metrics.counter('connections_opened_total', 'Connections opened', 'endpoint', this.opened);
+    metrics.counter('connections_closed_total', 'Connections closed', 'close_code', this.#closed);
+    metrics.counter('upgrades_refused_total', 'Upgrades refused, by error code', 'code', this.refused);
+    metrics.counter('messages_received_total', 'Client messages', 'endpoint', this.received);
+    metrics.counter('received_bytes_total', 'Bytes of client messages', 'endpoint', this.receivedBytes);
+    metrics.counter('messages_sent_total', 'Messages written to clients', 'endpoint', this.sent);
+    metrics.counter('sent_bytes_total', 'Bytes of messages written to clients', 'endpoint', this.sentBytes);
+    metrics.counters('hooks_total', 'Hook calls', ['hook', 'outcome'], () => this.#hookCalls());
+    metrics.gauge('messages_unacknowledged', 'Client messages that the bus has not acknowledged', undefined, () => [
+      ['', gauges.unacknowledged().messages],
+    ]);
+    metrics.gauge(
+      'unacknowledged_bytes',
+      'Bytes of client messages that the bus has not acknowledged',
+      undefined,
+      () => [['', gauges.unacknowledged().bytes]],
+    );
+    metrics.flag('bus_up', '1 while the bus is connected', gauges.isBusUp);
+    metrics.flag('pressed', '1 while clients are not read from because of the bus', gauges.isPressed);
+  }
+
+  closed(closeCode: number): void {
+    this.#closed.add(knownCloseCodes.has(closeCode) ? String(closeCode) : 'other');
+  }
+
+  /** Since the start, for the statistics in the log. */
+  totals(): Readonly<Record<string, number>> {
+    return {
+      opened: this.opened.total,
+      closed: this.#closed.total,
+      refused: this.refused.total,
+      messagesIn: this.received.total,
+      bytesIn: this.receivedBytes.total,
+      messagesOut: this.sent.total,
+      bytesOut: this.sentBytes.total,
+    };
+  }
+
+  *#hookCalls(): Iterable<[labels: string[], count: number]> {
+    for (const [hook, tally] of Object.entries(this.hooks)) {
+      for (const [outcome, count] of tally.entries()) yield [[hook, outcome], count];
+    }
+  }
 }
 
+/** Asked for at each scrape. */
 export interface ProcessorGauges {
   inFlight(): number;
   lag(): Promise<{ readonly pending: number; readonly unacknowledged: number } | undefined>;
   isBusUp(): boolean;
 }
 
-/** @returns the registry, and what takes the duration of each attempt in seconds. */
-export function createProcessorRegistry(
-  counts: ProcessorCounts,
-  gauges: ProcessorGauges,
-): { registry: Registry; observeSeconds: (route: string, seconds: number) => void } {
-  const registry = createRegistry();
-  const prefix = 'hydrogen_processor_';
-  counter(registry, `${prefix}consumed_total`, 'Messages consumed by a destination', 'route', counts.consumed);
-  counter(registry, `${prefix}retried_total`, 'Failed attempts that are tried again', 'route', counts.retried);
-  counter(registry, `${prefix}dead_lettered_total`, 'Messages moved to the dead letters', 'route', counts.deadLettered);
-  counter(registry, `${prefix}dropped_total`, 'Messages that no rule matched, dropped', 'route', counts.dropped);
-  counter(registry, `${prefix}replies_total`, 'Replies to clients, by outcome', 'outcome', counts.replies);
-  gauge(registry, `${prefix}in_flight`, 'Deliveries open in this process', undefined, () => [['', gauges.inFlight()]]);
-  flag(registry, `${prefix}bus_up`, '1 while the bus is connected', gauges.isBusUp);
+/** The label `rule` of a message that no rule matched: to Prometheus, an empty label is no label. */
+export const noRule = '';
+
+const attemptBucketsSeconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+
+export class ProcessorMetrics {
+  readonly registry = createRegistry();
+  readonly consumed = new Tally();
+  readonly retried = new Tally();
+  readonly deadLettered = new Tally();
+  readonly replies = new Tally<ReplyOutcome>();
+  dropped = 0;
+  readonly #attemptSeconds: Histogram;
+
+  constructor(gauges: ProcessorGauges) {
+    const { registry } = this;
+    const prefix = 'hydrogen_processor_';
+    const metrics = new Metrics(registry, prefix);
+    metrics.counter('consumed_total', 'Messages consumed by a destination', 'rule', this.consumed);
+    metrics.counter('retried_total', 'Failed attempts that are retried', 'rule', this.retried);
+    metrics.counter('dead_lettered_total', 'Messages moved to the dead letters', 'rule', this.deadLettered);
+    metrics.counters('dropped_total', 'Messages that no rule matched, dropped', [], () => [[[], this.dropped]]);
+    metrics.counter('replies_total', 'Replies to clients', 'outcome', this.replies);
+    metrics.gauge('in_flight', 'Deliveries open in this process', undefined, () => [['', gauges.inFlight()]]);
+    metrics.flag('bus_up', '1 while the bus is connected', gauges.isBusUp);
+    this.#attemptSeconds = new Histogram({
+      name: `${prefix}delivery_seconds`,
+      help: 'Duration of delivery attempts',
+      labelNames: ['rule'],
+      buckets: attemptBucketsSeconds,
+      registers: [registry],
+    });
+    addLag(registry, prefix, gauges);
+  }
+
+  observeSeconds(rule: string, seconds: number): void {
+    this.#attemptSeconds.observe({ rule }, seconds);
+  }
+
+  /** Since the start, for the statistics in the log. */
+  totals(): Readonly<Record<string, number>> {
+    const { consumed, retried, deadLettered, dropped, replies } = this;
+    return {
+      consumed: consumed.total,
+      retried: retried.total,
+      deadLettered: deadLettered.total,
+      dropped,
+      replies: replies.total,
+    };
+  }
+}
+
+/** Both are asked for at once. While the lag can't be known, the last values stay. */
+function addLag(registry: Registry, prefix: string, gauges: ProcessorGauges): void {
   const unacknowledged = new Gauge({
     name: `${prefix}unacknowledged`,
     help: 'Messages of this processor delivered to a replica and not ended',
@@ -136,50 +184,56 @@ export function createProcessorRegistry(
       unacknowledged.set(lag.unacknowledged);
     },
   });
-  const seconds = new Histogram({
-    name: `${prefix}delivery_seconds`,
-    help: 'Duration of delivery attempts',
-    labelNames: ['route'],
-    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
-    registers: [registry],
-  });
-  return { registry, observeSeconds: (route, value) => seconds.observe({ route }, value) };
 }
 
-function createRegistry(): Registry {
-  const registry = new Registry();
-  collectDefaultMetrics({ register: registry });
-  return registry;
-}
+/** Metrics whose numbers are kept elsewhere and read at each scrape. */
+class Metrics {
+  readonly #registry: Registry;
+  readonly #prefix: string;
 
-function counter(registry: Registry, name: string, help: string, label: string, tally: Tally): void {
-  new Counter({
-    name,
-    help,
-    labelNames: [label],
-    registers: [registry],
-    collect() {
-      this.reset();
-      for (const [value, count] of tally.entries()) this.inc({ [label]: value }, count);
-    },
-  });
-}
+  constructor(registry: Registry, prefix: string) {
+    this.#registry = registry;
+    this.#prefix = prefix;
+  }
 
-type Values = () => Iterable<[label: string, value: number]>;
+  counter(name: string, help: string, label: string, tally: Tally): void {
+    this.counters(name, help, [label], function* () {
+      for (const [value, count] of tally.entries()) yield [[value], count];
+    });
+  }
 
-function gauge(registry: Registry, name: string, help: string, label: string | undefined, values: Values): void {
-  new Gauge({
-    name,
-    help,
-    labelNames: label === undefined ? [] : [label],
-    registers: [registry],
-    collect() {
-      this.reset();
-      for (const [value, count] of values()) this.set(label === undefined ? {} : { [label]: value }, count);
-    },
-  });
-}
+  counters(
+    name: string,
+    help: string,
+    labelNames: string[],
+    values: () => Iterable<[labels: string[], count: number]>,
+  ): void {
+    new Counter({
+      name: this.#prefix + name,
+      help,
+      labelNames,
+      registers: [this.#registry],
+      collect() {
+        this.reset();
+        for (const [labels, count] of values()) this.labels(...labels).inc(count);
+      },
+    });
+  }
 
-function flag(registry: Registry, name: string, help: string, isSet: () => boolean): void {
-  gauge(registry, name, help, undefined, () => [['', isSet() ? 1 : 0]]);
+  gauge(name: string, help: string, label: string | undefined, values: () => Iterable<[string, number]>): void {
+    new Gauge({
+      name: this.#prefix + name,
+      help,
+      labelNames: label === undefined ? [] : [label],
+      registers: [this.#registry],
+      collect() {
+        this.reset();
+        for (const [value, count] of values()) this.set(label === undefined ? {} : { [label]: value }, count);
+      },
+    });
+  }
+
+  flag(name: string, help: string, isSet: () => boolean): void {
+    this.gauge(name, help, undefined, () => [['', isSet() ? 1 : 0]]);
+  }
 }

@@ -1,42 +1,42 @@
-/** The interval statistics of a gateway or processor: a log line with what happened since the last one. */
+/** The statistics of a gateway or message processor: at an interval, one log line with what has happened since the last. */
 
 type Numbers = Readonly<Record<string, number>>;
 
-export interface Statistics {
-  /** @param seconds 0: none. Starts over when called again. */
-  schedule(seconds: number): void;
-  stop(): void;
-}
+export class Statistics {
+  readonly #totals: () => Numbers;
+  readonly #gauges: () => Numbers | Promise<Numbers>;
+  readonly #emit: (facts: Numbers) => void;
+  #before: Numbers = {};
+  #timer: NodeJS.Timeout | undefined;
 
-/**
- * @param totals counters since the start, of which each line says the difference
- * @param gauges values of the moment
- */
-export function createStatistics(
-  totals: () => Numbers,
-  gauges: () => Numbers | Promise<Numbers>,
-  emit: (facts: Numbers) => void,
-): Statistics {
-  let timer: NodeJS.Timeout | undefined;
-  let before: Numbers = totals();
-
-  async function report(intervalSeconds: number): Promise<void> {
-    const now = totals();
-    const differences = Object.entries(now).map(([name, value]) => [name, value - (before[name] ?? 0)]);
-    before = now;
-    emit({ intervalSeconds, ...(await gauges()), ...Object.fromEntries(differences) });
+  /**
+   * @param totals counters since the start, of which each line has the difference
+   * @param gauges values of the moment
+   */
+  constructor(totals: () => Numbers, gauges: () => Numbers | Promise<Numbers>, emit: (facts: Numbers) => void) {
+    this.#totals = totals;
+    this.#gauges = gauges;
+    this.#emit = emit;
   }
 
-  return {
-    schedule(seconds) {
-      clearInterval(timer);
-      if (seconds <= 0) return;
-      before = totals();
-      timer = setInterval(() => void report(seconds), seconds * 1000);
-      timer.unref();
-    },
-    stop() {
-      clearInterval(timer);
-    },
-  };
+  /** Starts over when called again. @param seconds 0: none */
+  schedule(seconds: number): void {
+    clearInterval(this.#timer);
+    if (seconds <= 0) return;
+    this.#before = this.#totals();
+    this.#timer = setInterval(() => void this.#report(seconds), seconds * 1000);
+    this.#timer.unref();
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  async #report(intervalSeconds: number): Promise<void> {
+    const now = this.#totals();
+    const before = this.#before;
+    const differences = Object.entries(now).map(([name, value]) => [name, value - (before[name] ?? 0)]);
+    this.#before = now;
+    this.#emit({ intervalSeconds, ...(await this.#gauges()), ...Object.fromEntries(differences) });
+  }
 }

@@ -9,7 +9,7 @@
 
 import { RE2JS, RE2JSException } from 're2js';
 
-/** Whether the pattern is found in the text. */
+/** True when the pattern is found in the text. */
 export type MatchText = (text: string) => boolean;
 
 /** Matches the empty string at the beginning or end of every text, whatever it holds. */

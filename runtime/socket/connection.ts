@@ -7,6 +7,7 @@
 import type { WebSocket } from 'ws';
 import { closeCodes, fitCloseReason } from '../close.ts';
 import type { ErrorCode } from '../errors.ts';
+import type { LiveSocketPolicy } from './policy.ts';
 
 /** Why reading from a client is held: bits, so that reasons come and go independently. */
 export const holds = { bus: 1, unacknowledged: 2, rate: 4, drain: 8 } as const;
@@ -16,19 +17,21 @@ export type ConnectionState = 'opening' | 'open' | 'closing' | 'closed';
 /** `sent`: written to the socket. `accepted`: kept until the connection opens. `full`: it would exceed `maxBufferedBytes`. */
 export type SendResult = 'sent' | 'accepted' | 'gone' | 'full';
 
-/** How a connection ended. `by` says who began it; `error` is set where the gateway had a reason of the table. */
+/** How a connection ended. */
 export interface Closure {
-  readonly code: number;
+  readonly closeCode: number;
   readonly reason: string;
+  /** Who began it. */
   readonly by: 'client' | 'service' | 'gateway' | 'network';
-  readonly error?: ErrorCode;
+  /** Set where the gateway had a reason of the error table. */
+  readonly code?: ErrorCode;
 }
 
 export interface ConnectionInit {
   readonly id: string;
   readonly endpoint: string;
   readonly remoteAddress: string;
-  readonly maxBufferedBytes: () => number;
+  readonly policy: LiveSocketPolicy;
 }
 
 export class Connection {
@@ -59,13 +62,13 @@ export class Connection {
   #waitingBytes = 0;
   /** Handed to the socket and not yet to the operating system. */
   #frames = 0;
-  readonly #maxBufferedBytes: () => number;
+  readonly #policy: LiveSocketPolicy;
 
   constructor(init: ConnectionInit) {
     this.id = init.id;
     this.endpoint = init.endpoint;
     this.remoteAddress = init.remoteAddress;
-    this.#maxBufferedBytes = init.maxBufferedBytes;
+    this.#policy = init.policy;
   }
 
   /** Bytes kept for the client, in the socket's queue or waiting for it to open, with what keeping them costs. */
@@ -76,7 +79,7 @@ export class Connection {
 
   /** True when it ends for a reason after which nothing that the client sent counts any more: all but a drain. */
   get isDiscarding(): boolean {
-    return this.closure?.error !== undefined && this.closure.code !== closeCodes.goingAway;
+    return this.closure?.code !== undefined && this.closure.closeCode !== closeCodes.goingAway;
   }
 
   get isHeld(): boolean {
@@ -104,7 +107,7 @@ export class Connection {
   /** Resolves when the data was handed to the operating system, or could not be. Order of calls is order on the wire. */
   send(data: Uint8Array, isBinary: boolean): Promise<SendResult> | SendResult {
     if (this.state === 'closing' || this.state === 'closed') return 'gone';
-    if (this.bufferedBytes + data.byteLength > this.#maxBufferedBytes()) return 'full';
+    if (this.bufferedBytes + data.byteLength > this.#policy.current.limits.maxBufferedBytes) return 'full';
     const socket = this.#socket;
     if (socket === undefined) {
       this.#waiting.push({ data, isBinary });
@@ -119,8 +122,9 @@ export class Connection {
   /** As `send`, for data that nobody waits for: a client too slow for it is closed. */
   offer(data: Uint8Array, isBinary: boolean): boolean {
     if (this.state === 'closing' || this.state === 'closed') return false;
-    if (this.bufferedBytes + data.byteLength > this.#maxBufferedBytes()) {
-      this.close({ code: closeCodes.tryAgainLater, reason: 'slow client', by: 'gateway', error: 'HYD_SLOW_CLIENT' });
+    if (this.bufferedBytes + data.byteLength > this.#policy.current.limits.maxBufferedBytes) {
+      const closeCode = closeCodes.tryAgainLater;
+      this.close({ closeCode, reason: 'slow client', by: 'gateway', code: 'HYD_SLOW_CLIENT' });
       return false;
     }
     if (this.#socket === undefined) {
@@ -160,8 +164,8 @@ export class Connection {
     this.closure = { ...closure, reason: fitCloseReason(closure.reason) };
     if (this.#socket === undefined) return;
     this.state = 'closing';
-    if (closure.code === closeCodes.abnormal) this.#socket.terminate();
-    else this.#socket.close(closure.code, this.closure.reason);
+    if (closure.closeCode === closeCodes.abnormal) this.#socket.terminate();
+    else this.#socket.close(closure.closeCode, this.closure.reason);
     // The client's answer to our close frame comes after what it sent before: that must be read to be thrown away.
     if (this.isDiscarding) this.release(this.#holds);
   }

@@ -52,6 +52,12 @@ export function readHandshake(request: IncomingMessage, policy: HandshakePolicy)
   };
 }
 
+/** The first of ours that was offered; with none of ours configured, the client's first; empty: none. */
+export function chooseSubprotocol(offered: readonly string[], ours: readonly string[] | undefined): string {
+  const chosen = ours === undefined ? offered[0] : ours.find((name) => offered.includes(name));
+  return chosen ?? '';
+}
+
 /**
  * Browsers always send the origin of the page (RFC 6454 section 7.3), so a request without one comes from a client that
  * could forge it anyway: it is let through, and the authorizer decides.

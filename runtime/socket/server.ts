@@ -1,37 +1,26 @@
 /**
  * Turns upgrade requests into connections and keeps them: handshake, limits, authorizer, connect hook, register, open;
- * then messages in, closures out. Knows nothing of the bus or of HTTP services: `deps` are asked, in that order.
+ * then messages in, closures out. Knows nothing of the bus or of HTTP services: `handlers` are asked, in that order.
  *
  * Guarantees: no socket is opened before `authorize` and `connect` said yes; `disconnected` is called exactly once for
  * every connection for which `connect` said yes; messages of a connection arrive in the client's order.
  */
 
 import { randomBytes } from 'node:crypto';
-import { createServer, type IncomingMessage } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type ServerOptions, type WebSocket, WebSocketServer } from 'ws';
+import { within } from '../../process/timing.ts';
 import { closeCodes } from '../close.ts';
 import { HydrogenError } from '../errors.ts';
 import { type Closure, Connection } from './connection.ts';
-import { type Handshake, type HandshakePolicy, readHandshake } from './handshake.ts';
-import { createHeartbeat, type HeartbeatPolicy } from './heartbeat.ts';
+import { chooseSubprotocol, type Handshake, readHandshake } from './handshake.ts';
+import { Heartbeat } from './heartbeat.ts';
+import type { LiveSocketPolicy } from './policy.ts';
+import { closureOf } from './protocol-error.ts';
 import { errorBody, refuse } from './refusal.ts';
-import { createThrottle } from './throttle.ts';
-
-/** Read anew at each use, so that a changed configuration applies at once. */
-export interface SocketPolicy extends HandshakePolicy {
-  readonly subprotocols?: readonly string[] | undefined;
-  readonly heartbeat: HeartbeatPolicy;
-  readonly limits: {
-    /** Of one client message; applies to connections opened after a change. */
-    readonly maxMessageBytes: number;
-    readonly maxConnections: number;
-    readonly maxBufferedBytes: number;
-    /** 0: no limit. Above it, reading is held: the client is slowed down, nothing is lost. */
-    readonly messagesPerSecond: number;
-  };
-}
+import { Throttle } from './throttle.ts';
 
 export interface Admission {
   readonly context: Readonly<Record<string, unknown>>;
@@ -39,7 +28,7 @@ export interface Admission {
   readonly subprotocol?: string | undefined;
 }
 
-export interface SocketDeps {
+export interface SocketHandlers {
   /** Undefined: upgrades are welcome. Otherwise why they are not, for this endpoint. */
   refusal(endpoint: string): HydrogenError | undefined;
   /** @throws {HydrogenError} to refuse. */
@@ -54,140 +43,212 @@ export interface SocketDeps {
   failed(error: unknown): void;
 }
 
-export interface SocketServer {
-  /** Every connection that can be pushed to, by id; includes those whose connect hook is still running. */
-  readonly connections: ReadonlyMap<string, Connection>;
-  /** Connections and upgrades under way: what `maxConnections` bounds. */
-  readonly count: number;
-  /** @returns the port it listens on. @throws when the port can't be had. */
-  listen(port: number, host?: string): Promise<number>;
-  /** Ends what is left and stops listening. */
-  stop(): Promise<void>;
+/** An upgrade request on its way to a connection. */
+interface Upgrade {
+  readonly request: IncomingMessage;
+  readonly socket: Duplex;
+  readonly head: Buffer;
+  readonly startedAtMs: number;
+  connection?: Connection;
+  /** `registered`: it can be pushed to and counts as a connection. `connected`: its connect hook said yes. */
+  stage: 'checking' | 'registered' | 'connected';
 }
 
 /** Milliseconds that a client gets to answer a close frame before it is cut off. */
 const closeTimeoutMs = 10_000;
+/** Milliseconds in which terminated sockets report how they ended. */
+const terminateMs = 500;
 
-/** Turns of 10 ms in which terminated sockets say how they ended. */
-const stopTurns = 50;
+export class SocketServer {
+  readonly #instanceId: string;
+  readonly #policy: LiveSocketPolicy;
+  readonly #handlers: SocketHandlers;
+  readonly #connections = new Map<string, Connection>();
+  readonly #subprotocols = new WeakMap<IncomingMessage, string>();
+  readonly #acceptor: WebSocketServer;
+  readonly #server = createServer(answerPlainRequest);
+  readonly #heartbeat: Heartbeat;
+  /** The sockets of upgrades that are not answered yet. */
+  readonly #unanswered = new Set<Duplex>();
+  /** Upgrades that are not registered yet. */
+  #upgrades = 0;
+  #onEmpty: (() => void)[] = [];
 
-/** @param instanceId first part of every connection id, `[a-z0-9]+`. */
-export function createSocketServer(instanceId: string, policy: () => SocketPolicy, deps: SocketDeps): SocketServer {
-  const connections = new Map<string, Connection>();
-  const chosenSubprotocol = new WeakMap<IncomingMessage, string>();
-  let underway = 0;
-
-  // The types of ws lag behind it: they do not know closeTimeout.
-  const options: ServerOptions & { closeTimeout: number } = {
-    noServer: true,
-    clientTracking: false,
-    perMessageDeflate: false,
-    closeTimeout: closeTimeoutMs,
-    handleProtocols: (_offered, request) => chosenSubprotocol.get(request) ?? false,
-  };
-  const acceptor = new WebSocketServer(options);
-  const server = createServer((_request, response) => {
-    const error = new HydrogenError('HYD_UPGRADE_REQUIRED');
-    response.writeHead(426, { 'content-type': 'application/json', upgrade: 'websocket', connection: 'close' });
-    response.end(errorBody(error));
-  });
-  server.on('upgrade', (request, socket, head) => {
-    admit(request, socket, head).catch((error) => {
-      refuse(socket, new HydrogenError('HYD_INTERNAL'));
-      deps.failed(error);
-    });
-  });
-  const heartbeat = createHeartbeat(
-    { [Symbol.iterator]: () => connections.values() },
-    () => policy().heartbeat,
-    (connection) => {
+  /** @param instanceId first part of every connection id, `[a-z0-9]+`. */
+  constructor(instanceId: string, policy: LiveSocketPolicy, handlers: SocketHandlers) {
+    this.#instanceId = instanceId;
+    this.#policy = policy;
+    this.#handlers = handlers;
+    // The types of ws do not know closeTimeout yet.
+    const options: ServerOptions & { closeTimeout: number } = {
+      noServer: true,
+      clientTracking: false,
+      perMessageDeflate: false,
+      closeTimeout: closeTimeoutMs,
+      handleProtocols: (_offered, request) => this.#subprotocols.get(request) ?? false,
+    };
+    this.#acceptor = new WebSocketServer(options);
+    this.#server.on('upgrade', (request, socket, head) => void this.#upgrade(request, socket, head));
+    this.#heartbeat = new Heartbeat(this.#connections, policy, (connection) => {
       const reason = 'no sign of life';
-      connection.close({ code: closeCodes.abnormal, reason, by: 'network', error: 'HYD_HEARTBEAT_TIMEOUT' });
-    },
-  );
+      connection.close({ closeCode: closeCodes.abnormal, reason, by: 'network', code: 'HYD_HEARTBEAT_TIMEOUT' });
+    });
+  }
 
-  async function admit(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
-    const startedAtMs = performance.now();
-    socket.on('error', () => socket.destroy());
-    underway += 1;
-    let connection: Connection | undefined;
-    let isConnected = false;
-    try {
-      const handshake = readHandshake(request, policy());
-      const refusal = deps.refusal(handshake.endpoint);
-      if (refusal !== undefined) throw refusal;
-      if (connections.size + underway > policy().limits.maxConnections) {
-        throw new HydrogenError('HYD_TOO_MANY_CONNECTIONS');
-      }
-      connection = new Connection({
-        id: `${instanceId}-${randomBytes(16).toString('hex')}`,
-        endpoint: handshake.endpoint,
-        remoteAddress: handshake.remoteAddress,
-        maxBufferedBytes: () => policy().limits.maxBufferedBytes,
+  /** Every connection that can be pushed to, by id; includes those whose connect hook is still running. */
+  get connections(): ReadonlyMap<string, Connection> {
+    return this.#connections;
+  }
+
+  /** @returns the port it listens on. @throws when the port can't be had. */
+  async listen(port: number, host?: string): Promise<number> {
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen({ port, host, backlog: 4096 }, () => {
+        this.#server.off('error', reject);
+        this.#server.on('error', (error) => this.#handlers.failed(error));
+        resolve();
       });
-      const admission = await deps.authorize(connection, handshake);
-      if (socket.destroyed) throw new HydrogenError('HYD_CLIENT_LEFT');
-      connection.context = admission.context;
-      connection.subprotocol = chooseSubprotocol(handshake, admission, policy());
-      connections.set(connection.id, connection);
-      underway -= 1;
-      await deps.connect(connection);
-      isConnected = true;
-      const refusedMeanwhile = deps.refusal(handshake.endpoint);
-      if (refusedMeanwhile !== undefined) throw refusedMeanwhile;
-      open(connection, request, socket, head);
+    });
+    this.#heartbeat.start();
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  /** Resolves when there is no connection, and no upgrade that could become one. */
+  empty(): Promise<void> {
+    if (this.#isEmpty) return Promise.resolve();
+    return new Promise((resolve) => this.#onEmpty.push(resolve));
+  }
+
+  /** Ends what is left, upgrades that wait for a hook too, and stops listening. */
+  async stop(): Promise<void> {
+    this.#heartbeat.stop();
+    for (const connection of this.#connections.values()) connection.terminate();
+    // They report how they ended in the turns that follow.
+    await within(terminateMs, this.empty());
+    for (const connection of this.#connections.values()) {
+      this.#ended(connection, { closeCode: closeCodes.abnormal, reason: 'the gateway stopped', by: 'gateway' });
+    }
+    for (const socket of this.#unanswered) refuse(socket, new HydrogenError('HYD_DRAINING'));
+    if (!this.#server.listening) return;
+    await new Promise<void>((resolve) => {
+      this.#server.close(() => resolve());
+      this.#server.closeAllConnections();
+    });
+  }
+
+  get #isEmpty(): boolean {
+    return this.#connections.size + this.#upgrades === 0;
+  }
+
+  async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    const upgrade: Upgrade = { request, socket, head, startedAtMs: performance.now(), stage: 'checking' };
+    socket.on('error', () => socket.destroy());
+    this.#upgrades += 1;
+    this.#unanswered.add(socket);
+    try {
+      await this.#admit(upgrade);
     } catch (error) {
-      if (connection === undefined || !connections.delete(connection.id)) underway -= 1;
-      if (connection !== undefined) connection.state = 'closed';
-      if (connection !== undefined && isConnected) {
-        deps.disconnected(connection, { code: closeCodes.abnormal, reason: String(error), by: 'gateway' });
-      }
-      if (!(error instanceof HydrogenError)) throw error;
-      refuse(socket, error);
-      const path = (request.url ?? '').split('?', 1)[0] ?? '';
-      const remoteAddress = request.socket.remoteAddress ?? '';
-      deps.refused(error, { path, remoteAddress, durationMs: performance.now() - startedAtMs });
+      this.#refuse(upgrade, error);
+    } finally {
+      this.#unanswered.delete(socket);
     }
   }
 
-  function open(connection: Connection, request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    if (connection.closure !== undefined) {
-      // A service ended it while its connect hook ran: the client still gets the code and the reason.
-      const { closure } = connection;
-      connection.closure = undefined;
-      acceptUpgrade(connection, request, socket, head);
-      connection.close(closure);
+  /** @throws {HydrogenError} to refuse */
+  async #admit(upgrade: Upgrade): Promise<void> {
+    const { request, socket } = upgrade;
+    const handshake = readHandshake(request, this.#policy.current);
+    this.#assertWelcome(handshake.endpoint);
+    if (this.#connections.size + this.#upgrades > this.#policy.current.limits.maxConnections) {
+      throw new HydrogenError('HYD_TOO_MANY_CONNECTIONS');
+    }
+    const connection = new Connection({
+      id: `${this.#instanceId}-${randomBytes(16).toString('hex')}`,
+      endpoint: handshake.endpoint,
+      remoteAddress: handshake.remoteAddress,
+      policy: this.#policy,
+    });
+    upgrade.connection = connection;
+    const admission = await this.#handlers.authorize(connection, handshake);
+    if (socket.destroyed) throw new HydrogenError('HYD_CLIENT_LEFT');
+    connection.context = admission.context;
+    connection.subprotocol =
+      admission.subprotocol ?? chooseSubprotocol(handshake.subprotocols, this.#policy.current.subprotocols);
+    this.#connections.set(connection.id, connection);
+    this.#upgrades -= 1;
+    upgrade.stage = 'registered';
+    await this.#handlers.connect(connection);
+    upgrade.stage = 'connected';
+    this.#assertWelcome(handshake.endpoint);
+    this.#open(connection, upgrade);
+  }
+
+  #assertWelcome(endpoint: string): void {
+    const refusal = this.#handlers.refusal(endpoint);
+    if (refusal !== undefined) throw refusal;
+  }
+
+  #refuse({ request, socket, startedAtMs, connection, stage }: Upgrade, error: unknown): void {
+    if (connection !== undefined) connection.state = 'closed';
+    if (stage === 'checking') {
+      this.#upgrades -= 1;
+    } else if (connection !== undefined && this.#connections.delete(connection.id) && stage === 'connected') {
+      this.#handlers.disconnected(connection, {
+        closeCode: closeCodes.abnormal,
+        reason: String(error),
+        by: 'gateway',
+      });
+    }
+    this.#checkEmpty();
+    if (!(error instanceof HydrogenError)) {
+      refuse(socket, new HydrogenError('HYD_INTERNAL'));
+      this.#handlers.failed(error);
       return;
     }
-    acceptUpgrade(connection, request, socket, head);
+    refuse(socket, error);
+    this.#handlers.refused(error, {
+      path: (request.url ?? '').split('?', 1)[0] ?? '',
+      remoteAddress: request.socket.remoteAddress ?? '',
+      durationMs: performance.now() - startedAtMs,
+    });
   }
 
-  function acceptUpgrade(connection: Connection, request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    acceptor.options.maxPayload = policy().limits.maxMessageBytes;
-    if (connection.subprotocol !== '') chosenSubprotocol.set(request, connection.subprotocol);
+  #open(connection: Connection, upgrade: Upgrade): void {
+    const { closure } = connection;
+    // A service may have closed it while its connect hook ran: the client still gets the code and the reason.
+    connection.closure = undefined;
+    this.#accept(connection, upgrade);
+    if (closure !== undefined) connection.close(closure);
+  }
+
+  #accept(connection: Connection, { request, socket, head }: Upgrade): void {
+    this.#acceptor.options.maxPayload = this.#policy.current.limits.maxMessageBytes;
+    if (connection.subprotocol !== '') this.#subprotocols.set(request, connection.subprotocol);
     let websocket: WebSocket | undefined;
     if (socket.readable && socket.writable) {
-      acceptor.handleUpgrade(request, socket, head, (accepted) => {
+      this.#acceptor.handleUpgrade(request, socket, head, (accepted) => {
         websocket = accepted;
       });
     }
     if (websocket === undefined) {
       socket.destroy();
-      ended(connection, { code: closeCodes.abnormal, reason: 'the client left during the handshake', by: 'network' });
+      const reason = 'the client left during the handshake';
+      this.#ended(connection, { closeCode: closeCodes.abnormal, reason, by: 'network' });
       return;
     }
-    attach(connection, websocket);
+    this.#attach(connection, websocket);
     connection.open(websocket);
-    deps.opened(connection);
+    this.#handlers.opened(connection);
   }
 
-  function attach(connection: Connection, websocket: WebSocket): void {
-    const admitMessage = createThrottle(connection, () => policy().limits.messagesPerSecond);
+  #attach(connection: Connection, websocket: WebSocket): void {
+    const throttle = new Throttle(connection, this.#policy);
     websocket.on('message', (data, isBinary) => {
       connection.lastSeenMs = Date.now();
       if (connection.isDiscarding) return;
-      admitMessage();
-      deps.message(connection, data as Buffer, isBinary);
+      throttle.take();
+      this.#handlers.message(connection, data as Buffer, isBinary);
     });
     const alive = (): void => {
       connection.lastSeenMs = Date.now();
@@ -198,73 +259,30 @@ export function createSocketServer(instanceId: string, policy: () => SocketPolic
       connection.closure ??= closureOf(error);
       connection.state = 'closing';
     });
-    websocket.on('close', (code, reason) => {
-      const by = code === closeCodes.abnormal ? 'network' : 'client';
-      ended(connection, connection.closure ?? { code, reason: reason.toString(), by });
+    websocket.on('close', (closeCode, reason) => {
+      const by = closeCode === closeCodes.abnormal ? 'network' : 'client';
+      this.#ended(connection, connection.closure ?? { closeCode, reason: reason.toString(), by });
     });
   }
 
-  function ended(connection: Connection, closure: Closure): void {
+  #ended(connection: Connection, closure: Closure): void {
     connection.state = 'closed';
     connection.closure ??= closure;
-    if (connections.delete(connection.id)) deps.disconnected(connection, closure);
+    if (!this.#connections.delete(connection.id)) return;
+    this.#handlers.disconnected(connection, closure);
+    this.#checkEmpty();
   }
 
-  return {
-    connections,
-    get count() {
-      return connections.size + underway;
-    },
-    async listen(port, host) {
-      await new Promise<void>((resolve, reject) => {
-        server.once('error', reject);
-        server.listen({ port, host, backlog: 4096 }, () => {
-          server.off('error', reject);
-          server.on('error', deps.failed);
-          resolve();
-        });
-      });
-      heartbeat.start();
-      return (server.address() as AddressInfo).port;
-    },
-    async stop() {
-      heartbeat.stop();
-      for (const connection of connections.values()) connection.terminate();
-      // Their closures are told in the turns that follow.
-      for (let turn = 0; connections.size > 0 && turn < stopTurns; turn++)
-        await new Promise((resolve) => setTimeout(resolve, 10));
-      for (const connection of connections.values()) {
-        ended(connection, { code: closeCodes.abnormal, reason: 'the gateway stopped', by: 'gateway' });
-      }
-      if (!server.listening) return;
-      await new Promise<void>((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      });
-    },
-  };
-}
-
-/** The authorizer's choice, else the first of ours that was offered; with none of ours configured, the client's first. */
-function chooseSubprotocol(handshake: Handshake, admission: Admission, policy: SocketPolicy): string {
-  if (admission.subprotocol !== undefined) return admission.subprotocol;
-  if (policy.subprotocols === undefined) return handshake.subprotocols[0] ?? '';
-  return policy.subprotocols.find((name) => handshake.subprotocols.includes(name)) ?? '';
-}
-
-/** ws closes the connection itself after a protocol error; this says with which code. */
-function closureOf(error: Error & { code?: string }): Closure {
-  const reason = error.message;
-  switch (error.code) {
-    case 'WS_ERR_TOO_MANY_BUFFERED_PARTS':
-      return { code: closeCodes.policyViolation, reason, by: 'gateway', error: 'HYD_PROTOCOL_ERROR' };
-    case 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH':
-      return { code: closeCodes.messageTooBig, reason, by: 'gateway', error: 'HYD_MESSAGE_TOO_LARGE' };
-    case 'WS_ERR_INVALID_UTF8':
-      return { code: closeCodes.invalidPayload, reason, by: 'gateway', error: 'HYD_INVALID_UTF8' };
-    default:
-      return error.code?.startsWith('WS_ERR_')
-        ? { code: closeCodes.protocolError, reason, by: 'gateway', error: 'HYD_PROTOCOL_ERROR' }
-        : { code: closeCodes.abnormal, reason, by: 'network' };
+  #checkEmpty(): void {
+    if (this.#onEmpty.length === 0 || !this.#isEmpty) return;
+    const waiting = this.#onEmpty;
+    this.#onEmpty = [];
+    for (const resolve of waiting) resolve();
   }
+}
+
+function answerPlainRequest(_request: IncomingMessage, response: ServerResponse): void {
+  const error = new HydrogenError('HYD_UPGRADE_REQUIRED');
+  response.writeHead(426, { 'content-type': 'application/json', upgrade: 'websocket', connection: 'close' });
+  response.end(errorBody(error));
 }

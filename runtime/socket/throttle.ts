@@ -4,42 +4,50 @@
  */
 
 import { type Connection, holds } from './connection.ts';
+import type { LiveSocketPolicy } from './policy.ts';
 
-/** @param rate messages per second, read at each message; 0 or less: no limit. @returns to be called per message. */
-export function createThrottle(connection: Connection, rate: () => number): () => void {
-  let tokens = Number.POSITIVE_INFINITY;
-  let refilledAtMs = 0;
-  let isWaiting = false;
+export class Throttle {
+  readonly #connection: Connection;
+  readonly #policy: LiveSocketPolicy;
+  #tokens = Number.POSITIVE_INFINITY;
+  #refilledAtMs = 0;
+  #isWaiting = false;
 
-  function refill(perSecond: number): void {
+  constructor(connection: Connection, policy: LiveSocketPolicy) {
+    this.#connection = connection;
+    this.#policy = policy;
+  }
+
+  /** To be called for each message. */
+  take(): void {
+    const perSecond = this.#policy.current.limits.messagesPerSecond;
+    if (perSecond <= 0) return;
+    this.#refill(perSecond);
+    this.#tokens -= 1;
+    if (this.#tokens >= 0 || this.#isWaiting) return;
+    this.#connection.hold(holds.rate);
+    this.#wait(perSecond);
+  }
+
+  #refill(perSecond: number): void {
     const nowMs = performance.now();
-    tokens = Math.min(perSecond, tokens + ((nowMs - refilledAtMs) * perSecond) / 1000);
-    refilledAtMs = nowMs;
+    this.#tokens = Math.min(perSecond, this.#tokens + ((nowMs - this.#refilledAtMs) * perSecond) / 1000);
+    this.#refilledAtMs = nowMs;
   }
 
-  function wait(perSecond: number): void {
-    isWaiting = true;
-    setTimeout(resume, Math.ceil((-tokens * 1000) / perSecond)).unref();
+  #wait(perSecond: number): void {
+    this.#isWaiting = true;
+    setTimeout(() => this.#resume(), Math.ceil((-this.#tokens * 1000) / perSecond)).unref();
   }
 
-  function resume(): void {
-    const perSecond = rate();
-    refill(Math.max(perSecond, 0));
-    if (perSecond > 0 && tokens < 0) {
-      wait(perSecond);
+  #resume(): void {
+    const perSecond = this.#policy.current.limits.messagesPerSecond;
+    this.#refill(Math.max(perSecond, 0));
+    if (perSecond > 0 && this.#tokens < 0) {
+      this.#wait(perSecond);
       return;
     }
-    isWaiting = false;
-    connection.release(holds.rate);
+    this.#isWaiting = false;
+    this.#connection.release(holds.rate);
   }
-
-  return () => {
-    const perSecond = rate();
-    if (perSecond <= 0) return;
-    refill(perSecond);
-    tokens -= 1;
-    if (tokens >= 0 || isWaiting) return;
-    connection.hold(holds.rate);
-    wait(perSecond);
-  };
 }

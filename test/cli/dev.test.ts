@@ -52,7 +52,7 @@ test('dev without documents runs the echo example and prints what listens and a 
   assert.equal(await dev.exited, 0);
 });
 
-test('dev runs several gateways and processors of several documents, and takes a changed file over', async () => {
+test('dev runs several gateways and processors of several documents, and applies a changed file', async () => {
   await using destination = await startDestination((request) => ({ body: `1 ${request.json().message}` }));
   await using other = await startDestination((request) => ({ body: `2 ${request.json().message}` }));
   const rules = (url: string): Record<string, unknown> => ({
@@ -75,7 +75,7 @@ test('dev runs several gateways and processors of several documents, and takes a
     two.send('b');
     assert.deepEqual([await one.nextText(), await two.nextText()], ['1 a', '1 b']);
     await writeFile(file, (await readFile(file, 'utf8')).replace(destination.url, other.url));
-    await eventually(() => /configuration taken over/.test(dev.output()));
+    await eventually(() => /configuration applied/.test(dev.output()));
     one.send('c');
     assert.equal(await one.nextText(), '2 c');
   });

@@ -1,4 +1,4 @@
-/** The health checks in an `argocd-cm` that belongs to somebody else, before a real kube-apiserver. */
+/** The health checks in an `argocd-cm` that belongs to somebody else, against a real kube-apiserver. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
@@ -16,7 +16,7 @@ const own = {
   'resource.customizations.health.batch_CronJob': 'return { status = "Healthy" }',
 };
 
-test('a config map that Argo CD has keeps its entries, conflicts with none, and loses the checks alone', {
+test('an existing argocd-cm keeps its entries, causes no conflict, and loses only the checks', {
   skip,
 }, async () => {
   await using cluster = await startApiServer();

@@ -1,4 +1,4 @@
-/** The definitions on a real API server: it must accept them, and judge documents as `parse` does. */
+/** The definitions on a real API server: it must accept them, and check documents as `parse` does. */
 import assert from 'node:assert/strict';
 import test, { after, before } from 'node:test';
 import { parse as parseYaml } from 'yaml';
@@ -21,7 +21,7 @@ before(async () => {
 });
 after(() => cluster?.[Symbol.asyncDispose]());
 
-/** What the server says to the document, without keeping it. */
+/** The server's answer to a document, in a dry run. */
 function tryCreate(document: unknown, validation: 'Strict' | 'Ignore' = 'Strict'): Promise<ApiAnswer> {
   const { kind } = Object(document) as { kind?: unknown };
   const path = pathOf(typeof kind === 'string' ? kind : 'HydrogenGroup');
@@ -67,7 +67,7 @@ for (const { title, yaml, issues, isServerLenient = false } of invalidCases) {
   });
 }
 
-test('meets every rule in some document', { skip }, () => {
+test('breaks every rule with some document', { skip }, () => {
   const places = Object.entries(kinds).flatMap(([kind, definition]) =>
     [...validationsOf(definition)].flatMap(([path, validations]) =>
       validations.map(({ rule, message, fieldPath = '' }) => ({
@@ -76,7 +76,7 @@ test('meets every rule in some document', { skip }, () => {
       })),
     ),
   );
-  // A rule that stands in several places is written once.
+  // A rule in several places is listed once.
   const rules = Object.entries(Object.groupBy(places, ({ rule }) => rule));
   const unmet = rules.filter(
     ([rule, list = []]) => !rule.includes('oldSelf') && !list.some(({ name }) => met.has(name)),
@@ -84,7 +84,7 @@ test('meets every rule in some document', { skip }, () => {
   assert.deepEqual(Object.fromEntries(unmet), {});
 });
 
-/** The rules that the server has named, as `kind path: message`. */
+/** The rules that the server has reported, as `kind path: message`. */
 const met = new Set<string>();
 
 function note(kind: string, answer: ApiAnswer['body']): void {
@@ -97,12 +97,12 @@ function note(kind: string, answer: ApiAnswer['body']): void {
   }
 }
 
-/** What a rule says. Servers before 1.36 put the type of the value in front, or the value itself. */
+/** The message of a rule. Servers before 1.36 put the type of the value in front, or the value itself. */
 function ruleIn(message: string): string {
   return message.replace(/^(Invalid value: ("[^"]*": )?|Forbidden: )/, '');
 }
 
-/** The fields that an answer finds fault with; what concerns the object as a whole has no name. */
+/** The fields that an answer reports; a problem of the whole object has no field. */
 function placesOf(answer: ApiAnswer['body']): string[] {
   const causes: readonly { field?: string }[] = answer?.details?.causes ?? [];
   return causes.map(({ field = '' }) => plain(field)).filter((field) => field !== '<nil>');
@@ -161,7 +161,7 @@ test('scales a gateway and shows its pods to an autoscaler', { skip }, async () 
   assert.deepEqual((await cluster.get(`${path}/scale`)).status, { replicas: 2, selector: 'a=b' });
 });
 
-test('keeps status apart from spec, and the conditions of two writers apart from one another', { skip }, async () => {
+test('keeps status apart from spec, and the conditions of two writers apart', { skip }, async () => {
   await create('HydrogenGateway', 'reports', gateway?.yaml);
   const path = pathOf('HydrogenGateway', 'reports');
   const { generation } = (await cluster.get(path)).metadata;
@@ -184,7 +184,7 @@ test('keeps status apart from spec, and the conditions of two writers apart from
   assert.equal((await cluster.get(path)).status.replicas, undefined);
 });
 
-test('prints a row that says what matters', { skip }, async () => {
+test('prints a row with the most important columns', { skip }, async () => {
   await create('HydrogenGateway', 'printed', gateway?.yaml);
   const path = pathOf('HydrogenGateway', 'printed');
   const table = await cluster.call('GET', path, undefined, { accept: 'application/json;as=Table;g=meta.k8s.io;v=v1' });
@@ -221,7 +221,7 @@ test('explains every field', { skip }, async () => {
   assert.deepEqual(silent, []);
 });
 
-/** What kubectl explain reads. */
+/** The schema that kubectl explain reads. */
 async function explanationOf(schema: string): Promise<ApiAnswer['body']> {
   return eventually(async () => {
     const { components } = await cluster.get('/openapi/v3/apis/hydrogen.dev/v1alpha1');

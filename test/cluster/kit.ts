@@ -4,10 +4,10 @@ import { customResourceDefinitions } from '../../crds/manifest.ts';
 import { type ApiServerOptions, startApiServer, type TestApiServer } from '../kit/apiserver.ts';
 import { eventually } from '../kit/eventually.ts';
 
-/** Where the definitions are. */
+/** Path of the definitions. */
 export const definitionsPath = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
 
-/** Where the objects of `kind` are, in the default namespace, or the one of this name. */
+/** Path of the objects of `kind` in the default namespace, or of the one with this name. */
 export function pathOf(kind: string, name?: string): string {
   const list = `/apis/hydrogen.dev/v1alpha1/namespaces/default/${kind.toLowerCase()}s`;
   return name === undefined ? list : `${list}/${name}`;

@@ -1,4 +1,4 @@
-/** What the constructs emit, before a real kube-apiserver. */
+/** The objects of the constructs, against a real kube-apiserver. */
 
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';

@@ -1,6 +1,6 @@
-/** Documents and what is wrong with them, as data, so that every judge of documents can be held against the same table. */
+/** Documents and their problems as data, so that `parse` and a cluster are tested with the same table. */
 
-/** A document and its judgement. */
+/** A document and its problems. */
 export interface Case {
   /** Completes the sentence "accepts ..." or "refuses ...". */
   readonly title: string;
@@ -8,7 +8,7 @@ export interface Case {
   readonly yaml: string;
   /** Every problem as `path: message`, in any order; none: the document is valid. */
   readonly issues: readonly string[];
-  /** Whether an API server drops what is wrong, unless it is asked to be strict. Default: it refuses the document. */
+  /** Whether an API server drops invalid fields, unless it is asked to be strict. Default: it refuses the document. */
   readonly isServerLenient?: boolean;
 }
 
@@ -43,7 +43,7 @@ const quantityWords = 'must be a quantity such as 500m, 512Mi or 4Gi (in quotes 
 const nameWords =
   "must be at most 52 lower-case letters, digits and '-', beginning with a letter and not ending with '-'";
 
-/** Documents that are right. */
+/** Valid documents. */
 export const validCases: readonly Case[] = [
   { title: 'a group with nothing but servers', yaml: group(servers), issues: [] },
   {
@@ -146,7 +146,7 @@ delivery: {maxAttempts: 100, ackTimeoutSeconds: 2, backoffSeconds: [0, 3600], ma
   },
 ];
 
-/** Documents that are wrong. */
+/** Invalid documents. */
 export const invalidCases: readonly Case[] = [
   {
     title: 'another apiVersion',
@@ -359,7 +359,7 @@ export const invalidCases: readonly Case[] = [
   {
     title: 'a header that is named twice in different case',
     yaml: header('name: X-Tier, value: a}, {name: x-tier, value: b'),
-    issues: ['spec.authorizer.http.headers: must not name a header twice; case makes no difference'],
+    issues: ['spec.authorizer.http.headers: must not contain a header twice; names are case-insensitive'],
   },
   {
     title: 'a header whose name is no string, without judging the list of names',
@@ -429,9 +429,9 @@ export const invalidCases: readonly Case[] = [
     ],
   },
   {
-    title: 'a managed NATS with a way to log in that it does not have',
+    title: 'a managed NATS with a log-in that it does not support',
     yaml: group('nats: {managed: {}, tls: {}}'),
-    issues: ['spec.nats.managed: must not go with credentialsSecretRef or tls; use tokenSecretRef'],
+    issues: ['spec.nats.managed: cannot be combined with credentialsSecretRef or tls; use tokenSecretRef'],
   },
   {
     title: 'a managed NATS with fewer servers than copies, and a volume that is too small for them',

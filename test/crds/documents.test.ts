@@ -10,7 +10,7 @@ metadata: {name: chat}
 spec: {nats: {servers: ["nats://nats:4222"]}}
 `;
 
-/** The examples of the design, all three kinds with every field that a user is shown. */
+/** One example of each kind, with the fields that most users set. */
 const example = `
 apiVersion: hydrogen.dev/v1alpha1
 kind: HydrogenGroup
@@ -92,13 +92,13 @@ test('reads every valid case', () => {
   for (const { yaml } of validCases) assert.equal(parseDocuments(yaml, 'case.yaml').length, 1);
 });
 
-test('passes over documents that hold nothing', () => {
+test('skips empty documents', () => {
   assert.equal(parseDocuments(`---\n# nothing\n---\n${group}---\n`, 'app.yaml').length, 1);
 });
 
 test('refuses a text without documents', () => {
   for (const text of ['', '\n', '# comment', '---\n---\n']) {
-    assert.deepEqual(linesOf(text), ['app.yaml: holds no documents']);
+    assert.deepEqual(linesOf(text), ['app.yaml: contains no documents']);
   }
 });
 
@@ -159,7 +159,7 @@ test('refuses two documents of the same kind, namespace and name', () => {
   assert.equal(parseDocuments(`${group}---\n${elsewhere}`, 'app.yaml').length, 2);
 });
 
-test('refuses aliases that expand without end', () => {
+test('refuses aliases that expand endlessly', () => {
   const levels = 'abcdefghi'.split('');
   const bomb = levels.map((name, index) => {
     const inner = index === 0 ? '1' : Array.from({ length: 9 }, () => `*${levels[index - 1]}`).join(', ');
@@ -170,10 +170,10 @@ test('refuses aliases that expand without end', () => {
   assert.match(linesOf('a: *nobody').join(), /^app\.yaml:1: .*nobody/);
 });
 
-test('refuses text that is nested without end', () => {
+test('refuses text that is nested endlessly', () => {
   assert.notDeepEqual(issuesOf('['.repeat(50_000)), []);
 });
 
-test('refuses YAML tags that stand for other things than plain data', () => {
+test('refuses YAML tags for anything other than plain data', () => {
   assert.notDeepEqual(issuesOf(group.replace('[', '!!binary "aGk=" #')), []);
 });

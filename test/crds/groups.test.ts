@@ -38,7 +38,7 @@ test('joins gateways and processors with the group of their namespace', () => {
   );
 });
 
-test('names every object whose group is missing, and the groups that there are', () => {
+test('names every object whose group is missing, and the known groups', () => {
   const resources = [
     ...group('name: chat'),
     ...gateway('name: g', 'chta'),
@@ -57,7 +57,7 @@ test('says so when there are no groups at all', () => {
   assert.throws(() => resolveGroups(gateway('name: g', 'chat')), /known groups: none$/);
 });
 
-test('refuses an object that two sources hold', () => {
+test('refuses an object that two sources contain', () => {
   const resources = [...group('name: chat'), ...group('name: chat')];
   assert.throws(() => resolveGroups(resources), InvalidDocuments);
 });

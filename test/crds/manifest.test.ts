@@ -33,7 +33,7 @@ test('names the kinds as users type them', () => {
   );
 });
 
-test('returns the same bytes with each call, and nothing that two callers share', () => {
+test('returns the same bytes on each call, and no object that two callers share', () => {
   const [first, second] = [customResourceDefinitions(), customResourceDefinitions()];
   assert.equal(JSON.stringify(first), JSON.stringify(second));
   const seen = new Set([...objectsIn(first)].map(([, object]) => object));
@@ -44,7 +44,7 @@ test('returns the same bytes with each call, and nothing that two callers share'
   );
 });
 
-test('holds plain JSON and nothing else', () => {
+test('contains only plain JSON', () => {
   assert.deepEqual(JSON.parse(JSON.stringify(definitions)), definitions);
 });
 
@@ -57,8 +57,8 @@ test('lets kubectl scale workloads', () => {
   );
 });
 
-// What `cdk8s import` asks of a definition: src/import/crd.ts and reviver.ts of cdk8s-cli.
-test('has only keys that cdk8s import takes', () => {
+// The requirements of `cdk8s import` for a definition: src/import/crd.ts and reviver.ts of cdk8s-cli.
+test('has only keys that cdk8s import accepts', () => {
   const keys = [...objectsIn(definitions)].flatMap(([path, object]) =>
     Object.keys(object).map((key) => `${path}/${key}`),
   );
@@ -118,7 +118,7 @@ const kindOf = (parts: Partial<Parameters<typeof validationsOf>[0]>): Parameters
 const only = (validations: Map<string, Validation[]>): unknown =>
   [...validations].map(([path, list]) => [path, ...list]);
 
-test('puts the text that a message speaks of into an expression, and points at the field', () => {
+test('puts the text in a message into an expression, and points at the field', () => {
   const rule = { path: 'spec.thing', field: 'word', rule: 'false', message: "{word} isn't one, is {word}" };
   assert.deepEqual(only(validationsOf(kindOf({ rules: [rule] }))), [
     [
@@ -133,7 +133,7 @@ test('puts the text that a message speaks of into an expression, and points at t
   ]);
 });
 
-test('leaves numbers out of messages, because the API server sets no price on their text', () => {
+test('leaves numbers out of messages, because their text has no bound for the API server', () => {
   const rule = { path: 'spec.thing', rule: 'false', message: 'must exceed a ({count}), is {count}' };
   assert.deepEqual(only(validationsOf(kindOf({ rules: [rule] }))), [
     ['spec.thing', { rule: 'false', message: 'must exceed a' }],

@@ -32,7 +32,7 @@ for (const { title, yaml, issues } of invalidCases) {
   test(`refuses ${title}`, () => assert.deepEqual(issuesOf(parseYaml(yaml)), [...issues].sort()));
 }
 
-test('returns what the schema, judged by TypeBox, calls valid', () => {
+test('returns a value that TypeBox validates against the schema', () => {
   for (const { yaml } of validCases) {
     const result = parse(parseYaml(yaml));
     assert.ok(result.ok);
@@ -40,7 +40,7 @@ test('returns what the schema, judged by TypeBox, calls valid', () => {
   }
 });
 
-test('fills in every default, also inside of objects that are absent', () => {
+test('fills in every default, also inside absent objects', () => {
   assert.deepEqual(gatewayOf(minimal), {
     apiVersion: 'hydrogen.dev/v1alpha1',
     kind: 'HydrogenGateway',
@@ -107,7 +107,7 @@ test('does not share a default between two results', () => {
   assert.notEqual(headersOf(), headersOf());
 });
 
-test('takes undefined for absent', () => {
+test('treats undefined as absent', () => {
   assert.deepEqual(gatewayOf({ ...minimal, spec: { ...minimal.spec, limits: undefined } }), gatewayOf(minimal));
 });
 
@@ -121,7 +121,7 @@ test('refuses names that reach into prototypes', () => {
   assert.equal(Reflect.get({}, 'isAdmin'), undefined);
 });
 
-test('names no field of the prototype as known', () => {
+test('does not list fields of the prototype as known', () => {
   assert.match(issuesOf({ ...minimal, toString: 'x' }).join(), /^toString: unknown field/);
 });
 

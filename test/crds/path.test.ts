@@ -3,7 +3,7 @@ import test from 'node:test';
 
 import { child, isWithin, join, placesOf, segments, valueAt } from '../../crds/path.ts';
 
-test('takes apart what it puts together', () => {
+test('splits the paths that it builds', () => {
   for (const names of [
     ['spec', 'a'],
     ['spec', 'a.b/c'],
@@ -21,7 +21,7 @@ test('joins a relative path that begins with a list entry', () => {
   assert.equal(join('a', ''), 'a');
 });
 
-test('compares paths by their steps and not by their characters', () => {
+test('compares paths by segments, not by characters', () => {
   assert.equal(isWithin('spec.hooks.connect', 'spec.hooks'), true);
   assert.equal(isWithin('spec.hooks', 'spec.hooks'), true);
   assert.equal(isWithin('spec.hooksaw', 'spec.hooks'), false);

@@ -27,7 +27,7 @@ for (const [kind, schema] of Object.entries(schemas)) {
   test(`has a structural schema for ${kind}`, () => assertStructural(schema));
 }
 
-test('passes every helper of the dialect', () => {
+test('accepts every helper of the dialect', () => {
   assertStructural(
     Fields(
       {

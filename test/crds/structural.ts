@@ -1,4 +1,4 @@
-/** The structural lint: whether the API server would take a schema as it is, before there is an API server to ask. */
+/** A lint for structural schemas: tells without an API server whether one would accept a schema. */
 import type { TSchema } from 'typebox';
 
 import type { Issue } from '../../crds/issue.ts';
@@ -32,12 +32,12 @@ const intOrString = [
 ];
 const onlyIntOrString = JSON.stringify([{ type: 'integer' }, { type: 'string' }]);
 
-/** Regular-expression syntax that RE2, the API server's, does not have: look-around and back-references. */
+/** Regular-expression syntax that RE2, which the API server uses, does not have: look-around and back-references. */
 const notRe2 = /\(\?[=!<]|\\[1-9]/;
 
 /**
- * Refuses a schema that no CRD may hold.
- * @throws TypeError naming every place and what is wrong there.
+ * Refuses a schema that a CRD cannot have.
+ * @throws TypeError that names every place and its problem.
  */
 export function assertStructural(schema: TSchema): void {
   const issues = lint(nodeOf(schema), '', true);

@@ -1,4 +1,4 @@
-/** What the type checker must accept and refuse; that it does is seen by `tsc`. */
+/** Types that the compiler must accept and refuse; `tsc` checks this. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
@@ -23,7 +23,7 @@ const claim = <T extends true>(value: T): void => assert.ok(value);
 type Gateway = HydrogenGateway['spec'];
 type Processor = HydrogenMessageProcessor['spec'];
 
-test('types what has a default as present and what has none as optional', () => {
+test('types a field with a default as present, and one without as optional', () => {
   claim<Equal<Gateway['limits']['maxMessageBytes'], number>>(true);
   claim<Equal<Gateway['mode'], 'Bidirectional' | 'ServerToClient'>>(true);
   claim<Equal<Gateway['subprotocols'], readonly string[] | undefined>>(true);
@@ -43,7 +43,7 @@ test('types the parts that kinds share', () => {
   claim<Destination extends HttpCall ? true : false>(true);
 });
 
-test('types input with what has a default left out, and nothing else', () => {
+test('types input so that only fields with a default may be left out', () => {
   const gateway: HydrogenGatewaySpecInput = {
     groupRef: { name: 'chat' },
     endpoints: [{ path: '/chat' }],

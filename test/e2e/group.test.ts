@@ -25,7 +25,7 @@ async function post(gateway: GatewayProcess, path: string, body: string): Promis
 
 async function consumedBy({ probesUrl }: ConfiguredProcess): Promise<number> {
   const text = await (await fetch(`${probesUrl}/metrics`)).text();
-  return Number(/^hydrogen_processor_consumed_total\{route="all"\} (\d+)$/m.exec(text)?.[1] ?? 0);
+  return Number(/^hydrogen_processor_consumed_total\{rule="all"\} (\d+)$/m.exec(text)?.[1] ?? 0);
 }
 
 test('two gateways and two processors: echo, push, broadcast and disconnect through the other gateway', {
@@ -154,21 +154,21 @@ test('a changed file is taken over without touching connections, an invalid one 
   await eventually(() => first.requests.length === 1);
 
   await writeFile(mproc.file, (await readFile(mproc.file, 'utf8')).replace(first.url, second.url));
-  await eventually(() => mproc.lines().some(({ msg }) => msg === 'configuration taken over'));
+  await eventually(() => mproc.lines().some(({ msg }) => msg === 'configuration applied'));
   client.send('two');
   await eventually(() => second.requests.length === 1);
 
   const text = await readFile(gateway.file, 'utf8');
   await writeFile(gateway.file, text.replace('"endpoints"', '"endpionts"'));
   const refused = await eventually(
-    () => gateway.lines().find(({ msg }) => String(msg).startsWith('new configuration refused')) ?? false,
+    () => gateway.lines().find(({ msg }) => String(msg).startsWith('new configuration is invalid')) ?? false,
   );
   assert.match(JSON.stringify(refused), /endpionts: unknown field; did you mean endpoints/);
   client.send('three');
   await eventually(() => second.requests.length === 2);
 
   await writeFile(gateway.file, text.replace('/feed', '/news'));
-  await eventually(() => gateway.lines().some(({ msg }) => msg === 'configuration taken over'));
+  await eventually(() => gateway.lines().some(({ msg }) => msg === 'configuration applied'));
   assert.equal((await refusal(gateway.url('/feed'))).status, 404);
   await using news = await connect(gateway.url('/news'));
   news.send('four');
@@ -177,7 +177,7 @@ test('a changed file is taken over without touching connections, an invalid one 
 
   const patterns = (await readFile(mproc.file, 'utf8')).replace('".*"', '"("');
   await writeFile(mproc.file, patterns);
-  await eventually(() => mproc.lines().some(({ msg }) => String(msg).startsWith('new configuration refused')));
+  await eventually(() => mproc.lines().some(({ msg }) => String(msg).startsWith('new configuration is invalid')));
   client.send('five');
   await eventually(() => second.requests.length === 4);
 });

@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import test from 'node:test';
 
 import { ports } from '../../crds/contract.ts';
+import { entryPoint } from '../../infra/image.ts';
 
 const read = (name: string): string => readFileSync(new URL(`../../${name}`, import.meta.url), 'utf8');
 const recipe = read('Dockerfile');
@@ -16,7 +17,7 @@ test('the image runs as a user that a kubelet can tell is not root', () => {
 
 test('the image starts the command, with its role as the first argument', () => {
   const [, entry = ''] = /^ENTRYPOINT (.*)$/m.exec(image) ?? [];
-  assert.deepEqual(JSON.parse(entry), ['node', '/app/cli/hydrogen.js']);
+  assert.deepEqual(JSON.parse(entry), [entryPoint.program, entryPoint.script]);
   assert.ok(existsSync(new URL('../../cli/hydrogen.js', import.meta.url)));
   assert.doesNotMatch(image, /^(CMD|HEALTHCHECK)/m);
 });

@@ -1,30 +1,25 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import test from 'node:test';
-import {
-  createGatewayCounts,
-  createGatewayRegistry,
-  createProcessorCounts,
-  createProcessorRegistry,
-} from '../../runtime/role/metrics.ts';
+import { GatewayMetrics, ProcessorMetrics } from '../../runtime/role/metrics.ts';
 import './sources.ts';
 
 const page = readFileSync('docs/operations.md', 'utf8');
 
 test('docs/operations.md lists every metric of ours and no other', () => {
-  const gateway = createGatewayRegistry(createGatewayCounts(), {
+  const gateway = new GatewayMetrics({
     connections: () => [],
     unacknowledged: () => ({ messages: 0, bytes: 0 }),
     isBusUp: () => true,
     isPressed: () => false,
   });
-  const processor = createProcessorRegistry(createProcessorCounts(), {
+  const processor = new ProcessorMetrics({
     inFlight: () => 0,
     lag: async () => undefined,
     isBusUp: () => true,
-  }).registry;
+  });
   const registered = [gateway, processor]
-    .flatMap((registry) => registry.getMetricsAsArray().map(({ name }) => name))
+    .flatMap(({ registry }) => registry.getMetricsAsArray().map(({ name }) => name))
     .filter((name) => name.startsWith('hydrogen_'));
   const documented = [...page.matchAll(/^\| `(hydrogen_\w+)` \|/gm)].map((match) => match[1]);
   assert.deepEqual(documented.sort(), registered.sort());

@@ -26,11 +26,11 @@ function object(facts: Facts, generation = facts.generation): Reported {
   return { apiVersion, kind: facts.kind, metadata: { name: facts.name, generation, ...deletion }, status };
 }
 
-/** What the health is by kstatus, and where it is something else on purpose. */
+/** The health according to kstatus, with the intended exceptions. */
 function expected(thing: Reported): string {
   const found = kstatus(thing);
   if (found === 'Terminating') return 'Progressing';
-  // kstatus takes an object without conditions for a finished one.
+  // kstatus regards an object without conditions as finished.
   if (thing.status === undefined || thing.status.observedGeneration !== thing.metadata.generation) return 'Progressing';
   if (isTrue(thing, 'Paused')) return 'Suspended';
   const isWithoutPods = condition(thing, 'Ready')?.reason === 'ScaledToZero';
@@ -38,7 +38,7 @@ function expected(thing: Reported): string {
   return { InProgress: 'Progressing', Failed: 'Degraded', Current: 'Healthy' }[found];
 }
 
-/** In order, but for the word of kstatus that work is under way, which beats Ready. */
+/** Ready, except for a condition of kstatus that says that work is going on, which takes precedence. */
 function busy(): Reported {
   const reported = object(well);
   const [ready] = conditionsOf(well, [], now);
@@ -52,7 +52,7 @@ const invalid = { issues: [{ path: 'spec.endpoints', message: 'is empty' }] };
 const unread: Facts = { ...wellGroup, bus: { state: 'unchecked', message: 'grant it' } };
 const leaving = { deleting: { reason: 'WaitingForMembers', message: 'delete HydrogenGateway/chat' } } as const;
 
-/** The object, its health, what kstatus says of it, and the condition whose message is shown. */
+/** The object, its health, its status in kstatus, and the condition whose message is shown. */
 const cases: Readonly<Record<string, readonly [Reported, string, string, string?]>> = {
   'without a status': [
     { apiVersion, kind: 'HydrogenGateway', metadata: { name: 'chat', generation: 1 } },
@@ -98,7 +98,7 @@ const cases: Readonly<Record<string, readonly [Reported, string, string, string?
     'RollingOut',
   ],
   'that is Ready and Reconciling': [busy(), 'Progressing', 'InProgress', 'Reconciling'],
-  'whose bus may not be looked at': [object(unread), 'Progressing', 'InProgress', 'Ready'],
+  'whose bus cannot be checked': [object(unread), 'Progressing', 'InProgress', 'Ready'],
   'that is deleted': [object({ ...wellGroup, ...leaving }), 'Progressing', 'Terminating'],
 };
 
@@ -113,7 +113,7 @@ for (const [what, [thing, health, rule, source]] of Object.entries(cases)) {
   });
 }
 
-test('whatever the operator reports, the health is that of kstatus, but for pauses and for no pods', {
+test('for every report of the operator, the health is that of kstatus, except when paused or without pods', {
   skip,
 }, async () => {
   const problems: Partial<Facts>[] = [
@@ -178,7 +178,7 @@ test('whatever the operator reports, the health is that of kstatus, but for paus
   assert.deepEqual([...seen].sort(), ['Degraded', 'Healthy', 'Progressing', 'Suspended']);
 });
 
-test('a script that needs a library which Argo CD withholds is refused', { skip }, async () => {
+test('a script that needs a library that Argo CD withholds is refused', { skip }, async () => {
   await assert.rejects(checkHealth('return { status = string.upper("healthy") }', [{}]), /nil/);
 });
 

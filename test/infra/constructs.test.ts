@@ -19,7 +19,7 @@ const external = { nats: { servers: ['nats://nats:4222'] } };
 const endpoints = [{ path: '/chat' }];
 const routing = { rules: [{ name: 'all', pattern: '.*', destination: { url: 'http://messages/' } }] };
 
-test('takes the namespace of the chart, and hands it on to the members of a group', () => {
+test('takes the namespace of the chart, and passes it to the members of a group', () => {
   const build = (chart: Chart): void => {
     const group = new HydrogenGroup(chart, 'group', { name: 'chat', spec: external });
     const gateway = new HydrogenGateway(chart, 'gateway', { name: 'chat', group, spec: { endpoints } });
@@ -41,7 +41,7 @@ test('takes a group from a document that is created elsewhere', () => {
   assert.match(String(at(find(objects, 'ConfigMap'), 'data["hydrogen.yaml"]')), /nats:\/\/nats:4222/);
 });
 
-test('tells every problem of a spec at once, with its path', () => {
+test('reports every problem of a spec at once, with its path', () => {
   const spec = { endpoints: [{ path: 'chat' }], heartbeat: { intervalSeconds: 90 } };
   assert.throws(
     () =>
@@ -56,7 +56,7 @@ test('tells every problem of a spec at once, with its path', () => {
   );
 });
 
-test('refuses a member of another namespace or of another group than the one that it is given', () => {
+test('refuses a member whose namespace or group is not that of its group', () => {
   const gatewayWith = (props: object): (() => unknown) => {
     return () =>
       synth((chart) => {
@@ -82,7 +82,7 @@ test('refuses a path that neither an ingress nor a route can have', () => {
         const group = new HydrogenGroup(chart, 'group', { name: 'chat', spec: external });
         new HydrogenGateway(chart, 'gateway', { name: 'chat', group, spec });
       }),
-    /spec\.endpoints\[0\]\.path: must not hold %2F together with ingress/,
+    /spec\.endpoints\[0\]\.path: must not contain %2F together with ingress/,
   );
 });
 
@@ -99,7 +99,7 @@ test('lets network policies of cdk8s-plus select the pods of a gateway', () => {
   assert.deepEqual(at(peer, 'podSelector.matchLabels'), { 'hydrogen.dev/gateway': 'chat' });
 });
 
-test('opens the management port to whom the user names, and to no one else outside of the namespace', () => {
+test('opens the management port to the peers that the user names, and to no others outside the namespace', () => {
   const peer = { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'billing' } } };
   const objects = synth((chart) => {
     const group = new HydrogenGroup(chart, 'group', { name: 'chat', spec: external });
@@ -163,7 +163,7 @@ test('writes custom resources as the user wrote them, after checking them', () =
   );
 });
 
-test('lets a deployment be patched, also with fields that cdk8s does not know', () => {
+test('allows patches of a deployment, even with fields that cdk8s does not know', () => {
   const objects = synth((chart) => {
     const group = new HydrogenGroup(chart, 'group', { name: 'chat', spec: external });
     const gateway = new HydrogenGateway(chart, 'gateway', { name: 'chat', group, spec: { endpoints } });

@@ -11,7 +11,7 @@ import { at, find, identities, render } from './kit.ts';
 const folder = join(import.meta.dirname, 'goldens');
 const container = 'spec.template.spec.containers[0]';
 
-/** Of each case, the one thing that it is there for. */
+/** The main point of each case. */
 const points: Record<string, (objects: Manifest[]) => void> = {
   'gateway-plain': (objects) => {
     assert.equal(at(find(objects, 'Deployment'), 'spec.template.spec.terminationGracePeriodSeconds'), 120 + 15);
@@ -66,7 +66,7 @@ const names = readdirSync(folder)
   .filter((file) => file.endsWith('.in.yaml'))
   .map((file) => file.replace('.in.yaml', ''));
 
-test('every golden has its point, and every point its golden', () => {
+test('every golden has an assertion, and every assertion a golden', () => {
   assert.deepEqual(Object.keys(points).sort(), names.sort());
 });
 

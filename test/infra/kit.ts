@@ -1,4 +1,4 @@
-/** Renders documents the way users do, and finds things in what comes out. */
+/** Renders documents as users do, and finds values in the result. */
 
 import assert from 'node:assert/strict';
 import { App, Chart } from 'cdk8s';
@@ -36,7 +36,7 @@ export function nameOf(object: Manifest): string {
   return String(valueAt(object, 'metadata.name'));
 }
 
-/** What is at `path`. */
+/** The value at `path`. */
 export function at(object: unknown, path: string): unknown {
   return valueAt(object, path);
 }

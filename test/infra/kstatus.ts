@@ -1,7 +1,7 @@
-/** What kstatus, which Flux and kpt wait by, makes of an object. */
+/** The status of an object according to kstatus, by which Flux and kpt wait. */
 import type { Condition } from '../../crds/index.ts';
 
-/** As much of an object as its status is told from. */
+/** The part of an object that kstatus reads. */
 export interface Reported {
   readonly apiVersion: string;
   readonly kind: string;
@@ -11,7 +11,8 @@ export interface Reported {
 
 /**
  * The rule of kstatus for kinds that it does not know, in the order of its code: deletion, generation, the pair, Ready.
- * https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md, status/generic.go and status/status.go
+ * https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md, status/generic.go and
+ * status/status.go
  */
 export function kstatus(object: Reported): 'Terminating' | 'InProgress' | 'Failed' | 'Current' {
   const { metadata, status } = object;

@@ -7,7 +7,7 @@ import { documents, nameOf, render } from './kit.ts';
 const rules = 'routing: {rules: [{name: all, pattern: ".*", destination: {url: "http://messages/"}}]}';
 const everything = { gateway: 'autoscaling: {maxReplicas: 3}\ningress: {hosts: [a.example.com]}', processor: rules };
 
-test('makes names that fit into a label from the longest name of an object', () => {
+test('derives names that fit into a label from the longest name of an object', () => {
   const objects = render(documents({ name: 'a'.repeat(52), ...everything }));
   assert.equal(Math.max(...objects.map((object) => nameOf(object).length)), 63);
 });
@@ -27,7 +27,7 @@ test('refuses the name of a group that leaves no room for its NATS servers', () 
   );
 });
 
-test('never gives two objects of a kind the same name, also for objects of the same name', () => {
+test('never gives two objects of a kind the same name, even when their owners share one', () => {
   const objects = render(documents({ group: 'nats: {managed: {}}', ...everything }));
   const identities = objects.map((object) => `${object.kind}/${nameOf(object)}`);
   assert.equal(new Set(identities).size, identities.length);

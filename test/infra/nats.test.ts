@@ -19,10 +19,10 @@ import { at, documents, find, nameOf, render } from './kit.ts';
 
 const skip = await natsOrSkip();
 
-/** Begins like a number, and holds what the configuration language would take for something else. */
+/** Begins like a number, and contains characters that the configuration language would misread. */
 const token = '12e4 "#$x\\';
 
-/** The environment of a server as Kubernetes would make it, after one level of `$(...)`. */
+/** The environment of a server as in Kubernetes, with one level of `$(...)` expanded. */
 const serverEnv = { [natsEnv.pod]: 'chat-nats-0', [natsEnv.token]: token, [natsEnv.quotedToken]: `'${token}'` };
 
 function configOf(group: string): string {
@@ -45,7 +45,7 @@ test('a real server accepts the configuration of one and of five servers', { ski
   }
 });
 
-test('a server lets in who has the token of the group, whatever its characters, and nobody else', {
+test('a server admits only clients with the token of the group, whatever its characters', {
   skip,
 }, async () => {
   const config = configOf('nats: {managed: {replicas: 1}, tokenSecretRef: {name: nats, key: token}}');
@@ -89,7 +89,7 @@ test('streams as large as the volume leave room for the leases of gateways', { s
   await eventually(() => lease.isHeld);
 });
 
-test('three servers find one another and keep three copies of a message', { skip }, async () => {
+test('three servers form a cluster and store three copies of a message', { skip }, async () => {
   const config = configOf('nats: {managed: {replicas: 3}}');
   const ports = await freePorts(9);
   const [client = [], cluster = [], monitor = []] = [0, 3, 6].map((first) => ports.slice(first, first + 3));
@@ -124,7 +124,7 @@ test('three servers find one another and keep three copies of a message', { skip
   assert.equal(stream.cluster?.replicas?.length, 2, 'besides the leader');
 });
 
-test('members look for the servers of their group where the manifests put them', () => {
+test('members connect to the servers where the manifests put them', () => {
   const yaml = documents({ group: 'nats: {managed: {}}' });
   const [group] = parseDocuments(yaml, 'test') as [HydrogenGroup];
   const service = find(render(yaml), 'Service', 'chat-nats');

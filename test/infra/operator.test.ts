@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
 import { parseAllDocuments } from 'yaml';
 
+import { entryPoint } from '../../infra/image.ts';
 import { HydrogenOperator } from '../../infra/index.ts';
 import { watchRules } from '../../infra/operator-rbac.ts';
 import type { Manifest } from '../../infra/yaml.ts';
@@ -29,7 +31,7 @@ test('may create, change and delete exactly the kinds that the constructs emit',
   assert.deepEqual(allowed.sort(), [...new Set(rendered.map(resourceOf))].sort());
 });
 
-test('reads secrets, writes none, does without on request, and never asks for wildcards', () => {
+test('reads secrets, writes none, leaves the right out on request, and never has wildcards', () => {
   const rulesOf = (readSecrets: boolean): string =>
     JSON.stringify(
       at(
@@ -45,7 +47,7 @@ test('reads secrets, writes none, does without on request, and never asks for wi
   assert.doesNotMatch(rulesOf(true), /"\*"/);
 });
 
-test('runs two pods, which agree on a lease of their own namespace', () => {
+test('runs two pods, which share a lease in their own namespace', () => {
   const objects = synth((chart) => new HydrogenOperator(chart, 'operator'));
   assert.equal(at(find(objects, 'Deployment'), 'spec.replicas'), 2);
   assert.deepEqual(at(find(objects, 'Role'), 'rules'), [
@@ -54,7 +56,7 @@ test('runs two pods, which agree on a lease of their own namespace', () => {
   assert.equal(at(find(objects, 'Role'), 'metadata.namespace'), 'hydrogen-system');
 });
 
-test('has no right outside of the one namespace that it is limited to', () => {
+test('has no rights outside the only namespace that it watches', () => {
   const objects = synth((chart) => new HydrogenOperator(chart, 'operator', { watchNamespace: 'shop' }));
   assert.ok(!identities(objects).some((identity) => identity.startsWith('Cluster')));
   assert.deepEqual(at(find(objects, 'Role', 'hydrogen-operator'), 'metadata.namespace'), 'shop');
@@ -67,10 +69,26 @@ test('has no right outside of the one namespace that it is limited to', () => {
   ]);
 });
 
-test('keeps what is in no namespace out of that of its chart', () => {
+test('keeps cluster-scoped objects out of the namespace of its chart', () => {
   const objects = synth((chart) => new HydrogenOperator(chart, 'operator', { namespace: 'ops' }), 'chart', 'shop');
   for (const kind of ['Namespace', 'ClusterRole', 'ClusterRoleBinding']) {
     assert.equal(at(find(objects, kind), 'metadata.namespace'), undefined, kind);
   }
   assert.equal(at(find(objects, 'Deployment'), 'metadata.namespace'), 'ops');
+});
+
+test('starts with V8 flags for a process that rests, which this Node accepts', () => {
+  const objects = synth((chart) => new HydrogenOperator(chart, 'operator'));
+  const [container] = at(find(objects, 'Deployment'), 'spec.template.spec.containers') as [
+    { command: string[]; args: string[]; env: { name: string }[] },
+  ];
+  const [program, ...rest] = container.command;
+  const flags = rest.slice(0, -1);
+  assert.deepEqual([program, rest.at(-1)], [entryPoint.program, entryPoint.script]);
+  assert.equal(container.args[0], 'operator');
+  assert.ok(['--expose-gc', '--no-opt', '--no-maglev'].every((flag) => flags.includes(flag)));
+  assert.ok(!container.env.some(({ name }) => name === 'NODE_OPTIONS'));
+  const script = 'process.stdout.write(JSON.stringify([process.execArgv.slice(0, -2), typeof gc]))';
+  const seen = execFileSync(process.execPath, [...flags, '-e', script], { encoding: 'utf8' });
+  assert.deepEqual(JSON.parse(seen), [flags, 'function']);
 });

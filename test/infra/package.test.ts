@@ -51,7 +51,7 @@ async function pack(): Promise<string> {
   return join(folder, packed?.filename ?? '');
 }
 
-/** Installs the package; npm brings cdk8s and constructs along, as its peers. Why it could not be, or false. */
+/** Installs the package with its peers cdk8s and constructs. Returns why it could not be installed, or false. */
 async function installOrSkip(): Promise<string | false> {
   await writeFile(join(folder, 'package.json'), JSON.stringify({ name: 'apps', private: true }));
   const flags = ['--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts', '--omit=dev'];
@@ -91,7 +91,7 @@ for (const [name, { type, module }] of Object.entries(flavours)) {
   });
 }
 
-test('the types of the installed package refuse a spec that is wrong', { skip }, async () => {
+test('the types of the installed package refuse an invalid spec', { skip }, async () => {
   const app = join(folder, 'wrong');
   await mkdir(app);
   await writeFile(join(app, 'package.json'), JSON.stringify({ type: 'module' }));
@@ -118,7 +118,7 @@ test('the installed command runs its echo example', { skip }, async () => {
   assert.equal(await client.nextText(), 'from a package');
 });
 
-test('the package holds what is built and dist/, and no sources or tests', async () => {
+test('the package contains the built files and dist/, and no sources or tests', async () => {
   const { stdout } = await run('tar', ['-tzf', tarball]);
   const files = stdout.split('\n').filter((file) => file !== '');
   assert.ok(files.includes('package/build/infra/index.d.ts') && files.includes('package/dist/install.yaml'));

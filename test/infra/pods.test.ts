@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import test from 'node:test';
 import { parseAllDocuments } from 'yaml';
 
-import { type HydrogenGateway, parseDocuments, schemas } from '../../crds/index.ts';
+import { type HydrogenGateway, parseDocuments } from '../../crds/index.ts';
 import { bundles } from '../../infra/bundles.ts';
 import type { Manifest } from '../../infra/yaml.ts';
-import { readDocuments } from '../../runtime/role/live-config.ts';
+import { readDocuments } from '../../runtime/role/documents.ts';
 import { at, documents, find, render } from './kit.ts';
 
 const folder = join(import.meta.dirname, 'goldens');
@@ -31,7 +31,7 @@ interface PodSpec {
   }[];
 }
 
-test('every pod satisfies the restricted profile, has bounded memory and no token that it does not need', () => {
+test('every pod satisfies the restricted profile, and has bounded memory and no unneeded token', () => {
   assert.ok(workloads.length > 12, `${workloads.length} workloads`);
   for (const workload of workloads) {
     const pod = at(workload, 'spec.template.spec') as PodSpec;
@@ -60,7 +60,7 @@ test('every selector selects the pods of exactly its own workload', () => {
   }
 });
 
-test('a pod reads from its config map what its document says, and nothing that only shapes the workload', () => {
+test('a pod reads its document from its config map, without the fields that only shape the workload', () => {
   const gateway = 'replicas: 4\nlimits: {maxMessageBytes: 1000}\nallowedOrigins: ["https://a.example.com"]';
   const yaml = documents({ group: 'nats: {managed: {}}', gateway });
   const text = String(at(find(render(yaml), 'ConfigMap', 'chat-gateway'), 'data["hydrogen.yaml"]'));
@@ -80,7 +80,7 @@ template: {env: [{name: EXTRA, valueFrom: {secretKeyRef: {name: extra, key: valu
   assert.doesNotMatch(JSON.stringify(at(pod, 'containers[0].env')), /auth/);
 });
 
-test('hands an affinity on as it is written, also fields that cdk8s does not know, and then spreads nothing itself', () => {
+test('passes an affinity on unchanged, even fields that cdk8s does not know, and then spreads nothing itself', () => {
   const affinity = { podAntiAffinity: { fieldOfTomorrow: true }, typo: {} };
   const gateway = `template: {affinity: ${JSON.stringify(affinity)}}`;
   const pod = at(find(render(documents({ gateway })), 'Deployment'), 'spec.template.spec');
@@ -88,23 +88,7 @@ test('hands an affinity on as it is written, also fields that cdk8s does not kno
   assert.equal(at(pod, 'topologySpreadConstraints'), undefined);
 });
 
-test('finds the references to secrets in every field that the schemas have for them', () => {
-  const places = Object.values(schemas).flatMap((schema) => secretFields(schema, ''));
-  assert.ok(places.length > 10, places.join());
-  for (const place of places) assert.match(place, /secretKeyRef$|SecretRef$/);
-});
-
-/** The paths of the fields below `node` that refer to a key of a secret, by their shape. */
-function secretFields(node: unknown, path: string): string[] {
-  if (typeof node !== 'object' || node === null) return [];
-  const properties = at(node, 'properties');
-  const names = Object.keys(Object(properties)).join();
-  if (names === 'name,key') return [path];
-  const fields = Object.entries(Object(properties)).flatMap(([name, field]) => secretFields(field, `${path}.${name}`));
-  return [...fields, ...secretFields(at(node, 'items'), path)];
-}
-
-test("labels that hydrogen sets win over a user's, and a user's environment over that of hydrogen", () => {
+test("labels of hydrogen take precedence over a user's, and a user's environment over that of hydrogen", () => {
   const gateway = `template:
   labels: {hydrogen.dev/gateway: other, team: chat}
   env: [{name: HYDROGEN_CALLBACK_URL, value: "http://push.example.com"}]`;

@@ -31,13 +31,13 @@ function app(chartId: string, prefix: string): string {
   return toYaml(objects);
 }
 
-test('gives the same bytes wherever a construct stands in an app and whatever it is called there', () => {
+test('gives the same bytes wherever a construct is in an app, and whatever its id', () => {
   const plain = app('chart', '');
   assert.match(plain, /kind: StatefulSet/);
   assert.equal(app('another-chart', 'renamed-'), plain);
 });
 
-test('selects pods by one label that is frozen', () => {
+test('selects pods by a single label, which never changes', () => {
   const objects = render(documents({ group: 'nats: {managed: {}}', gateway: 'replicas: 1', processor: rules }));
   const selectorOf = (kind: string, name: string): unknown =>
     at(find(objects, kind, name), 'spec.selector.matchLabels') ?? at(find(objects, kind, name), 'spec.selector');
@@ -48,7 +48,7 @@ test('selects pods by one label that is frozen', () => {
   assert.deepEqual(selectorOf('StatefulSet', 'chat-nats'), { 'hydrogen.dev/nats': 'chat' });
 });
 
-test('gives the same bytes whatever the environment says to cdk8s', () => {
+test('gives the same bytes whatever the environment sets for cdk8s', () => {
   const script = "import('./infra/bundles.ts').then(({ bundles }) => process.stdout.write(JSON.stringify(bundles())))";
   const output = execFileSync(process.execPath, ['-e', script], {
     cwd: root,
@@ -85,7 +85,7 @@ const liveChanges = [
   'service: {type: LoadBalancer}',
 ];
 
-test('leaves the pods of a gateway alone when what changes is taken live', () => {
+test('leaves the pods of a gateway alone when they can take over a change', () => {
   const before = gatewayTemplate('paused: false');
   for (const change of liveChanges) assert.deepEqual(gatewayTemplate(change), before, change);
 });

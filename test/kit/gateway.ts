@@ -2,13 +2,13 @@
 
 import type { HydrogenGateway, HydrogenGroup } from '../../crds/index.ts';
 import { parse } from '../../crds/index.ts';
+import { createLogger } from '../../process/logger.ts';
 import { createMemoryBroker, type MemoryBroker } from '../../runtime/bus/memory/memory.ts';
 import type { Bus } from '../../runtime/bus/port/bus.ts';
 import type { Delivery } from '../../runtime/bus/port/messages.ts';
-import { createGateway, type Gateway } from '../../runtime/gateway/gateway.ts';
-import type { GatewayConfig } from '../../runtime/role/live-config.ts';
-import { createLogger } from '../../runtime/role/log.ts';
-import { createSecrets } from '../../runtime/role/secrets.ts';
+import { Gateway } from '../../runtime/gateway/gateway.ts';
+import type { GatewayConfig } from '../../runtime/role/documents.ts';
+import { MountedSecrets } from '../../runtime/role/secrets.ts';
 import { eventually } from './eventually.ts';
 
 export interface TestGatewayOptions {
@@ -86,9 +86,9 @@ export async function startGateway(options: TestGatewayOptions = {}): Promise<Te
       },
     );
   }
-  const gateway = createGateway(gatewayConfig(options.spec), {
+  const gateway = new Gateway(gatewayConfig(options.spec), {
     bus: options.bus ?? broker.connect(),
-    secrets: createSecrets(options.secretsDir ?? '/nonexistent', () => {}),
+    secrets: new MountedSecrets(options.secretsDir ?? '/nonexistent', () => {}),
     logger,
     ports: { client: 0, management: 0, probes: 0 },
     host: '127.0.0.1',
@@ -96,7 +96,7 @@ export async function startGateway(options: TestGatewayOptions = {}): Promise<Te
     version: 'test',
   });
   await gateway.start();
-  if (options.isConsumed !== false) await eventually(() => gateway.notReadyReason() === undefined);
+  if (options.isConsumed !== false) await eventually(() => gateway.readiness.reason === undefined);
   return {
     gateway,
     broker,

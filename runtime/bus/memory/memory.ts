@@ -6,12 +6,13 @@
 
 import type { Bus } from '../port/bus.ts';
 import { defaultPublishLimits, type PublishLimits } from '../port/pressure.ts';
-import { type Broker, createMemoryBus } from './bus.ts';
-import { createMemoryLeases } from './lease.ts';
-import { createMemoryStore } from './store.ts';
+import { type Broker, MemoryBus } from './bus.ts';
+import { LetterStore } from './dead-letters.ts';
+import { LeaseStore } from './leases.ts';
+import { MessageStore } from './store.ts';
 
 export interface MemoryBrokerOptions {
-  /** Messages kept until they are consumed; above it publishers wait and are pressed. Default 100,000. */
+  /** Messages kept until they are consumed; above it publishers wait and the bus is pressed. Default 100,000. */
   readonly maxStoredMessages?: number;
   /** The same in payload bytes. Default 256 MiB. */
   readonly maxStoredBytes?: number;
@@ -19,7 +20,7 @@ export interface MemoryBrokerOptions {
   readonly maxDeadLetters?: number;
   /** Default 1 MiB. */
   readonly maxPayloadBytes?: number;
-  /** How long a lease outlives an owner that vanished. Default 30,000. */
+  /** How long a lease outlives a killed owner. Default 30,000. */
   readonly leaseMs?: number;
   readonly publishLimits?: PublishLimits;
 }
@@ -36,24 +37,23 @@ export interface MemoryBroker {
 
 export function createMemoryBroker(options: MemoryBrokerOptions = {}): MemoryBroker {
   const broker: Broker = {
-    store: createMemoryStore({
+    server: { isDown: false, maxPayloadBytes: options.maxPayloadBytes ?? 1024 * 1024 },
+    store: new MessageStore({
       maxStoredMessages: options.maxStoredMessages ?? 100_000,
       maxStoredBytes: options.maxStoredBytes ?? 256 * 1024 * 1024,
-      maxDeadLetters: options.maxDeadLetters ?? 10_000,
     }),
-    leases: createMemoryLeases(options.leaseMs ?? 30_000),
-    handlers: new Map(),
-    broadcasts: new Set(),
-    maxPayloadBytes: options.maxPayloadBytes ?? 1024 * 1024,
+    letters: new LetterStore(options.maxDeadLetters ?? 10_000),
+    switchboard: { served: new Map(), started: new Set() },
+    leases: new LeaseStore(options.leaseMs ?? 30_000),
     limits: options.publishLimits ?? defaultPublishLimits,
-    isDown: false,
   };
   return {
-    connect: () => createMemoryBus(broker),
+    connect: () => new MemoryBus(broker),
     setDown: (isDown) => {
-      if (broker.isDown === isDown) return;
-      broker.isDown = isDown;
+      if (broker.server.isDown === isDown) return;
+      broker.server.isDown = isDown;
       broker.leases.setDown(isDown);
+      broker.letters.wake();
       broker.store.wake();
     },
     get stored() {

@@ -1,189 +1,136 @@
 /**
- * What the buses of one process share: the stored messages, the durable consumers, the dead letters and the leases. It
- * stands where the NATS server stands; nothing here survives the process.
+ * The client messages and durable consumers that the buses of one process share. It takes the place of the NATS server;
+ * nothing survives the process.
  */
 
-import { HydrogenError } from '../../errors.ts';
 import { Fifo } from '../../fifo.ts';
-import type { DeadLetter, DeadLetterCause } from '../port/dead-letters.ts';
 import type { ClientMessage, ConsumerOptions } from '../port/messages.ts';
-import { createMemoryConsumer, type MemoryConsumer, type Stored } from './consumer.ts';
+import { MemoryConsumer } from './consumer.ts';
+import type { Stored } from './lanes.ts';
 
 export interface StoreLimits {
   readonly maxStoredMessages: number;
   readonly maxStoredBytes: number;
-  readonly maxDeadLetters: number;
+}
+
+/** Whose message it is. */
+export interface StorePublisher {
+  /** While false its messages stay where they are. */
+  readonly isUp: boolean;
+  stored(pending: PendingMessage): void;
 }
 
 /** A message that waits until the store takes it. */
-export interface Pending {
+export interface PendingMessage {
   readonly message: ClientMessage;
-  /** False while its bus is down: it stays where it is. */
-  isReachable(): boolean;
-  onStored(): void;
+  readonly publisher: StorePublisher;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
 }
 
-interface DeadLetterWaiter {
-  readonly store: () => void;
-  readonly isReachable: () => boolean;
-}
+export class MessageStore {
+  readonly #limits: StoreLimits;
+  readonly #consumers = new Map<string, MemoryConsumer>();
+  readonly #listeners: (() => void)[] = [];
+  /** For room, in the order of arrival. */
+  readonly #waiting = new Fifo<PendingMessage>();
+  /** For their bus to be up. */
+  readonly #parked = new Fifo<PendingMessage>();
+  #messages = 0;
+  #bytes = 0;
 
-export interface MemoryStore {
-  readonly stored: { readonly messages: number; readonly bytes: number };
-  readonly isFull: boolean;
-  /** Told of every change of consumers, room and reachability. */
-  onChange(listener: () => void): void;
-  offer(pending: Pending): void;
-  /** Takes a bus's messages back. */
-  withdraw(isMine: (pending: Pending) => boolean): void;
-  consumer(options: ConsumerOptions): MemoryConsumer;
-  isConsumed(endpoint: string): boolean;
-  bury(letter: Omit<DeadLetter, 'sequence'>, processor: string, isReachable: () => boolean, onStored: () => void): void;
-  letters(processor: string): ReadonlyMap<number, DeadLetter>;
-  unbury(processor: string, sequence: number): boolean;
-  /** @throws {HydrogenError} HYD_NOT_READY when no consumer would get it */
-  replay(processor: string, sequence: number): boolean;
-  /** Looks again at everything that waits. */
-  wake(): void;
-}
-
-export function createMemoryStore(limits: StoreLimits): MemoryStore {
-  const consumers = new Map<string, MemoryConsumer>();
-  const graves = new Map<string, Map<number, DeadLetter>>();
-  const listeners: (() => void)[] = [];
-  const waiting = new Fifo<Pending>();
-  const parked = new Fifo<Pending>();
-  let waitingLetters: DeadLetterWaiter[] = [];
-  let messages = 0;
-  let bytes = 0;
-  let letterCount = 0;
-  let lastSequence = 0;
-
-  const isFull = (): boolean => messages >= limits.maxStoredMessages || bytes >= limits.maxStoredBytes;
-
-  function changed(): void {
-    for (const listener of listeners) listener();
+  constructor(limits: StoreLimits) {
+    this.#limits = limits;
   }
 
-  function release(stored: Stored): void {
+  get stored(): { readonly messages: number; readonly bytes: number } {
+    return { messages: this.#messages, bytes: this.#bytes };
+  }
+
+  get isFull(): boolean {
+    return this.#messages >= this.#limits.maxStoredMessages || this.#bytes >= this.#limits.maxStoredBytes;
+  }
+
+  /** Called on every change of consumers, room and reachability. */
+  onChange(listener: () => void): void {
+    this.#listeners.push(listener);
+  }
+
+  offer(pending: PendingMessage): void {
+    if (!pending.publisher.isUp) {
+      this.#parked.push(pending);
+      return;
+    }
+    this.#waiting.push(pending);
+    if (this.#waiting.length === 1) this.#admit();
+  }
+
+  /** Removes the messages of a publisher that wait. */
+  withdraw(publisher: StorePublisher): void {
+    for (const queue of [this.#waiting, this.#parked]) {
+      for (const pending of queue.drain()) if (pending.publisher !== publisher) queue.push(pending);
+    }
+  }
+
+  /** The durable consumer of a processor, created or configured. */
+  consume(processor: string, options: ConsumerOptions): MemoryConsumer {
+    const known = this.#consumers.get(processor);
+    known?.configure(options);
+    const consumer = known ?? new MemoryConsumer(options, (stored) => this.#release(stored));
+    this.#consumers.set(processor, consumer);
+    queueMicrotask(() => this.#changed());
+    return consumer;
+  }
+
+  consumerOf(processor: string): MemoryConsumer | undefined {
+    return this.#consumers.get(processor);
+  }
+
+  isConsumed(endpoint: string): boolean {
+    for (const consumer of this.#consumers.values()) if (consumer.covers(endpoint)) return true;
+    return false;
+  }
+
+  /** Keeps a message until each of these consumers has consumed it. */
+  hold(message: ClientMessage, holders: readonly MemoryConsumer[], isReplay: boolean): void {
+    if (holders.length === 0) return;
+    this.#messages++;
+    this.#bytes += message.payload.byteLength;
+    const stored: Stored = { message, isReplay, storedAtMs: Date.now(), holders: holders.length };
+    for (const consumer of holders) consumer.enqueue(stored);
+  }
+
+  /** Retries everything that waits. */
+  wake(): void {
+    for (const consumer of this.#consumers.values()) consumer.wake();
+    for (const pending of this.#parked.drain()) (pending.publisher.isUp ? this.#waiting : this.#parked).push(pending);
+    this.#admit();
+    this.#changed();
+  }
+
+  #changed(): void {
+    for (const listener of this.#listeners) listener();
+  }
+
+  #release(stored: Stored): void {
     stored.holders--;
     if (stored.holders > 0) return;
-    messages--;
-    bytes -= stored.message.payload.byteLength;
-    if (waiting.length > 0) admit();
+    this.#messages--;
+    this.#bytes -= stored.message.payload.byteLength;
+    if (this.#waiting.length > 0) this.#admit();
   }
 
-  function hold(message: ClientMessage, holders: readonly MemoryConsumer[], isReplay: boolean): void {
-    if (holders.length === 0) return;
-    messages++;
-    bytes += message.payload.byteLength;
-    const stored: Stored = { message, storedAtMs: Date.now(), holders: holders.length };
-    for (const consumer of holders) consumer.enqueue(stored, isReplay);
-  }
-
-  // In the order of arrival. What waits here had its bus up when it came, so an unreachable head means all are down.
-  function admit(): void {
-    const wasFull = isFull();
-    while (!isFull() && waiting.peek()?.isReachable()) {
-      const pending = waiting.shift();
+  // In the order of arrival. Every message here arrived while its bus was up, so when the first one's is down, all are.
+  #admit(): void {
+    const wasFull = this.isFull;
+    while (!this.isFull && this.#waiting.peek()?.publisher.isUp) {
+      const pending = this.#waiting.shift();
       if (pending === undefined) break;
       const { message } = pending;
-      const holders = Array.from(consumers.values()).filter((consumer) => consumer.covers(message.endpoint));
-      hold(message, holders, false);
-      pending.onStored();
+      const holders = Array.from(this.#consumers.values()).filter((consumer) => consumer.covers(message.endpoint));
+      this.hold(message, holders, false);
+      pending.publisher.stored(pending);
     }
-    if (wasFull !== isFull()) changed();
+    if (wasFull !== this.isFull) this.#changed();
   }
-
-  function unbury(processor: string, sequence: number): boolean {
-    if (!graves.get(processor)?.delete(sequence)) return false;
-    letterCount--;
-    admitLetters();
-    return true;
-  }
-
-  function admitLetters(): void {
-    const still: DeadLetterWaiter[] = [];
-    for (const waiter of waitingLetters) {
-      if (letterCount < limits.maxDeadLetters && waiter.isReachable()) waiter.store();
-      else still.push(waiter);
-    }
-    waitingLetters = still;
-  }
-
-  const letters = (processor: string): Map<number, DeadLetter> => {
-    const known = graves.get(processor) ?? new Map<number, DeadLetter>();
-    graves.set(processor, known);
-    return known;
-  };
-
-  return {
-    get stored() {
-      return { messages, bytes };
-    },
-    get isFull() {
-      return isFull();
-    },
-    onChange: (listener) => void listeners.push(listener),
-    offer: (pending) => {
-      if (!pending.isReachable()) {
-        parked.push(pending);
-        return;
-      }
-      waiting.push(pending);
-      if (waiting.length === 1) admit();
-    },
-    withdraw: (isMine) => {
-      for (const queue of [waiting, parked]) {
-        for (const pending of queue.drain()) if (!isMine(pending)) queue.push(pending);
-      }
-    },
-    consumer: (options) => {
-      const known = consumers.get(options.processor);
-      known?.configure(options);
-      const consumer = known ?? createMemoryConsumer(options, release);
-      consumers.set(options.processor, consumer);
-      queueMicrotask(changed);
-      return consumer;
-    },
-    isConsumed: (endpoint) => Array.from(consumers.values()).some((consumer) => consumer.covers(endpoint)),
-    bury: (letter, processor, isReachable, onStored) => {
-      const store = (): void => {
-        letterCount++;
-        letters(processor).set(++lastSequence, { ...letter, sequence: lastSequence });
-        onStored();
-      };
-      waitingLetters.push({ store, isReachable });
-      admitLetters();
-    },
-    letters,
-    unbury,
-    replay: (processor, sequence) => {
-      const letter = graves.get(processor)?.get(sequence);
-      if (letter === undefined) return false;
-      const consumer = consumers.get(processor);
-      if (!consumer?.covers(letter.endpoint))
-        throw new HydrogenError('HYD_NOT_READY', `nothing consumes for ${processor}`);
-      const { id, connectionId, endpoint, callbackUrl, payload } = letter;
-      hold({ id, connectionId, endpoint, callbackUrl, payload }, [consumer], true);
-      return unbury(processor, sequence);
-    },
-    wake: () => {
-      for (const consumer of consumers.values()) consumer.wake();
-      for (const pending of parked.drain()) (pending.isReachable() ? waiting : parked).push(pending);
-      admit();
-      admitLetters();
-      changed();
-    },
-  };
-}
-
-/** A letter that has no place yet. */
-export function letterOf(
-  message: ClientMessage,
-  attempts: number,
-  cause: DeadLetterCause,
-): Omit<DeadLetter, 'sequence'> {
-  const { id, connectionId, endpoint, callbackUrl, payload } = message;
-  return { id, connectionId, endpoint, callbackUrl, payload, attempts, diedAtMs: Date.now(), ...cause };
 }

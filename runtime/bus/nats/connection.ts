@@ -1,80 +1,23 @@
 /**
- * One connection to NATS that outlives its servers. The package's own reconnecting is switched off: each connection is
- * a new one, so that credentials and certificates are read again, no authentication failure is final, and nothing that
- * was published while cut off waits in a buffer that nobody watches. What must survive (subscriptions, handlers) is
- * registered here once and renewed on every connection.
+ * The link to NATS, which outlives its connections. The package's own reconnect is off: every connection is a new one,
+ * so that credentials and certificates are read again, no authentication failure is final, and nothing published while
+ * the link is down waits in a buffer that nobody watches. Subscriptions are registered here once and renewed on every
+ * connection.
  */
 
-import { credsAuthenticator, type Msg, type NatsConnection, nuid, type Subscription } from 'nats';
+import { type Msg, type NatsConnection, nuid, type PublishOptions, type Subscription } from 'nats';
 import { HydrogenError } from '../../errors.ts';
 import type { BusStatus } from '../port/bus.ts';
-import { ServerExcess, type ServerLimits } from './meter.ts';
-import { connectTo } from './transport.ts';
+import { dial, type NatsConnectionOptions, type NatsEvent } from './dial.ts';
+import { ServerExcess } from './meter.ts';
 import { rawHeaders } from './wire.ts';
 
-export interface NatsAuthentication {
-  /** Content of a credentials file (JWT and nkey seed). */
-  readonly credentials?: string;
-  readonly token?: string;
-  readonly user?: string;
-  readonly password?: string;
-}
-
-/** PEM contents. An empty object asks for TLS with the system's authorities. */
-export interface NatsTls {
-  readonly ca?: string;
-  readonly cert?: string;
-  readonly key?: string;
-}
-
-/** Something worth a log line that needs no action of the bus's owner. */
-export interface NatsEvent {
-  readonly kind: 'connectFailed' | 'connected' | 'disconnected' | 'lameDuck' | 'serverError' | 'serversChanged';
-  readonly detail: string;
-  readonly cause?: unknown;
-}
-
-export interface NatsConnectionOptions {
-  /** `nats://host:port` or `tls://host:port`; a `user:password@` in the first is used when `authentication` is absent. */
-  readonly servers: readonly string[];
-  /** Called before every connection. */
-  readonly authentication?: () => NatsAuthentication | Promise<NatsAuthentication>;
-  /** Called before every connection. */
-  readonly tls?: () => NatsTls | Promise<NatsTls>;
-  /** What the server shows for this client, for example `hydrogen gateway gw-1`. */
-  readonly clientName: string;
-  /** Upper bound of the random wait before the first attempt to reconnect. Default 200. */
-  readonly reconnectJitterMs?: number;
-  /** What a server may send before the connection is closed. @default - as much as it likes, in messages of any length */
-  readonly serverLimits?: ServerLimits;
-  readonly onEvent?: (event: NatsEvent) => void;
-}
-
 export interface Subscribed {
-  /** Ends it; what is already on its way may still arrive until this resolves. Never rejects. */
+  /** Unsubscribes. Messages in flight may still arrive until this resolves. Never rejects. */
   drain(): Promise<void>;
 }
 
-export interface Link {
-  readonly status: BusStatus;
-  readonly isUp: boolean;
-  /** Bytes of headers and payload that the server takes in one message. */
-  readonly maxPayloadBytes: number;
-  /** A subject prefix of this process alone, without the final dot. */
-  readonly inbox: string;
-  onStatus(listener: (status: BusStatus, cause?: unknown) => void): void;
-  start(): void;
-  stop(): Promise<void>;
-  /** Renewed on every connection. */
-  subscribe(subject: string, listener: (msg: Msg) => void): Subscribed;
-  /**
-   * False when it was not sent because the link is down. @param headers a complete header block
-   * @throws {HydrogenError} HYD_MESSAGE_TOO_LARGE
-   */
-  publish(subject: string, payload: Uint8Array, reply?: string, headers?: string): boolean;
-  /** Resolves when the server has seen everything sent before, or the link went down. */
-  flush(): Promise<void>;
-}
+type StatusListener = (status: BusStatus, cause?: unknown) => void;
 
 interface Registered {
   readonly subject: string;
@@ -85,190 +28,203 @@ interface Registered {
 interface Outgoing {
   readonly subject: string;
   readonly payload: Uint8Array;
-  readonly reply: string | undefined;
-  readonly headers: string | undefined;
+  readonly options: PublishOptions;
 }
 
-const connectTimeoutMs = 5000;
 const maxDelayMs = 2000;
 const flushTimeoutMs = 1000;
 const defaultMaxPayloadBytes = 1024 * 1024;
 /** How long a server that went beyond its limits is left alone. */
 const excessPauseMs = 30_000;
-const maxGossipedServers = 64;
+const maxAnnounced = 64;
 
-export function createLink(options: NatsConnectionOptions): Link {
-  const registered = new Set<Registered>();
-  const listeners: ((status: BusStatus, cause?: unknown) => void)[] = [];
-  const gossiped = new Set<string>();
-  const note = options.onEvent ?? ((): void => {});
-  let status: BusStatus = 'down';
-  let connection: NatsConnection | undefined;
-  let outgoing: Outgoing[] = [];
-  let timer: NodeJS.Timeout | undefined;
-  let isStarted = false;
-  let failures = 0;
-  let maxPayloadBytes = defaultMaxPayloadBytes;
+export class Link {
+  /** Subject prefix unique to this link, without the final dot. */
+  readonly inbox = `_INBOX.${nuid.next()}`;
+  readonly #options: NatsConnectionOptions;
+  readonly #registered = new Set<Registered>();
+  readonly #listeners = new Set<StatusListener>();
+  /** Addresses that the servers announced. */
+  readonly #announced = new Set<string>();
+  #state: 'new' | 'down' | 'up' | 'stopped' = 'new';
+  #connection: NatsConnection | undefined;
+  #outgoing: Outgoing[] = [];
+  #redialTimer: NodeJS.Timeout | undefined;
+  #failures = 0;
+  #maxPayloadBytes = defaultMaxPayloadBytes;
 
-  function become(next: BusStatus, cause?: unknown): void {
-    if (status === next || status === 'stopped') return;
-    status = next;
-    for (const listener of listeners) listener(next, cause);
+  constructor(options: NatsConnectionOptions) {
+    this.#options = options;
   }
 
-  // Every second failure tries what the cluster told of itself, in case no configured server is left.
-  function servers(): string[] {
-    return failures % 2 === 1 && gossiped.size > 0 ? [...gossiped] : [...options.servers];
+  get status(): BusStatus {
+    return this.#state === 'new' ? 'down' : this.#state;
   }
 
-  async function dial(): Promise<void> {
+  get isUp(): boolean {
+    return this.#state === 'up';
+  }
+
+  /** Bytes of headers and payload that the server takes in one message. */
+  get maxPayloadBytes(): number {
+    // Read for every message, because a server may change its limit at any time.
+    this.#maxPayloadBytes = this.#connection?.info?.max_payload ?? this.#maxPayloadBytes;
+    return this.#maxPayloadBytes;
+  }
+
+  /** @returns removes the listener */
+  onStatus(listener: StatusListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  start(): void {
+    if (this.#state !== 'new') return;
+    this.#state = 'down';
+    void this.#dial();
+  }
+
+  async stop(): Promise<void> {
+    if (this.#state === 'stopped') return;
+    this.#sendOutgoing();
+    const last = this.#connection;
+    // Before the first await, so that a connection lost meanwhile is not replaced.
+    this.#become('stopped');
+    clearTimeout(this.#redialTimer);
+    this.#connection = undefined;
+    if (last === undefined) return;
+    await within(flushTimeoutMs, last.flush());
+    await last.close().catch(() => {});
+  }
+
+  /** Renewed on every connection. */
+  subscribe(subject: string, listener: (msg: Msg) => void): Subscribed {
+    const one: Registered = { subject, listener, live: undefined };
+    this.#registered.add(one);
+    if (this.#connection !== undefined && !this.#connection.isClosed()) one.live = listen(this.#connection, one);
+    return {
+      drain: async () => {
+        this.#registered.delete(one);
+        if (one.live !== undefined) await within(flushTimeoutMs, one.live.drain());
+      },
+    };
+  }
+
+  /**
+   * False when it was not sent because the link is down. @param headers a complete header block
+   * @throws {HydrogenError} HYD_MESSAGE_TOO_LARGE
+   */
+  publish(subject: string, payload: Uint8Array, reply?: string, headers?: string): boolean {
+    if (this.#connection === undefined || this.#state !== 'up' || this.#connection.isClosed()) return false;
+    if (payload.byteLength + (headers?.length ?? 0) > this.maxPayloadBytes) {
+      throw new HydrogenError('HYD_MESSAGE_TOO_LARGE', 'for the server');
+    }
+    const options: PublishOptions = {};
+    if (reply !== undefined) options.reply = reply;
+    if (headers !== undefined) options.headers = rawHeaders(headers);
+    if (this.#outgoing.length === 0) setImmediate(() => this.#sendOutgoing());
+    this.#outgoing.push({ subject, payload, options });
+    return true;
+  }
+
+  #become(next: 'down' | 'up' | 'stopped', cause?: unknown): void {
+    if (this.#state === next || this.#state === 'stopped') return;
+    this.#state = next;
+    for (const listener of this.#listeners) listener(next, cause);
+  }
+
+  #note(event: NatsEvent): void {
+    this.#options.onEvent?.(event);
+  }
+
+  // Every second failure tries what the cluster announced, in case no configured server is left.
+  #servers(): readonly string[] {
+    return this.#failures % 2 === 1 && this.#announced.size > 0 ? [...this.#announced] : this.#options.servers;
+  }
+
+  async #dial(): Promise<void> {
+    let next: NatsConnection;
     try {
-      const authentication = (await options.authentication?.()) ?? fromUrl(options.servers[0]);
-      const isTls = options.servers.some((server) => server.startsWith('tls://'));
-      const tls = (await options.tls?.()) ?? (isTls ? {} : undefined);
-      const { credentials, token, user, password } = authentication;
-      const next = await connectTo({
-        servers: servers(),
-        serverLimits: options.serverLimits,
-        name: options.clientName,
-        reconnect: false,
-        timeout: connectTimeoutMs,
-        pingInterval: 5000,
-        maxPingOut: 2,
-        noAsyncTraces: true,
-        ignoreAuthErrorAbort: true,
-        ...(tls === undefined ? {} : { tls }),
-        ...(credentials === undefined ? {} : { authenticator: credsAuthenticator(Buffer.from(credentials)) }),
-        ...(token === undefined ? {} : { token }),
-        ...(user === undefined ? {} : { user }),
-        ...(password === undefined ? {} : { pass: password }),
-      });
-      if (status === 'stopped') await next.close();
-      else adopt(next);
+      next = await dial(this.#options, this.#servers());
     } catch (cause) {
-      if (status === 'stopped') return;
-      note({ kind: 'connectFailed', detail: servers().join(', '), cause });
-      failures++;
-      redial(cause, Math.min(maxDelayMs, 50 * 2 ** failures) * (0.5 + Math.random() / 2));
+      if (this.#isStopped()) return;
+      this.#note({ kind: 'connectFailed', detail: this.#servers().join(', '), cause });
+      this.#failures++;
+      this.#redial(cause, Math.min(maxDelayMs, 50 * 2 ** this.#failures) * (0.5 + Math.random() / 2));
+      return;
     }
+    if (this.#isStopped()) await next.close().catch(() => {});
+    else this.#adopt(next);
   }
 
-  function redial(cause: unknown, delayMs: number): void {
-    const isExcess = options.serverLimits !== undefined && cause instanceof ServerExcess;
-    timer = setTimeout(() => void dial(), isExcess ? excessPauseMs : delayMs);
+  // In a method because the state may have changed during an await, which the type checker does not see.
+  #isStopped(): boolean {
+    return this.#state === 'stopped';
   }
 
-  function adopt(next: NatsConnection): void {
-    connection = next;
-    failures = 0;
-    maxPayloadBytes = next.info?.max_payload ?? defaultMaxPayloadBytes;
-    // Each server tells all that it knows of; one that has left the cluster is not tried for ever.
-    gossiped.clear();
-    gossip(next.info?.connect_urls);
-    void next.closed().then((cause) => lose(next, cause ?? undefined));
-    void watch(next);
-    for (const one of registered) one.live = listen(next, one);
-    note({ kind: 'connected', detail: next.getServer() });
-    become('up');
+  #redial(cause: unknown, delayMs: number): void {
+    const isExcess = this.#options.serverLimits !== undefined && cause instanceof ServerExcess;
+    this.#redialTimer = setTimeout(() => void this.#dial(), isExcess ? excessPauseMs : delayMs);
   }
 
-  function lose(lost: NatsConnection, cause: unknown): void {
-    if (connection !== lost) return;
-    connection = undefined;
-    for (const one of registered) one.live = undefined;
-    if (status === 'stopped') return;
-    note({ kind: 'disconnected', detail: lost.getServer(), cause });
-    become('down', cause);
-    redial(cause, Math.random() * (options.reconnectJitterMs ?? 200));
+  #announce(urls: readonly string[] = []): void {
+    for (const url of urls) if (this.#announced.size < maxAnnounced) this.#announced.add(url);
   }
 
-  function gossip(urls: readonly string[] = []): void {
-    for (const url of urls) if (gossiped.size < maxGossipedServers) gossiped.add(url);
+  #adopt(next: NatsConnection): void {
+    this.#connection = next;
+    this.#failures = 0;
+    // Each server announces all that it knows; one that has left the cluster is not tried forever.
+    this.#announced.clear();
+    this.#announce(next.info?.connect_urls);
+    void next.closed().then((cause) => this.#lose(next, cause ?? undefined));
+    void this.#watch(next);
+    for (const one of this.#registered) one.live = listen(next, one);
+    this.#note({ kind: 'connected', detail: next.getServer() });
+    this.#become('up');
   }
 
-  // What a turn of the event loop publishes leaves in one write: the package would write once per callback, and a write
-  // is what costs most on both sides. What is lost with the connection was not acknowledged, as bytes on the wire.
-  function sendOutgoing(): void {
-    const batch = outgoing;
-    outgoing = [];
-    for (const { subject, payload, reply, headers } of batch) {
-      if (connection === undefined || connection.isClosed()) return;
-      connection.publish(subject, payload, {
-        ...(reply === undefined ? {} : { reply }),
-        ...(headers === undefined ? {} : { headers: rawHeaders(headers) }),
-      });
-    }
+  #lose(lost: NatsConnection, cause: unknown): void {
+    if (this.#connection !== lost) return;
+    this.#connection = undefined;
+    for (const one of this.#registered) one.live = undefined;
+    if (this.#state === 'stopped') return;
+    this.#note({ kind: 'disconnected', detail: lost.getServer(), cause });
+    this.#become('down', cause);
+    this.#redial(cause, Math.random() * (this.#options.reconnectJitterMs ?? 200));
   }
 
-  async function watch(next: NatsConnection): Promise<void> {
-    for await (const { type, data, permissionContext: denied } of next.status()) {
-      if (type === 'ldm') note({ kind: 'lameDuck', detail: String(data) });
-      const what = denied === undefined ? '' : ` ${denied.operation} ${denied.subject}`;
-      if (type === 'error') note({ kind: 'serverError', detail: `${data}${what}` });
-      if (type !== 'update' || typeof data !== 'object') continue;
-      for (const url of data.deleted ?? []) gossiped.delete(url);
-      gossip(data.added);
-      note({ kind: 'serversChanged', detail: JSON.stringify(data) });
-    }
-  }
-
-  return {
-    get status() {
-      return status;
-    },
-    get isUp() {
-      return status === 'up';
-    },
-    get maxPayloadBytes() {
-      return maxPayloadBytes;
-    },
-    inbox: `_INBOX.${nuid.next()}`,
-    onStatus: (listener) => void listeners.push(listener),
-    start: () => {
-      if (isStarted || status === 'stopped') return;
-      isStarted = true;
-      void dial();
-    },
-    stop: async () => {
-      if (status === 'stopped') return;
-      clearTimeout(timer);
-      sendOutgoing();
-      const last = connection;
-      if (last !== undefined) await within(flushTimeoutMs, last.flush());
-      become('stopped');
-      // The connection may have been lost while it was flushed.
-      clearTimeout(timer);
-      connection = undefined;
-      if (last !== undefined) await last.close().catch(() => {});
-    },
-    subscribe: (subject, listener) => {
-      const one: Registered = { subject, listener, live: undefined };
-      registered.add(one);
-      if (connection !== undefined && !connection.isClosed()) one.live = listen(connection, one);
-      return {
-        drain: async () => {
-          registered.delete(one);
-          if (one.live !== undefined) await within(flushTimeoutMs, one.live.drain());
-        },
-      };
-    },
-    publish: (subject, payload, reply, headers) => {
-      if (connection === undefined || status !== 'up' || connection.isClosed()) return false;
-      if (payload.byteLength + (headers?.length ?? 0) > maxPayloadBytes) {
-        throw new HydrogenError('HYD_MESSAGE_TOO_LARGE', 'for the server');
+  // Everything published in one turn of the event loop leaves in one write. The package would write once per callback,
+  // and writes are the largest cost on both sides. What is lost with the connection was not acknowledged, like bytes on
+  // the wire.
+  #sendOutgoing(): void {
+    const batch = this.#outgoing;
+    this.#outgoing = [];
+    for (const { subject, payload, options } of batch) {
+      if (this.#connection === undefined || this.#connection.isClosed()) return;
+      try {
+        this.#connection.publish(subject, payload, options);
+      } catch (cause) {
+        // The limit of the server has shrunk since. What must not be lost is published again, and refused then.
+        this.#note({ kind: 'serverError', detail: `cannot publish to ${subject}`, cause });
       }
-      if (outgoing.length === 0) setImmediate(sendOutgoing);
-      outgoing.push({ subject, payload, reply, headers });
-      return true;
-    },
-    flush: async () => {
-      sendOutgoing();
-      if (connection !== undefined) await within(flushTimeoutMs, connection.flush());
-    },
-  };
+    }
+  }
+
+  async #watch(next: NatsConnection): Promise<void> {
+    for await (const { type, data, permissionContext: denied } of next.status()) {
+      if (type === 'ldm') this.#note({ kind: 'lameDuck', detail: String(data) });
+      const what = denied === undefined ? '' : ` ${denied.operation} ${denied.subject}`;
+      if (type === 'error') this.#note({ kind: 'serverError', detail: `${data}${what}` });
+      if (type !== 'update' || typeof data !== 'object') continue;
+      for (const url of data.deleted ?? []) this.#announced.delete(url);
+      this.#announce(data.added);
+      this.#note({ kind: 'serversChanged', detail: JSON.stringify(data) });
+    }
+  }
 }
 
-// The package swallows what a callback throws and stops reading; a throwing listener is a bug and must be seen.
+// The package swallows exceptions of a callback and stops reading. A listener that throws is a bug and must be seen.
 function listen(connection: NatsConnection, one: Registered): Subscription {
   return connection.subscribe(one.subject, {
     callback: (err, msg) => {
@@ -282,14 +238,6 @@ function listen(connection: NatsConnection, one: Registered): Subscription {
       }
     },
   });
-}
-
-function fromUrl(server: string | undefined): NatsAuthentication {
-  if (server === undefined) throw new HydrogenError('HYD_CONFIG_INVALID', 'no NATS server is named');
-  if (!server.includes('@')) return {};
-  const { username, password } = new URL(server.includes('://') ? server : `nats://${server}`);
-  if (username !== '' && password === '') return { token: decodeURIComponent(username) };
-  return { user: decodeURIComponent(username), password: decodeURIComponent(password) };
 }
 
 async function within(timeoutMs: number, work: Promise<unknown>): Promise<void> {

@@ -1,21 +1,21 @@
 /**
- * The dead-letter stream. What is known of a letter is one JSON header beside the untouched payload. A letter that is
- * replayed goes to the subject that it came from, marked for its processor alone; the consumers of other processors
- * acknowledge it unread. It is removed only after it was stored there.
+ * The dead-letter stream. The facts about a letter are one JSON header beside the untouched payload. A replayed letter
+ * goes to its original subject, marked for its processor alone; the consumers of other processors acknowledge it unread.
+ * It is removed from here only after it was stored there.
  */
 
 import { randomUUID } from 'node:crypto';
 import { HydrogenError } from '../../errors.ts';
-import type { DeadLetter, DeadLetterCause, DeadLetters } from '../port/dead-letters.ts';
+import type { DeadLetter, DeadLetterBus, DeadLetterCause, DeadLetters } from '../port/dead-letters.ts';
 import type { ClientMessage } from '../port/messages.ts';
-import type { Subjects } from '../subjects.ts';
+import type { NatsCore } from './core.ts';
 import { filtersOf, listConsumers, metadataKeys } from './durables.ts';
 import { createCoverage } from './interest.ts';
-import type { Publisher } from './publisher.ts';
-import { isRefused, jetStreamCodes, type Requests } from './requests.ts';
+import { Publisher } from './publisher.ts';
+import { isRefused, jetStreamCodes } from './requests.ts';
 import { headerBlock, headerNames, headerValue } from './wire.ts';
 
-interface StoredMessage {
+interface StoredLetter {
   readonly subject: string;
   readonly seq: number;
   readonly hdrs?: string;
@@ -24,130 +24,148 @@ interface StoredMessage {
 
 type Kept = Omit<DeadLetter, 'sequence' | 'payload'>;
 
-/** What the header may take of the room that is left to headers. */
+/** Largest header of a dead letter, within the room reserved for headers. */
 const maxHeaderBytes = 3072;
 
-/** Stores a letter; each has an id of its own, for a replayed message may die again within the deduplication window. */
-export function storeDeadLetter(
-  publisher: Publisher,
-  subjects: Subjects,
-  processor: string,
-  message: ClientMessage,
-  attempts: number,
-  { code, detail, status, rule }: DeadLetterCause,
-): Promise<void> {
-  const { id, connectionId, endpoint, callbackUrl, payload } = message;
-  const kept: Kept = {
-    id,
-    connectionId,
-    endpoint,
-    callbackUrl,
-    attempts,
-    diedAtMs: Date.now(),
-    code,
-    detail,
-    ...(status === undefined ? {} : { status }),
-    ...(rule === undefined ? {} : { rule }),
-  };
-  const headers = headerBlock([
-    [headerNames.messageId, randomUUID()],
-    [headerNames.deadLetter, boundedJson(kept)],
-  ]);
-  return publisher.store({ subject: subjects.deadLetters(processor), headers, payload, connectionId });
+export class NatsDeadLetters implements DeadLetterBus {
+  readonly #core: NatsCore;
+  readonly #letters: Publisher;
+  readonly #messages: Publisher;
+
+  /** @param messages publisher of the stream of client messages, for replays */
+  constructor(core: NatsCore, messages: Publisher) {
+    this.#core = core;
+    // A dead letter that waits causes no pressure: its delivery stays open.
+    this.#letters = new Publisher(core.link, 'd', core.subjects.deadLetterStream, () => {});
+    this.#messages = messages;
+  }
+
+  // Each letter has its own id: a replayed message may become a dead letter again within the deduplication window.
+  async store(processor: string, message: ClientMessage, attempts: number, cause: DeadLetterCause): Promise<void> {
+    const { id, connectionId, endpoint, callbackUrl, payload } = message;
+    const { code, detail, status, rule } = cause;
+    const kept: Kept = {
+      id,
+      connectionId,
+      endpoint,
+      callbackUrl,
+      attempts,
+      diedAtMs: Date.now(),
+      code,
+      detail,
+      ...(status === undefined ? {} : { status }),
+      ...(rule === undefined ? {} : { rule }),
+    };
+    const headers = headerBlock([
+      [headerNames.messageId, randomUUID()],
+      [headerNames.deadLetter, boundedJson(kept)],
+    ]);
+    await this.#letters.store(this.#core.subjects.deadLetters(processor), headers, payload, connectionId);
+  }
+
+  of(processor: string): DeadLetters {
+    return new ProcessorLetters(this.#core, this.#messages, processor);
+  }
+
+  stop(): void {
+    this.#letters.stop();
+  }
 }
 
-/** @param messages publisher of the stream of client messages, for replays */
-export function createDeadLetters(
-  requests: Requests,
-  messages: Publisher,
-  subjects: Subjects,
-  processor: string,
-): DeadLetters {
-  const subject = subjects.deadLetters(processor);
-  const stream = subjects.deadLetterStream;
+class ProcessorLetters implements DeadLetters {
+  readonly #core: NatsCore;
+  readonly #messages: Publisher;
+  readonly #processor: string;
+  readonly #subject: string;
 
-  async function read(body: object): Promise<DeadLetter | undefined> {
+  constructor(core: NatsCore, messages: Publisher, processor: string) {
+    this.#core = core;
+    this.#messages = messages;
+    this.#processor = processor;
+    this.#subject = core.subjects.deadLetters(processor);
+  }
+
+  async list(limit: number, afterSequence = 0): Promise<DeadLetter[]> {
+    const letters: DeadLetter[] = [];
+    let next = afterSequence + 1;
+    while (letters.length < limit) {
+      const letter = await this.#read({ seq: next, next_by_subj: this.#subject });
+      if (letter === undefined) break;
+      letters.push(letter);
+      next = letter.sequence + 1;
+    }
+    return letters;
+  }
+
+  get(sequence: number): Promise<DeadLetter | undefined> {
+    return this.#read({ seq: sequence });
+  }
+
+  async replay(sequence: number): Promise<boolean> {
+    const letter = await this.get(sequence);
+    if (letter === undefined) return false;
+    await this.#checkConsumed(letter.endpoint);
+    const { id, connectionId, endpoint, callbackUrl, payload } = letter;
+    const headers = headerBlock([
+      [headerNames.messageId, randomUUID()],
+      [headerNames.callback, callbackUrl],
+      [headerNames.originalId, id],
+      [headerNames.replayFor, this.#processor],
+    ]);
+    await this.#messages.store(
+      this.#core.subjects.clientMessage(endpoint, connectionId),
+      headers,
+      payload,
+      connectionId,
+    );
+    return this.remove(sequence);
+  }
+
+  async remove(sequence: number): Promise<boolean> {
+    if ((await this.get(sequence)) === undefined) return false;
+    const body = { seq: sequence, no_erase: true };
+    return (await this.#ask<object>('STREAM.MSG.DELETE', body)) !== undefined;
+  }
+
+  async purge(): Promise<number> {
+    const answer = await this.#ask<{ purged: number }>('STREAM.PURGE', { filter: this.#subject });
+    return answer?.purged ?? 0;
+  }
+
+  async #read(body: object): Promise<DeadLetter | undefined> {
+    const answer = await this.#ask<{ message: StoredLetter }>('STREAM.MSG.GET', body);
+    return answer?.message.subject === this.#subject ? parse(answer.message) : undefined;
+  }
+
+  /** Undefined when letter or stream does not exist. */
+  async #ask<T>(call: string, body: object): Promise<T | undefined> {
     try {
-      const { message } = await requests.api<{ message: StoredMessage }>(`STREAM.MSG.GET.${stream}`, body);
-      return message.subject === subject ? parse(message) : undefined;
+      return await this.#core.requests.api<T>(`${call}.${this.#core.subjects.deadLetterStream}`, body);
     } catch (err) {
-      if (isAbsent(err)) return undefined;
+      const { messageNotFound, streamNotFound, sequenceNotFound, deleteFailed } = jetStreamCodes;
+      if (isRefused(err, messageNotFound, streamNotFound, sequenceNotFound, deleteFailed)) return undefined;
       throw err;
     }
   }
 
-  async function remove(sequence: number): Promise<boolean> {
-    if ((await read({ seq: sequence })) === undefined) return false;
-    try {
-      await requests.api(`STREAM.MSG.DELETE.${stream}`, { seq: sequence, no_erase: true });
-      return true;
-    } catch (err) {
-      if (isAbsent(err)) return false;
-      throw err;
-    }
-  }
-
-  async function checkConsumed(endpoint: string): Promise<void> {
+  async #checkConsumed(endpoint: string): Promise<void> {
+    const { requests, subjects } = this.#core;
     const consumers = await listConsumers(requests, subjects.stream);
-    const mine = consumers.filter(({ config }) => config.metadata?.[metadataKeys.processor] === processor);
+    const mine = consumers.filter(({ config }) => config.metadata?.[metadataKeys.processor] === this.#processor);
     const filters = mine.flatMap(({ config }) => filtersOf(config));
     if (createCoverage(filters, subjects)(endpoint)) return;
-    throw new HydrogenError('HYD_NOT_READY', `${processor} does not consume ${endpoint}`);
+    throw new HydrogenError('HYD_NOT_READY', `${this.#processor} does not consume ${endpoint}`);
   }
-
-  return {
-    list: async (limit, afterSequence = 0) => {
-      const letters: DeadLetter[] = [];
-      let next = afterSequence + 1;
-      while (letters.length < limit) {
-        const letter = await read({ seq: next, next_by_subj: subject });
-        if (letter === undefined) break;
-        letters.push(letter);
-        next = letter.sequence + 1;
-      }
-      return letters;
-    },
-    get: (sequence) => read({ seq: sequence }),
-    replay: async (sequence) => {
-      const letter = await read({ seq: sequence });
-      if (letter === undefined) return false;
-      await checkConsumed(letter.endpoint);
-      const { id, connectionId, endpoint, callbackUrl, payload } = letter;
-      const headers = headerBlock([
-        [headerNames.messageId, randomUUID()],
-        [headerNames.callback, callbackUrl],
-        [headerNames.originalId, id],
-        [headerNames.replayFor, processor],
-      ]);
-      await messages.store({ subject: subjects.clientMessage(endpoint, connectionId), headers, payload, connectionId });
-      return remove(sequence);
-    },
-    remove,
-    purge: async () => {
-      try {
-        const { purged } = await requests.api<{ purged: number }>(`STREAM.PURGE.${stream}`, { filter: subject });
-        return purged;
-      } catch (err) {
-        if (isAbsent(err)) return 0;
-        throw err;
-      }
-    },
-  };
 }
 
-function parse({ seq, hdrs = '', data = '' }: StoredMessage): DeadLetter {
+function parse({ seq, hdrs = '', data = '' }: StoredLetter): DeadLetter {
   const block = Buffer.from(hdrs, 'base64').toString('latin1');
   const kept = headerValue(block, headerNames.deadLetter);
   if (kept === undefined) throw new HydrogenError('HYD_MESSAGE_UNREADABLE', `dead letter ${seq}`);
   return { ...(JSON.parse(kept) as Kept), sequence: seq, payload: Buffer.from(data, 'base64') };
 }
 
-function isAbsent(err: unknown): boolean {
-  const { messageNotFound, streamNotFound, sequenceNotFound, deleteFailed } = jetStreamCodes;
-  return isRefused(err, messageNotFound, streamNotFound, sequenceNotFound, deleteFailed);
-}
-
-// The detail is shortened until the rest fits: a letter that can't be stored would never let go of its message.
+// Shortens the detail until the header fits: a letter that can't be stored would block its message forever.
 function boundedJson(kept: Kept): string {
   const json = asciiJson(kept);
   if (json.length <= maxHeaderBytes || kept.detail === '') return json;

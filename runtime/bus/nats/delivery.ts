@@ -1,32 +1,91 @@
-/** A message of the stream as a delivery: its fields read from subject and headers, its end published to where it came from. */
+/** A message of the stream as a delivery: its fields read from subject and headers, its end published to its reply subject. */
 
 import type { Msg } from 'nats';
 import { HydrogenError } from '../../errors.ts';
 import type { Delivery } from '../port/messages.ts';
-import type { Subjects } from '../subjects.ts';
-import type { AckSubject } from './wire.ts';
-import { headerNames, headerValue } from './wire.ts';
+import type { ClientSubject, Subjects } from '../subjects.ts';
+import type { Acks } from './acks.ts';
+import { type AckSubject, headerNames, headerValue } from './wire.ts';
 
-/** Where a delivery says what became of it. */
+/** The consumption that a delivery belongs to. */
 export interface DeliveryOwner {
-  /** Publishes to the reply subject, now or, when it is final, once the link is up again. */
-  answer(reply: string, payload: Uint8Array, isFinal: boolean): void;
-  ended(received: Received): void;
+  readonly acks: Acks;
+  ended(delivery: NatsDelivery): void;
 }
 
 const acked = Buffer.from('+ACK');
 const nakedNow = Buffer.from('-NAK');
 const inProgress = Buffer.from('+WPI');
 
-/** What was received. */
-export interface Received {
-  readonly delivery: Delivery;
+export class NatsDelivery implements Delivery {
+  readonly id: string;
+  readonly connectionId: string;
+  readonly endpoint: string;
+  readonly callbackUrl: string;
+  readonly payload: Uint8Array;
+  readonly attempt: number;
+  readonly storedAtMs: number;
   /** Name of the consumer that delivered it. */
   readonly consumer: string;
   /** The only processor that it is for, when it is a replay. */
   readonly replayFor: string | undefined;
   /** When it was last handed out or at work, in `performance.now()`: the acknowledgement time-out runs from here. */
-  aliveAtMs: number;
+  aliveAtMs = performance.now();
+  readonly #reply: string;
+  readonly #owner: DeliveryOwner;
+  #isEnded = false;
+
+  constructor(
+    msg: Msg,
+    ack: AckSubject,
+    reply: string,
+    subject: ClientSubject,
+    messageId: string,
+    block: string,
+    owner: DeliveryOwner,
+  ) {
+    this.replayFor = headerValue(block, headerNames.replayFor);
+    const originalId = this.replayFor === undefined ? undefined : headerValue(block, headerNames.originalId);
+    this.id = originalId ?? messageId;
+    this.connectionId = subject.connectionId;
+    this.endpoint = subject.endpoint;
+    this.callbackUrl = headerValue(block, headerNames.callback) ?? '';
+    this.payload = msg.data;
+    this.attempt = ack.attempt;
+    this.storedAtMs = ack.storedAtMs;
+    this.consumer = ack.consumer;
+    this.#reply = reply;
+    this.#owner = owner;
+  }
+
+  get isReplay(): boolean {
+    return this.replayFor !== undefined;
+  }
+
+  ack(): void {
+    this.#end(acked);
+  }
+
+  nak(delayMs: number): void {
+    this.#end(delayMs > 0 ? nakAfter(delayMs) : nakedNow);
+  }
+
+  working(): void {
+    if (this.#isEnded) return;
+    this.aliveAtMs = performance.now();
+    this.#owner.acks.working(this.#reply, inProgress);
+  }
+
+  term(reason: string): void {
+    this.#end(Buffer.from(`+TERM ${reason}`));
+  }
+
+  #end(payload: Uint8Array): void {
+    if (this.#isEnded) return;
+    this.#isEnded = true;
+    this.#owner.acks.end(this.#reply, payload);
+    this.#owner.ended(this);
+  }
 }
 
 /** @returns an error, HYD_MESSAGE_UNREADABLE, when no gateway wrote this message */
@@ -37,42 +96,13 @@ export function readDelivery(
   block: string,
   subjects: Subjects,
   owner: DeliveryOwner,
-): Received | HydrogenError {
+): NatsDelivery | HydrogenError {
   const subject = subjects.parseClientMessage(msg.subject);
   const messageId = headerValue(block, headerNames.messageId);
   if (subject === undefined || messageId === undefined) {
     return new HydrogenError('HYD_MESSAGE_UNREADABLE', `sequence ${ack.streamSequence}, subject ${msg.subject}`);
   }
-  const replayFor = headerValue(block, headerNames.replayFor);
-  let isEnded = false;
-
-  function end(payload: Uint8Array): void {
-    if (isEnded) return;
-    isEnded = true;
-    owner.answer(reply, payload, true);
-    owner.ended(received);
-  }
-
-  const delivery: Delivery = {
-    id: (replayFor === undefined ? undefined : headerValue(block, headerNames.originalId)) ?? messageId,
-    connectionId: subject.connectionId,
-    endpoint: subject.endpoint,
-    callbackUrl: headerValue(block, headerNames.callback) ?? '',
-    payload: msg.data,
-    attempt: ack.attempt,
-    isReplay: replayFor !== undefined,
-    storedAtMs: ack.storedAtMs,
-    ack: () => end(acked),
-    nak: (delayMs) => end(delayMs > 0 ? nakAfter(delayMs) : nakedNow),
-    working: () => {
-      if (isEnded) return;
-      received.aliveAtMs = performance.now();
-      owner.answer(reply, inProgress, false);
-    },
-    term: (reason) => end(Buffer.from(`+TERM ${reason}`)),
-  };
-  const received: Received = { delivery, consumer: ack.consumer, replayFor, aliveAtMs: performance.now() };
-  return received;
+  return new NatsDelivery(msg, ack, reply, subject, messageId, block, owner);
 }
 
 function nakAfter(delayMs: number): Uint8Array {

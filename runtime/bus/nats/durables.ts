@@ -29,8 +29,8 @@ interface ConsumerPage {
   readonly consumers: readonly ConsumerInfo[] | null;
 }
 
-/** The consumers that deliver to one processor. */
-export interface Lanes {
+/** The consumers that deliver to one processor: one, or one per partition when it is ordered. */
+export interface ConsumerSet {
   readonly names: readonly string[];
   readonly isOrdered: boolean;
 }
@@ -75,7 +75,7 @@ export async function ensureConsumers(
   options: ConsumerOptions,
   follow = false,
   present?: StreamConsumers,
-): Promise<Lanes> {
+): Promise<ConsumerSet> {
   const wanted = wantedConsumers(subjects, options);
   const shape = shapeOf(wanted[0]);
   const { lastSequence, consumers: all } = present ?? (await readConsumers(requests, subjects.stream));

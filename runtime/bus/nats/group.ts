@@ -8,7 +8,8 @@ import type { BusStatus } from '../port/bus.ts';
 import type { ConsumerOptions } from '../port/messages.ts';
 import { createSubjects, type Subjects } from '../subjects.ts';
 import { accountRoom } from './account.ts';
-import { createLink } from './connection.ts';
+import { Link } from './connection.ts';
+import type { NatsBusOptions } from './core.ts';
 import {
   deleteConsumers,
   eachConsumer,
@@ -17,7 +18,6 @@ import {
   readConsumers,
   type StreamConsumers,
 } from './durables.ts';
-import type { NatsBusOptions } from './nats.ts';
 import { createRequests, isRefused, jetStreamCodes, type Requests } from './requests.ts';
 import { clientStream, deadLetterStream, ensureStream, inspectStream, leaseBucket, sentenceOf } from './streams.ts';
 
@@ -69,7 +69,7 @@ const readings = /^(INFO|(STREAM|CONSUMER)\.(INFO|LIST|NAMES)\b)/;
 
 export function createNatsGroup(options: NatsGroupOptions): NatsGroup {
   const subjects = createSubjects(options.group);
-  const link = createLink(options);
+  const link = new Link(options);
   const requests = guarded(createRequests(link), options.mayWrite);
   const streams = [
     clientStream(subjects, options.stream),

@@ -1,12 +1,12 @@
 /**
- * Stores messages in one stream. A message is unacknowledged until the stream acknowledges it under its own id: it is sent
- * again, in order, after an acknowledgement that does not come, a refusal, or a new connection. While the stream
+ * Stores messages in one stream. A message is unacknowledged until the stream acknowledges it under its own id: it is
+ * sent again, in order, after an acknowledgement that does not come, a refusal, or a new connection. While the stream
  * refuses, only the oldest message is tried, with back-off; then the rest follows, a few at first.
  *
- * Of each connection one message is on its way at a time: were there two, the stream could refuse the first and take the
- * second, and no consumer could put them in order again. A connection so sends one message per round trip at most.
+ * Only one message of each connection is in flight at a time: with two, the stream could refuse the first and take the
+ * second, and no consumer could restore their order. A connection therefore sends at most one message per round trip.
  *
- * One file, though long: every step of a message moves the same counters, and they are right only together.
+ * This file is long because every step of a message moves the same counters, and they are only right together.
  */
 
 import type { Msg } from 'nats';
@@ -15,28 +15,6 @@ import { Fifo } from '../../fifo.ts';
 import { defaultPublishLimits, type PublishLimits, type Unacknowledged } from '../port/pressure.ts';
 import type { Link } from './connection.ts';
 import { judgeAck } from './wire.ts';
-
-/** What is to be stored. `headers` is a complete block with an id, so that a second attempt is recognised. */
-export interface Storable {
-  readonly subject: string;
-  readonly headers: string;
-  readonly payload: Uint8Array;
-  /** What `unstored` tells of it. */
-  readonly connectionId: string;
-}
-
-export interface Publisher {
-  readonly unacknowledged: Unacknowledged;
-  /** True while the stream refuses or too much is unacknowledged. */
-  readonly isPressed: boolean;
-  /** Called when `isPressed` may have changed. */
-  onChange(listener: () => void): void;
-  /** @throws {HydrogenError} HYD_MESSAGE_TOO_LARGE, HYD_BUS_STOPPED */
-  store(storable: Storable): Promise<void>;
-  /** Waits for everything unacknowledged; resolves with the connections of the rest. */
-  flush(timeoutMs: number): Promise<string[]>;
-  stop(): void;
-}
 
 interface Pending {
   readonly number: number;
@@ -60,258 +38,282 @@ const maxWindowBytes = 16 * 1024 * 1024;
 const cautiousWindow = 16;
 const nothing = new Uint8Array(0);
 
-/** @param kind one letter that keeps the acknowledgements of several publishers on one link apart */
-export function createPublisher(
-  link: Link,
-  kind: string,
-  stream: string,
-  limits: PublishLimits = defaultPublishLimits,
-): Publisher {
-  const inbox = `${link.inbox}.${kind}.`;
-  const accepted = Buffer.from(`{"stream":"${stream}","seq":`);
-  const all = new Map<number, Pending>();
-  const fresh = new Fifo<Pending>();
-  const sentOrder = new Fifo<Pending>();
-  const listeners: (() => void)[] = [];
-  /** Connections with a message on its way, and what waits behind it. */
-  const lines = new Map<string, Fifo<Pending> | undefined>();
-  const flushed = new Set<() => void>();
-  const returned: Pending[] = [];
-  let isSorted = true;
-  let lastNumber = 0;
-  let bytes = 0;
-  let sent = 0;
-  let sentBytes = 0;
-  let window = maxWindow;
-  let probe: Pending | undefined;
-  let probeTimer: NodeJS.Timeout | undefined;
-  let probeDelayMs = firstProbeMs;
-  let isRefused = false;
-  let isOver = false;
-  let isStopped = false;
-  let sweeper: NodeJS.Timeout | undefined;
+export class Publisher {
+  readonly #link: Link;
+  readonly #limits: PublishLimits;
+  /** Acknowledgements arrive at this prefix and the number of the message. */
+  readonly #inbox: string;
+  /** The first bytes of this stream's acknowledgements. */
+  readonly #accepted: Uint8Array;
+  readonly #onChange: () => void;
+  readonly #all = new Map<number, Pending>();
+  /** First of their connection and never sent. */
+  readonly #fresh = new Fifo<Pending>();
+  /** To be sent again; older than everything in `#fresh`. */
+  readonly #returned: Pending[] = [];
+  #isSorted = true;
+  readonly #sentOrder = new Fifo<Pending>();
+  /** Connections with a message in flight, and the messages that wait behind it. */
+  readonly #lines = new Map<string, Fifo<Pending> | undefined>();
+  readonly #flushed = new Set<() => void>();
+  /** `refused`: the stream takes nothing for now, only the probe is tried. */
+  #state: 'flowing' | 'refused' | 'stopped' = 'flowing';
+  #isOverLimits = false;
+  #lastNumber = 0;
+  #bytes = 0;
+  #sent = 0;
+  #sentBytes = 0;
+  #window = maxWindow;
+  #probe: Pending | undefined;
+  #probeTimer: NodeJS.Timeout | undefined;
+  #probeDelayMs = firstProbeMs;
+  #sweeper: NodeJS.Timeout | undefined;
 
-  function changed(): void {
-    for (const listener of listeners) listener();
+  /**
+   * @param kind one letter that keeps the acknowledgements of several publishers on one link apart
+   * @param onChange called when `isPressed` may have changed
+   */
+  constructor(
+    link: Link,
+    kind: string,
+    stream: string,
+    onChange: () => void,
+    limits: PublishLimits = defaultPublishLimits,
+  ) {
+    this.#link = link;
+    this.#limits = limits;
+    this.#inbox = `${link.inbox}.${kind}.`;
+    this.#accepted = Buffer.from(`{"stream":"${stream}","seq":`);
+    this.#onChange = onChange;
+    link.subscribe(`${this.#inbox}*`, (msg) => this.#onAck(msg));
+    link.onStatus((status) => {
+      const unanswered = this.#sentOrder.drain().filter((pending) => pending.state === 'sent');
+      for (const pending of unanswered) this.#unsend(pending);
+      this.#putBack(unanswered);
+      if (status === 'up') this.#resume();
+    });
   }
 
-  function weigh(): void {
-    const share = isOver ? 0.75 : 1;
-    const over = all.size > limits.maxUnacknowledgedMessages * share || bytes > limits.maxUnacknowledgedBytes * share;
-    if (over === isOver) return;
-    isOver = over;
-    changed();
+  get unacknowledged(): Unacknowledged {
+    return { messages: this.#all.size, bytes: this.#bytes };
   }
 
-  function pump(): void {
-    if (isRefused || !link.isUp) return;
-    while (sent < window && sentBytes < maxWindowBytes) {
-      const next = takeOldest();
-      if (next === undefined || !send(next)) return;
+  /** True while the stream refuses or too much is unacknowledged. */
+  get isPressed(): boolean {
+    return this.#state === 'refused' || this.#isOverLimits;
+  }
+
+  /**
+   * Resolves when the stream has it. Not async, so that a message costs one promise.
+   * @param headers a complete block with an id, so that a second attempt is recognised
+   * @throws {HydrogenError} as a rejection: HYD_MESSAGE_TOO_LARGE, HYD_BUS_STOPPED
+   */
+  store(subject: string, headers: string, payload: Uint8Array, connectionId: string): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (this.#state === 'stopped') {
+        reject(new HydrogenError('HYD_BUS_STOPPED'));
+        return;
+      }
+      const pending: Pending = {
+        number: ++this.#lastNumber,
+        subject,
+        headers,
+        connectionId,
+        bytes: payload.byteLength,
+        payload,
+        state: 'unsent',
+        sentAtMs: 0,
+        resolve,
+        reject,
+      };
+      this.#all.set(pending.number, pending);
+      this.#bytes += pending.bytes;
+      this.#sweeper ??= setInterval(() => this.#sweep(), sweepMs);
+      if (this.#standInLine(pending)) this.#pump();
+      if (!this.#isOverLimits) this.#weigh();
+    });
+  }
+
+  /** Waits up to `timeoutMs` for everything unacknowledged; resolves with the connections of the rest. */
+  async flush(timeoutMs: number): Promise<string[]> {
+    if (this.#all.size > 0) {
+      await new Promise<void>((resolve) => {
+        const done = (): void => {
+          clearTimeout(timer);
+          this.#flushed.delete(done);
+          resolve();
+        };
+        const timer = setTimeout(done, timeoutMs);
+        this.#flushed.add(done);
+      });
+    }
+    return [...new Set(Array.from(this.#all.values(), (pending) => pending.connectionId))];
+  }
+
+  stop(): void {
+    this.#state = 'stopped';
+    clearTimeout(this.#probeTimer);
+    for (const pending of this.#all.values()) this.#end(pending, new HydrogenError('HYD_BUS_STOPPED'));
+  }
+
+  #become(state: 'flowing' | 'refused'): void {
+    if (this.#state === state || this.#state === 'stopped') return;
+    this.#state = state;
+    this.#onChange();
+  }
+
+  #weigh(): void {
+    const { maxUnacknowledgedMessages, maxUnacknowledgedBytes } = this.#limits;
+    // Hysteresis, so that pressure does not change with every message.
+    const share = this.#isOverLimits ? 0.75 : 1;
+    const isOver = this.#all.size > maxUnacknowledgedMessages * share || this.#bytes > maxUnacknowledgedBytes * share;
+    if (isOver === this.#isOverLimits) return;
+    this.#isOverLimits = isOver;
+    this.#onChange();
+  }
+
+  #pump(): void {
+    if (this.#state !== 'flowing' || !this.#link.isUp) return;
+    while (this.#sent < this.#window && this.#sentBytes < maxWindowBytes) {
+      const next = this.#takeOldest();
+      if (next === undefined || !this.#send(next)) return;
     }
   }
 
-  function send(pending: Pending): boolean {
+  #send(pending: Pending): boolean {
     let isSent = false;
     try {
-      isSent = link.publish(pending.subject, pending.payload, inbox + pending.number, pending.headers);
+      isSent = this.#link.publish(pending.subject, pending.payload, this.#inbox + pending.number, pending.headers);
     } catch (err) {
-      // A server with a smaller limit than the one that was known when it was accepted.
+      // The server's limit is smaller than the one known when the message was accepted.
       if (!(err instanceof HydrogenError)) throw err;
-      end(pending, err);
+      this.#end(pending, err);
       return true;
     }
     if (!isSent) {
-      putBack([pending]);
+      this.#putBack([pending]);
       return false;
     }
     pending.state = 'sent';
     pending.sentAtMs = performance.now();
-    sent++;
-    sentBytes += pending.bytes;
-    sentOrder.push(pending);
+    this.#sent++;
+    this.#sentBytes += pending.bytes;
+    this.#sentOrder.push(pending);
     return true;
   }
 
-  function unsend(pending: Pending): void {
+  #unsend(pending: Pending): void {
     if (pending.state !== 'sent') return;
     pending.state = 'unsent';
-    sent--;
-    sentBytes -= pending.bytes;
+    this.#sent--;
+    this.#sentBytes -= pending.bytes;
   }
 
-  function end(pending: Pending, error?: HydrogenError): void {
-    unsend(pending);
+  #end(pending: Pending, error?: HydrogenError): void {
+    this.#unsend(pending);
     pending.state = 'done';
     pending.payload = nothing;
-    all.delete(pending.number);
-    bytes -= pending.bytes;
-    if (!isStopped) moveUp(pending.connectionId);
+    this.#all.delete(pending.number);
+    this.#bytes -= pending.bytes;
+    if (this.#state !== 'stopped') this.#moveUp(pending.connectionId);
     if (error === undefined) pending.resolve();
     else pending.reject(error);
-    if (isOver) weigh();
-    if (all.size > 0) return;
-    clearInterval(sweeper);
-    sweeper = undefined;
-    for (const done of flushed) done();
+    if (this.#isOverLimits) this.#weigh();
+    if (this.#all.size > 0) return;
+    clearInterval(this.#sweeper);
+    this.#sweeper = undefined;
+    for (const done of this.#flushed) done();
   }
 
   /** True when it is first in its connection's line, and so may be sent. */
-  function standInLine(pending: Pending): boolean {
+  #standInLine(pending: Pending): boolean {
     const { connectionId } = pending;
-    if (!lines.has(connectionId)) {
-      lines.set(connectionId, undefined);
-      fresh.push(pending);
+    if (!this.#lines.has(connectionId)) {
+      this.#lines.set(connectionId, undefined);
+      this.#fresh.push(pending);
       return true;
     }
-    const line = lines.get(connectionId) ?? new Fifo<Pending>();
-    lines.set(connectionId, line);
+    const line = this.#lines.get(connectionId) ?? new Fifo<Pending>();
+    this.#lines.set(connectionId, line);
     line.push(pending);
     return false;
   }
 
-  function moveUp(connectionId: string): void {
-    const next = lines.get(connectionId)?.shift();
-    if (next === undefined) lines.delete(connectionId);
-    else fresh.push(next);
+  #moveUp(connectionId: string): void {
+    const next = this.#lines.get(connectionId)?.shift();
+    if (next === undefined) this.#lines.delete(connectionId);
+    else this.#fresh.push(next);
   }
 
-  function refuse(pending: Pending): void {
-    unsend(pending);
-    putBack([pending]);
-    window = cautiousWindow;
-    if (probe === pending || !isRefused) schedule();
-    if (isRefused) return;
-    isRefused = true;
-    changed();
+  #refuse(pending: Pending): void {
+    this.#unsend(pending);
+    this.#putBack([pending]);
+    this.#window = cautiousWindow;
+    if (this.#probe === pending || this.#state === 'flowing') this.#scheduleProbe();
+    this.#become('refused');
   }
 
-  function putBack(pendings: readonly Pending[]): void {
-    returned.push(...pendings);
-    isSorted = false;
+  #putBack(pendings: readonly Pending[]): void {
+    this.#returned.push(...pendings);
+    this.#isSorted = false;
   }
 
-  /** The oldest that is not sent: what came back is older than what was never sent. */
-  function takeOldest(): Pending | undefined {
-    if (!isSorted) returned.sort((a, b) => a.number - b.number);
-    isSorted = true;
+  /** The oldest message that is not sent: returned ones are older than those never sent. */
+  #takeOldest(): Pending | undefined {
+    if (!this.#isSorted) this.#returned.sort((a, b) => a.number - b.number);
+    this.#isSorted = true;
     for (;;) {
-      const oldest = returned.length > 0 ? returned.shift() : fresh.shift();
+      const oldest = this.#returned.length > 0 ? this.#returned.shift() : this.#fresh.shift();
       if (oldest === undefined || oldest.state === 'unsent') return oldest;
     }
   }
 
-  function schedule(): void {
-    probe = undefined;
-    clearTimeout(probeTimer);
-    probeTimer = setTimeout(
-      () => {
-        if (!link.isUp) return;
-        probe = takeOldest();
-        if (probe !== undefined) send(probe);
-        if (probe === undefined || probe.state === 'done') resume();
-      },
-      probeDelayMs * (0.75 + Math.random() / 4),
-    );
-    probeDelayMs = Math.min(maxProbeMs, probeDelayMs * 2);
+  #scheduleProbe(): void {
+    this.#probe = undefined;
+    clearTimeout(this.#probeTimer);
+    this.#probeTimer = setTimeout(() => this.#sendProbe(), this.#probeDelayMs * (0.75 + Math.random() / 4));
+    this.#probeDelayMs = Math.min(maxProbeMs, this.#probeDelayMs * 2);
   }
 
-  function resume(): void {
-    clearTimeout(probeTimer);
-    probe = undefined;
-    probeDelayMs = firstProbeMs;
-    if (isRefused) {
-      isRefused = false;
-      changed();
-    }
-    pump();
+  #sendProbe(): void {
+    if (!this.#link.isUp) return;
+    this.#probe = this.#takeOldest();
+    if (this.#probe !== undefined) this.#send(this.#probe);
+    if (this.#probe === undefined || this.#probe.state === 'done') this.#resume();
   }
 
-  function hear(msg: Msg): void {
-    const pending = all.get(Number(msg.subject.slice(inbox.length)));
+  #resume(): void {
+    clearTimeout(this.#probeTimer);
+    this.#probe = undefined;
+    this.#probeDelayMs = firstProbeMs;
+    this.#become('flowing');
+    this.#pump();
+  }
+
+  #onAck(msg: Msg): void {
+    const pending = this.#all.get(Number(msg.subject.slice(this.#inbox.length)));
     if (pending === undefined) return;
-    const verdict = judgeAck(msg.data, accepted);
-    if (verdict === 'stored') conclude(pending);
-    else if (verdict === 'large') conclude(pending, new HydrogenError('HYD_MESSAGE_TOO_LARGE', 'for the stream'));
-    else if (pending.state === 'sent') refuse(pending);
+    const verdict = judgeAck(msg.data, this.#accepted);
+    if (verdict === 'stored') this.#conclude(pending);
+    else if (verdict === 'large') this.#conclude(pending, new HydrogenError('HYD_MESSAGE_TOO_LARGE', 'for the stream'));
+    else if (pending.state === 'sent') this.#refuse(pending);
   }
 
-  function conclude(pending: Pending, error?: HydrogenError): void {
-    const isProbe = pending === probe;
-    end(pending, error);
-    if (window < maxWindow) window++;
-    if (isProbe) resume();
-    else if (returned.length > 0 || fresh.length > 0) pump();
+  #conclude(pending: Pending, error?: HydrogenError): void {
+    const isProbe = pending === this.#probe;
+    this.#end(pending, error);
+    if (this.#window < maxWindow) this.#window++;
+    if (isProbe) this.#resume();
+    else if (this.#returned.length > 0 || this.#fresh.length > 0) this.#pump();
   }
 
-  // An acknowledgement that does not come is like a refusal: more of the same would only add to the load.
-  function sweep(): void {
+  // A missing acknowledgement counts as a refusal: sending more would only add to the load.
+  #sweep(): void {
     const before = performance.now() - ackTimeoutMs;
-    for (let oldest = sentOrder.peek(); oldest !== undefined; oldest = sentOrder.peek()) {
+    for (let oldest = this.#sentOrder.peek(); oldest !== undefined; oldest = this.#sentOrder.peek()) {
       if (oldest.state === 'sent' && oldest.sentAtMs > before) return;
-      sentOrder.shift();
-      if (oldest.state === 'sent') refuse(oldest);
+      this.#sentOrder.shift();
+      if (oldest.state === 'sent') this.#refuse(oldest);
     }
   }
-
-  link.subscribe(`${inbox}*`, hear);
-  link.onStatus((status) => {
-    const unanswered = sentOrder.drain().filter((pending) => pending.state === 'sent');
-    for (const pending of unanswered) unsend(pending);
-    putBack(unanswered);
-    if (status === 'up') resume();
-  });
-
-  return {
-    get unacknowledged() {
-      return { messages: all.size, bytes };
-    },
-    get isPressed() {
-      return isRefused || isOver;
-    },
-    onChange: (listener) => void listeners.push(listener),
-    store: ({ subject, headers, payload, connectionId }) =>
-      new Promise((resolve, reject) => {
-        if (isStopped) {
-          reject(new HydrogenError('HYD_BUS_STOPPED'));
-          return;
-        }
-        const pending: Pending = {
-          number: ++lastNumber,
-          subject,
-          headers,
-          connectionId,
-          bytes: payload.byteLength,
-          payload,
-          state: 'unsent',
-          sentAtMs: 0,
-          resolve,
-          reject,
-        };
-        all.set(pending.number, pending);
-        bytes += pending.bytes;
-        sweeper ??= setInterval(sweep, sweepMs);
-        if (standInLine(pending)) pump();
-        if (!isOver) weigh();
-      }),
-    flush: async (timeoutMs) => {
-      if (all.size > 0) {
-        await new Promise<void>((resolve) => {
-          const done = (): void => {
-            clearTimeout(timer);
-            flushed.delete(done);
-            resolve();
-          };
-          const timer = setTimeout(done, timeoutMs);
-          flushed.add(done);
-        });
-      }
-      return [...new Set(Array.from(all.values(), (pending) => pending.connectionId))];
-    },
-    stop: () => {
-      isStopped = true;
-      clearTimeout(probeTimer);
-      for (const pending of all.values()) end(pending, new HydrogenError('HYD_BUS_STOPPED'));
-    },
-  };
 }

@@ -1,27 +1,27 @@
 /**
- * Keeps one durable consumer asked for messages: pull requests of as many as there is room for, repeated when they
- * expire, and forgotten when the server shows no sign of life. It counts what was asked for and has not come; the
- * server says at the end of a request how much of it is left.
+ * Pull requests to one durable consumer: for as many messages as there is room for, repeated when they expire, and
+ * forgotten when the server falls silent. It counts the messages that were requested and have not arrived; at the end of
+ * a request the server says how many are left of it.
  */
 
 import type { Link } from './connection.ts';
-import { headerNames, headerValue, statusOf, statusText } from './wire.ts';
+import { headerNames, headerValue, statusCodeOf, statusTextOf } from './wire.ts';
 
 export interface Puller {
-  /** Messages asked for that have not come. */
+  /** Messages that were requested and have not arrived. */
   readonly requested: number;
-  /** Asks for more when it is worth it. @param room how many may be open besides those that are */
+  /** Requests more when it is worth a request. @param room how many more deliveries may be open */
   pull(room: number): void;
-  /** A message of this consumer came. */
-  count(): void;
+  /** A message of this consumer arrived. */
+  onMessage(): void;
   /**
-   * What the server says about a request.
-   * @returns whether the consumer is gone and has to be looked after, with the reason
+   * The server sent a status about a request.
+   * @returns why the consumer must be set up again; undefined: it need not be
    */
-  hear(block: string): string | undefined;
-  /** Called about once a second: true when the server has been silent for too long and everything asked for is void. */
+  onStatus(block: string): string | undefined;
+  /** True when the server has been silent for so long that every request counts as lost. */
   isSilent(nowMs: number): boolean;
-  /** Nothing that was asked for will come. */
+  /** Every request is void. */
   forget(): void;
 }
 
@@ -29,7 +29,7 @@ const expiresMs = 30_000;
 const heartbeatMs = 5000;
 const silenceMs = 2.5 * heartbeatMs;
 
-/** @param inbox where messages and what is said about requests arrive */
+/** @param inbox where messages and statuses arrive */
 export function createPuller(link: Link, stream: string, consumer: string, inbox: () => string): Puller {
   const subject = `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`;
   let requested = 0;
@@ -48,17 +48,17 @@ export function createPuller(link: Link, stream: string, consumer: string, inbox
       if (requested === 0) heardAtMs = performance.now();
       requested += free;
     },
-    count: () => {
+    onMessage: () => {
       heardAtMs = performance.now();
       if (requested > 0) requested--;
     },
-    hear: (block) => {
+    onStatus: (block) => {
       heardAtMs = performance.now();
-      const status = statusOf(block);
+      const status = statusCodeOf(block);
       if (status === 100) return undefined;
       requested -= Math.min(requested, Number(headerValue(block, headerNames.pendingMessages) ?? requested));
       if (status === 408 || status === 404) return undefined;
-      return `${status} ${statusText(block)}`;
+      return `${status} ${statusTextOf(block)}`;
     },
     isSilent: (nowMs) => requested > 0 && nowMs - heardAtMs > silenceMs,
     forget: () => {

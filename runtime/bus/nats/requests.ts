@@ -8,7 +8,7 @@ import { HydrogenError } from '../../errors.ts';
 import type { Link } from './connection.ts';
 import { isNoResponders } from './wire.ts';
 
-export type Reply =
+export type RequestOutcome =
   | { readonly kind: 'answer'; readonly msg: Msg }
   | { readonly kind: 'nobody' }
   | { readonly kind: 'timeout' }
@@ -16,7 +16,7 @@ export type Reply =
 
 export interface Requests {
   /** @param headers a complete header block */
-  send(subject: string, payload: Uint8Array, timeoutMs: number, headers?: string): Promise<Reply>;
+  send(subject: string, payload: Uint8Array, timeoutMs: number, headers?: string): Promise<RequestOutcome>;
   /**
    * One call of the JetStream API, `subject` without `$JS.API.`.
    * @throws {JetStreamError} when the server refuses
@@ -25,7 +25,7 @@ export interface Requests {
   api<T>(subject: string, body?: unknown): Promise<T>;
 }
 
-/** A refusal of the JetStream API. `code` is the server's `err_code`; `isTransient`: it could not, rather than would not. */
+/** A refusal of the JetStream API. `code` is the server's `err_code`; `isTransient`: it may succeed later. */
 export class JetStreamError extends Error {
   readonly code: number;
   readonly isTransient: boolean;
@@ -49,7 +49,7 @@ export const jetStreamCodes = {
 } as const;
 
 interface Waiting {
-  readonly resolve: (reply: Reply) => void;
+  readonly resolve: (reply: RequestOutcome) => void;
   readonly deadlineMs: number;
 }
 
@@ -86,7 +86,12 @@ export function createRequests(link: Link): Requests {
     if (status !== 'up') for (const slot of waiting.keys()) take(slot)?.resolve({ kind: 'timeout' });
   });
 
-  async function send(subject: string, payload: Uint8Array, timeoutMs: number, headers?: string): Promise<Reply> {
+  async function send(
+    subject: string,
+    payload: Uint8Array,
+    timeoutMs: number,
+    headers?: string,
+  ): Promise<RequestOutcome> {
     const slot = ++last;
     if (!link.publish(subject, payload, inbox + slot, headers)) return { kind: 'down' };
     return new Promise((resolve) => {

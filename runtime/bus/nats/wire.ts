@@ -7,7 +7,7 @@
 
 import type { Msg, MsgHdrs } from 'nats';
 
-/** Names of the headers that are ours, and of the server's that we read or write. */
+/** Names of our own headers, and of the server's that we read or write. */
 export const headerNames = {
   messageId: 'Nats-Msg-Id',
   callback: 'hydrogen-callback',
@@ -36,7 +36,7 @@ export function checkedValue(value: string): string {
   throw new RangeError(`${JSON.stringify(value.slice(0, 80))} cannot stand in a header`);
 }
 
-/** What `publish` of the `nats` package takes as headers, for a block that is already complete. */
+/** A complete block as the headers that `publish` of the `nats` package takes. */
 export function rawHeaders(block: string): MsgHdrs {
   // The declared type asks for a whole map of headers; `publish` calls `encode` and nothing else.
   return { encode: () => Buffer.from(block, 'latin1') } as unknown as MsgHdrs;
@@ -64,21 +64,21 @@ export function headerValue(block: string, name: string): string | undefined {
 }
 
 /** The status code of a block such as `NATS/1.0 503 No Responders`, 0 when it has none. */
-export function statusOf(block: string): number {
+export function statusCodeOf(block: string): number {
   return block.charCodeAt(version.length) === 0x20 ? Number.parseInt(block.slice(version.length + 1), 10) || 0 : 0;
 }
 
-/** What follows the status code. */
-export function statusText(block: string): string {
+/** The text after the status code. */
+export function statusTextOf(block: string): string {
   return block.slice(version.length + 5, block.indexOf('\r\n'));
 }
 
 /** True for the server's answer that nobody listens to a subject. */
 export function isNoResponders(msg: Msg): boolean {
-  return msg.data.length === 0 && statusOf(receivedHeaders(msg)) === 503;
+  return msg.data.length === 0 && statusCodeOf(receivedHeaders(msg)) === 503;
 }
 
-/** What the reply subject of a delivery says. */
+/** The fields in the reply subject of a delivery. */
 export interface AckSubject {
   readonly consumer: string;
   readonly attempt: number;
@@ -104,8 +104,8 @@ export function parseAckSubject(reply: string | undefined): AckSubject | undefin
 }
 
 /**
- * What a stream says about a message. `large`: it will never take it.
- * @param accepted how its acknowledgements begin: after that and a sequence above zero no JSON is parsed
+ * A stream's answer to a message. `large`: it will never take it.
+ * @param accepted the first bytes of its acknowledgements: when a sequence above zero follows them, no JSON is parsed
  */
 export function judgeAck(data: Uint8Array, accepted: Uint8Array): 'stored' | 'refused' | 'large' {
   const digit = data[accepted.length];
@@ -116,7 +116,7 @@ export function judgeAck(data: Uint8Array, accepted: Uint8Array): 'stored' | 're
     if (ack.error?.err_code === messageTooLargeCode) return 'large';
     return ack.error === undefined && ack.seq !== undefined && ack.seq > 0 ? 'stored' : 'refused';
   } catch {
-    // Whatever answered is no stream: the message is not stored.
+    // The answer is not from a stream: the message is not stored.
     return 'refused';
   }
 }

@@ -22,7 +22,7 @@ export interface Bus {
 
   readonly status: BusStatus;
   onStatus(listener: (status: BusStatus, cause?: unknown) => void): void;
-  /** Begins to connect and resolves at once; the bus may still be down. @throws never for an unreachable server. */
+  /** Begins to connect and resolves at once; the bus may still be down. An unreachable server is no error. */
   start(): Promise<void>;
   /** Ends every subscription and the connection; what is unacknowledged rejects with HYD_BUS_STOPPED. Never rejects. */
   stop(): Promise<void>;

@@ -1,6 +1,6 @@
-/** Which instances of the group are alive. */
+/** Leases say which instances of the group are alive. */
 
-/** An instance's claim that its connections may live. */
+/** An instance's claim that its connections are alive. */
 export interface Lease {
   /** True while it is known to be held: it was written, and renewed within its time. */
   readonly isHeld: boolean;
@@ -10,11 +10,12 @@ export interface Lease {
 
 export interface LeaseBus {
   /**
-   * Claims the lease of this instance and renews it until released. `onLost` is called whenever it could not be
-   * renewed for so long that others may soon see it as expired: the owner must end its connections, and may take new
-   * ones once the lease is held again, which the bus goes on trying.
+   * Claims the lease of this instance and renews it until it is released. `onLost` is called whenever it could not be
+   * renewed for so long that others may soon see it as expired: the owner must close its connections. The bus keeps
+   * trying to renew it, and the owner may accept connections again once the lease is held. `onHeld` is called when it
+   * is held for the first time or again.
    */
-  hold(instanceId: string, onLost: () => void): Lease;
+  hold(instanceId: string, onLost: () => void, onHeld?: () => void): Lease;
   /** True while that instance's lease is held; undefined while it can't be known. */
   isHeld(instanceId: string): Promise<boolean | undefined>;
 }

@@ -84,10 +84,12 @@ export interface MessageBus extends Pressure {
   /**
    * Creates stream and durable consumer where missing, adapts what can be changed in place, and delivers. Retries by
    * itself until `stop`. @param onProblem receives what keeps it from delivering (HYD_STREAM_CONFLICT and others).
+   * @param onReadiness called whenever `isReady` may have changed other than by the status of the bus.
    */
   consume(
     options: ConsumerOptions,
     onDelivery: (delivery: Delivery) => void,
     onProblem: (error: HydrogenError) => void,
+    onReadiness?: () => void,
   ): Consumption;
 }

@@ -1,4 +1,4 @@
-/** What the processes of a group say to one another: requests to one instance, and broadcasts to all of them. */
+/** Messages between the processes of a group: requests to one instance, and broadcasts to all of them. */
 
 /** The answer to a request to an instance. */
 export type PeerAnswer =

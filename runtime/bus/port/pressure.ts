@@ -1,4 +1,4 @@
-/** Back-pressure of the bus on those who publish client messages. */
+/** Back-pressure from the bus on the publishers of client messages. */
 
 /** Messages that were published and that the bus has not acknowledged yet. */
 export interface Unacknowledged {
@@ -22,7 +22,7 @@ export const defaultPublishLimits: PublishLimits = {
 export interface Pressure {
   /**
    * True while no more messages should be published: the bus is down, the stream is full, or too much is
-   * unacknowledged. `publish` still accepts; who publishes must stop reading from its sockets.
+   * unacknowledged. `publish` still accepts messages, but the publisher must stop reading from its sockets.
    */
   readonly isPressed: boolean;
   readonly unacknowledged: Unacknowledged;

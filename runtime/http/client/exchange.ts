@@ -1,20 +1,20 @@
 /**
- * One POST under way: undici's handler, the timer and the abort listener in one object, so that a call allocates little.
+ * One open POST: undici's handler, the timer and the abort listener in one object, so that a call allocates little.
  * It settles once with the outcome, and leaves the gate once when undici is done with it; either may come first.
  */
 
 import type { Dispatcher } from 'undici';
-import type { Answer, Call, CallResult, Target } from './client.ts';
+import type { CallResult, HttpAnswer, HttpRequest, Target } from './call.ts';
 import type { Connections } from './connections.ts';
 import type { Admissible, CallGate } from './gate.ts';
 
 type AnswerHeaders = Readonly<Record<string, string | string[] | undefined>>;
 
 const noBody = new Uint8Array(0);
-/** What undici is told when a call is cut; nobody ever sees it. */
+/** The error with which a call is aborted in undici; nobody ever sees it. */
 const cutError = new Error('the call was cut');
 
-class ReceivedAnswer implements Answer {
+class ReceivedAnswer implements HttpAnswer {
   readonly kind = 'answer';
   readonly status: number;
   readonly body: Uint8Array;
@@ -35,7 +35,7 @@ class ReceivedAnswer implements Answer {
 export class Exchange implements Admissible, Dispatcher.DispatchHandler {
   readonly #connections: Connections;
   readonly #gate: CallGate;
-  readonly #call: Call;
+  readonly #call: HttpRequest;
   readonly #target: Target;
   readonly #resolve: (result: CallResult) => void;
   readonly #timer: NodeJS.Timeout;
@@ -50,7 +50,7 @@ export class Exchange implements Admissible, Dispatcher.DispatchHandler {
   constructor(
     connections: Connections,
     gate: CallGate,
-    call: Call,
+    call: HttpRequest,
     target: Target,
     resolve: (result: CallResult) => void,
   ) {
@@ -98,7 +98,7 @@ export class Exchange implements Admissible, Dispatcher.DispatchHandler {
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
     this.#bytes += chunk.byteLength;
-    if (this.#bytes > this.#call.maxAnswerBytes) this.#cut(this.#failed({ kind: 'too-large', head: this.#head() }));
+    if (this.#bytes > this.#call.maxAnswerBytes) this.#cut(this.#failed({ kind: 'tooLarge', head: this.#head() }));
     else if (this.#call.readBody) this.#chunks.push(chunk);
   }
 
@@ -115,7 +115,7 @@ export class Exchange implements Admissible, Dispatcher.DispatchHandler {
   }
 
   /** A failure after the status line is the answer when its body was not asked for. */
-  #failed(failure: Exclude<CallResult, Answer>): CallResult {
+  #failed(failure: Exclude<CallResult, HttpAnswer>): CallResult {
     if (this.#status === 0) return failure;
     return this.#call.readBody ? { ...failure, head: this.#head() } : this.#head();
   }

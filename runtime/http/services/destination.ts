@@ -6,29 +6,23 @@
 import { isUtf8 } from 'node:buffer';
 import type { Delivery } from '../../bus/port/messages.ts';
 import { type ErrorCode, HydrogenError } from '../../errors.ts';
-import { type Answer, type CallResult, type HttpClient, parseTarget, type Target } from '../client/client.ts';
+import type { CallResult, HttpAnswer } from '../client/call.ts';
+import type { HttpClient } from '../client/client.ts';
 import { parseRetryAfter } from '../client/retry-after.ts';
+import { describeCause, Service, type ServiceSpec } from './service.ts';
 import { createTraceparent, type Traceparent } from './trace.ts';
 
-export interface DestinationSpec {
-  readonly url: string;
-  /**
-   * The configured headers, flat `[name, value, ...]`. Asked on every request; the same array as long as no value
-   * changed. @throws {HydrogenError} HYD_SECRET_MISSING
-   */
-  readonly headers: () => readonly string[];
-  readonly timeoutMs: number;
-  /** Whether a non-empty 2xx body goes back to the client. */
+export interface DestinationSpec extends ServiceSpec {
+  /** True: a non-empty 2xx body goes back to the client. */
   readonly reply: boolean;
 }
 
-/** A destination made ready for many deliveries: see `prepareDestination`. */
-export interface Destination {
-  readonly target: Target;
-  readonly timeoutMs: number;
+/** A destination that many deliveries are posted to. */
+export interface PreparedDestination {
+  readonly service: Service;
   readonly reply: boolean;
-  /** The headers of one attempt. @throws {HydrogenError} HYD_SECRET_MISSING */
-  headersFor(delivery: Delivery): readonly string[];
+  /** Shared by all destinations of a processor. */
+  readonly traceparent: Traceparent;
 }
 
 export interface Reply {
@@ -36,26 +30,23 @@ export interface Reply {
   readonly isBinary: boolean;
 }
 
-export interface Retry {
-  readonly kind: 'retry';
-  readonly error: ErrorCode;
+/** Why an attempt failed. The error table says whether it is retried. */
+export interface AttemptFailure {
+  readonly code: ErrorCode;
   /** For people; holds nothing of payloads, queries or header values. */
   readonly detail: string;
-  readonly status?: number;
-  readonly retryAfterMs?: number;
+  /** HTTP status, when one was answered. */
+  readonly status?: number | undefined;
+  readonly retryAfterMs?: number | undefined;
 }
 
-export type Outcome =
-  | {
-      readonly kind: 'consumed';
-      readonly status: number;
-      readonly reply?: Reply;
-      /** How a reply that was on its way failed to arrive whole. */
-      readonly replyLost?: 'timeout' | 'unreachable' | 'too-large' | 'aborted';
-    }
-  | Retry
-  | { readonly kind: 'deadLetter'; readonly error: ErrorCode; readonly detail: string; readonly status: number }
-  /** The HTTP client was closed under it: nothing is known. */
+/** Why the body of a 2xx, which was to be sent back, was not read to its end. */
+export type ReplyLoss = Exclude<CallResult['kind'], 'answer'>;
+
+export type AttemptOutcome =
+  | { readonly kind: 'consumed'; readonly status: number; readonly reply?: Reply; readonly replyLost?: ReplyLoss }
+  | ({ readonly kind: 'failed' } & AttemptFailure)
+  /** The HTTP client was closed during the call: nothing is known. */
   | { readonly kind: 'abandoned' };
 
 /** Body bytes that are sent back to a client; a larger body is not sent at all. */
@@ -63,127 +54,92 @@ export const maxReplyBytes = 512 * 1024;
 
 /** Body bytes of other answers that are read and thrown away before the connection is cut instead. */
 const maxDiscardedBytes = 64 * 1024;
+/** The destination will never take this message. */
 const rejections: ReadonlySet<number> = new Set([400, 413, 415, 422]);
 
 /** @throws {HydrogenError} HYD_CONFIG_INVALID when the URL is not http or https, or holds credentials */
-export function prepareDestination(spec: DestinationSpec, traceparent: Traceparent = createTraceparent()): Destination {
-  const target = parseTarget(spec.url);
-  if (target === undefined) {
-    throw new HydrogenError('HYD_CONFIG_INVALID', 'a destination must be an http or https URL without credentials');
-  }
-  let configured: readonly string[] | undefined;
-  let fixed: readonly string[] = [];
-  return {
-    target,
-    timeoutMs: spec.timeoutMs,
-    reply: spec.reply,
-    headersFor: (delivery) => {
-      const current = spec.headers();
-      if (current !== configured) {
-        configured = current;
-        fixed = fixedHeaders(current);
-      }
-      const headers = [
-        ...fixed,
-        'hydrogen-message-id',
-        delivery.id,
-        'hydrogen-attempt',
-        String(delivery.attempt),
-        'traceparent',
-        traceparent(delivery.id),
-      ];
-      if (delivery.callbackUrl !== '') headers.push('hydrogen-callback', delivery.callbackUrl);
-      return headers;
-    },
-  };
+export function prepareDestination(
+  spec: DestinationSpec,
+  traceparent: Traceparent = createTraceparent(),
+): PreparedDestination {
+  return { service: new Service(spec), reply: spec.reply, traceparent };
 }
 
 /** Delivers one attempt. Never rejects. */
-export async function deliver(http: HttpClient, destination: Destination, delivery: Delivery): Promise<Outcome> {
-  const { reply } = destination;
-  const result = await send(http, destination, delivery, reply, reply ? maxReplyBytes : maxDiscardedBytes);
-  return result instanceof HydrogenError ? retry(result.code, result.message) : classify(result, destination);
-}
-
-/** Sends a delivery and leaves the answer to the caller, read up to `maxAnswerBytes`; an error when a secret is missing. */
-export function ask(
+export async function deliver(
   http: HttpClient,
-  destination: Destination,
+  destination: PreparedDestination,
   delivery: Delivery,
-  maxAnswerBytes: number,
-): Promise<CallResult> | HydrogenError {
-  return send(http, destination, delivery, true, maxAnswerBytes);
+): Promise<AttemptOutcome> {
+  const { reply } = destination;
+  const result = await postDelivery(http, destination, delivery, reply, reply ? maxReplyBytes : maxDiscardedBytes);
+  return result instanceof HydrogenError ? failed(result.code, result.message) : classify(result, destination);
 }
 
-function send(
+/** Posts a delivery and leaves the answer to the caller. Never rejects; an error when a secret is missing. */
+export function postDelivery(
   http: HttpClient,
-  destination: Destination,
+  { service, traceparent }: PreparedDestination,
   delivery: Delivery,
   readBody: boolean,
   maxAnswerBytes: number,
 ): Promise<CallResult> | HydrogenError {
-  const { target, timeoutMs } = destination;
-  let headers: readonly string[];
+  let headers: string[];
   try {
-    headers = destination.headersFor(delivery);
+    headers = service.headers(delivery.callbackUrl);
   } catch (err) {
     if (err instanceof HydrogenError) return err;
     throw err;
   }
-  return http.post({ url: target, headers, body: delivery.payload, timeoutMs, maxAnswerBytes, readBody });
+  headers.push(
+    'hydrogen-message-id',
+    delivery.id,
+    'hydrogen-attempt',
+    String(delivery.attempt),
+    'traceparent',
+    traceparent(delivery.id),
+  );
+  return service.post(http, headers, delivery.payload, maxAnswerBytes, readBody);
 }
 
-function fixedHeaders(configured: readonly string[]): string[] {
-  const hasUserAgent = configured.some((name, index) => index % 2 === 0 && name.toLowerCase() === 'user-agent');
-  const userAgent = hasUserAgent ? [] : ['user-agent', 'hydrogen'];
-  return ['content-type', 'application/json', ...userAgent, ...configured];
-}
-
-function classify(result: CallResult, destination: Destination): Outcome {
+function classify(result: CallResult, destination: PreparedDestination): AttemptOutcome {
   if (result.kind === 'answer') return classifyAnswer(result, destination);
-  // The status line is what counts: who said 2xx has consumed the message, even if the reply never arrived whole.
+  // The status line decides: a destination that said 2xx has consumed the message, even if its reply was cut short.
   if (result.head !== undefined) {
     const outcome = classifyAnswer(result.head, destination);
     return outcome.kind === 'consumed' ? { ...outcome, replyLost: result.kind } : outcome;
   }
-  const { origin } = destination.target;
+  const { target, timeoutMs } = destination.service;
   switch (result.kind) {
     case 'timeout':
-      return retry('HYD_DESTINATION_TIMEOUT', `no answer from ${origin} within ${destination.timeoutMs} ms`);
+      return failed('HYD_DESTINATION_TIMEOUT', `no answer from ${target.origin} within ${timeoutMs} ms`);
     case 'unreachable':
-      return retry('HYD_DESTINATION_UNREACHABLE', `${origin}: ${describeCause(result.cause)}`);
-    case 'too-large':
+      return failed('HYD_DESTINATION_UNREACHABLE', `${target.origin}: ${describeCause(result.cause)}`);
+    case 'tooLarge':
     case 'aborted':
       return { kind: 'abandoned' };
   }
 }
 
-function classifyAnswer(answer: Answer, destination: Destination): Outcome {
+function classifyAnswer(answer: HttpAnswer, { service, reply }: PreparedDestination): AttemptOutcome {
   const { status } = answer;
   if (status >= 200 && status < 300) {
-    if (!destination.reply || answer.body.byteLength === 0) return { kind: 'consumed', status };
+    if (!reply || answer.body.byteLength === 0) return { kind: 'consumed', status };
     return { kind: 'consumed', status, reply: replyOf(answer) };
   }
-  const detail = `${status} from ${destination.target.origin}`;
-  if (rejections.has(status)) return { kind: 'deadLetter', error: 'HYD_DESTINATION_REJECTED', detail, status };
-  const error = status < 400 ? 'HYD_DESTINATION_REDIRECTED' : 'HYD_DESTINATION_FAILED';
+  const detail = `${status} from ${service.target.origin}`;
+  if (rejections.has(status)) return failed('HYD_DESTINATION_REJECTED', detail, status);
   const retryAfterMs = parseRetryAfter(answer.headers('retry-after'), Date.now());
-  const failure = retry(error, detail, status);
-  return retryAfterMs === undefined ? failure : { ...failure, retryAfterMs };
+  const code = status < 400 ? 'HYD_DESTINATION_REDIRECTED' : 'HYD_DESTINATION_FAILED';
+  return failed(code, detail, status, retryAfterMs);
 }
 
-function replyOf(answer: Answer): Reply {
+function replyOf(answer: HttpAnswer): Reply {
   const [type = ''] = (answer.headers('content-type') ?? '').split(';');
   const isOctets = type.trim().toLowerCase() === 'application/octet-stream';
   return { data: answer.body, isBinary: isOctets || !isUtf8(answer.body) };
 }
 
-function retry(error: ErrorCode, detail: string, status?: number): Retry {
-  return status === undefined ? { kind: 'retry', error, detail } : { kind: 'retry', error, detail, status };
-}
-
-/** What to tell people about a failed call: the system's code or the client's sentence, never contents. */
-export function describeCause(cause: Error): string {
-  if ('code' in cause && typeof cause.code === 'string') return cause.code;
-  return cause.message || cause.name;
+function failed(code: ErrorCode, detail: string, status?: number, retryAfterMs?: number): AttemptOutcome {
+  return { kind: 'failed', code, detail, status, retryAfterMs };
 }

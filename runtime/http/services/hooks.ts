@@ -3,9 +3,12 @@
  * in docs/wire.md. An answer is never trusted beyond its documented shape.
  */
 
+import { sleep } from '../../../process/timing.ts';
 import { HydrogenError } from '../../errors.ts';
-import type { CallResult, HttpClient } from '../client/client.ts';
+import type { CallResult } from '../client/call.ts';
+import type { HttpClient } from '../client/client.ts';
 import { parseRetryAfter } from '../client/retry-after.ts';
+import type { Service } from './service.ts';
 
 /** What every hook says of the connection it is about. */
 export interface HookSubject {
@@ -15,17 +18,10 @@ export interface HookSubject {
   readonly endpoint: string;
 }
 
-/** Where a hook goes, of the configuration in force. */
-export interface HookTarget {
-  readonly url: string;
-  readonly timeoutSeconds: number;
-  readonly headers: readonly unknown[];
-}
-
-export interface HookContext {
-  readonly client: HttpClient;
-  /** Configured headers with secrets resolved, `[name, value, ...]`. @throws {HydrogenError} HYD_SECRET_MISSING */
-  resolveHeaders(target: HookTarget): readonly string[];
+/** A hook that is about to be called. */
+export interface HookCall {
+  readonly http: HttpClient;
+  readonly service: Service;
   /** For the header `hydrogen-callback`; empty: none. */
   readonly callbackUrl: string;
 }
@@ -49,13 +45,15 @@ const maxContextDepth = 64;
  * answer that is not `{"context": {...}}`), HYD_AUTHORIZER_UNAVAILABLE (everything else).
  */
 export async function askAuthorizer(
-  context: HookContext,
-  target: HookTarget,
+  call: HookCall,
   request: HookSubject & { readonly subprotocols: readonly string[] } & Readonly<Record<string, unknown>>,
   maxContextBytes: number,
 ): Promise<AuthorizerAnswer> {
-  const result = await post(context, target, request, maxContextBytes + answerMarginBytes, true);
-  if (result.kind === 'too-large') {
+  const result = await post(call, request, maxContextBytes + answerMarginBytes, true);
+  if (result instanceof HydrogenError) {
+    throw new HydrogenError('HYD_AUTHORIZER_UNAVAILABLE', undefined, { cause: result });
+  }
+  if (result.kind === 'tooLarge') {
     throw new HydrogenError('HYD_AUTHORIZER_INVALID', `larger than limits.maxContextBytes (${maxContextBytes}) allows`);
   }
   if (result.kind !== 'answer') throw new HydrogenError('HYD_AUTHORIZER_UNAVAILABLE', describe(result));
@@ -66,12 +64,11 @@ export async function askAuthorizer(
 }
 
 /** @throws {HydrogenError} HYD_CONNECT_HOOK_REFUSED unless the answer is 2xx. */
-export async function callConnectHook(
-  context: HookContext,
-  target: HookTarget,
-  subject: HookSubject & object,
-): Promise<void> {
-  const result = await post(context, target, subject, ignoredAnswerBytes, false);
+export async function callConnectHook(call: HookCall, subject: HookSubject & object): Promise<void> {
+  const result = await post(call, subject, ignoredAnswerBytes, false);
+  if (result instanceof HydrogenError) {
+    throw new HydrogenError('HYD_CONNECT_HOOK_REFUSED', undefined, { cause: result });
+  }
   if (!isSuccess(result)) throw new HydrogenError('HYD_CONNECT_HOOK_REFUSED', describe(result));
 }
 
@@ -87,54 +84,43 @@ export interface HookFailure {
  * Never rejects. @returns whether it was taken. @param signal ends the waiting: the next attempt is then the last.
  */
 export async function callDisconnectHook(
-  context: HookContext,
-  target: HookTarget & { readonly maxAttempts: number },
+  call: HookCall,
+  maxAttempts: number,
   subject: HookSubject & object,
   onFailure: (failure: HookFailure) => void,
   signal: AbortSignal,
 ): Promise<boolean> {
   for (let attempt = 1; ; attempt++) {
-    const result = await attemptOnce(context, target, subject);
-    if (typeof result !== 'string' && isSuccess(result)) return true;
-    const detail = typeof result === 'string' ? result : describe(result);
-    const asked =
-      typeof result === 'string' || result.kind !== 'answer'
-        ? undefined
-        : parseRetryAfter(result.headers('retry-after'), Date.now());
-    const isLast = attempt >= target.maxAttempts || signal.aborted;
-    const delayMs = Math.min(asked ?? 250 * 2 ** attempt, maxRetryDelayMs);
-    onFailure({ attempt, detail, nextDelayMs: isLast ? undefined : delayMs });
+    const result = await post(call, subject, ignoredAnswerBytes, false);
+    if (!(result instanceof HydrogenError) && isSuccess(result)) return true;
+    const isLast = attempt >= maxAttempts || signal.aborted;
+    const delayMs = Math.min(retryAfterMs(result) ?? 250 * 2 ** attempt, maxRetryDelayMs);
+    onFailure({ attempt, detail: describe(result), nextDelayMs: isLast ? undefined : delayMs });
     if (isLast) return false;
     await sleep(delayMs, signal);
   }
 }
 
-async function attemptOnce(context: HookContext, target: HookTarget, subject: object): Promise<CallResult | string> {
-  try {
-    return await post(context, target, subject, ignoredAnswerBytes, false);
-  } catch (error) {
-    if (error instanceof HydrogenError) return error.message;
-    throw error;
-  }
-}
-
-function post(
-  context: HookContext,
-  target: HookTarget,
+/** Never rejects; an error when a secret of its headers is missing. */
+async function post(
+  { http, service, callbackUrl }: HookCall,
   body: object,
   maxAnswerBytes: number,
   readBody: boolean,
-): Promise<CallResult> {
-  const headers = ['content-type', 'application/json', 'user-agent', 'hydrogen', ...context.resolveHeaders(target)];
-  if (context.callbackUrl !== '') headers.push('hydrogen-callback', context.callbackUrl);
-  return context.client.post({
-    url: new URL(target.url),
-    headers,
-    body: JSON.stringify(body),
-    timeoutMs: target.timeoutSeconds * 1000,
-    maxAnswerBytes,
-    readBody,
-  });
+): Promise<CallResult | HydrogenError> {
+  let headers: readonly string[];
+  try {
+    headers = service.headers(callbackUrl);
+  } catch (error) {
+    if (error instanceof HydrogenError) return error;
+    throw error;
+  }
+  return service.post(http, headers, JSON.stringify(body), maxAnswerBytes, readBody);
+}
+
+function retryAfterMs(result: CallResult | HydrogenError): number | undefined {
+  if (result instanceof HydrogenError || result.kind !== 'answer') return undefined;
+  return parseRetryAfter(result.headers('retry-after'), Date.now());
 }
 
 function readAuthorizerAnswer(body: Uint8Array, offered: readonly string[], maxContextBytes: number): AuthorizerAnswer {
@@ -177,7 +163,8 @@ function isSuccess(result: CallResult): boolean {
   return result.kind === 'answer' && result.status >= 200 && result.status < 300;
 }
 
-function describe(result: CallResult): string {
+function describe(result: CallResult | HydrogenError): string {
+  if (result instanceof HydrogenError) return result.message;
   switch (result.kind) {
     case 'answer':
       return `it answered ${result.status}`;
@@ -185,22 +172,9 @@ function describe(result: CallResult): string {
       return 'it did not answer in time';
     case 'unreachable':
       return `it could not be reached: ${result.cause.message}`;
-    case 'too-large':
+    case 'tooLarge':
       return 'its answer is too large';
     case 'aborted':
       return 'the call was given up';
   }
-}
-
-function sleep(delayMs: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => {
-    const finish = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', finish);
-      resolve();
-    };
-    const timer = setTimeout(finish, delayMs);
-    signal.addEventListener('abort', finish);
-  });
 }

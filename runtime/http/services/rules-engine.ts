@@ -7,54 +7,77 @@
 
 import { isHeaderName, isHeaderValue } from '../../../crds/headers.ts';
 import type { Header, RulesEngine } from '../../../crds/index.ts';
-import { compileAllowedHosts } from '../../route/allowed-hosts.ts';
-import { isSettableHeader } from '../../route/header-names.ts';
-import type { EngineAnswer, Route, Router, RouterDeps } from '../../route/route.ts';
+import type { Delivery } from '../../bus/port/messages.ts';
+import { type ErrorCode, HydrogenError } from '../../errors.ts';
+import { type AllowedHosts, compileAllowedHosts } from '../../route/allowed-hosts.ts';
+import type { HttpAnswer } from '../client/call.ts';
+import type { HttpClient } from '../client/client.ts';
+import { parseRetryAfter } from '../client/retry-after.ts';
+import { type AttemptFailure, type PreparedDestination, postDelivery } from './destination.ts';
+import { isSettableHeader } from './header-names.ts';
+import { describeCause } from './service.ts';
 
-/** The rule under which deliveries are counted and logged. */
-export const rulesEngineRule = 'rulesEngine';
+/** Where a message goes. */
+export interface Directions {
+  readonly url: string;
+  readonly headers: readonly Header[];
+}
+
+export type EngineOutcome =
+  | ({ readonly kind: 'directions' } & Directions)
+  | ({ readonly kind: 'failed' } & AttemptFailure)
+  /** The HTTP client was closed during the call: nothing was decided. */
+  | { readonly kind: 'abandoned' };
 
 /** More of an answer is never read. */
 const maxAnswerBytes = 64 * 1024;
 const maxUrlLength = 8 * 1024;
 const maxHeaders = 64;
 
-/** Where a message goes, or the sentence that says why the answer is refused. */
-type Directions = { readonly url: string; readonly headers: readonly Header[] } | string;
-type Failed = Extract<Route<never>, { kind: 'failed' }>;
-
-/** @throws {HydrogenError} HYD_CONFIG_INVALID for a bad URL or host pattern */
-export function createRulesEngine<D>(config: RulesEngine, deps: RouterDeps<D>): Router<D> {
-  const { url, headers, reply, destinationTimeoutSeconds } = config;
-  const engine = deps.prepare({ url, headers, timeoutMs: config.timeoutSeconds * 1000, reply: false });
-  const admit = compileAllowedHosts(config.allowedHosts);
-  const timeoutMs = destinationTimeoutSeconds * 1000;
-
-  return {
-    route: async (delivery): Promise<Route<D>> => {
-      const answer = await deps.ask(engine, delivery, maxAnswerBytes);
-      if (answer.kind !== 'answer') return answer;
-      if (answer.status !== 200) return refused(answer);
-      const directions = readDirections(answer.body);
-      if (typeof directions === 'string') return failed('HYD_RULES_ENGINE_FAILED', directions, 200);
-      const verdict = admit(directions.url);
-      if (!verdict.isAllowed) return failed('HYD_HOST_FORBIDDEN', verdict.reason, 200);
-      const spec = { url: verdict.url.href, headers: directions.headers, timeoutMs, reply };
-      return { kind: 'destination', destination: deps.prepare(spec), rule: rulesEngineRule };
-    },
+/**
+ * @param engine where it is, prepared as a destination. @returns asks it about one delivery; never rejects
+ * @throws {HydrogenError} HYD_CONFIG_INVALID for a bad host pattern
+ */
+export function createRulesEngine(
+  { allowedHosts }: RulesEngine,
+  engine: PreparedDestination,
+  http: HttpClient,
+): (delivery: Delivery) => Promise<EngineOutcome> {
+  const admit = compileAllowedHosts(allowedHosts);
+  return async (delivery) => {
+    const result = await postDelivery(http, engine, delivery, true, maxAnswerBytes);
+    if (result instanceof HydrogenError) return failed(result.code, result.message);
+    const { target, timeoutMs } = engine.service;
+    switch (result.kind) {
+      case 'answer':
+        return readAnswer(result, admit);
+      case 'timeout':
+        return failed('HYD_RULES_ENGINE_FAILED', `no answer within ${timeoutMs} ms`);
+      case 'unreachable':
+        return failed('HYD_RULES_ENGINE_FAILED', `${target.origin}: ${describeCause(result.cause)}`);
+      case 'tooLarge':
+        return failed('HYD_ANSWER_TOO_LARGE', `more than ${maxAnswerBytes} bytes from the rules engine`);
+      case 'aborted':
+        return { kind: 'abandoned' };
+    }
   };
 }
 
-function refused(answer: Extract<EngineAnswer, { kind: 'answer' }>): Failed {
-  const failure = failed('HYD_RULES_ENGINE_FAILED', `status ${answer.status}`, answer.status);
-  return answer.retryAfterMs === undefined ? failure : { ...failure, retryAfterMs: answer.retryAfterMs };
+function readAnswer(answer: HttpAnswer, admit: AllowedHosts): EngineOutcome {
+  const { status, body } = answer;
+  if (status !== 200) {
+    const retryAfterMs = parseRetryAfter(answer.headers('retry-after'), Date.now());
+    return { ...failed('HYD_RULES_ENGINE_FAILED', `status ${status}`, status), retryAfterMs };
+  }
+  const directions = readDirections(body);
+  if (typeof directions === 'string') return failed('HYD_RULES_ENGINE_FAILED', directions, status);
+  const verdict = admit(directions.url);
+  if (!verdict.isAllowed) return failed('HYD_HOST_FORBIDDEN', verdict.reason, status);
+  return { kind: 'directions', url: verdict.url.href, headers: directions.headers };
 }
 
-function failed(error: 'HYD_RULES_ENGINE_FAILED' | 'HYD_HOST_FORBIDDEN', detail: string, status: number): Failed {
-  return { kind: 'failed', error, detail, status };
-}
-
-function readDirections(body: Uint8Array): Directions {
+/** The sentence that says why, when the answer is refused. */
+function readDirections(body: Uint8Array): Directions | string {
   let answer: unknown;
   try {
     answer = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
@@ -81,4 +104,8 @@ function readDirections(body: Uint8Array): Directions {
 
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function failed(code: ErrorCode, detail: string, status?: number): { kind: 'failed' } & AttemptFailure {
+  return { kind: 'failed', code, detail, status };
 }

@@ -1,4 +1,4 @@
-/** The bus contract: messages that were given up, and their second life. */
+/** The bus contract: dead letters, and their replay. */
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -6,6 +6,11 @@ import { eventually, holds } from '../../kit/eventually.ts';
 import { ack, collect, type MakeBusEnvironment, message, startBus, text } from './kit.ts';
 
 export function busDeadLetters(makeEnvironment: MakeBusEnvironment): void {
+  keeping(makeEnvironment);
+  replay(makeEnvironment);
+}
+
+function keeping(makeEnvironment: MakeBusEnvironment): void {
   test('keeps a dead letter with its cause', async () => {
     await using environment = await makeEnvironment();
     const bus = await startBus(environment);
@@ -23,7 +28,7 @@ export function busDeadLetters(makeEnvironment: MakeBusEnvironment): void {
     assert.deepEqual((await bus.deadLetters.of('chat').get(sequence))?.id, dead.id);
   });
 
-  test('leaves out what a cause does not say', async () => {
+  test('leaves out fields that the cause does not have', async () => {
     await using environment = await makeEnvironment();
     const bus = await startBus(environment);
     await collect(bus);
@@ -76,8 +81,10 @@ export function busDeadLetters(makeEnvironment: MakeBusEnvironment): void {
     assert.deepEqual(await letters.list(10), []);
     assert.equal((await bus.deadLetters.of('audit').list(10)).length, 1);
   });
+}
 
-  test('replays a letter to its own processor alone, with its old id and a fresh count', async () => {
+function replay(makeEnvironment: MakeBusEnvironment): void {
+  test('replays a letter to its own processor alone, with its old id and a fresh attempt count', async () => {
     await using environment = await makeEnvironment();
     const bus = await startBus(environment);
     const chat = await collect(bus, {}, ack);
@@ -99,7 +106,7 @@ export function busDeadLetters(makeEnvironment: MakeBusEnvironment): void {
     await eventually(async () => assert.deepEqual(await audit.consumption.lag(), { pending: 0, unacknowledged: 0 }));
   });
 
-  test('refuses to replay to a processor that would not get it, and keeps the letter', async () => {
+  test('refuses to replay a letter that its processor would not receive, and keeps it', async () => {
     await using environment = await makeEnvironment();
     const bus = await startBus(environment);
     await collect(bus, { processor: 'chat', endpoints: ['/chat'] });
@@ -112,7 +119,7 @@ export function busDeadLetters(makeEnvironment: MakeBusEnvironment): void {
     }
   });
 
-  test('stores a dead letter once the server is back, and says when it cannot be asked', async () => {
+  test('stores a dead letter once the server is back, and refuses to list while it is away', async () => {
     await using environment = await makeEnvironment();
     const bus = await startBus(environment);
     await collect(bus);
@@ -125,7 +132,7 @@ export function busDeadLetters(makeEnvironment: MakeBusEnvironment): void {
     assert.equal((await bus.deadLetters.of('chat').list(10)).length, 1);
   });
 
-  test('rejects a dead letter that a stopped bus did not store', async () => {
+  test('rejects a dead letter that was not stored when the bus stopped', async () => {
     await using environment = await makeEnvironment();
     const bus = environment.bus();
     const stored = bus.deadLetters.store('chat', message(), 1, { code: 'HYD_NO_RULE_MATCHED', detail: '' });

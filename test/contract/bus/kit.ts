@@ -1,4 +1,4 @@
-/** What the parts of the bus contract share: the environment that an implementation brings, and a few short words. */
+/** What the parts of the bus contract share: the environment that an implementation provides, and short helpers. */
 
 import { randomUUID } from 'node:crypto';
 import type { Bus } from '../../../runtime/bus/port/bus.ts';
@@ -14,11 +14,11 @@ export interface EnvironmentOptions {
   readonly maxStoredBytes?: number;
 }
 
-/** One empty group on one server that the test may take away. */
+/** One empty group on one server, which the test may stop. */
 export interface BusEnvironment extends AsyncDisposable {
   /** Another bus of the group, not started; stopped at disposal. */
   bus(): Bus;
-  /** Takes the server away, or brings it back with what it had stored. */
+  /** Stops the server, or starts it again with everything that it had stored. */
   setDown(isDown: boolean): Promise<void>;
 }
 

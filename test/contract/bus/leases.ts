@@ -17,7 +17,7 @@ export function busLeases(makeEnvironment: MakeBusEnvironment): void {
     assert.equal(await asker.leases.isHeld('gw-1'), false);
   });
 
-  test('the lease of an instance that died expires, and not at once', async () => {
+  test('the lease of an instance that died expires, but not at once', async () => {
     await using environment = await makeEnvironment({ leaseMs: 1500 });
     const [owner, asker] = [await startBus(environment), await startBus(environment)];
     owner.leases.hold('gw-1', () => assert.fail('lost'));
@@ -27,7 +27,7 @@ export function busLeases(makeEnvironment: MakeBusEnvironment): void {
     await eventually(async () => (await asker.leases.isHeld('gw-1')) === false);
   });
 
-  test('a lease outlives a short absence of the server, during which nobody knows', async () => {
+  test('a lease outlives a short absence of the server, and is unknown meanwhile', async () => {
     await using environment = await makeEnvironment({ leaseMs: 10_000 });
     const [owner, asker] = [await startBus(environment), await startBus(environment)];
     owner.leases.hold('gw-1', () => assert.fail('lost'));
@@ -43,7 +43,7 @@ export function busLeases(makeEnvironment: MakeBusEnvironment): void {
     });
   });
 
-  test('the owner learns that its lease was not renewed for too long, and holds it again when it can', async () => {
+  test('notifies the owner when its lease was not renewed in time, and holds it again later', async () => {
     await using environment = await makeEnvironment({ leaseMs: 1000 });
     const owner = await startBus(environment);
     let lost = 0;

@@ -1,4 +1,4 @@
-/** The bus contract: what happens to client messages between `publish` and the end of their deliveries. */
+/** The bus contract: client messages, from `publish` to the end of their deliveries. */
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -6,6 +6,12 @@ import { eventually, holds } from '../../kit/eventually.ts';
 import { ack, collect, type MakeBusEnvironment, message, startBus, text } from './kit.ts';
 
 export function busMessages(makeEnvironment: MakeBusEnvironment): void {
+  delivery(makeEnvironment);
+  redelivery(makeEnvironment);
+  consumption(makeEnvironment);
+}
+
+function delivery(makeEnvironment: MakeBusEnvironment): void {
   test('delivers a message as it was published', async () => {
     await using environment = await makeEnvironment();
     const bus = await startBus(environment);
@@ -41,7 +47,7 @@ export function busMessages(makeEnvironment: MakeBusEnvironment): void {
     assert.equal(delivery.callbackUrl, '');
   });
 
-  test('shares the messages of one processor among its replicas and gives every processor all of them', async () => {
+  test('shares messages among the replicas of a processor, and gives every processor all of them', async () => {
     await using environment = await makeEnvironment();
     const [first, second] = [await startBus(environment), await startBus(environment)];
     const replicas = [await collect(first, { maxInFlight: 4 }), await collect(second, { maxInFlight: 4 })];
@@ -65,7 +71,7 @@ export function busMessages(makeEnvironment: MakeBusEnvironment): void {
     assert.deepEqual(got.texts().sort(), ['/chat', '/feed']);
   });
 
-  test('keeps nothing for a processor that comes later', async () => {
+  test('keeps nothing for a processor that is added later', async () => {
     await using environment = await makeEnvironment();
     const bus = await startBus(environment);
     await collect(bus, { processor: 'early' }, ack);
@@ -86,8 +92,10 @@ export function busMessages(makeEnvironment: MakeBusEnvironment): void {
     await after.delivery('kept');
     assert.equal(before.deliveries.length, 0);
   });
+}
 
-  test('delivers again after a nak, not before its delay, with the same id', async () => {
+function redelivery(makeEnvironment: MakeBusEnvironment): void {
+  test('redelivers after a nak with the same id, not before the delay', async () => {
     await using environment = await makeEnvironment();
     const bus = await startBus(environment);
     let nakedAtMs = 0;
@@ -107,7 +115,7 @@ export function busMessages(makeEnvironment: MakeBusEnvironment): void {
     );
   });
 
-  test('delivers again when a delivery is not ended in time', async () => {
+  test('redelivers when a delivery does not end in time', async () => {
     await using environment = await makeEnvironment();
     const bus = await startBus(environment);
     const got = await collect(bus, { ackTimeoutMs: 300 });
@@ -115,7 +123,7 @@ export function busMessages(makeEnvironment: MakeBusEnvironment): void {
     (await got.delivery('hello', 2)).ack();
   });
 
-  test('does not deliver again while a delivery is at work', async () => {
+  test('does not redeliver while a delivery is reported at work', async () => {
     await using environment = await makeEnvironment();
     const bus = await startBus(environment);
     const got = await collect(bus, { ackTimeoutMs: 400 });
@@ -129,7 +137,7 @@ export function busMessages(makeEnvironment: MakeBusEnvironment): void {
     await holds(() => got.deliveries.length === 1, 600);
   });
 
-  test('never delivers again what was acknowledged or terminated, whatever is said later', async () => {
+  test('never redelivers what was acknowledged or terminated, and ignores later calls', async () => {
     await using environment = await makeEnvironment();
     const bus = await startBus(environment);
     const got = await collect(bus, { ackTimeoutMs: 300 }, (delivery) => {
@@ -145,7 +153,7 @@ export function busMessages(makeEnvironment: MakeBusEnvironment): void {
     await eventually(async () => assert.deepEqual(await got.consumption.lag(), { pending: 0, unacknowledged: 0 }));
   });
 
-  test('gives the open deliveries of a replica that died to another one', async () => {
+  test('delivers the open deliveries of a replica that died to another one', async () => {
     await using environment = await makeEnvironment();
     const [dying, living] = [await startBus(environment), await startBus(environment)];
     const first = await collect(dying, { ackTimeoutMs: 500 });
@@ -156,7 +164,9 @@ export function busMessages(makeEnvironment: MakeBusEnvironment): void {
     const second = await collect(living, { ackTimeoutMs: 500 }, ack);
     assert.equal((await second.delivery('hello', 2)).attempt, 2);
   });
+}
 
+function consumption(makeEnvironment: MakeBusEnvironment): void {
   test('never has more than maxInFlight deliveries open', async () => {
     await using environment = await makeEnvironment();
     const bus = await startBus(environment);
@@ -170,7 +180,7 @@ export function busMessages(makeEnvironment: MakeBusEnvironment): void {
     await holds(() => got.deliveries.length === 5, 100);
   });
 
-  test('begins no delivery after a consumption was stopped, but lets open ones end', async () => {
+  test('begins no delivery after the consumption was stopped, but lets open ones end', async () => {
     await using environment = await makeEnvironment();
     const bus = await startBus(environment);
     const got = await collect(bus, { ackTimeoutMs: 400 });
@@ -185,7 +195,7 @@ export function busMessages(makeEnvironment: MakeBusEnvironment): void {
     await holds(() => next.deliveries.length === 1 && got.deliveries.length === 1, 600);
   });
 
-  test('counts what waits and what is open', async () => {
+  test('reports pending and unacknowledged messages as its lag', async () => {
     await using environment = await makeEnvironment();
     const bus = await startBus(environment);
     const got = await collect(bus, { maxInFlight: 2 });
@@ -234,7 +244,7 @@ export function busMessages(makeEnvironment: MakeBusEnvironment): void {
     }
   });
 
-  test('says which endpoints are consumed', async () => {
+  test('knows which endpoints are consumed', async () => {
     await using environment = await makeEnvironment();
     const [bus, other] = [await startBus(environment), await startBus(environment)];
     let changes = 0;
@@ -248,7 +258,7 @@ export function busMessages(makeEnvironment: MakeBusEnvironment): void {
     await eventually(() => bus.messages.isConsumed('/feed'));
   });
 
-  test('refuses names that could reach another subject', async () => {
+  test('refuses names that would reach another subject', async () => {
     await using environment = await makeEnvironment();
     const bus = await startBus(environment);
     await assert.rejects(bus.messages.publish(message({ connectionId: 'a.>' })), { code: 'HYD_CONNECTION_ID_INVALID' });

@@ -6,7 +6,7 @@ import { eventually } from '../../kit/eventually.ts';
 import { type MakeBusEnvironment, startBus, text } from './kit.ts';
 
 export function busPeers(makeEnvironment: MakeBusEnvironment): void {
-  test('answers requests to an instance, though it was served before the start', async () => {
+  test('answers requests to an instance that was served before the bus was started', async () => {
     await using environment = await makeEnvironment();
     const owner = environment.bus();
     owner.peers.serve('gw-1', async (payload) => Buffer.from(`re: ${text(payload)}`));
@@ -20,13 +20,13 @@ export function busPeers(makeEnvironment: MakeBusEnvironment): void {
     assert.equal(own.kind === 'answer' && text(own.payload), 're: ');
   });
 
-  test('says at once that nobody serves an instance', async () => {
+  test('answers at once when nobody serves an instance', async () => {
     await using environment = await makeEnvironment();
     const bus = await startBus(environment);
     assert.deepEqual(await bus.peers.request('gw-9', Buffer.from('ping'), 5000), { kind: 'nobody' });
   });
 
-  test('says that nobody serves an instance whose bus was stopped', async () => {
+  test('does not serve an instance after its bus was stopped', async () => {
     await using environment = await makeEnvironment();
     const [owner, asker] = [await startBus(environment), await startBus(environment)];
     owner.peers.serve('gw-1', async (payload) => payload);
@@ -35,7 +35,7 @@ export function busPeers(makeEnvironment: MakeBusEnvironment): void {
     await eventually(async () => (await asker.peers.request('gw-1', Buffer.from('x'), 1000)).kind === 'nobody');
   });
 
-  test('says when an answer takes too long, and keeps answers apart', async () => {
+  test('times a slow request out, and does not mix answers up', async () => {
     await using environment = await makeEnvironment();
     const [owner, asker] = [await startBus(environment), await startBus(environment)];
     const held: (() => void)[] = [];
@@ -52,7 +52,7 @@ export function busPeers(makeEnvironment: MakeBusEnvironment): void {
     assert.deepEqual(bodies, ['a', 'b', 'c']);
   });
 
-  test('does not send a request while the server is away, and serves again when it is back', async () => {
+  test('sends no request while the server is away, and serves again when it is back', async () => {
     await using environment = await makeEnvironment();
     const bus = await startBus(environment);
     bus.peers.serve('gw-1', async (payload) => payload);
@@ -71,7 +71,7 @@ export function busPeers(makeEnvironment: MakeBusEnvironment): void {
     assert.throws(() => bus.peers.broadcast(payload), { code: 'HYD_MESSAGE_TOO_LARGE' });
   });
 
-  test('hands a broadcast to every instance, the sender included', async () => {
+  test('delivers a broadcast to every instance, the sender included', async () => {
     await using environment = await makeEnvironment();
     const [first, second] = [environment.bus(), environment.bus()];
     const heard: string[] = [];

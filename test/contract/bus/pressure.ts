@@ -1,4 +1,4 @@
-/** The bus contract: what publishers meet when the bus is away, full, or too slow. */
+/** The bus contract: status and back-pressure when the server is away, full or too slow. */
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -6,7 +6,12 @@ import { eventually, holds } from '../../kit/eventually.ts';
 import { ack, collect, type MakeBusEnvironment, message, startBus } from './kit.ts';
 
 export function busPressure(makeEnvironment: MakeBusEnvironment): void {
-  test('is down until it is started, and says when it is up, down and stopped', async () => {
+  outage(makeEnvironment);
+  limits(makeEnvironment);
+}
+
+function outage(makeEnvironment: MakeBusEnvironment): void {
+  test('is down until it is started, and reports when it is up, down and stopped', async () => {
     await using environment = await makeEnvironment();
     const bus = environment.bus();
     const seen: string[] = [];
@@ -24,7 +29,7 @@ export function busPressure(makeEnvironment: MakeBusEnvironment): void {
     assert.deepEqual(seen, ['up', 'down', 'up', 'stopped']);
   });
 
-  test('comes up by itself when the server was missing at the start', async () => {
+  test('comes up by itself after the server was missing at the start', async () => {
     await using environment = await makeEnvironment();
     await environment.setDown(true);
     const bus = environment.bus();
@@ -64,8 +69,10 @@ export function busPressure(makeEnvironment: MakeBusEnvironment): void {
     await holds(() => got.deliveries.length === 20, 100);
     assert.deepEqual(got.texts(), sent);
   });
+}
 
-  test('is pressed while more is outstanding than its limits', async () => {
+function limits(makeEnvironment: MakeBusEnvironment): void {
+  test('is pressed while more is unacknowledged than its limits allow', async () => {
     await using environment = await makeEnvironment({
       publishLimits: { maxUnacknowledgedMessages: 4, maxUnacknowledgedBytes: 1000 },
     });
@@ -113,7 +120,7 @@ export function busPressure(makeEnvironment: MakeBusEnvironment): void {
     await bus.messages.publish(message({ payload: payload.subarray(1) }));
   });
 
-  test('flush waits for what is outstanding', async () => {
+  test('flush waits for everything unacknowledged', async () => {
     await using environment = await makeEnvironment();
     const bus = await startBus(environment);
     await collect(bus, {}, ack);

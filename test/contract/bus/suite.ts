@@ -1,4 +1,4 @@
-/** What every bus guarantees, run unchanged on each implementation: a file for each part of the port, and one for pressure. */
+/** The guarantees of every bus, run unchanged on each implementation: a file for each part of the port, and one for pressure. */
 
 import { describe } from 'node:test';
 import { busDeadLetters } from './dead-letters.ts';

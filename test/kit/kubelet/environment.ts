@@ -54,6 +54,11 @@ function refuseUnknown({ pod: { spec }, container }: CommandOptions): void {
 }
 
 function argvOf(image: Image, [name = '', ...args]: readonly string[]): string[] {
+  const script = name === 'node' && image.script !== undefined ? args.indexOf(image.script) : -1;
+  if (script !== -1) {
+    const [node = '', ...own] = image.argv;
+    return [node, ...args.slice(0, script), ...own, ...args.slice(script + 1)];
+  }
   if (name !== image.command) throw new NotYet('RunContainerError', `the image has no ${name}, but ${image.command}`);
   return [...image.argv, ...args];
 }

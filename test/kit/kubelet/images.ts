@@ -3,6 +3,7 @@
 import { join } from 'node:path';
 
 import { env, paths } from '../../../crds/contract.ts';
+import { entryPoint } from '../../../infra/image.ts';
 import { root } from '../hydrogen.ts';
 
 /** Where a process finds itself. */
@@ -23,6 +24,8 @@ export interface Image {
   /** What the entry point of the image is called, also when a hook runs it. */
   readonly command: string;
   readonly argv: readonly string[];
+  /** The script that a command may run with Node and flags of its own, in place of the entry point. */
+  readonly script?: string;
   /** Arguments that make it a process of its pod. */
   args?(surroundings: Surroundings): readonly string[];
   /** Variables that do. */
@@ -40,6 +43,7 @@ const preload = new URL('./service-names.ts', import.meta.url).href;
 export const hydrogenImage: Image = {
   command: 'hydrogen',
   argv: [process.execPath, `--import=${preload}`, join(root, 'cli/hydrogen.js')],
+  script: entryPoint.script,
   args: ({ address }) => ['--host', address],
   env: ({ localPath, namespace, servicesFile }) => ({
     [env.secretsDir]: localPath(paths.secrets),

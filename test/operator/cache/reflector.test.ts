@@ -1,4 +1,4 @@
-/** The reflector before a server that fails in every way that a real one does. */
+/** The reflector against a server that fails in every way that a real one does. */
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
@@ -50,7 +50,7 @@ async function follow(api: FakeApi, onChange: () => void = () => undefined) {
 
 const lists = (api: FakeApi): number => api.seen.filter(({ query }) => query.get('watch') === null).length;
 
-test('a cut watch goes on where it ended: what changed meanwhile arrives, without a list', async () => {
+test('a cut watch resumes where it ended: changes in between arrive, without a list', async () => {
   await using api = await startFakeApi();
   api.put('configmaps', configMap('a'));
   await using followed = await follow(api);
@@ -60,7 +60,7 @@ test('a cut watch goes on where it ended: what changed meanwhile arrives, withou
   assert.equal(lists(api), 1);
 });
 
-test('an expired version is listed anew, and what vanished meanwhile is gone', async () => {
+test('an expired version is listed again, and objects deleted in between are gone', async () => {
   await using api = await startFakeApi();
   api.put('configmaps', configMap('a'));
   api.put('configmaps', configMap('b'));
@@ -72,7 +72,7 @@ test('an expired version is listed anew, and what vanished meanwhile is gone', a
   assert.ok(lists(api) >= 2);
 });
 
-test('a connection that has gone silent is given up and made again', async () => {
+test('a silent connection is closed and replaced', async () => {
   await using api = await startFakeApi();
   await using followed = await follow(api);
   const watches = (): number => api.seen.filter(({ query }) => query.get('watch') === '1').length;
@@ -98,7 +98,7 @@ test('a server that throttles is asked again only after the time it names', asyn
   assert.ok(performance.now() - startMs >= 950);
 });
 
-test('a handler that throws is reported and ends nothing', async () => {
+test('a handler that throws is reported, and the watch goes on', async () => {
   await using api = await startFakeApi();
   await using followed = await follow(api, () => {
     throw new Error('handler');
@@ -109,7 +109,7 @@ test('a handler that throws is reported and ends nothing', async () => {
   await eventually(() => followed.values().join() === 'a,b');
 });
 
-test('a refused list is tried again without a hot loop', async () => {
+test('a refused list is retried without a hot loop', async () => {
   await using api = await startFakeApi();
   const kube = createKube({ kubeconfig: api.kubeconfig });
   api.fault = () => ({ status: 403, message: 'configmaps is forbidden: cannot list resource' });
@@ -133,7 +133,7 @@ test('a refused list is tried again without a hot loop', async () => {
   kube.close();
 });
 
-test('the answer to a write is known at once, and what a slower watch shows of before is not', async () => {
+test('the answer to a write is known at once, and older events of a slower watch are ignored', async () => {
   await using api = await startFakeApi();
   const first = api.put('configmaps', configMap('a', '1'));
   let changes = 0;
@@ -154,7 +154,7 @@ test('the answer to a write is known at once, and what a slower watch shows of b
   assert.equal(changes, 3, 'the first list, the answer, and the other object');
 });
 
-test('an answer that the watch has overtaken brings nothing back', async () => {
+test('an answer that the watch has overtaken is ignored', async () => {
   await using api = await startFakeApi();
   const answer = api.put('configmaps', configMap('a'));
   await using followed = await follow(api);
@@ -164,7 +164,7 @@ test('an answer that the watch has overtaken brings nothing back', async () => {
   assert.deepEqual(followed.values(), []);
 });
 
-test('lists that take turns never overlap, and one that fails holds nobody up', async () => {
+test('lists that take turns never overlap, and a failed one does not delay the others', async () => {
   const turn = createTurn();
   const running: string[] = [];
   const order: string[] = [];

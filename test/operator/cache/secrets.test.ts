@@ -1,4 +1,6 @@
-/** Secrets that documents name: what is missing is said, nothing is applied without it, and its coming is noticed. */
+/**
+ * Secrets that documents name: missing ones are reported, nothing is applied without them, and new ones are noticed.
+ */
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
@@ -26,7 +28,7 @@ const putSecret = (api: FakeApi, name: string, key: string, value = 'dGV4dA=='):
     data: { [key]: value },
   });
 
-test('a gateway waits for the secret and the key that it names, and says for which', async () => {
+test('a gateway waits for the secret and the key that it names, and reports them', async () => {
   await using api = await startFakeApi();
   api.put('hydrogengroups', group());
   api.put('hydrogengateways', authorized());
@@ -42,7 +44,7 @@ test('a gateway waits for the secret and the key that it names, and says for whi
   await eventually(() => accepted(api).status === 'True');
 });
 
-test('what runs goes on when its secret is deleted, and the condition says so', async () => {
+test('a workload keeps running when its secret is deleted, and the condition reports it', async () => {
   await using api = await startFakeApi();
   putSecret(api, 'auth', 'token');
   api.put('hydrogengroups', group());
@@ -54,7 +56,7 @@ test('what runs goes on when its secret is deleted, and the condition says so', 
   assert.ok(api.get('deployments', 'chat-gateway'));
 });
 
-test('a secret is asked for once for each version, and one that nobody names never', async () => {
+test('a secret is read once for each version, and never if no document names it', async () => {
   await using api = await startFakeApi();
   putSecret(api, 'auth', 'token');
   putSecret(api, 'unrelated', 'password');
@@ -83,7 +85,7 @@ test('without the right to secrets everything runs, unchecked', async () => {
   await eventually(() => accepted(api)?.status === 'True');
 });
 
-test('secrets that are shown and may not be read are asked for once for each version, and it is said once', async () => {
+test('secrets that can be watched but not read are requested once for each version, and logged once', async () => {
   await using api = await startFakeApi();
   api.fault = ({ method, path }) =>
     method === 'GET' && path.endsWith('/secrets/auth')

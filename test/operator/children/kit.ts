@@ -1,4 +1,4 @@
-/** Three gateways of an earlier release, for a release after it. */
+/** Three gateways of an earlier release, for a new one. */
 
 import { eventually } from '../../kit/eventually.ts';
 import { type Any, type FakeApi, startFakeApi } from '../kit/api.ts';
@@ -13,7 +13,7 @@ export const imageOf = (api: FakeApi, name: string): string =>
   api.get('deployments', `${name}-gateway`).spec.template.spec.containers[0].image;
 export const images = (api: FakeApi): string => names.map((name) => imageOf(api, name)).join();
 
-/** As the deployment controller would report a rollout that has come through, or is half done. */
+/** Reports a rollout like the deployment controller: complete, or half done. */
 export function report(api: FakeApi, name: string, existing = 1): void {
   const { metadata } = api.get('deployments', `${name}-gateway`);
   const counts = { replicas: existing, readyReplicas: 1, availableReplicas: 1, updatedReplicas: 1 };
@@ -21,7 +21,7 @@ export function report(api: FakeApi, name: string, existing = 1): void {
   api.put('deployments', { metadata: { name: `${name}-gateway`, namespace: 'shop' }, status });
 }
 
-/** A cluster in which an operator of an earlier release has made three gateways. */
+/** A cluster in which an operator of an earlier release has created three gateways. */
 export async function startReleased(): Promise<FakeApi> {
   const api = await startFakeApi();
   api.put('hydrogengroups', group());

@@ -1,4 +1,4 @@
-/** What a release makes of unchanged documents, changes of documents meanwhile, and who holds a place for how long. */
+/** Changes by a new release, document changes in between, and how long slots are kept. */
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
@@ -9,7 +9,7 @@ import { type Any, type FakeApi, startFakeApi } from '../kit/api.ts';
 import { condition, group, startOperator, type TestOperator } from '../kit/operator.ts';
 import { begun, imageOf, images, named, names, report, startReleased } from './kit.ts';
 
-/** As if an earlier release had made something else of the same documents, all of whose children say so. */
+/** Makes all children look as if an earlier release had rendered the same documents differently. */
 function age(api: FakeApi): void {
   for (const plural of ['deployments', 'services', 'configmaps']) {
     for (const child of api.list(plural)) {
@@ -25,10 +25,10 @@ function age(api: FakeApi): void {
 const digests = (api: FakeApi): string[] =>
   names.filter((name) => api.get('deployments', `${name}-gateway`).metadata.annotations[appliedDigest] !== 'earlier');
 
-test('whatever a release makes of unchanged documents is done in turn, and what waits stays whole as it is', async () => {
+test('changes by a release roll out in turn, and a waiting object keeps all of its children unchanged', async () => {
   await using api = await startReleased();
   age(api);
-  // With the same image: it is something else in the pods that has changed.
+  // The image is the same: something else in the pods has changed.
   await using running = startOperator(api.kubeconfig, { image: 'release:1', rolloutLimit: { count: 1 } });
   await eventually(() => digests(api).length === 1 && running.operator.rollouts.waiting === 2);
   await holds(() => digests(api).length === 1, 200);
@@ -38,7 +38,7 @@ test('whatever a release makes of unchanged documents is done in turn, and what 
   );
   assert.ok(aged.length > 0 && aged.every(({ metadata }) => !metadata.name.startsWith(`${first}-`)));
 
-  // What is missing is made all the same.
+  // Missing children are created nevertheless.
   const second = names.find((name) => name !== first) ?? '';
   api.remove('services', `${second}-gateway`);
   await eventually(() => api.get('services', `${second}-gateway`) !== undefined);
@@ -51,7 +51,7 @@ test('whatever a release makes of unchanged documents is done in turn, and what 
   await eventually(() => running.operator.rollouts.running === 0);
 });
 
-test('an image that a document names does not keep the rest of what a release changes from being done in turn', async () => {
+test('with an image in the document, other changes by a release still roll out in turn', async () => {
   await using api = await startReleased();
   for (const name of names) api.put('hydrogengateways', named(name, { template: { image: 'release:1' } }));
   {
@@ -64,7 +64,7 @@ test('an image that a document names does not keep the rest of what a release ch
   assert.deepEqual(images(api), 'release:1,release:1,release:1');
 });
 
-test('what a release changes without touching a pod is through at once', async () => {
+test('a change by a release that replaces no pods is complete at once', async () => {
   await using api = await startReleased();
   for (const name of names) {
     const aged = structuredClone(api.get('deployments', `${name}-gateway`));
@@ -101,7 +101,7 @@ async function startWaiting(): Promise<{
   return { api, running, waiting, change: (host) => void api.put('hydrogengateways', withHost(waiting, host)) };
 }
 
-test('a change of a document that fails halfway while its workload waits is done again', async () => {
+test('a document change that fails halfway while its workload waits is applied again', async () => {
   const { api, running, waiting, change } = await startWaiting();
   await using _ = api;
   await using __ = running;
@@ -114,7 +114,7 @@ test('a change of a document that fails halfway while its workload waits is done
   assert.equal(imageOf(api, waiting), 'release:1');
 });
 
-test('a refusal while a workload waits is told for as long as it lasts', async () => {
+test('a refusal while a workload waits is reported for as long as it lasts', async () => {
   const { api, running, waiting, change } = await startWaiting();
   await using _ = api;
   await using __ = running;
@@ -133,7 +133,7 @@ test('a refusal while a workload waits is told for as long as it lasts', async (
   assert.equal(api.get('ingresses', `${waiting}-gateway`).spec.rules[0].host, 'new.example.com');
 });
 
-test('a place is kept while deployments are listed anew, whatever is known of them from before', async () => {
+test('a slot is kept while deployments are listed again', async () => {
   await using api = await startReleased();
   await using running = startOperator(api.kubeconfig, { image: 'release:2', rolloutLimit: { count: 1 } });
   await begun(api, running);
@@ -149,12 +149,12 @@ test('a place is kept while deployments are listed anew, whatever is known of th
   await holds(() => imagesBut(api, first).filter((image) => image === 'release:2').length === 1, 300);
 });
 
-/** Of the other two. */
+/** The other two gateways. */
 function imagesBut(api: FakeApi, first: string): string[] {
   return names.filter((name) => name !== first).map((name) => imageOf(api, name));
 }
 
-test('a document that cannot be rendered any more gives its place to the next', async () => {
+test('a document that can no longer be rendered frees its slot', async () => {
   const { api, running } = await startWaiting();
   await using _ = api;
   await using __ = running;

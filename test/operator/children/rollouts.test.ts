@@ -1,4 +1,4 @@
-/** A new image of a release reaches a few workloads at a time. */
+/** The image of a new release rolls out to a few workloads at a time. */
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
@@ -17,7 +17,7 @@ test('a limit is a number of at least 1 or a percentage', () => {
   }
 });
 
-test('a share is of all workloads, and at least one', () => {
+test('a percentage is of all workloads, and at least one', () => {
   let total = 3;
   const rollouts = createRollouts({ limit: { percent: 50 }, total: () => total, onTurn: () => undefined });
   assert.deepEqual([rollouts.admit('a'), rollouts.admit('b')], [true, false]);
@@ -25,7 +25,7 @@ test('a share is of all workloads, and at least one', () => {
   assert.deepEqual([rollouts.admit('b'), rollouts.admit('c')], [true, false]);
 });
 
-test('whoever waits is woken when a place is free, and one that is through twice frees one place', () => {
+test('waiting objects are woken when a slot is free, and leaving twice frees one slot', () => {
   const woken: string[] = [];
   const rollouts = createRollouts({ limit: { count: 1 }, total: () => 9, onTurn: (key) => void woken.push(key) });
   rollouts.admit('a');
@@ -38,17 +38,17 @@ test('whoever waits is woken when a place is free, and one that is through twice
   assert.deepEqual([rollouts.admit('b'), rollouts.admit('c')], [true, false]);
 });
 
-test('a turn that nobody takes goes to the next in line', () => {
+test('a slot that nobody takes goes to the next in line', () => {
   const woken: string[] = [];
   const rollouts = createRollouts({ limit: { count: 1 }, total: () => 9, onTurn: (key) => void woken.push(key) });
   for (const key of ['a', 'b', 'c']) rollouts.admit(key);
   rollouts.leave('a');
-  // It was made invalid, or deleted, while it waited.
+  // It became invalid or was deleted while it waited.
   rollouts.leave('b');
   assert.deepEqual(woken, ['b', 'c']);
 });
 
-test('workloads get a new image one after another, each when the one before it has come through', async () => {
+test('workloads get a new image one after another, each when the rollout before it is complete', async () => {
   await using api = await startReleased();
   await using running = startOperator(api.kubeconfig, { image: 'release:2', rolloutLimit: { count: 1 } });
   await begun(api, running);
@@ -65,7 +65,7 @@ test('workloads get a new image one after another, each when the one before it h
   await eventually(() => running.operator.rollouts.running === 0);
 });
 
-test('a change of the document goes through while the image waits', async () => {
+test('a document change is applied while the image waits', async () => {
   await using api = await startReleased();
   await using running = startOperator(api.kubeconfig, { image: 'release:2', rolloutLimit: { count: 1 } });
   await begun(api, running);
@@ -75,7 +75,7 @@ test('a change of the document goes through while the image waits', async () => 
   assert.equal(imageOf(api, waiting), 'release:1');
 });
 
-test('an image that a document names is never waited with, and holds the pods at it', async () => {
+test('an image in the document is applied at once, and the pods keep it', async () => {
   await using api = await startReleased();
   api.put('hydrogengateways', named('c', { template: { image: 'release:1' } }));
   await using running = startOperator(api.kubeconfig, { image: 'release:2', rolloutLimit: { count: 1 } });
@@ -90,7 +90,7 @@ test('an image that a document names is never waited with, and holds the pods at
   await eventually(() => imageOf(api, 'c') === 'mine:1');
 });
 
-test('a rollout that does not come through holds the others back, also for the operator that takes over', async () => {
+test('a rollout that gets stuck holds the others back, also after another operator takes over', async () => {
   await using api = await startReleased();
   {
     await using running = startOperator(api.kubeconfig, { image: 'release:2', rolloutLimit: { count: 1 } });
@@ -103,7 +103,7 @@ test('a rollout that does not come through holds the others back, also for the o
   await holds(() => images(api).match(/release:2/g)?.length === 1, 200);
 });
 
-test('a container that others have put before ours is neither upgraded nor taken for ours', async () => {
+test('a container that others have inserted before ours is neither changed nor mistaken for ours', async () => {
   await using api = await startReleased();
   const withSidecar = structuredClone(api.get('deployments', 'a-gateway'));
   withSidecar.spec.template.spec.containers.unshift({ name: 'proxy', image: 'sidecar:9' });
@@ -121,7 +121,7 @@ test('a container that others have put before ours is neither upgraded nor taken
   await eventually(() => running.operator.rollouts.running === 0 && running.operator.rollouts.waiting === 0);
 });
 
-test('a workload whose document becomes invalid, or that is deleted, gives its place to the next', async () => {
+test('a workload whose document becomes invalid or is deleted frees its slot', async () => {
   await using api = await startReleased();
   await using running = startOperator(api.kubeconfig, { image: 'release:2', rolloutLimit: { count: 1 } });
   await begun(api, running);
@@ -136,7 +136,7 @@ test('a workload whose document becomes invalid, or that is deleted, gives its p
   await eventually(() => running.operator.rollouts.running === 0 && running.operator.rollouts.waiting === 0);
 });
 
-test('a rollout that the user has begun holds no place of an operator that starts', async () => {
+test('a rollout that the user started takes no slot when the operator starts', async () => {
   await using api = await startReleased();
   api.put('hydrogengateways', named('a', { template: { image: 'mine:1' } }));
   {
@@ -149,7 +149,7 @@ test('a rollout that the user has begun holds no place of an operator that start
   await eventually(() => running.operator.rollouts.waiting === 1);
 });
 
-test('the share is of workloads, and a group without one is none', async () => {
+test('the percentage counts workloads only, so not a group without one', async () => {
   await using api = await startReleased();
   for (let index = 0; index < 7; index++) {
     api.put('hydrogengroups', { ...group(), metadata: { name: `g${index}`, namespace: 'shop' } });

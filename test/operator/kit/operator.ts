@@ -5,6 +5,7 @@ import { createKube } from '../../../operator/kube/client.ts';
 import { createOperatorLog } from '../../../operator/log.ts';
 import { createOperatorMetrics, type OperatorMetrics } from '../../../operator/metrics.ts';
 import { Operator, type OperatorTiming } from '../../../operator/operator.ts';
+import { createLogger } from '../../../process/logger.ts';
 import type { Any, Fault, Seen } from './api.ts';
 
 export interface TestOperator extends AsyncDisposable {
@@ -35,7 +36,7 @@ export function startOperator(kubeconfig: string, options: TestOperatorOptions =
   const kube = createKube({ kubeconfig, onCall: metrics.called });
   operator = new Operator({
     kube,
-    log: createOperatorLog({ level: 'debug', destination: { write } }),
+    log: createOperatorLog(createLogger({ level: 'debug', destination: { write } })),
     metrics,
     namespace: options.namespace,
     image: options.image,

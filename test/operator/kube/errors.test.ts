@@ -1,4 +1,4 @@
-/** What an answer of the API server means. */
+/** How answers of the API server are classified. */
 
 import assert from 'node:assert/strict';
 import test from 'node:test';

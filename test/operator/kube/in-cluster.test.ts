@@ -35,7 +35,7 @@ function within<T>(env: Record<string, string>, fn: () => T): T {
   }
 }
 
-test('a pod finds its server, also by an IPv6 address, and shows the token of now', async () => {
+test('a pod finds its server, also at an IPv6 address, and sends the current token', async () => {
   await using files = await account('first');
   const find = (host: string, port: string) =>
     within({ KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port }, () =>
@@ -50,7 +50,7 @@ test('a pod finds its server, also by an IPv6 address, and shows the token of no
   assert.equal((await cluster?.credentials())?.headers.authorization, 'Bearer second');
 });
 
-test('a process that is in no pod, or in one without a token, finds none', async () => {
+test('a process outside a pod, or in a pod without a token, finds no cluster', async () => {
   await using files = await account('token');
   assert.equal(findInCluster({ serviceAccount: files.folder }), undefined);
   const there = { KUBERNETES_SERVICE_HOST: '10.0.0.1' };
@@ -70,13 +70,13 @@ test('a named kubeconfig comes before the pod, and KUBECONFIG too unless a servi
   assert.equal(find({ serviceAccount: files.folder }, { KUBECONFIG: api.kubeconfig }), '10.0.0.1');
 });
 
-test('a service account that was named and is not there is an error, and no other cluster is taken', () => {
+test('a named service account that does not exist is an error, and no other cluster is used', () => {
   const find = (): unknown =>
     within({ KUBERNETES_SERVICE_HOST: '10.0.0.1' }, () => findCluster({ serviceAccount: '/nowhere' }));
   assert.throws(find, /\/nowhere holds no token/);
 });
 
-test('a token that was renewed is shown as soon as the old one is refused, and a refused one not again', async () => {
+test('a renewed token is sent as soon as the old one is refused, and a refused one is not sent again', async () => {
   await using files = await account('first');
   let valid = 'Bearer first';
   const shown: (string | undefined)[] = [];
@@ -124,7 +124,7 @@ async function loadedBy(args: readonly string[], env: Record<string, string> = {
   return [...operator.output().matchAll(/^loaded (.*)$/gm)].map(([, file = '']) => file);
 }
 
-test('a pod loads neither client-node nor what the other roles need, and of cdk8s-plus only its L1 classes', async () => {
+test('a pod loads neither client-node nor the code of other roles, and only the L1 classes of cdk8s-plus', async () => {
   await using files = await account('token');
   const env = { KUBERNETES_SERVICE_HOST: '127.0.0.1', KUBERNETES_SERVICE_PORT: '1' };
   const loaded = await loadedBy(['--service-account', files.folder], env);
@@ -141,7 +141,7 @@ test('a pod loads neither client-node nor what the other roles need, and of cdk8
   );
 });
 
-test('only a kubeconfig brings client-node along', async () => {
+test('only a kubeconfig loads client-node', async () => {
   await using api = await startFakeApi();
   const loaded = await loadedBy(['--kubeconfig', api.kubeconfig]);
   assert.ok(loaded.some((file) => file.startsWith('@kubernetes/client-node/')));

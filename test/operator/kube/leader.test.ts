@@ -1,4 +1,4 @@
-/** Leadership before a server with optimistic locking. */
+/** Leader election against a server with optimistic locking. */
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
@@ -41,7 +41,7 @@ test('of two contenders exactly one leads', async () => {
   await holds(() => a.lease.isLeading !== b.lease.isLeading, 300);
 });
 
-test('a leader that stops hands over at once, and its times have six digits', async () => {
+test('a leader that stops hands over at once, and its times have microseconds', async () => {
   await using api = await startFakeApi();
   await using a = contend(api, 'a');
   await eventually(() => a.lease.isLeading);

@@ -1,4 +1,4 @@
-/** What the API server's account of fields says about what was applied. */
+/** Managed fields: whether an object still has what was applied to it. */
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
@@ -26,11 +26,11 @@ const live = (fieldsV1: object, more: object = {}): KubeObject => ({
 });
 const isInForce = (object: KubeObject): boolean => owns(wanted, createFieldsOf()(object));
 
-test('an object of which every applied field is ours holds what was applied', () => {
+test('an object whose applied fields are all ours is in force', () => {
   assert.equal(isInForce(live(fields)), true);
 });
 
-test('a field that somebody else has taken over is missed, wherever it is', () => {
+test('a field that somebody else has taken over is noticed, wherever it is', () => {
   const { 'f:type': _, ...spec } = fields['f:spec'];
   assert.equal(isInForce(live({ ...fields, 'f:spec': spec })), false);
   assert.equal(isInForce(live({ 'f:spec': fields['f:spec'] })), false);
@@ -39,19 +39,19 @@ test('a field that somebody else has taken over is missed, wherever it is', () =
   assert.equal(isInForce(live({ ...fields, 'f:spec': { ...fields['f:spec'], 'f:ports': otherPort } })), false);
 });
 
-test('a list or map that is owned as a whole holds whatever is in it', () => {
+test('a list or map that is owned as a whole covers everything in it', () => {
   const whole = { ...fields, 'f:metadata': { 'f:labels': {} }, 'f:spec': { ...fields['f:spec'], 'f:ports': {} } };
   assert.equal(isInForce(live(whole)), true);
 });
 
-test('what was written another way, or to a subresource, does not count', () => {
+test('fields from another operation, or of a subresource, do not count', () => {
   assert.equal(isInForce(live(fields, { operation: 'Update' })), false);
   assert.equal(isInForce(live(fields, { subresource: 'status' })), false);
   assert.equal(isInForce(live(fields, { manager: 'kubectl' })), false);
   assert.equal(isInForce({ ...wanted, metadata: { name: 'chat' } }), false);
 });
 
-test('accounts of one shape are kept once, whose owners differ', () => {
+test('equal sets of fields are kept once, even with different owners', () => {
   const fieldsOf = createFieldsOf();
   const other = { ...fields, 'f:metadata': { ...fields['f:metadata'], 'f:ownerReferences': { 'k:{"uid":"v"}': {} } } };
   assert.equal(fieldsOf(live(fields)), fieldsOf(live(other)));
@@ -69,7 +69,7 @@ test('items of a set are owned by their value', () => {
   assert.equal(isOwned('a', 'c'), false);
 });
 
-test('an item is found by its key, whatever the server has filled in of that', () => {
+test('an item is found by its key, even if the server has filled in parts of it', () => {
   const containers = [{ name: 'gateway', env: [{ name: 'A', value: '1' }] }];
   const pod: KubeObject = { ...wanted, spec: { containers } };
   const accounts = (variable: object): object => ({

@@ -22,7 +22,7 @@ function summary(facts: Partial<Facts>): string {
   return `${Ready?.status} ${Ready?.reason}${Reconciling ? ' Reconciling' : ''}${Stalled ? ' Stalled' : ''}`;
 }
 
-test('an object whose every aspect is as it should be is Ready, and neither Reconciling nor Stalled', () => {
+test('an object whose conditions are all good is Ready, and neither Reconciling nor Stalled', () => {
   assert.equal(summary({}), 'True Ready');
   assert.deepEqual(Object.keys(of({})).sort(), [
     'Accepted',
@@ -79,7 +79,7 @@ for (const [what, facts, expected] of cases) {
   test(`${what} reads ${expected}`, () => assert.equal(summary(facts), expected));
 }
 
-test('lastTransitionTime moves with the status and with nothing else', () => {
+test('lastTransitionTime changes only with the status', () => {
   const before = conditionsOf(well, [], then);
   const { Available, Accepted } = of({ workload: { ...running, available: 1 } }, before);
   assert.equal(Available?.lastTransitionTime, now);
@@ -104,12 +104,12 @@ test('a message is never longer than an API server takes', () => {
   assert.ok((Accepted?.message.length ?? 0) <= 4096);
 });
 
-test('pausing is shown, and keeps nothing from being Ready that is in force', () => {
+test('a pause is shown, and an object whose specification is in force stays Ready', () => {
   assert.equal(of({ pausedBy: 'group' }).Paused?.reason, 'GroupPaused');
   assert.equal(summary({ pausedBy: 'object' }), 'True Ready');
 });
 
-/** Facts for the reasons that no case above comes to. */
+/** Facts for the reasons that no case above leads to. */
 const others: readonly Partial<Facts>[] = [
   {},
   { missingSecrets: ['there is no Secret/a in this namespace'] },
@@ -123,7 +123,7 @@ const others: readonly Partial<Facts>[] = [
   ...(['RemovingConsumers', 'RemovingStreams'] as const).map((reason) => ({ deleting: { reason, message: 'wait' } })),
 ];
 
-test('every reason of the table comes up, with the status that the table gives it', () => {
+test('every reason of the table occurs, with the status that the table gives it', () => {
   const left = new Set(
     Object.entries(aspects).flatMap(([type, { reasons }]) => Object.keys(reasons).map((reason) => `${type} ${reason}`)),
   );
@@ -137,7 +137,7 @@ test('every reason of the table comes up, with the status that the table gives i
   assert.deepEqual([...left], []);
 });
 
-test('a condition of the bus from before the start stays, unless its reason is of another release', () => {
+test('a condition of the bus from before a restart stays, unless its reason is unknown to this release', () => {
   const condition = { ...of({ bus: { state: 'conflict', message: 'file' } }).BusReachable } as Condition;
   assert.equal(summary({ bus: { state: 'asBefore', condition } }), 'False StreamConflict Stalled');
   const foreign = { ...condition, reason: 'StreamsOld' };

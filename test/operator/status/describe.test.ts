@@ -6,7 +6,7 @@ import { eventually } from '../../kit/eventually.ts';
 import { startFakeApi } from '../kit/api.ts';
 import { condition, gateway, group, processor, startOperator } from '../kit/operator.ts';
 
-test('a group is shown with its members, their workloads, and what keeps each from being ready', async () => {
+test('a group is shown with its members, their workloads, and the conditions that keep each from being ready', async () => {
   await using api = await startFakeApi();
   api.put('hydrogengroups', group());
   api.put('hydrogengateways', gateway());

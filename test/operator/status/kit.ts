@@ -1,4 +1,4 @@
-/** Facts of a gateway that is in order, to be changed in one thing at a time. */
+/** Facts of a gateway without problems, to be changed one at a time. */
 
 import type { Facts, Workload } from '../../../operator/status/facts.ts';
 

@@ -3,7 +3,7 @@ import test from 'node:test';
 import { digest } from '../../../operator/digest.ts';
 import { project } from '../../../operator/status/projection.ts';
 
-test('what the server adds to an object is left out of its projection', () => {
+test('fields that the server adds to an object are left out of its projection', () => {
   const desired = { spec: { ports: [{ name: 'client', port: 80 }], selector: { app: 'chat' } } };
   const live = {
     spec: { clusterIP: '10.0.0.1', ports: [{ name: 'client', port: 80, nodePort: 31000 }], selector: { app: 'chat' } },
@@ -11,7 +11,7 @@ test('what the server adds to an object is left out of its projection', () => {
   assert.equal(digest(project(desired, live)), digest(desired));
 });
 
-test('an item that others put before ours does not count as drift', () => {
+test('an item that others insert before ours does not count as drift', () => {
   const desired = { env: [{ name: 'A', value: '1' }] };
   const live = {
     env: [

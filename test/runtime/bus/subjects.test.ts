@@ -23,14 +23,14 @@ test('connections spread over all partitions', () => {
   assert.equal(used.size, 256);
 });
 
-test('a subject leads back to what it says', () => {
+test('parses a subject back into its fields', () => {
   for (const endpoint of ['/', '/chat', '/a.b*c> d', '/räume/ü=', '/%2F']) {
     const { partition: _, ...said } = subjects.parseClientMessage(subjects.clientMessage(endpoint, 'gw-1')) ?? {};
     assert.deepEqual(said, { endpoint, connectionId: 'gw-1' });
   }
 });
 
-test('what is not a client message of the group is not taken for one', () => {
+test('does not parse a subject that is no client message of the group', () => {
   const good = subjects.clientMessage('/chat', 'gw-1');
   const wrongPartition = good.replace(/c2s\.\d+/, `c2s.${(partitionOf('gw-1') + 1) % 256}`);
   for (const bad of [
@@ -44,7 +44,7 @@ test('what is not a client message of the group is not taken for one', () => {
   }
 });
 
-test('nothing becomes a token that could be more than one', () => {
+test('refuses names that would be more than one token', () => {
   for (const bad of ['', 'a.b', '*', '>', 'a b', 'a\n', 'ä']) {
     assert.throws(() => createSubjects(bad), { code: 'HYD_CONFIG_INVALID' });
     assert.throws(() => subjects.deadLetters(bad), { code: 'HYD_CONFIG_INVALID' });

@@ -68,7 +68,7 @@ test('calls the disconnect hook for every connection before it stops', async () 
   await Promise.all(clients.map((client) => client.closed));
 });
 
-test('tells the disconnect hook of clients that never answer the close frame', async () => {
+test('calls the disconnect hook for clients that never answer the close frame', async () => {
   await using gone = await startDestination();
   await using gateway = await startGateway({
     spec: { drain: { periodSeconds: 0 }, hooks: { disconnect: { url: gone.url } } },
@@ -83,7 +83,7 @@ test('tells the disconnect hook of clients that never answer the close frame', a
   for (const client of clients) client.socket.terminate();
 });
 
-test('waits for a connect hook that is running, refuses its client, and tells the disconnect hook', async () => {
+test('waits for a connect hook that is running, refuses its client, and calls the disconnect hook', async () => {
   await using gone = await startDestination();
   let answer = (): void => {};
   await using hook = await startDestination(async () => {

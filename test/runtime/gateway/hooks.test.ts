@@ -58,6 +58,25 @@ test('asks the authorizer with the upgrade request and carries its context in ev
   );
 });
 
+test('sends a configured user-agent instead of its own', async () => {
+  await using auth = await startDestination(() => ({ body: '{}' }));
+  const headers = [{ name: 'User-Agent', value: 'mine' }];
+  await using gateway = await startGateway({ spec: { authorizer: { http: call(auth.url, { headers }) } } });
+  await using _client = await connect(gateway.url('/chat'));
+  assert.equal(auth.requests[0]?.headers['user-agent'], 'mine');
+});
+
+test('logs which secret an authorizer misses, and does not tell the client', async () => {
+  await using auth = await startDestination();
+  const headers = [{ name: 'X-Key', valueFrom: { secretKeyRef: { name: 'auth', key: 'token' } } }];
+  await using gateway = await startGateway({ spec: { authorizer: { http: call(auth.url, { headers }) } } });
+  const { status, body } = await refusal(gateway.url('/chat'));
+  assert.deepEqual([status, body.code], [503, 'HYD_AUTHORIZER_UNAVAILABLE']);
+  assert.doesNotMatch(body.message ?? '', /secret/);
+  const line = gateway.lines.find(({ msg }) => msg === 'upgrade refused');
+  assert.match(String(line?.detail), /secret auth, key token: there is no file/);
+});
+
 const verdicts: [title: string, answer: CannedAnswer, status: number, code: string][] = [
   ['403', { status: 403 }, 403, 'HYD_FORBIDDEN'],
   ['401', { status: 401 }, 401, 'HYD_UNAUTHORIZED'],
@@ -146,7 +165,7 @@ test('refuses the upgrade with 500 when the connect hook does not answer 2xx, an
   assert.equal(gone.requests[0]?.json().connection_id, hook.requests[1]?.json().connection_id);
 });
 
-test('tells the disconnect hook code, reason, context and how long it lasted', async () => {
+test('calls the disconnect hook with code, reason, context and how long the connection lasted', async () => {
   await using auth = await startDestination(() => ({ body: '{"context":{"user":"bob"}}' }));
   await using gone = await startDestination();
   await using gateway = await startGateway({
@@ -163,7 +182,7 @@ test('tells the disconnect hook code, reason, context and how long it lasted', a
   assert.equal(typeof body.connected_seconds, 'number');
 });
 
-test('tells the disconnect hook 1006 when the client vanishes, and the code of the gateway when that closed', async () => {
+test('calls the disconnect hook with 1006 when the client vanishes, and with the code of the gateway when it closed', async () => {
   await using gone = await startDestination();
   await using gateway = await startGateway({
     spec: { hooks: { disconnect: call(gone.url) }, limits: { maxMessageBytes: 10 } },
@@ -192,7 +211,7 @@ test('retries the disconnect hook until 2xx, and logs when it gives up', async (
   second.socket.close();
   await eventually(() => gateway.lines.some(({ msg }) => msg === 'hook given up'));
   assert.equal(gone.requests.length, 6);
-  assert.equal(gateway.lines.filter(({ msg }) => msg === 'hook failed, trying again').length, 4);
+  assert.equal(gateway.lines.filter(({ msg }) => msg === 'hook failed, will retry').length, 4);
 });
 
 test('sends header values of secrets, takes a rotated one over, and refuses when the secret is missing', async () => {
@@ -222,7 +241,7 @@ test('sends header values of secrets, takes a rotated one over, and refuses when
   await rm(dir, { recursive: true });
 });
 
-test('tells the disconnect hook once of a client that left while its connect hook was running', async () => {
+test('calls the disconnect hook once for a client that left while its connect hook was running', async () => {
   await using gone = await startDestination();
   let answer = (): void => {};
   await using hook = await startDestination(async () => {
@@ -249,7 +268,7 @@ test('tells the disconnect hook once of a client that left while its connect hoo
   assert.doesNotMatch(metrics, /^hydrogen_gateway_connections\{.*\} [1-9]/m);
 });
 
-test('refuses a client whose connect hook said yes when the bus went away meanwhile, and tells the disconnect hook', async () => {
+test('refuses a client whose connect hook said yes when the bus went down meanwhile, and calls the disconnect hook', async () => {
   await using gone = await startDestination();
   await using gateway = await startGateway();
   await using hook = await startDestination(() => {

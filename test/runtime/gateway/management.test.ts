@@ -46,7 +46,7 @@ async function startPair(
   const broker = createMemoryBroker();
   const owner = await startGateway({ broker, spec });
   const other = await startGateway({ broker, spec, isConsumed: false });
-  await eventually(() => other.gateway.notReadyReason() === undefined);
+  await eventually(() => other.gateway.readiness.reason === undefined);
   return {
     owner,
     other,
@@ -304,7 +304,7 @@ test('a reply waits for nobody: a client that does not read is closed when there
   const data = new Uint8Array(500_000);
   const last = await eventually(async () => {
     const startedAtMs = performance.now();
-    const { status } = await push.ask({ op: 'reply', connectionId, data, isBinary: true });
+    const { status } = await push.ask({ kind: 'reply', connectionId, data, isBinary: true });
     assert.ok(performance.now() - startedAtMs < 2_000, 'a reply waited for the client');
     return status !== 'done' && status;
   });

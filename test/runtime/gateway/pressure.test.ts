@@ -57,7 +57,7 @@ test('does not time a client out whose pongs it does not read', async () => {
 
 test('counts nothing that a client sends after its message was refused', async () => {
   await using gateway = await startGateway({ spec: { mode: 'ServerToClient' }, isConsumed: false });
-  await eventually(() => gateway.gateway.notReadyReason() === undefined);
+  await eventually(() => gateway.gateway.readiness.reason === undefined);
   await using client = await connect(gateway.url('/chat'));
   for (const text of ['one', 'two', 'three']) client.send(text);
   assert.equal((await client.closed).code, 1003);
@@ -71,7 +71,7 @@ test('holds its lease again after it was cut off for too long, and takes clients
   broker.setDown(true);
   assert.equal((await client.closed).code, 1013);
   broker.setDown(false);
-  await eventually(() => gateway.gateway.notReadyReason() === undefined);
+  await eventually(() => gateway.gateway.readiness.reason === undefined);
   const other = broker.connect();
   await other.start();
   assert.equal(await other.leases.isHeld(gateway.gateway.instanceId), true);

@@ -15,13 +15,13 @@ const connectionId = '0123456789ab-0123456789abcdef0123456789abcdef';
 const data = Buffer.from([0, 1, 0xff, 0x7b]);
 
 const requests: OwnerRequest[] = [
-  { op: 'send', connectionId, data, isBinary: true },
-  { op: 'send', connectionId, data: Buffer.alloc(0), isBinary: false },
-  { op: 'disconnect', connectionId, code: 4999, reason: 'grüß dich' },
-  { op: 'disconnect', connectionId, code: 1000, reason: '' },
-  { op: 'describe', connectionId },
-  { op: 'reply', connectionId, data, isBinary: false },
-  { op: 'reply', connectionId, data, isBinary: true },
+  { kind: 'send', connectionId, data, isBinary: true },
+  { kind: 'send', connectionId, data: Buffer.alloc(0), isBinary: false },
+  { kind: 'disconnect', connectionId, closeCode: 4999, reason: 'grüß dich' },
+  { kind: 'disconnect', connectionId, closeCode: 1000, reason: '' },
+  { kind: 'describe', connectionId },
+  { kind: 'reply', connectionId, data, isBinary: false },
+  { kind: 'reply', connectionId, data, isBinary: true },
 ];
 
 test('a request comes back as it was, from any place in a buffer', () => {
@@ -35,13 +35,13 @@ test('a request comes back as it was, from any place in a buffer', () => {
 
 test('a request adds no more than it says', () => {
   const [request] = requests;
-  assert.ok(request?.op === 'send');
+  assert.ok(request?.kind === 'send');
   const longest = encodeRequest({ ...request, connectionId: 'x'.repeat(255) });
   assert.ok(longest.length - data.length <= requestOverheadBytes);
 });
 
 test('answers and broadcasts come back as they were', () => {
-  for (const status of ['done', 'accepted', 'gone', 'full', 'too-large', 'invalid'] as const) {
+  for (const status of ['done', 'accepted', 'gone', 'full', 'tooLarge', 'invalid'] as const) {
     assert.deepEqual(decodeAnswer(encodeAnswer(status, '{"a":"ü"}')), { status, data: '{"a":"ü"}' });
   }
   for (const endpoints of [undefined, ['/chat'], ['/ä', '/b']]) {

@@ -3,7 +3,7 @@ import test from 'node:test';
 import type { DeadLetterBus, DeadLetterCause } from '../../../runtime/bus/port/dead-letters.ts';
 import type { Delivery } from '../../../runtime/bus/port/messages.ts';
 import { HydrogenError } from '../../../runtime/errors.ts';
-import { createBurials } from '../../../runtime/processor/burial.ts';
+import { Burials } from '../../../runtime/processor/burial.ts';
 
 const cause: DeadLetterCause = { code: 'HYD_DESTINATION_REJECTED', detail: 'it answered 422' };
 const message = { connectionId: 'c', endpoint: '/chat', callbackUrl: '', attempt: 3, payload: Buffer.from('{}') };
@@ -26,7 +26,7 @@ test('gives up the place of a message whose letter is not stored, and stores one
       store = resolve;
     });
   });
-  const burials = createBurials(deadLetters, 20);
+  const burials = new Burials(deadLetters, 20);
   assert.equal(burials.causeOf('m'), undefined);
   assert.equal(await burials.bury('p', delivery('m'), cause), 'refused');
   assert.deepEqual(burials.causeOf('m'), cause);
@@ -43,7 +43,7 @@ test('keeps the reason without the body when the bus takes no letter of that siz
     if (payload.byteLength > 0) throw new HydrogenError('HYD_MESSAGE_TOO_LARGE');
     stored.push({ bytes: payload.byteLength, detail });
   });
-  assert.equal(await createBurials(deadLetters, 1_000).bury('p', delivery('m'), cause), 'stored');
+  assert.equal(await new Burials(deadLetters, 1_000).bury('p', delivery('m'), cause), 'stored');
   assert.deepEqual(stored, [{ bytes: 0, detail: 'it answered 422 (the body of 2 bytes is too large to be kept)' }]);
 });
 
@@ -51,9 +51,9 @@ test('leaves the message to another process when the bus stops, and lets a bug b
   const stopped = deadLettersOf(async () => {
     throw new HydrogenError('HYD_BUS_STOPPED');
   });
-  assert.equal(await createBurials(stopped, 1_000).bury('p', delivery('m'), cause), 'stopped');
+  assert.equal(await new Burials(stopped, 1_000).bury('p', delivery('m'), cause), 'stopped');
   const broken = deadLettersOf(async () => {
     throw new TypeError('a bug');
   });
-  await assert.rejects(createBurials(broken, 1_000).bury('p', delivery('m'), cause), TypeError);
+  await assert.rejects(new Burials(broken, 1_000).bury('p', delivery('m'), cause), TypeError);
 });

@@ -1,6 +1,7 @@
-/** A message processor on the memory bus, with everything that it tells recorded. */
+/** A worker on the memory bus, with all of its events recorded. */
 
 import assert from 'node:assert/strict';
+import type { Header } from '../../../crds/index.ts';
 import { createMemoryBroker } from '../../../runtime/bus/memory/memory.ts';
 import type { Bus } from '../../../runtime/bus/port/bus.ts';
 import type { DeadLetterBus } from '../../../runtime/bus/port/dead-letters.ts';
@@ -8,13 +9,13 @@ import type { ClientMessage, Delivery, MessageBus } from '../../../runtime/bus/p
 import type { HydrogenError } from '../../../runtime/errors.ts';
 import type { PushReply } from '../../../runtime/processor/attempt.ts';
 import type { ProcessorResource } from '../../../runtime/processor/settings.ts';
-import { createProcessor, type Processor, type ProcessorDeps } from '../../../runtime/processor/worker.ts';
+import { Worker, type WorkerDeps } from '../../../runtime/processor/worker.ts';
 import type {
   DeliveryFacts,
   FailureFacts,
-  ProcessorEvents,
-  ReplyFacts,
+  ReplyOutcome,
   RetryFacts,
+  WorkerEvents,
 } from '../../../runtime/role/events.ts';
 import { eventually } from '../../kit/eventually.ts';
 import { replaced } from '../../kit/replaced.ts';
@@ -27,12 +28,13 @@ export interface Recorded {
   readonly retried: RetryFacts[];
   readonly deadLettered: FailureFacts[];
   readonly dropped: DeliveryFacts[];
-  readonly repliesFailed: ReplyFacts[];
+  /** Outcomes of replies that were not sent. */
+  readonly repliesLost: ReplyOutcome[];
   readonly problems: HydrogenError[];
 }
 
 export interface TestProcessor extends AsyncDisposable {
-  readonly processor: Processor;
+  readonly worker: Worker;
   readonly bus: Bus;
   readonly recorded: Recorded;
   /** What was sent to clients. */
@@ -51,7 +53,7 @@ export interface TestProcessor extends AsyncDisposable {
 export interface StartOptions {
   readonly spec?: SpecOverrides;
   readonly push?: PushReply;
-  readonly resolveHeaders?: ProcessorDeps['resolveHeaders'];
+  readonly resolveHeaders?: WorkerDeps['resolveHeaders'];
   /** Holds up storing dead letters. */
   readonly deadLetterAfter?: Promise<void>;
 }
@@ -81,7 +83,7 @@ export function resourceOf(url: string, overrides: SpecOverrides = {}): Processo
 
 export function routingTo(
   url: string,
-  destination: Partial<{ timeoutSeconds: number; reply: boolean; headers: { name: string; value: string }[] }> = {},
+  destination: Partial<{ timeoutSeconds: number; reply: boolean; headers: readonly Header[] }> = {},
   pattern = '.*',
 ): Spec['routing'] {
   const rule = {
@@ -102,12 +104,12 @@ export async function startProcessor(url: string, options: StartOptions = {}): P
     retried: [],
     deadLettered: [],
     dropped: [],
-    repliesFailed: [],
+    repliesLost: [],
     problems: [],
   };
   const pushed: TestProcessor['pushed'] = [];
   const watching = watched(bus, worked, options.deadLetterAfter);
-  const processor = createProcessor(resourceOf(url, options.spec), {
+  const worker = new Worker(resourceOf(url, options.spec), {
     bus: watching.bus,
     resolveHeaders: options.resolveHeaders ?? ((headers) => headers.flatMap(({ name, value = '' }) => [name, value])),
     push:
@@ -118,12 +120,12 @@ export async function startProcessor(url: string, options: StartOptions = {}): P
       }),
     events: recorder(recorded),
   });
-  processor.start();
-  await eventually(() => processor.isReady);
+  worker.start();
+  await eventually(() => worker.isReady);
   let sent = 0;
 
   return {
-    processor,
+    worker,
     bus,
     recorded,
     pushed,
@@ -134,10 +136,10 @@ export async function startProcessor(url: string, options: StartOptions = {}): P
       return message.id;
     },
     deliver: watching.deliver,
-    reconfigure: (overrides) => processor.reconfigure(resourceOf(url, overrides)),
+    reconfigure: (overrides) => worker.reconfigure(resourceOf(url, overrides)),
     stored: () => broker.stored.messages,
     [Symbol.asyncDispose]: async () => {
-      await processor.stop({ graceMs: 0 });
+      await worker.stop({ graceMs: 0 });
       await bus.stop();
     },
   };
@@ -158,13 +160,15 @@ export function textsOf(requests: readonly { json(): Record<string, unknown> }[]
   });
 }
 
-function recorder(recorded: Recorded): ProcessorEvents {
+function recorder(recorded: Recorded): WorkerEvents {
   return {
-    deliveryConsumed: (facts) => recorded.consumed.push(facts),
-    deliveryRetried: (facts) => recorded.retried.push(facts),
-    deliveryDeadLettered: (facts) => recorded.deadLettered.push(facts),
-    deliveryDropped: (facts) => recorded.dropped.push(facts),
-    replyFailed: (facts) => recorded.repliesFailed.push(facts),
+    consumed: (facts) => recorded.consumed.push(facts),
+    retried: (facts) => recorded.retried.push(facts),
+    deadLettered: (facts) => recorded.deadLettered.push(facts),
+    dropped: (facts) => recorded.dropped.push(facts),
+    replied: (_facts, outcome) => {
+      if (outcome !== 'sent') recorded.repliesLost.push(outcome);
+    },
     busProblem: (error) => recorded.problems.push(error),
   };
 }
@@ -189,11 +193,10 @@ function watched(bus: Bus, worked: Map<string, number>, deadLetterAfter?: Promis
 }
 
 function counted(delivery: Delivery, worked: Map<string, number>): Delivery {
-  return {
-    ...delivery,
+  return replaced(delivery, {
     working: () => {
       worked.set(delivery.id, (worked.get(delivery.id) ?? 0) + 1);
       delivery.working();
     },
-  };
+  });
 }

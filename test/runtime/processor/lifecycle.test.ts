@@ -18,10 +18,10 @@ test('lets started deliveries finish when it stops, and gives back those not sta
   await using kit = await startProcessor(destination.url);
   await kit.send(connection(1), 'started');
   await kit.send(connection(1), 'queued');
-  await eventually(() => destination.requests.length === 1 && kit.processor.stats.waiting === 1);
-  const stopped = kit.processor.stop({ graceMs: 10_000 });
-  assert.equal(kit.processor.isReady, false);
-  assert.equal(kit.processor.stats.waiting, 0);
+  await eventually(() => destination.requests.length === 1 && kit.worker.waiting === 1);
+  const stopped = kit.worker.stop({ graceMs: 10_000 });
+  assert.equal(kit.worker.isReady, false);
+  assert.equal(kit.worker.waiting, 0);
   await kit.send(connection(2), 'late');
   release();
   await stopped;
@@ -33,7 +33,7 @@ test('lets started deliveries finish when it stops, and gives back those not sta
 test('gives back at once what the bus still delivers while it stops', async () => {
   await using destination = await startDestination();
   await using kit = await startProcessor(destination.url);
-  await kit.processor.stop({ graceMs: 1_000 });
+  await kit.worker.stop({ graceMs: 1_000 });
   const delays: number[] = [];
   const message = messageOf('late', connection(1), 'late');
   const end = { ack: assert.fail, term: assert.fail, working: assert.fail, nak: (ms: number) => delays.push(ms) };
@@ -48,18 +48,18 @@ test('leaves what is unfinished after graceMs to others, without a word to the b
   await kit.send(connection(1), 'hello');
   await eventually(() => destination.requests.length === 1);
   const startedMs = performance.now();
-  await kit.processor.stop({ graceMs: 50 });
+  await kit.worker.stop({ graceMs: 50 });
   assert(performance.now() - startedMs < 5_000);
   const { consumed, retried, deadLettered, dropped } = kit.recorded;
   assert.deepEqual([consumed, retried, deadLettered, dropped], [[], [], [], []]);
   assert.equal(kit.stored(), 1);
 });
 
-test('stops at once when nothing is under way, however often it is told', async () => {
+test('stops at once when nothing is in flight, however often it is called', async () => {
   await using destination = await startDestination();
   await using kit = await startProcessor(destination.url);
   const startedMs = performance.now();
-  await Promise.all([kit.processor.stop({ graceMs: 60_000 }), kit.processor.stop({ graceMs: 60_000 })]);
+  await Promise.all([kit.worker.stop({ graceMs: 60_000 }), kit.worker.stop({ graceMs: 60_000 })]);
   assert(performance.now() - startedMs < 5_000);
 });
 
@@ -77,7 +77,7 @@ test('goes on delivering after the bus was stopped under it, as far as it can, w
   await eventually(() => destination.requests.length === 1);
   await kit.bus.stop();
   release();
-  await kit.processor.stop({ graceMs: 5_000 });
+  await kit.worker.stop({ graceMs: 5_000 });
   assert.deepEqual(kit.recorded.deadLettered, []);
 });
 
@@ -141,8 +141,8 @@ test('restarts the consumption for a new maxInFlight, dropping nothing and never
   for (let i = 0; i < 20; i++) await kit.send(connection(i), 'hello');
   await eventually(() => open === 4);
   await kit.reconfigure({ delivery: { maxInFlight: 2 } });
-  assert.equal(kit.processor.isReady, true);
-  await eventually(() => kit.processor.stats.waiting === 2);
+  assert.equal(kit.worker.isReady, true);
+  await eventually(() => kit.worker.waiting === 2);
   await holds(() => open === 4, 50);
   for (let i = 0; i < 4; i++) waiting.shift()?.();
   await eventually(() => open === 2);
@@ -170,5 +170,5 @@ test('says what is left on the bus', async () => {
   await using kit = await startProcessor(destination.url, { spec: { delivery: { maxInFlight: 1 } } });
   for (let i = 0; i < 3; i++) await kit.send(connection(i), 'hello');
   await eventually(() => destination.requests.length === 1);
-  assert.deepEqual(await kit.processor.lag(), { pending: 2, unacknowledged: 1 });
+  assert.deepEqual(await kit.worker.lag(), { pending: 2, unacknowledged: 1 });
 });

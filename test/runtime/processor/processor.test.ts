@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { type HydrogenMessageProcessor, parse } from '../../../crds/index.ts';
+import { createLogger } from '../../../process/logger.ts';
 import { createMemoryBroker } from '../../../runtime/bus/memory/memory.ts';
-import { createMproc } from '../../../runtime/processor/processor.ts';
-import { createLogger } from '../../../runtime/role/log.ts';
-import { createSecrets } from '../../../runtime/role/secrets.ts';
+import { MessageProcessor } from '../../../runtime/processor/processor.ts';
+import { MountedSecrets } from '../../../runtime/role/secrets.ts';
 import { startDestination } from '../../kit/destination.ts';
 import { eventually } from '../../kit/eventually.ts';
 import { gatewayConfig } from '../../kit/gateway.ts';
 
-test('tells what it does by statistics, metrics, probes and log lines', async () => {
+test('reports its work in statistics, metrics, probes and log lines', async () => {
   await using destination = await startDestination((request) => {
     const message = request.json().message;
     if (message === 'bad') return { status: 422 };
@@ -33,20 +33,20 @@ test('tells what it does by statistics, metrics, probes and log lines', async ()
   assert.ok(parsed.ok);
   const broker = createMemoryBroker();
   const lines: Record<string, unknown>[] = [];
-  const mproc = createMproc(
+  const mproc = new MessageProcessor(
     { group: gatewayConfig().group, processor: parsed.resource as HydrogenMessageProcessor },
     {
       bus: broker.connect(),
-      secrets: createSecrets('/nonexistent', () => {}),
+      secrets: new MountedSecrets('/nonexistent', () => {}),
       logger: createLogger({ level: 'debug', destination: { write: (line) => void lines.push(JSON.parse(line)) } }),
       probePort: 0,
       host: '127.0.0.1',
       version: 'test',
     },
   );
-  assert.equal(mproc.notReadyReason(), 'not running');
+  assert.equal(mproc.readiness.reason, 'not running');
   await mproc.start();
-  await eventually(() => mproc.notReadyReason() === undefined);
+  await eventually(() => mproc.readiness.reason === undefined);
   const probes = `http://127.0.0.1:${mproc.probePort}`;
   assert.equal((await fetch(`${probes}/readyz`)).status, 200);
 
@@ -72,12 +72,12 @@ test('tells what it does by statistics, metrics, probes and log lines', async ()
   assert.deepEqual([line.retried, line.deadLettered, line.dropped, line.inFlight, line.lag], [1, 1, 1, 0, 0]);
   const metrics = await (await fetch(`${probes}/metrics`)).text();
   for (const expected of [
-    'hydrogen_processor_consumed_total{route="known"} 2',
-    'hydrogen_processor_retried_total{route="known"} 1',
-    'hydrogen_processor_dead_lettered_total{route="known"} 1',
-    'hydrogen_processor_dropped_total{route="none"} 1',
+    'hydrogen_processor_consumed_total{rule="known"} 2',
+    'hydrogen_processor_retried_total{rule="known"} 1',
+    'hydrogen_processor_dead_lettered_total{rule="known"} 1',
+    'hydrogen_processor_dropped_total 1',
     'hydrogen_processor_replies_total{outcome="gone"} 2',
-    'hydrogen_processor_delivery_seconds_count{route="known"} 4',
+    'hydrogen_processor_delivery_seconds_count{rule="known"} 4',
     'hydrogen_processor_in_flight 0',
     'hydrogen_processor_pending 0',
     'hydrogen_processor_bus_up 1',
@@ -89,7 +89,7 @@ test('tells what it does by statistics, metrics, probes and log lines', async ()
     'started',
     'ready',
     'message consumed',
-    'delivery failed, trying again',
+    'delivery failed, will retry',
     'message dead-lettered',
   ]) {
     assert.ok(messages.has(message), message);

@@ -78,7 +78,7 @@ for (const [what, { handler, code, timeoutSeconds = 5 }] of Object.entries(failu
     await test.kit.send(connectionId, 'hello');
     await eventually(() => test.kit.recorded.deadLettered.length === 1);
     assert.deepEqual(
-      test.kit.recorded.retried.map(({ error }) => error),
+      test.kit.recorded.retried.map(({ code }) => code),
       [code, code],
     );
     const [letter] = await test.kit.bus.deadLetters.of(processorName).list(1);

@@ -1,7 +1,8 @@
-/** Deliveries and dependencies for routing tests: a prepared destination is simply what it was prepared from. */
+/** Deliveries for routing tests, and an HTTP client that gives one result. */
 
 import type { Delivery } from '../../../runtime/bus/port/messages.ts';
-import type { EngineAnswer, RouterDeps, RouteSpec } from '../../../runtime/route/route.ts';
+import type { CallResult, HttpRequest } from '../../../runtime/http/client/call.ts';
+import type { RouterDeps } from '../../../runtime/processor/router.ts';
 
 export function deliveryOf(payload: string | Uint8Array): Delivery {
   return {
@@ -25,13 +26,17 @@ export function textPayload(message: string): string {
   return JSON.stringify({ instance_id: 'i', context: { authorizer: {} }, message, message_encoding: 'text' });
 }
 
-/** @param answer what the rules engine says */
-export function routerDeps(answer?: EngineAnswer): RouterDeps<RouteSpec> {
+/** @param result of every request; undefined: none is expected. @param requests collects them */
+export function routerDeps(result?: CallResult, requests: HttpRequest[] = []): RouterDeps {
   return {
-    prepare: (spec) => spec,
-    ask: async () => {
-      if (answer === undefined) throw new Error('no rules engine is expected to be asked');
-      return answer;
+    http: {
+      post: async (request) => {
+        if (result === undefined) throw new Error('no request is expected');
+        requests.push(request);
+        return result;
+      },
+      close: async () => {},
     },
+    resolveHeaders: (headers) => headers.flatMap(({ name, value = '' }) => [name, value]),
   };
 }

@@ -2,8 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Rule } from '../../../crds/index.ts';
 import { HydrogenError } from '../../../runtime/errors.ts';
-import { createRouter } from '../../../runtime/processor/router.ts';
-import type { Route, RouteSpec } from '../../../runtime/route/route.ts';
+import { createRouter, type Route } from '../../../runtime/processor/router.ts';
 import { deliveryOf, routerDeps, textPayload } from './kit.ts';
 
 function ruleOf(name: string, pattern: string, destination: Partial<Rule['destination']> = {}): Rule {
@@ -14,7 +13,7 @@ function ruleOf(name: string, pattern: string, destination: Partial<Rule['destin
   };
 }
 
-function route(rules: readonly Rule[], payload: string | Uint8Array): Route<RouteSpec> {
+function route(rules: readonly Rule[], payload: string | Uint8Array): Route {
   const decided = createRouter({ rules }, routerDeps()).route(deliveryOf(payload));
   assert(!(decided instanceof Promise), 'rules decide at once');
   return decided;
@@ -51,14 +50,16 @@ test('says unmatched when no rule matches', () => {
   assert.deepEqual(route([ruleOf('a', '^x')], textPayload('y')), { kind: 'unmatched' });
 });
 
-test('hands over what the destination is prepared from', () => {
+test('prepares the destination of a rule with its headers, time limit and reply', () => {
   const headers = [{ name: 'X-Tier', value: 'gold' }];
   const decided = route([ruleOf('a', '.*', { headers, timeoutSeconds: 3, reply: true })], textPayload('x'));
-  assert.deepEqual(decided, {
-    kind: 'destination',
-    rule: 'a',
-    destination: { url: 'http://a/', headers, timeoutMs: 3_000, reply: true },
-  });
+  assert(decided.kind === 'destination');
+  const { service, reply } = decided.destination;
+  assert.deepEqual(
+    [decided.rule, service.target, service.timeoutMs, reply],
+    ['a', { origin: 'http://a', path: '/' }, 3_000, true],
+  );
+  assert.deepEqual(service.headers('').slice(-2), ['X-Tier', 'gold']);
 });
 
 for (const payload of [
@@ -74,7 +75,7 @@ for (const payload of [
   test(`fails a message whose payload is ${JSON.stringify(payload)}, once a rule has to read it`, () => {
     const decided = route([ruleOf('a', '^x')], payload);
     assert(decided.kind === 'failed');
-    assert.equal(decided.error, 'HYD_MESSAGE_UNREADABLE');
+    assert.equal(decided.code, 'HYD_MESSAGE_UNREADABLE');
     assert.equal(route([ruleOf('a', '.*')], payload).kind, 'destination');
   });
 }
@@ -90,13 +91,8 @@ test('refuses a bad pattern, naming the rule and the reason', () => {
 });
 
 test('names the rule whose destination is refused', () => {
-  const deps = {
-    ...routerDeps(),
-    prepare: () => {
-      throw new HydrogenError('HYD_CONFIG_INVALID', 'bad URL');
-    },
-  };
-  assert.throws(() => createRouter({ rules: [ruleOf('a', '.*')] }, deps), /rule 1 \(a\).*bad URL/);
+  const rules = [ruleOf('a', '.*', { url: 'ftp://a/' })];
+  assert.throws(() => createRouter({ rules }, routerDeps()), /rule 1 \(a\).*must have an http or https URL/);
 });
 
 test('refuses neither and both of rules and rulesEngine', () => {

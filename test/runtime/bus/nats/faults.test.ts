@@ -10,12 +10,12 @@ import { natsGroup } from './kit.ts';
 
 const skip = await natsOrSkip();
 
-describe('nats bus when things fail', { skip }, async () => {
+describe('nats messages when the server fails', { skip }, async () => {
   if (skip !== false) return;
   const server = await startNats();
   after(() => server[Symbol.asyncDispose]());
 
-  test('loses nothing when the server is killed while messages are outstanding', async () => {
+  test('loses nothing when the server is killed while messages are unacknowledged', async () => {
     await using group = natsGroup(server);
     const bus = await group.started();
     const got = await collect(bus, { ackTimeoutMs: 3000 }, ack);
@@ -33,7 +33,7 @@ describe('nats bus when things fail', { skip }, async () => {
     await eventually(() => new Set(got.deliveries.map(({ id }) => id)).size === sent.length, { timeoutMs: 30_000 });
   });
 
-  test('stores a message that is not consumed yet once, however often it is published', async () => {
+  test('stores an unconsumed message once, however often it is published', async () => {
     await using group = natsGroup(server);
     const bus = await group.started();
     const got = await collect(bus, { maxInFlight: 1 });
@@ -46,7 +46,7 @@ describe('nats bus when things fail', { skip }, async () => {
     await eventually(async () => assert.deepEqual(await got.consumption.lag(), { pending: 1, unacknowledged: 1 }));
   });
 
-  test('sends again what a server that hung did not acknowledge', async () => {
+  test('publishes again what a server that hung did not acknowledge', async () => {
     await using group = natsGroup(server);
     const bus = await group.started();
     const got = await collect(bus, {}, ack);
@@ -60,36 +60,7 @@ describe('nats bus when things fail', { skip }, async () => {
     await holds(() => got.deliveries.length === 1, 200);
   });
 
-  test('holds a lease again that it lost while the server hung and the link stayed up', async () => {
-    await using group = natsGroup(server, { leaseMs: 3000 });
-    const bus = await group.started();
-    let lost = 0;
-    const lease = bus.leases.hold('gw-1', () => lost++);
-    await eventually(() => lease.isHeld);
-    const pid = server.pid ?? assert.fail('it runs');
-    process.kill(pid, 'SIGSTOP');
-    await eventually(() => lost === 1);
-    process.kill(pid, 'SIGCONT');
-    await eventually(() => lease.isHeld);
-    assert.equal(await bus.leases.isHeld('gw-1'), true);
-    await lease.release();
-    assert.equal(await bus.leases.isHeld('gw-1'), false);
-  });
-
-  test('refuses a message larger than the whole stream, and stores the next one', async () => {
-    const stream = { storage: 'File', replicas: 1, maxAgeMs: 3_600_000, maxBytes: 128 * 1024 } as const;
-    await using group = natsGroup(server, { stream });
-    const bus = await group.started();
-    const got = await collect(bus, {}, ack);
-    await assert.rejects(bus.messages.publish(message({ payload: Buffer.alloc(200_000) })), {
-      code: 'HYD_MESSAGE_TOO_LARGE',
-    });
-    await bus.messages.publish(message());
-    await eventually(() => got.deliveries.length === 1);
-    assert.equal(bus.messages.isPressed, false);
-  });
-
-  test('keeps what was said about deliveries while the server was away', async () => {
+  test('sends the acknowledgements of deliveries that ended while the server was away', async () => {
     await using group = natsGroup(server);
     const bus = await group.started();
     const got = await collect(bus, { ackTimeoutMs: 2000 });
@@ -104,7 +75,7 @@ describe('nats bus when things fail', { skip }, async () => {
     assert.equal(got.deliveries.length, 1);
   });
 
-  test('gives the deliveries of a process that was killed to another', async () => {
+  test('delivers the open deliveries of a killed process to another one', async () => {
     await using group = natsGroup(server);
     const holder = join(import.meta.dirname, 'holder.ts');
     const child = spawn(process.execPath, [holder, server.url, group.options.group], {
@@ -121,8 +92,27 @@ describe('nats bus when things fail', { skip }, async () => {
     await eventually(() => new Set(got.deliveries.map(({ id }) => id)).size === 2);
     assert.ok(got.deliveries.some(({ attempt }) => attempt > 1));
   });
+});
 
-  test('makes its consumer again when somebody deletes it', async () => {
+describe('nats messages when the stream refuses them or is deleted', { skip }, async () => {
+  if (skip !== false) return;
+  const server = await startNats();
+  after(() => server[Symbol.asyncDispose]());
+
+  test('refuses a message larger than the whole stream, and stores the next one', async () => {
+    const stream = { storage: 'File', replicas: 1, maxAgeMs: 3_600_000, maxBytes: 128 * 1024 } as const;
+    await using group = natsGroup(server, { stream });
+    const bus = await group.started();
+    const got = await collect(bus, {}, ack);
+    await assert.rejects(bus.messages.publish(message({ payload: Buffer.alloc(200_000) })), {
+      code: 'HYD_MESSAGE_TOO_LARGE',
+    });
+    await bus.messages.publish(message());
+    await eventually(() => got.deliveries.length === 1);
+    assert.equal(bus.messages.isPressed, false);
+  });
+
+  test('creates its consumer again after it was deleted', async () => {
     await using group = natsGroup(server);
     const bus = await group.started();
     const got = await collect(bus, {}, ack);
@@ -134,14 +124,14 @@ describe('nats bus when things fail', { skip }, async () => {
     await got.delivery('hello');
   });
 
-  test('makes its stream again when somebody deletes it, and stores what was refused meanwhile', async () => {
+  test('creates its stream again after it was deleted, and stores what was refused meanwhile', async () => {
     await using group = natsGroup(server);
     const bus = await group.started();
     const got = await collect(bus, {}, ack);
     const { manager } = await group.client();
     await manager.streams.delete(group.subjects.stream);
     await bus.messages.publish(message());
-    // With interest retention a message that comes before the consumer is back is kept for nobody.
+    // With interest retention a message that arrives before the consumer exists again is not kept.
     await eventually(async () => {
       await bus.messages.publish(message());
       assert.ok(got.deliveries.length > 0);
@@ -178,6 +168,24 @@ describe('nats bus when things fail', { skip }, async () => {
     assert.ok(presses > 0, 'the stream was full at times');
   });
 
+  test('rejects a message that is larger than the limit of the server', async () => {
+    await using small = await startNats({ config: 'max_payload: 65536' });
+    await using group = natsGroup(small);
+    const bus = group.bus();
+    const refused = assert.rejects(bus.messages.publish(message({ payload: Buffer.alloc(100_000) })), {
+      code: 'HYD_MESSAGE_TOO_LARGE',
+    });
+    await bus.start();
+    await refused;
+    assert.deepEqual(bus.messages.unacknowledged, { messages: 0, bytes: 0 });
+  });
+});
+
+describe('nats dead letters when things fail', { skip }, async () => {
+  if (skip !== false) return;
+  const server = await startNats();
+  after(() => server[Symbol.asyncDispose]());
+
   test('retries a dead letter while the dead-letter stream is full', async () => {
     await using group = natsGroup(server, { deadLetter: { maxAgeMs: 3_600_000, maxBytes: 8192 } });
     const bus = await group.started();
@@ -195,7 +203,7 @@ describe('nats bus when things fail', { skip }, async () => {
     await Promise.all(all);
   });
 
-  test('stores a dead letter of the largest size whatever its cause says', async () => {
+  test('stores a dead letter of the largest size, however long its cause is', async () => {
     await using group = natsGroup(server);
     const bus = await group.started();
     await collect(bus);
@@ -208,20 +216,30 @@ describe('nats bus when things fail', { skip }, async () => {
     assert.equal(letter?.payload.byteLength, bus.messages.maxPayloadBytes);
     assert.match(letter?.detail ?? '', /^ü{100,}$/);
   });
+});
 
-  test('rejects what a server with a smaller limit will never take', async () => {
-    await using small = await startNats({ config: 'max_payload: 65536' });
-    await using group = natsGroup(small);
-    const bus = group.bus();
-    const refused = assert.rejects(bus.messages.publish(message({ payload: Buffer.alloc(100_000) })), {
-      code: 'HYD_MESSAGE_TOO_LARGE',
-    });
-    await bus.start();
-    await refused;
-    assert.deepEqual(bus.messages.unacknowledged, { messages: 0, bytes: 0 });
+describe('nats leases when things fail', { skip }, async () => {
+  if (skip !== false) return;
+  const server = await startNats();
+  after(() => server[Symbol.asyncDispose]());
+
+  test('holds a lost lease again after the server hung while the link stayed up', async () => {
+    await using group = natsGroup(server, { leaseMs: 3000 });
+    const bus = await group.started();
+    let lost = 0;
+    const lease = bus.leases.hold('gw-1', () => lost++);
+    await eventually(() => lease.isHeld);
+    const pid = server.pid ?? assert.fail('it runs');
+    process.kill(pid, 'SIGSTOP');
+    await eventually(() => lost === 1);
+    process.kill(pid, 'SIGCONT');
+    await eventually(() => lease.isHeld);
+    assert.equal(await bus.leases.isHeld('gw-1'), true);
+    await lease.release();
+    assert.equal(await bus.leases.isHeld('gw-1'), false);
   });
 
-  test('never says that a lease is not held when a server without a disk forgot it', async () => {
+  test('never reports a lease as not held when a server without a disk lost it', async () => {
     await using group = natsGroup(server, {
       stream: { storage: 'Memory', replicas: 1, maxAgeMs: 3_600_000, maxBytes: 1024 * 1024 },
       leaseMs: 3000,
@@ -240,7 +258,7 @@ describe('nats bus when things fail', { skip }, async () => {
     assert.equal(await asker.leases.isHeld('gw-1'), false);
   });
 
-  test('takes up its lease again when the bucket was deleted', async () => {
+  test('claims its lease again after the bucket was deleted', async () => {
     await using group = natsGroup(server, { leaseMs: 1500 });
     const bus = await group.started();
     const lease = bus.leases.hold('gw-1', () => assert.fail('lost'));
@@ -254,7 +272,7 @@ describe('nats bus when things fail', { skip }, async () => {
 });
 
 describe('nats bus and credentials', { skip }, () => {
-  test('reads its credentials again for every attempt, and no refusal is final', async () => {
+  test('reads its credentials for every attempt, and treats no refusal as final', async () => {
     await using server = await startNats({ args: ['--auth', 'right'] });
     await using group = natsGroup(server);
     const events: string[] = [];
@@ -278,7 +296,7 @@ describe('nats bus and credentials', { skip }, () => {
     await group.started({ servers });
   });
 
-  test('goes on with another server when one is missing', async () => {
+  test('connects to another server when one is missing', async () => {
     await using server = await startNats();
     await using group = natsGroup(server);
     await group.started({ servers: ['nats://127.0.0.1:1', server.url] });

@@ -1,4 +1,4 @@
-/** A process that takes deliveries and never ends one, so that a test can kill it: `node nats-holder.ts URL GROUP`. */
+/** A process that takes deliveries and never ends one, so that a test can kill it: `node holder.ts URL GROUP`. */
 
 import { createNatsBus } from '../../../../runtime/bus/nats/nats.ts';
 

@@ -1,4 +1,4 @@
-/** A group of its own on a nats-server, and a plain client beside it, for tests of what only NATS does. */
+/** A separate group on a nats-server, and a plain NATS client, for tests of what only NATS does. */
 
 import { randomUUID } from 'node:crypto';
 import { connect, type JetStreamManager, type NatsConnection } from 'nats';
@@ -15,7 +15,7 @@ export interface NatsGroupKit extends AsyncDisposable {
   bus(overrides?: Partial<NatsBusOptions>): Bus;
   /** A bus of the group that is up. */
   started(overrides?: Partial<NatsBusOptions>): Promise<Bus>;
-  /** A client that is not ours; made anew after a restart of the server. */
+  /** A plain client of the nats package; ask for another one after the server was restarted. */
   client(): Promise<{ readonly connection: NatsConnection; readonly manager: JetStreamManager }>;
   consumerNames(): Promise<string[]>;
 }

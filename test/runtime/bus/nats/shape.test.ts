@@ -10,12 +10,12 @@ import { natsGroup } from './kit.ts';
 const skip = await natsOrSkip();
 const ordered: Partial<ConsumerOptions> = { ordering: 'PerConnection', partitions: 4 };
 
-describe('nats streams and consumers', { skip }, async () => {
+describe('nats streams', { skip }, async () => {
   if (skip !== false) return;
   const server = await startNats();
   after(() => server[Symbol.asyncDispose]());
 
-  test('creates the streams as the group asks for', async () => {
+  test('creates the streams with the settings of the group', async () => {
     await using group = natsGroup(server);
     const bus = await group.started();
     await collect(bus);
@@ -30,7 +30,7 @@ describe('nats streams and consumers', { skip }, async () => {
     assert.deepEqual([letters.config.retention, letters.config.discard], ['limits', 'new']);
   });
 
-  test('adapts what can be changed in place and reports what can not, naming both sides', async () => {
+  test('adapts what can be changed in place, and reports what cannot with both values', async () => {
     await using group = natsGroup(server);
     const first = await group.started();
     await (await collect(first)).consumption.stop();
@@ -51,7 +51,7 @@ describe('nats streams and consumers', { skip }, async () => {
     await got.delivery('hello');
   });
 
-  test('reports more replicas than there are servers, and delivers all the same', async () => {
+  test('reports more replicas than there are servers, and still delivers', async () => {
     await using group = natsGroup(server);
     await (await collect(await group.started())).consumption.stop();
     const bus = await group.started({ stream: { ...group.options.stream, replicas: 3 } });
@@ -61,7 +61,7 @@ describe('nats streams and consumers', { skip }, async () => {
     await got.delivery('hello');
   });
 
-  test('reports a stream that can not be created, and delivers once it can', async () => {
+  test('reports a stream that cannot be created, and delivers once it can', async () => {
     await using group = natsGroup(server);
     const bus = await group.started({ stream: { ...group.options.stream, replicas: 3 } });
     const problems: string[] = [];
@@ -82,6 +82,12 @@ describe('nats streams and consumers', { skip }, async () => {
     await collect(other, { processor: 'other' });
     await eventually(() => consumption.isReady);
   });
+});
+
+describe('nats consumers', { skip }, async () => {
+  if (skip !== false) return;
+  const server = await startNats();
+  after(() => server[Symbol.asyncDispose]());
 
   for (const [from, to] of [
     [{}, ordered],
@@ -111,7 +117,7 @@ describe('nats streams and consumers', { skip }, async () => {
       const lanes = 'partitions' in to ? to.partitions : 0;
       const wanted = lanes === 0 ? ['chat'] : Array.from({ length: lanes }, (_, i) => `chat_p${i}of${lanes}`);
       assert.deepEqual(await group.consumerNames(), wanted);
-      // The replica that ran before goes on with what it finds.
+      // The replica that was already running uses the consumers that it finds.
       await eventually(() => old.consumption.isReady);
       assert.deepEqual(await group.consumerNames(), wanted);
     });
@@ -153,7 +159,7 @@ describe('nats streams and consumers', { skip }, async () => {
     await eventually(async () => assert.deepEqual(await got.consumption.lag(), { pending: 0, unacknowledged: 0 }));
   });
 
-  test('gives each of many ordered lanes its turn when few deliveries may be open', async () => {
+  test('lets ordered lanes take turns when there are more of them than deliveries may be open', async () => {
     await using group = natsGroup(server);
     const bus = await group.started();
     const done: string[] = [];
@@ -168,6 +174,12 @@ describe('nats streams and consumers', { skip }, async () => {
     await eventually(() => done.length === 300, { timeoutMs: 20_000 });
     assert.equal(new Set(done).size, 100);
   });
+});
+
+describe('nats group of an operator', { skip }, async () => {
+  if (skip !== false) return;
+  const server = await startNats();
+  after(() => server[Symbol.asyncDispose]());
 
   test('an operator can prepare a group and remove a processor from it', async () => {
     await using group = natsGroup(server);
@@ -189,7 +201,7 @@ describe('nats streams and consumers', { skip }, async () => {
     await admin.stop();
   });
 
-  test('an operator that may not write reads on, and changes nothing', async () => {
+  test('an operator that may not write still reads, and changes nothing', async () => {
     await using group = natsGroup(server);
     let mayWrite = false;
     const admin = createNatsGroup({ ...group.options, mayWrite: () => mayWrite });

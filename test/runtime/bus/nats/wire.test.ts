@@ -7,8 +7,8 @@ import {
   isNoResponders,
   parseAckSubject,
   receivedHeaders,
-  statusOf,
-  statusText,
+  statusCodeOf,
+  statusTextOf,
 } from '../../../../runtime/bus/nats/wire.ts';
 
 test('writes headers and reads them back', () => {
@@ -21,7 +21,7 @@ test('writes headers and reads them back', () => {
   assert.equal(headerValue(block, 'hydrogen-callback'), 'http://[::1]:8081/x?y=z');
   assert.equal(headerValue(block, 'empty'), '');
   assert.equal(headerValue(block, 'other'), undefined);
-  assert.equal(statusOf(block), 0);
+  assert.equal(statusCodeOf(block), 0);
 });
 
 test('refuses a header value that would start another header', () => {
@@ -30,9 +30,9 @@ test('refuses a header value that would start another header', () => {
 });
 
 test('reads a status with and without a text', () => {
-  assert.deepEqual([statusOf('NATS/1.0 503\r\n\r\n'), statusText('NATS/1.0 503\r\n\r\n')], [503, '']);
+  assert.deepEqual([statusCodeOf('NATS/1.0 503\r\n\r\n'), statusTextOf('NATS/1.0 503\r\n\r\n')], [503, '']);
   const deleted = 'NATS/1.0 409 Consumer Deleted\r\nNats-Pending-Messages: 3\r\n\r\n';
-  assert.deepEqual([statusOf(deleted), statusText(deleted)], [409, 'Consumer Deleted']);
+  assert.deepEqual([statusCodeOf(deleted), statusTextOf(deleted)], [409, 'Consumer Deleted']);
 });
 
 test('reads headers of a message that keeps no raw bytes', () => {

@@ -1,19 +1,14 @@
 import assert from 'node:assert/strict';
 import { createServer, type Server, type Socket } from 'node:net';
 import { test } from 'node:test';
-import {
-  type Call,
-  type CallResult,
-  createHttpClient,
-  type HttpClientOptions,
-  parseTarget,
-} from '../../../../runtime/http/client/client.ts';
+import { type CallResult, type HttpRequest, parseTarget } from '../../../../runtime/http/client/call.ts';
+import { createHttpClient, type HttpClientOptions } from '../../../../runtime/http/client/client.ts';
 import { startDestination } from '../../../kit/destination.ts';
 import { eventually, holds } from '../../../kit/eventually.ts';
 
 function startClient(options?: HttpClientOptions) {
   const client = createHttpClient(options);
-  const post = (url: string, call: Partial<Call> = {}): Promise<CallResult> =>
+  const post = (url: string, call: Partial<HttpRequest> = {}): Promise<CallResult> =>
     client.post({
       url: new URL(url),
       headers: ['content-type', 'text/plain'],
@@ -265,7 +260,7 @@ for (const readBody of [true, false]) {
     });
     await using client = startClient();
     const result = await client.post(destination.url, { readBody });
-    if (readBody) assert(result.kind === 'too-large' && result.head.status === 200);
+    if (readBody) assert(result.kind === 'tooLarge' && result.head.status === 200);
     else assert.equal(answerOf(result).status, 200);
   });
 

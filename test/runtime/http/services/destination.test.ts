@@ -4,10 +4,10 @@ import type { Delivery } from '../../../../runtime/bus/port/messages.ts';
 import { HydrogenError } from '../../../../runtime/errors.ts';
 import { createHttpClient } from '../../../../runtime/http/client/client.ts';
 import {
+  type AttemptOutcome,
   type DestinationSpec,
   deliver,
   maxReplyBytes,
-  type Outcome,
   prepareDestination,
 } from '../../../../runtime/http/services/destination.ts';
 import { type DestinationHandler, startDestination } from '../../../kit/destination.ts';
@@ -33,7 +33,7 @@ function deliveryOf(fields: Partial<Delivery> = {}): Delivery {
   };
 }
 
-async function deliverTo(handler: DestinationHandler, spec: Partial<DestinationSpec> = {}): Promise<Outcome> {
+async function deliverTo(handler: DestinationHandler, spec: Partial<DestinationSpec> = {}): Promise<AttemptOutcome> {
   await using server = await startDestination(handler);
   const http = createHttpClient();
   const destination = prepareDestination({
@@ -126,8 +126,7 @@ test('retries while a secret is missing, and sends nothing', async () => {
       throw new HydrogenError('HYD_SECRET_MISSING', 'secret a, key b');
     },
   });
-  assert.equal(outcome.kind, 'retry');
-  assert(outcome.kind === 'retry' && outcome.error === 'HYD_SECRET_MISSING');
+  assert(outcome.kind === 'failed' && outcome.code === 'HYD_SECRET_MISSING');
 });
 
 test('refuses a URL that cannot be a destination', () => {
@@ -146,10 +145,10 @@ for (const status of [200, 201, 202, 204, 205, 206, 226, 299]) {
 }
 
 for (const status of [400, 413, 415, 422]) {
-  test(`dead-letters at once after ${status}`, async () => {
+  test(`rejects a message for good after ${status}`, async () => {
     const outcome = await deliverTo(() => ({ status, body: 'no' }));
-    assert(outcome.kind === 'deadLetter');
-    assert.equal(outcome.error, 'HYD_DESTINATION_REJECTED');
+    assert(outcome.kind === 'failed');
+    assert.equal(outcome.code, 'HYD_DESTINATION_REJECTED');
     assert.equal(outcome.status, status);
   });
 }
@@ -160,8 +159,8 @@ for (const status of [
 ]) {
   test(`retries after ${status}`, async () => {
     const outcome = await deliverTo(() => ({ status }));
-    assert(outcome.kind === 'retry');
-    assert.equal(outcome.error, 'HYD_DESTINATION_FAILED');
+    assert(outcome.kind === 'failed');
+    assert.equal(outcome.code, 'HYD_DESTINATION_FAILED');
     assert.equal(outcome.status, status);
     assert.equal(outcome.retryAfterMs, undefined);
   });
@@ -171,8 +170,8 @@ for (const status of [300, 301, 302, 303, 304, 307, 308]) {
   test(`counts ${status} as a failure that is retried and never followed`, async () => {
     await using other = await startDestination();
     const outcome = await deliverTo(() => ({ status, headers: { location: other.url } }));
-    assert(outcome.kind === 'retry');
-    assert.equal(outcome.error, 'HYD_DESTINATION_REDIRECTED');
+    assert(outcome.kind === 'failed');
+    assert.equal(outcome.code, 'HYD_DESTINATION_REDIRECTED');
     assert.equal(outcome.status, status);
     assert.equal(other.requests.length, 0);
   });
@@ -181,24 +180,24 @@ for (const status of [300, 301, 302, 303, 304, 307, 308]) {
 for (const status of [429, 503, 500, 404, 307]) {
   test(`obeys Retry-After of ${status}, in seconds and as a date`, async () => {
     const seconds = await deliverTo(() => ({ status, headers: { 'retry-after': '7' } }));
-    assert(seconds.kind === 'retry');
+    assert(seconds.kind === 'failed');
     assert.equal(seconds.retryAfterMs, 7_000);
     const at = new Date(Date.now() + 60_000).toUTCString();
     const date = await deliverTo(() => ({ status, headers: { 'retry-after': at } }));
-    assert(date.kind === 'retry' && date.retryAfterMs !== undefined);
+    assert(date.kind === 'failed' && date.retryAfterMs !== undefined);
     assert(date.retryAfterMs > 50_000 && date.retryAfterMs <= 60_000, String(date.retryAfterMs));
   });
 }
 
 test('retries after a time-out and after a refused connection', async () => {
   const late = await deliverTo(() => 'handled', { timeoutMs: 50 });
-  assert(late.kind === 'retry');
-  assert.equal(late.error, 'HYD_DESTINATION_TIMEOUT');
+  assert(late.kind === 'failed');
+  assert.equal(late.code, 'HYD_DESTINATION_TIMEOUT');
   const gone = await startDestination();
   await gone[Symbol.asyncDispose]();
   const refused = await deliverTo(() => undefined, { url: gone.url });
-  assert(refused.kind === 'retry');
-  assert.equal(refused.error, 'HYD_DESTINATION_UNREACHABLE');
+  assert(refused.kind === 'failed');
+  assert.equal(refused.code, 'HYD_DESTINATION_UNREACHABLE');
   assert.match(refused.detail, /ECONNREFUSED/);
 });
 
@@ -226,11 +225,11 @@ for (const reply of [true, false]) {
     };
     assert.equal(await lost(hanging, 100), reply ? 'timeout' : undefined);
     assert.equal(await lost(broken, 5_000), reply ? 'unreachable' : undefined);
-    assert.equal(await lost(endless, 5_000), reply ? 'too-large' : undefined);
+    assert.equal(await lost(endless, 5_000), reply ? 'tooLarge' : undefined);
   });
 
   test(`classifies a failure by its status although its body breaks off, reply ${reply}`, async () => {
-    const broken = (status: number): Promise<Outcome> =>
+    const broken = (status: number): Promise<AttemptOutcome> =>
       deliverTo(
         (_request, response) => {
           const headers = { 'content-length': '9', 'retry-after': '7' };
@@ -240,10 +239,11 @@ for (const reply of [true, false]) {
         { reply },
       );
     const retried = await broken(503);
-    assert(retried.kind === 'retry');
+    assert(retried.kind === 'failed');
     assert.equal(retried.status, 503);
     assert.equal(retried.retryAfterMs, 7_000);
-    assert.equal((await broken(422)).kind, 'deadLetter');
+    const rejected = await broken(422);
+    assert(rejected.kind === 'failed' && rejected.code === 'HYD_DESTINATION_REJECTED');
   });
 }
 
@@ -275,12 +275,12 @@ test('replies with a body of the limit, and loses the reply to a larger one', as
   assert(fitting.kind === 'consumed');
   assert.equal(fitting.reply?.data.byteLength, maxReplyBytes);
   const larger = await deliverTo(() => ({ body: Buffer.alloc(maxReplyBytes + 1, 97) }), { reply: true });
-  assert.deepEqual(larger, { kind: 'consumed', status: 200, replyLost: 'too-large' });
+  assert.deepEqual(larger, { kind: 'consumed', status: 200, replyLost: 'tooLarge' });
 });
 
 test('gives details without payload, query or header values', async () => {
   const outcome = await deliverTo(() => ({ status: 500, body: 'leak' }), { headers: () => ['x-key', 'leak'] });
-  assert(outcome.kind === 'retry');
+  assert(outcome.kind === 'failed');
   assert.doesNotMatch(outcome.detail, /leak|secret/);
 });
 

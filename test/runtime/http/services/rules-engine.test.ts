@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { RulesEngine } from '../../../../crds/index.ts';
-import { createRouter } from '../../../../runtime/processor/router.ts';
-import type { EngineAnswer, Route, RouteSpec } from '../../../../runtime/route/route.ts';
+import type { CallResult, HttpAnswer, HttpRequest } from '../../../../runtime/http/client/call.ts';
+import { createRouter, type Route } from '../../../../runtime/processor/router.ts';
 import { deliveryOf, routerDeps, textPayload } from '../../route/kit.ts';
 
 const rulesEngine: RulesEngine = {
@@ -14,66 +14,67 @@ const rulesEngine: RulesEngine = {
   destinationTimeoutSeconds: 7,
 };
 
-async function routeBy(answer: EngineAnswer): Promise<Route<RouteSpec>> {
-  return createRouter({ rulesEngine }, routerDeps(answer)).route(deliveryOf(textPayload('hello')));
+async function routeBy(result: CallResult): Promise<Route> {
+  return createRouter({ rulesEngine }, routerDeps(result)).route(deliveryOf(textPayload('hello')));
 }
 
-function answerOf(body: unknown, status = 200): EngineAnswer {
+function answerOf(body: unknown, status = 200, retryAfter?: string): HttpAnswer {
   const bytes = body instanceof Uint8Array ? body : Buffer.from(typeof body === 'string' ? body : JSON.stringify(body));
-  return { kind: 'answer', status, body: bytes };
+  return { kind: 'answer', status, body: bytes, headers: (name) => (name === 'retry-after' ? retryAfter : undefined) };
 }
 
 test('sends the message where the engine says, with its headers', async () => {
   const route = await routeBy(answerOf({ endpoint: 'http://orders:81/a?b', headers: { 'X-Tenant': 't1' } }));
-  assert.deepEqual(route, {
-    kind: 'destination',
-    rule: 'rulesEngine',
-    destination: {
-      url: 'http://orders:81/a?b',
-      headers: [{ name: 'X-Tenant', value: 't1' }],
-      timeoutMs: 7_000,
-      reply: true,
-    },
-  });
+  assert(route.kind === 'destination');
+  const { service, reply } = route.destination;
+  assert.deepEqual(
+    [route.rule, service.target, service.timeoutMs, reply],
+    ['rulesEngine', { origin: 'http://orders:81', path: '/a?b' }, 7_000, true],
+  );
+  assert.deepEqual(service.headers('').slice(-2), ['X-Tenant', 't1']);
 });
 
 test('takes an answer without headers and ignores other fields', async () => {
   const route = await routeBy(answerOf({ endpoint: 'http://a.svc.cluster.local/', more: [1] }));
   assert(route.kind === 'destination');
-  assert.deepEqual(route.destination.headers, []);
+  assert.deepEqual(route.destination.service.headers('').slice(-2), ['user-agent', 'hydrogen']);
 });
 
 test('asks with the time limit and headers of the engine', async () => {
-  const asked: RouteSpec[] = [];
-  const deps = routerDeps(answerOf({ endpoint: 'http://orders/' }));
-  const ask: typeof deps.ask = (engine, delivery, maxAnswerBytes) => {
-    asked.push(engine);
-    return deps.ask(engine, delivery, maxAnswerBytes);
-  };
+  const requests: HttpRequest[] = [];
+  const deps = routerDeps(answerOf({ endpoint: 'http://orders/' }), requests);
   const headers = [{ name: 'X-Key', value: 'k' }];
-  await createRouter({ rulesEngine: { ...rulesEngine, headers } }, { ...deps, ask }).route(deliveryOf('{}'));
-  assert.deepEqual(asked, [{ url: 'http://rules/', headers, timeoutMs: 2_000, reply: false }]);
+  await createRouter({ rulesEngine: { ...rulesEngine, headers } }, deps).route(deliveryOf('{}'));
+  const [request] = requests;
+  assert(request !== undefined && Array.isArray(request.headers));
+  assert.deepEqual([request.url, request.timeoutMs], [{ origin: 'http://rules', path: '/' }, 2_000]);
+  assert.ok(request.headers.includes('X-Key'));
 });
 
 for (const status of [201, 204, 301, 400, 403, 404, 500, 503]) {
   test(`does not consume the message after status ${status}`, async () => {
     const route = await routeBy(answerOf({ endpoint: 'http://orders/' }, status));
     assert(route.kind === 'failed');
-    assert.equal(route.error, 'HYD_RULES_ENGINE_FAILED');
+    assert.equal(route.code, 'HYD_RULES_ENGINE_FAILED');
     assert.equal(route.status, status);
   });
 }
 
 test('passes Retry-After of the engine on', async () => {
-  const route = await routeBy({ kind: 'answer', status: 503, body: new Uint8Array(), retryAfterMs: 9_000 });
+  const route = await routeBy(answerOf('', 503, '9'));
   assert(route.kind === 'failed');
   assert.equal(route.retryAfterMs, 9_000);
 });
 
-test('passes failures on as they are', async () => {
-  const failed = { kind: 'failed', error: 'HYD_ANSWER_TOO_LARGE', detail: 'x' } as const;
-  assert.deepEqual(await routeBy(failed), failed);
-  assert.deepEqual(await routeBy({ kind: 'abandoned' }), { kind: 'abandoned' });
+test('fails by what happened to the call', async () => {
+  const codeOf = async (result: CallResult): Promise<string | undefined> => {
+    const route = await routeBy(result);
+    return route.kind === 'failed' ? route.code : undefined;
+  };
+  assert.equal(await codeOf({ kind: 'tooLarge', head: answerOf('') }), 'HYD_ANSWER_TOO_LARGE');
+  assert.equal(await codeOf({ kind: 'timeout' }), 'HYD_RULES_ENGINE_FAILED');
+  assert.equal(await codeOf({ kind: 'unreachable', cause: new Error('refused') }), 'HYD_RULES_ENGINE_FAILED');
+  assert.deepEqual(await routeBy({ kind: 'aborted' }), { kind: 'abandoned' });
 });
 
 const endpoint = 'http://orders/';
@@ -105,7 +106,7 @@ for (const [what, body] of Object.entries(unusable)) {
   test(`refuses an answer that is ${what}`, async () => {
     const route = await routeBy(answerOf(body));
     assert(route.kind === 'failed', route.kind);
-    assert.equal(route.error, 'HYD_RULES_ENGINE_FAILED');
+    assert.equal(route.code, 'HYD_RULES_ENGINE_FAILED');
   });
 }
 
@@ -130,7 +131,7 @@ for (const name of [
   test(`refuses an answer that sets ${name}`, async () => {
     const route = await routeBy(answerOf({ endpoint, headers: { [name]: 'x' } }));
     assert(route.kind === 'failed');
-    assert.equal(route.error, 'HYD_RULES_ENGINE_FAILED');
+    assert.equal(route.code, 'HYD_RULES_ENGINE_FAILED');
     assert.match(route.detail, new RegExp(name));
   });
 }
@@ -145,6 +146,6 @@ for (const url of [
   test(`refuses ${url}, which allowedHosts does not admit`, async () => {
     const route = await routeBy(answerOf({ endpoint: url }));
     assert(route.kind === 'failed');
-    assert.equal(route.error, 'HYD_HOST_FORBIDDEN');
+    assert.equal(route.code, 'HYD_HOST_FORBIDDEN');
   });
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 
-import { createRest } from '../../operator/rest.ts';
+import { GarbageCollection } from '../../operator/garbage.ts';
 import { eventually, holds } from '../kit/eventually.ts';
 
 const quietMs = 200;
@@ -12,11 +12,11 @@ function start() {
   const collect = (): void => {
     collections += 1;
   };
-  const rest = createRest({ collect, quietMs });
+  const garbage = new GarbageCollection({ collect, quietMs });
   const work = (objects: number): void => {
-    for (let index = 0; index < objects; index += 1) rest.worked();
+    for (let index = 0; index < objects; index += 1) garbage.noteWork();
   };
-  return { rest, work, collections: () => collections };
+  return { garbage, work, collections: () => collections };
 }
 
 test('garbage is collected once after a burst, and not while it goes on', async () => {
@@ -30,7 +30,7 @@ test('garbage is collected once after a burst, and not while it goes on', async 
   await holds(() => collections() === 1, quietMs * 3);
 });
 
-test('a few objects are no burst', async () => {
+test('a few objects are not a burst', async () => {
   const { work, collections } = start();
   for (let part = 0; part < 3; part += 1) {
     work(200);
@@ -39,9 +39,9 @@ test('a few objects are no burst', async () => {
   assert.equal(collections(), 0);
 });
 
-test('nothing is collected after it has stopped', async () => {
-  const { rest, work, collections } = start();
+test('nothing is collected after stop', async () => {
+  const { garbage, work, collections } = start();
   work(1000);
-  rest.stop();
+  garbage.stop();
   await holds(() => collections() === 0, quietMs * 3);
 });

@@ -1,6 +1,6 @@
 /** Which header names a rules engine may set on a delivery. */
 
-import { isReservedHeader } from '../../crds/headers.ts';
+import { isReservedHeader } from '../../../crds/headers.ts';
 
 /** Besides those that configuration may not set either: for one hop only (RFC 9110 section 7.6.1). */
 const hopByHop: ReadonlySet<string> = new Set(['proxy-authenticate', 'proxy-authorization', 'proxy-connection']);

@@ -1,0 +1,142 @@
+/** Dead letters of the memory bus: kept in one store for all buses, up to a bound. */
+
+import { HydrogenError } from '../../errors.ts';
+import type { DeadLetter, DeadLetterBus, DeadLetterCause, DeadLetters } from '../port/dead-letters.ts';
+import type { ClientMessage } from '../port/messages.ts';
+import { checkedName } from '../subjects.ts';
+import type { MemoryLink } from './link.ts';
+import type { MessageStore } from './store.ts';
+
+/** A letter that waits for room, or for its bus to be up. */
+interface WaitingLetter {
+  readonly processor: string;
+  readonly letter: Omit<DeadLetter, 'sequence'>;
+  readonly link: MemoryLink;
+  readonly onStored: () => void;
+}
+
+export class LetterStore {
+  readonly #maxLetters: number;
+  readonly #letters = new Map<string, Map<number, DeadLetter>>();
+  #waiting: WaitingLetter[] = [];
+  #count = 0;
+  #lastSequence = 0;
+
+  constructor(maxLetters: number) {
+    this.#maxLetters = maxLetters;
+  }
+
+  add(letter: WaitingLetter): void {
+    this.#waiting.push(letter);
+    this.wake();
+  }
+
+  of(processor: string): ReadonlyMap<number, DeadLetter> {
+    return this.#mapOf(processor);
+  }
+
+  remove(processor: string, sequence: number): boolean {
+    if (!this.#mapOf(processor).delete(sequence)) return false;
+    this.#count--;
+    this.wake();
+    return true;
+  }
+
+  /** Retries everything that waits. */
+  wake(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const one of waiting) {
+      if (this.#count < this.#maxLetters && one.link.isUp) this.#store(one);
+      else this.#waiting.push(one);
+    }
+  }
+
+  #store({ processor, letter, onStored }: WaitingLetter): void {
+    const sequence = ++this.#lastSequence;
+    this.#count++;
+    this.#mapOf(processor).set(sequence, { ...letter, sequence });
+    onStored();
+  }
+
+  #mapOf(processor: string): Map<number, DeadLetter> {
+    const known = this.#letters.get(processor) ?? new Map<number, DeadLetter>();
+    this.#letters.set(processor, known);
+    return known;
+  }
+}
+
+export class MemoryDeadLetters implements DeadLetterBus {
+  readonly #link: MemoryLink;
+  readonly #letters: LetterStore;
+  readonly #messages: MessageStore;
+  readonly #unstored = new Set<(error: HydrogenError) => void>();
+
+  constructor(link: MemoryLink, letters: LetterStore, messages: MessageStore) {
+    this.#link = link;
+    this.#letters = letters;
+    this.#messages = messages;
+  }
+
+  async store(processor: string, message: ClientMessage, attempts: number, cause: DeadLetterCause): Promise<void> {
+    if (this.#link.state === 'stopped') throw new HydrogenError('HYD_BUS_STOPPED');
+    checkedName(processor);
+    const { id, connectionId, endpoint, callbackUrl, payload } = message;
+    const letter = { id, connectionId, endpoint, callbackUrl, payload, attempts, diedAtMs: Date.now(), ...cause };
+    await new Promise<void>((resolve, reject) => {
+      this.#unstored.add(reject);
+      const onStored = (): void => {
+        this.#unstored.delete(reject);
+        resolve();
+      };
+      this.#letters.add({ processor, letter, link: this.#link, onStored });
+    });
+  }
+
+  of(processor: string): DeadLetters {
+    checkedName(processor);
+    const link = this.#link;
+    const letters = this.#letters;
+    return {
+      list: async (limit, afterSequence = 0) => {
+        link.checkUp();
+        const all = Array.from(letters.of(processor).values());
+        return all.filter((letter) => letter.sequence > afterSequence).slice(0, limit);
+      },
+      get: async (sequence) => {
+        link.checkUp();
+        return letters.of(processor).get(sequence);
+      },
+      replay: async (sequence) => {
+        link.checkUp();
+        return this.#replay(processor, sequence);
+      },
+      remove: async (sequence) => {
+        link.checkUp();
+        return letters.remove(processor, sequence);
+      },
+      purge: async () => {
+        link.checkUp();
+        const sequences = Array.from(letters.of(processor).keys());
+        return sequences.filter((sequence) => letters.remove(processor, sequence)).length;
+      },
+    };
+  }
+
+  stop(): void {
+    for (const reject of this.#unstored) reject(new HydrogenError('HYD_BUS_STOPPED'));
+    this.#unstored.clear();
+  }
+
+  #replay(processor: string, sequence: number): boolean {
+    const letter = this.#letters.of(processor).get(sequence);
+    if (letter === undefined) return false;
+    const consumer = this.#messages.consumerOf(processor);
+    if (!consumer?.covers(letter.endpoint)) {
+      throw new HydrogenError('HYD_NOT_READY', `${processor} does not consume ${letter.endpoint}`);
+    }
+    const { id, connectionId, endpoint, callbackUrl, payload } = letter;
+    this.#messages.hold({ id, connectionId, endpoint, callbackUrl, payload }, [consumer], true);
+    return this.#letters.remove(processor, sequence);
+  }
+}

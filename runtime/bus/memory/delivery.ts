@@ -1,0 +1,69 @@
+/** One attempt to deliver a stored message to one replica. */
+
+import type { ClientMessage, Delivery } from '../port/messages.ts';
+import type { LaneEntry, Replica } from './lanes.ts';
+
+/** The consumer that a delivery belongs to. */
+interface DeliveringConsumer {
+  readonly ackTimeoutMs: number;
+  finish(delivery: MemoryDelivery): void;
+  retry(delivery: MemoryDelivery, delayMs: number): void;
+}
+
+export class MemoryDelivery implements Delivery {
+  readonly id: string;
+  readonly connectionId: string;
+  readonly endpoint: string;
+  readonly callbackUrl: string;
+  readonly payload: Uint8Array;
+  readonly attempt: number;
+  readonly isReplay: boolean;
+  readonly storedAtMs: number;
+  readonly entry: LaneEntry;
+  readonly replica: Replica;
+  /** When it is redelivered unless it was reported at work. */
+  deadlineMs = 0;
+  readonly #consumer: DeliveringConsumer;
+
+  constructor(entry: LaneEntry, replica: Replica, consumer: DeliveringConsumer) {
+    const { message, isReplay, storedAtMs } = entry.stored;
+    const { id, connectionId, endpoint, callbackUrl, payload }: ClientMessage = message;
+    this.id = id;
+    this.connectionId = connectionId;
+    this.endpoint = endpoint;
+    this.callbackUrl = callbackUrl;
+    this.payload = payload;
+    this.attempt = entry.attempts;
+    this.isReplay = isReplay;
+    this.storedAtMs = storedAtMs;
+    this.entry = entry;
+    this.replica = replica;
+    this.#consumer = consumer;
+    this.#restartTimeout();
+  }
+
+  ack(): void {
+    if (this.#isHeard()) this.#consumer.finish(this);
+  }
+
+  nak(delayMs: number): void {
+    if (this.#isHeard()) this.#consumer.retry(this, delayMs);
+  }
+
+  working(): void {
+    if (this.#isHeard()) this.#restartTimeout();
+  }
+
+  term(): void {
+    this.ack();
+  }
+
+  #restartTimeout(): void {
+    this.deadlineMs = Date.now() + this.#consumer.ackTimeoutMs;
+  }
+
+  // A stopped bus can no longer end its deliveries.
+  #isHeard(): boolean {
+    return this.replica.link.state !== 'stopped';
+  }
+}

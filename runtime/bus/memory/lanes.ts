@@ -1,0 +1,49 @@
+/** The lanes of a memory consumer, in which messages wait for a replica. */
+
+import { Fifo } from '../../fifo.ts';
+import type { ClientMessage, ConsumerOptions, Delivery } from '../port/messages.ts';
+import type { MemoryLink } from './link.ts';
+
+/** A stored message. It leaves the store when `holders`, the consumers that still need it, reaches zero. */
+export interface Stored {
+  readonly message: ClientMessage;
+  readonly isReplay: boolean;
+  readonly storedAtMs: number;
+  holders: number;
+}
+
+/** One process that consumes; gets nothing while its link is down. */
+export interface Replica {
+  readonly maxInFlight: number;
+  readonly onDelivery: (delivery: Delivery) => void;
+  readonly link: MemoryLink;
+  open: number;
+}
+
+/** A stored message in this consumer. */
+export interface LaneEntry {
+  readonly stored: Stored;
+  readonly order: number;
+  attempts: number;
+  lane: ConsumerLane;
+}
+
+export interface ConsumerLane {
+  readonly maxOpen: number;
+  /** Attempted before and due again; goes first. */
+  readonly again: Fifo<LaneEntry>;
+  readonly waiting: Fifo<LaneEntry>;
+  open: number;
+}
+
+/** One lane when unordered, one per partition when ordered. */
+export function createLanes({ ordering, partitions }: ConsumerOptions): ConsumerLane[] {
+  const isOrdered = ordering === 'PerConnection';
+  const create = (): ConsumerLane => ({
+    maxOpen: isOrdered ? 1 : Number.POSITIVE_INFINITY,
+    again: new Fifo(),
+    waiting: new Fifo(),
+    open: 0,
+  });
+  return Array.from({ length: isOrdered ? partitions : 1 }, create);
+}

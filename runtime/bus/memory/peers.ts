@@ -1,0 +1,78 @@
+/** Requests and broadcasts between the buses of one process. */
+
+import type { PeerAnswer, PeerBus } from '../port/peers.ts';
+import type { Subjects } from '../subjects.ts';
+import type { MemoryLink } from './link.ts';
+
+interface Served {
+  readonly link: MemoryLink;
+  readonly handle: (payload: Uint8Array) => Promise<Uint8Array>;
+}
+
+/** The handler of each instance, and the receivers of broadcasts; shared by all buses of a broker. */
+export interface Switchboard {
+  readonly served: Map<string, Served>;
+  readonly started: Set<MemoryPeers>;
+}
+
+export class MemoryPeers implements PeerBus {
+  readonly #link: MemoryLink;
+  readonly #switchboard: Switchboard;
+  readonly #subjects: Subjects;
+  readonly #listeners: ((payload: Uint8Array) => void)[] = [];
+
+  constructor(link: MemoryLink, switchboard: Switchboard, subjects: Subjects) {
+    this.#link = link;
+    this.#switchboard = switchboard;
+    this.#subjects = subjects;
+  }
+
+  get maxPayloadBytes(): number {
+    return this.#link.maxPayloadBytes;
+  }
+
+  serve(instanceId: string, handle: (payload: Uint8Array) => Promise<Uint8Array>): void {
+    this.#subjects.instance(instanceId);
+    this.#switchboard.served.set(instanceId, { link: this.#link, handle });
+  }
+
+  async request(instanceId: string, payload: Uint8Array, timeoutMs: number): Promise<PeerAnswer> {
+    this.#subjects.instance(instanceId);
+    this.#link.checkSize(payload);
+    if (!this.#link.isUp) return { kind: 'down' };
+    const served = this.#switchboard.served.get(instanceId);
+    if (served === undefined || !served.link.isUp) return { kind: 'nobody' };
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<PeerAnswer>((resolve) => {
+      timer = setTimeout(resolve, timeoutMs, { kind: 'timeout' });
+    });
+    const answer = served.handle(payload).then((body): PeerAnswer => ({ kind: 'answer', payload: body }));
+    return Promise.race([answer, late]).finally(() => clearTimeout(timer));
+  }
+
+  broadcast(payload: Uint8Array): void {
+    this.#link.checkSize(payload);
+    this.#link.checkUp();
+    setImmediate(() => {
+      for (const peers of this.#switchboard.started) peers.#hear(payload);
+    });
+  }
+
+  onBroadcast(listener: (payload: Uint8Array) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  start(): void {
+    this.#switchboard.started.add(this);
+  }
+
+  stop(): void {
+    const { served, started } = this.#switchboard;
+    for (const [id, { link }] of served) if (link === this.#link) served.delete(id);
+    started.delete(this);
+  }
+
+  #hear(payload: Uint8Array): void {
+    if (this.#link.isUp) for (const listener of this.#listeners) listener(payload);
+  }
+}

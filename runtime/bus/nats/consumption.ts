@@ -1,0 +1,246 @@
+/**
+ * One replica of a processor. It sets up streams and durable consumers, pulls from one lane (unordered) or one lane per
+ * partition (ordered, one delivery at a time each), and hands out messages while fewer than `maxInFlight` are open. With
+ * more lanes than that, a message may arrive when there is no room; it waits here and is kept alive.
+ *
+ * The replica that starts last decides the shape of a processor's consumers (ordering, number of lanes); replicas that
+ * already run use what they find. Replicas with different settings meet only during a rollout.
+ */
+
+import type { ConsumerInfo, Msg } from 'nats';
+import { HydrogenError } from '../../errors.ts';
+import { Fifo } from '../../fifo.ts';
+import type { ConsumerOptions, Consumption, Delivery, Lag } from '../port/messages.ts';
+import type { Acks } from './acks.ts';
+import type { Subscribed } from './connection.ts';
+import { ConsumerSetup } from './consumer-setup.ts';
+import type { NatsCore } from './core.ts';
+import { type DeliveryOwner, type NatsDelivery, readDelivery } from './delivery.ts';
+import type { ConsumerSet } from './durables.ts';
+import { createPuller, type Puller } from './pull.ts';
+import { parseAckSubject, receivedHeaders } from './wire.ts';
+
+export interface ConsumptionEvents {
+  onDelivery(delivery: Delivery): void;
+  onProblem(error: HydrogenError): void;
+  /** `isReady` may have changed other than by the status of the bus. */
+  onReadiness(): void;
+  onStopped(): void;
+}
+
+interface NatsLane {
+  readonly name: string;
+  readonly puller: Puller;
+  /** Deliveries of an ordered lane that are open or wait here. */
+  busy: number;
+}
+
+const sweepMs = 1000;
+/** Messages requested for an ordered lane; the server delivers the next one only when the last one has ended. */
+const orderedBatch = 16;
+const acked = Buffer.from('+ACK');
+const unreadable = Buffer.from('+TERM unreadable');
+
+export class NatsConsumption implements Consumption {
+  readonly #core: NatsCore;
+  readonly #acks: Acks;
+  readonly #options: ConsumerOptions;
+  readonly #inboxPrefix: string;
+  readonly #events: ConsumptionEvents;
+  readonly #setup: ConsumerSetup;
+  readonly #owner: DeliveryOwner;
+  readonly #waiting = new Fifo<NatsDelivery>();
+  readonly #open = new Set<NatsDelivery>();
+  /** `preparing`: streams and consumers are not known to exist. */
+  #state: 'preparing' | 'ready' | 'stopped' = 'preparing';
+  #lanes = new Map<string, NatsLane>();
+  #isOrdered = false;
+  #inboxCount = 0;
+  #inbox = '';
+  #subscription: Subscribed | undefined;
+  readonly #sweeper: NodeJS.Timeout;
+  readonly #forgetStatus: () => void;
+
+  constructor(core: NatsCore, acks: Acks, options: ConsumerOptions, inboxPrefix: string, events: ConsumptionEvents) {
+    this.#core = core;
+    this.#acks = acks;
+    this.#options = options;
+    this.#inboxPrefix = inboxPrefix;
+    this.#events = events;
+    this.#owner = { acks, ended: (delivery) => this.#close(delivery) };
+    this.#setup = new ConsumerSetup(core, options, {
+      onRetry: () => void this.#prepare(),
+      onProblem: (error) => events.onProblem(error),
+    });
+    this.#sweeper = setInterval(() => this.#sweep(), sweepMs);
+    this.#forgetStatus = core.link.onStatus((status) => {
+      this.#state = 'preparing';
+      for (const lane of this.#lanes.values()) lane.puller.forget();
+      if (status === 'up') void this.#prepare();
+    });
+    void this.#prepare();
+  }
+
+  get isReady(): boolean {
+    return this.#state === 'ready' && this.#core.link.isUp;
+  }
+
+  async lag(): Promise<Lag | undefined> {
+    const { link, requests, subjects } = this.#core;
+    if (!link.isUp) return undefined;
+    try {
+      const infos = await Promise.all(
+        Array.from(this.#lanes.keys(), (name) =>
+          requests.api<ConsumerInfo>(`CONSUMER.INFO.${subjects.stream}.${name}`),
+        ),
+      );
+      return {
+        pending: infos.reduce((sum, info) => sum + info.num_pending, 0),
+        unacknowledged: infos.reduce((sum, info) => sum + info.num_ack_pending, 0),
+      };
+    } catch {
+      // Disconnected, or the consumer does not exist at the moment: unknown.
+      return undefined;
+    }
+  }
+
+  async stop(): Promise<void> {
+    if (this.#state === 'stopped') return;
+    this.#state = 'stopped';
+    this.#forgetStatus();
+    this.#setup.stop();
+    clearInterval(this.#sweeper);
+    for (const delivery of this.#waiting.drain()) delivery.nak(0);
+    await this.#subscription?.drain();
+    this.#events.onStopped();
+  }
+
+  async #prepare(): Promise<void> {
+    if (!this.#setup.canRun) return;
+    this.#state = 'preparing';
+    const found = await this.#setup.run();
+    if (found !== undefined) this.#adopt(found);
+    this.#events.onReadiness();
+    this.#fill();
+  }
+
+  #adopt(found: ConsumerSet): void {
+    if (this.#state === 'stopped') return;
+    this.#isOrdered = found.isOrdered;
+    this.#lanes = new Map(found.names.map((name) => [name, this.#lanes.get(name) ?? this.#createLane(name)]));
+    this.#renewInbox();
+    this.#state = 'ready';
+  }
+
+  #createLane(name: string): NatsLane {
+    const { link, subjects } = this.#core;
+    return { name, puller: createPuller(link, subjects.stream, name, () => `${this.#inbox}.${name}`), busy: 0 };
+  }
+
+  // Requests under the old inbox are void: the server drops a request whose inbox has no subscriber.
+  #renewInbox(): void {
+    void this.#subscription?.drain();
+    this.#inbox = `${this.#inboxPrefix}.${++this.#inboxCount}`;
+    this.#subscription = this.#core.link.subscribe(`${this.#inbox}.*`, (msg) => this.#onMessage(msg));
+    for (const lane of this.#lanes.values()) lane.puller.forget();
+  }
+
+  // True when fewer deliveries may be open than there are ordered lanes: lanes must take turns.
+  #isScarce(): boolean {
+    return this.#isOrdered && this.#options.maxInFlight < this.#lanes.size;
+  }
+
+  #fill(): void {
+    if (!this.isReady) return;
+    for (const lane of this.#lanes.values()) {
+      if (this.#isScarce() && this.#open.size + this.#waiting.length >= this.#options.maxInFlight) return;
+      this.#fillLane(lane);
+    }
+  }
+
+  #fillLane(lane: NatsLane): void {
+    if (this.#state !== 'ready') return;
+    if (this.#isScarce()) lane.puller.pull(1 - lane.busy);
+    else if (this.#isOrdered) lane.puller.pull(orderedBatch);
+    else lane.puller.pull(this.#options.maxInFlight - this.#open.size - this.#waiting.length);
+  }
+
+  #onMessage(msg: Msg): void {
+    const { reply } = msg;
+    const block = receivedHeaders(msg);
+    const ack = parseAckSubject(reply);
+    if (reply === undefined || ack === undefined) {
+      this.#onServerStatus(msg.subject, block);
+      return;
+    }
+    this.#setup.resetBackOff();
+    const lane = this.#lanes.get(ack.consumer);
+    lane?.puller.onMessage();
+    const delivery = readDelivery(msg, ack, reply, block, this.#core.subjects, this.#owner);
+    if (delivery instanceof HydrogenError) {
+      this.#acks.end(reply, unreadable);
+      this.#setup.report(delivery);
+    } else if (delivery.replayFor !== undefined && delivery.replayFor !== this.#options.processor) {
+      this.#acks.end(reply, acked);
+    } else if (this.#state === 'stopped') {
+      delivery.nak(0);
+    } else {
+      if (lane !== undefined) lane.busy++;
+      this.#waiting.push(delivery);
+      this.#handOut();
+    }
+    if (lane !== undefined) this.#fillLane(lane);
+  }
+
+  #onServerStatus(subject: string, block: string): void {
+    const lane = this.#lanes.get(subject.slice(subject.lastIndexOf('.') + 1));
+    if (lane === undefined || this.#state === 'stopped' || !subject.startsWith(`${this.#inbox}.`)) return;
+    const trouble = lane.puller.onStatus(block);
+    if (trouble === undefined) {
+      this.#setup.resetBackOff();
+      this.#fillLane(lane);
+    } else {
+      this.#state = 'preparing';
+      this.#events.onReadiness();
+      this.#setup.retryLater();
+    }
+  }
+
+  #handOut(): void {
+    while (this.#state !== 'stopped' && this.#open.size < this.#options.maxInFlight) {
+      const delivery = this.#waiting.shift();
+      if (delivery === undefined) return;
+      this.#open.add(delivery);
+      delivery.aliveAtMs = performance.now();
+      this.#events.onDelivery(delivery);
+    }
+  }
+
+  #close(delivery: NatsDelivery): void {
+    if (!this.#open.delete(delivery)) return;
+    const lane = this.#lanes.get(delivery.consumer);
+    if (lane !== undefined && lane.busy > 0) lane.busy--;
+    this.#handOut();
+    if (this.#isScarce()) this.#fill();
+    else if (lane !== undefined) this.#fillLane(lane);
+  }
+
+  #sweep(): void {
+    const now = performance.now();
+    const { ackTimeoutMs } = this.#options;
+    // The server redelivers what was silent for too long, so it takes no more room here.
+    for (const delivery of this.#open) if (now - delivery.aliveAtMs > ackTimeoutMs) this.#close(delivery);
+    for (const delivery of this.#waiting.drain()) {
+      if (now - delivery.aliveAtMs > ackTimeoutMs / 3) delivery.working();
+      this.#waiting.push(delivery);
+    }
+    if (!this.isReady) return;
+    for (const lane of this.#lanes.values()) {
+      if (!lane.puller.isSilent(now)) continue;
+      this.#renewInbox();
+      void this.#prepare();
+      return;
+    }
+    this.#fill();
+  }
+}

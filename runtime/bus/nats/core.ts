@@ -1,0 +1,40 @@
+/** The core of a bus on NATS, which its parts share. */
+
+import type { PublishLimits } from '../port/pressure.ts';
+import { createSubjects, type Subjects } from '../subjects.ts';
+import { Link } from './connection.ts';
+import type { NatsConnectionOptions } from './dial.ts';
+import { PayloadLimit } from './payload-limit.ts';
+import { createRequests, type Requests } from './requests.ts';
+import type { DeadLetterOptions, StreamOptions } from './streams.ts';
+
+export interface NatsBusOptions extends NatsConnectionOptions {
+  /** `<namespace>_<name>`. */
+  readonly group: string;
+  readonly stream: StreamOptions;
+  readonly deadLetter: DeadLetterOptions;
+  /** How long a lease outlives a killed owner. */
+  readonly leaseMs: number;
+  readonly publishLimits?: PublishLimits;
+}
+
+export interface NatsCore {
+  readonly options: NatsBusOptions;
+  readonly subjects: Subjects;
+  readonly link: Link;
+  readonly requests: Requests;
+  readonly limit: PayloadLimit;
+}
+
+/** @throws {HydrogenError} HYD_CONFIG_INVALID when the group is no token */
+export function createCore(options: NatsBusOptions): NatsCore {
+  const subjects = createSubjects(options.group);
+  const link = new Link(options);
+  return {
+    options,
+    subjects,
+    link,
+    requests: createRequests(link),
+    limit: new PayloadLimit(link, options.stream.maxBytes),
+  };
+}

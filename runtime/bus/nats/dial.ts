@@ -1,0 +1,81 @@
+/** Makes one connection to NATS, with credentials and certificates read for this attempt. */
+
+import { credsAuthenticator, type NatsConnection } from 'nats';
+import { HydrogenError } from '../../errors.ts';
+import type { ServerLimits } from './meter.ts';
+import { connectTo } from './transport.ts';
+
+export interface NatsAuthentication {
+  /** Content of a credentials file (JWT and nkey seed). */
+  readonly credentials?: string;
+  readonly token?: string;
+  readonly user?: string;
+  readonly password?: string;
+}
+
+/** PEM contents. An empty object asks for TLS with the system's authorities. */
+export interface NatsTls {
+  readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: string;
+}
+
+/** Something worth a log line that needs no action of the bus's owner. */
+export interface NatsEvent {
+  readonly kind: 'connectFailed' | 'connected' | 'disconnected' | 'lameDuck' | 'serverError' | 'serversChanged';
+  readonly detail: string;
+  readonly cause?: unknown;
+}
+
+export interface NatsConnectionOptions {
+  /** `nats://host:port` or `tls://host:port`; a `user:password@` in the first is used when `authentication` is absent. */
+  readonly servers: readonly string[];
+  /** Called before every connection. */
+  readonly authentication?: () => NatsAuthentication | Promise<NatsAuthentication>;
+  /** Called before every connection. */
+  readonly tls?: () => NatsTls | Promise<NatsTls>;
+  /** What the server shows for this client, for example `hydrogen gateway gw-1`. */
+  readonly clientName: string;
+  /** Upper bound of the random wait before the first attempt to reconnect. Default 200. */
+  readonly reconnectJitterMs?: number;
+  /** What a server may send before the connection is closed. @default - as much as it likes, in messages of any length */
+  readonly serverLimits?: ServerLimits;
+  readonly onEvent?: (event: NatsEvent) => void;
+}
+
+const connectTimeoutMs = 5000;
+
+/**
+ * One connection to one of `servers`; the package's own reconnecting is switched off.
+ * @throws what `connect` of the package throws, and what reading credentials and certificates throws
+ */
+export async function dial(options: NatsConnectionOptions, servers: readonly string[]): Promise<NatsConnection> {
+  const authentication = (await options.authentication?.()) ?? fromUrl(options.servers[0]);
+  const isTls = options.servers.some((server) => server.startsWith('tls://'));
+  const tls = (await options.tls?.()) ?? (isTls ? {} : undefined);
+  const { credentials, token, user, password } = authentication;
+  return connectTo({
+    servers: [...servers],
+    serverLimits: options.serverLimits,
+    name: options.clientName,
+    reconnect: false,
+    timeout: connectTimeoutMs,
+    pingInterval: 5000,
+    maxPingOut: 2,
+    noAsyncTraces: true,
+    ignoreAuthErrorAbort: true,
+    ...(tls === undefined ? {} : { tls }),
+    ...(credentials === undefined ? {} : { authenticator: credsAuthenticator(Buffer.from(credentials)) }),
+    ...(token === undefined ? {} : { token }),
+    ...(user === undefined ? {} : { user }),
+    ...(password === undefined ? {} : { pass: password }),
+  });
+}
+
+function fromUrl(server: string | undefined): NatsAuthentication {
+  if (server === undefined) throw new HydrogenError('HYD_CONFIG_INVALID', 'no NATS server is named');
+  if (!server.includes('@')) return {};
+  const { username, password } = new URL(server.includes('://') ? server : `nats://${server}`);
+  if (username !== '' && password === '') return { token: decodeURIComponent(username) };
+  return { user: decodeURIComponent(username), password: decodeURIComponent(password) };
+}

@@ -1,0 +1,117 @@
+/** Client messages on JetStream: published through one publisher, consumed through durable pull consumers. */
+
+import type { HydrogenError } from '../../errors.ts';
+import type { ClientMessage, ConsumerOptions, Consumption, Delivery, MessageBus } from '../port/messages.ts';
+import type { Unacknowledged } from '../port/pressure.ts';
+import { Acks } from './acks.ts';
+import { NatsConsumption } from './consumption.ts';
+import type { NatsCore } from './core.ts';
+import { createInterest, type Interest } from './interest.ts';
+import { Publisher } from './publisher.ts';
+import { checkedValue, headerNames } from './wire.ts';
+
+const idPattern = /^[A-Za-z0-9-]+$/;
+const maxKnownCallbacks = 64;
+
+export class NatsMessages implements MessageBus {
+  /** Of the stream of client messages; dead letters are replayed through it. */
+  readonly publisher: Publisher;
+  readonly #core: NatsCore;
+  readonly #acks: Acks;
+  readonly #interest: Interest;
+  readonly #pressureListeners: ((isPressed: boolean) => void)[] = [];
+  readonly #consumptions = new Set<NatsConsumption>();
+  /** What follows the message id in a header block, by callback URL. */
+  readonly #headerTails = new Map<string, string>();
+  #consumptionCount = 0;
+  #wasPressed = true;
+
+  constructor(core: NatsCore) {
+    const { options, subjects, link, requests } = core;
+    this.#core = core;
+    this.#acks = new Acks(link);
+    this.#interest = createInterest(link, requests, subjects);
+    this.publisher = new Publisher(link, 'm', subjects.stream, () => this.weigh(), options.publishLimits);
+  }
+
+  get maxPayloadBytes(): number {
+    return this.#core.limit.bytes;
+  }
+
+  get isPressed(): boolean {
+    return !this.#core.link.isUp || this.publisher.isPressed;
+  }
+
+  get unacknowledged(): Unacknowledged {
+    return this.publisher.unacknowledged;
+  }
+
+  onPressure(listener: (isPressed: boolean) => void): void {
+    this.#pressureListeners.push(listener);
+  }
+
+  flush(timeoutMs: number): Promise<string[]> {
+    return this.publisher.flush(timeoutMs);
+  }
+
+  // Not async: the promise of the publisher is the only one that a message costs.
+  publish({ id, connectionId, endpoint, callbackUrl, payload }: ClientMessage): Promise<void> {
+    try {
+      this.#core.limit.check(payload);
+      const subject = this.#core.subjects.clientMessage(endpoint, connectionId);
+      return this.publisher.store(subject, this.#headers(id, callbackUrl), payload, connectionId);
+    } catch (refusal) {
+      return Promise.reject(refusal);
+    }
+  }
+
+  isConsumed(endpoint: string): boolean {
+    return this.#interest.isConsumed(endpoint);
+  }
+
+  onConsumers(listener: () => void): void {
+    this.#interest.onChange(listener);
+  }
+
+  consume(
+    options: ConsumerOptions,
+    onDelivery: (delivery: Delivery) => void,
+    onProblem: (error: HydrogenError) => void,
+    onReadiness: () => void = () => {},
+  ): Consumption {
+    const inbox = `${this.#core.link.inbox}.c${this.#consumptionCount++}`;
+    const consumption = new NatsConsumption(this.#core, this.#acks, options, inbox, {
+      onDelivery,
+      onProblem,
+      onReadiness,
+      onStopped: () => this.#consumptions.delete(consumption),
+    });
+    this.#consumptions.add(consumption);
+    return consumption;
+  }
+
+  /** Stops every consumption and the polling of consumers. Acknowledgements can be sent until the link stops. */
+  async stopConsuming(): Promise<void> {
+    this.#interest.stop();
+    await Promise.all(Array.from(this.#consumptions, (consumption) => consumption.stop()));
+  }
+
+  /** Tells the listeners when `isPressed` has changed. */
+  weigh(): void {
+    const { isPressed } = this;
+    if (isPressed === this.#wasPressed) return;
+    this.#wasPressed = isPressed;
+    for (const listener of this.#pressureListeners) listener(isPressed);
+  }
+
+  // All messages of a gateway carry the same callback, so their header blocks differ only in the id.
+  #headers(id: string, callbackUrl: string): string {
+    let tail = this.#headerTails.get(callbackUrl);
+    if (tail === undefined) {
+      tail = `\r\n${headerNames.callback}: ${checkedValue(callbackUrl)}\r\n\r\n`;
+      if (this.#headerTails.size < maxKnownCallbacks) this.#headerTails.set(callbackUrl, tail);
+    }
+    if (!idPattern.test(id)) throw new RangeError(`not a message id: ${JSON.stringify(id)}`);
+    return `NATS/1.0\r\n${headerNames.messageId}: ${id}${tail}`;
+  }
+}

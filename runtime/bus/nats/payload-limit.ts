@@ -1,0 +1,29 @@
+/** The largest payload that the bus accepts: the smaller limit of server and stream, less the room reserved for headers. */
+
+import { HydrogenError } from '../../errors.ts';
+import type { Link } from './connection.ts';
+
+/** Bytes reserved for headers. */
+const headerBytes = 4096;
+
+export class PayloadLimit {
+  readonly #link: Link;
+  readonly #streamBytes: number;
+
+  /** @param streamBytes size of the stream: a larger message would be refused forever and block everything behind it */
+  constructor(link: Link, streamBytes: number) {
+    this.#link = link;
+    this.#streamBytes = streamBytes;
+  }
+
+  get bytes(): number {
+    return Math.max(0, Math.min(this.#link.maxPayloadBytes, this.#streamBytes) - headerBytes);
+  }
+
+  /** @throws {HydrogenError} HYD_MESSAGE_TOO_LARGE */
+  check(payload: Uint8Array): void {
+    const max = this.bytes;
+    if (payload.byteLength <= max) return;
+    throw new HydrogenError('HYD_MESSAGE_TOO_LARGE', `${payload.byteLength} bytes, the bus takes ${max}`);
+  }
+}

@@ -1,0 +1,17 @@
+/** What the management API does, by any gateway for any connection of the group. */
+
+import type { PushStatus } from '../../push-status.ts';
+
+export interface PushResult {
+  readonly status: PushStatus;
+}
+
+export interface ConnectionsApi {
+  isConnectionId(id: string): boolean;
+  send(connectionId: string, data: Buffer, isBinary: boolean): Promise<PushResult>;
+  disconnect(connectionId: string, closeCode: number, reason: string): Promise<PushResult>;
+  /** JSON of the connection when the status is `done`. */
+  describe(connectionId: string): Promise<PushResult & { readonly data: string }>;
+  /** @throws {HydrogenError} HYD_BUS_UNREACHABLE, HYD_MESSAGE_TOO_LARGE */
+  broadcast(data: Buffer, isBinary: boolean, endpoints: readonly string[] | undefined): void;
+}

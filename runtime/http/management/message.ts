@@ -1,0 +1,42 @@
+/** The bodies of requests: a message for clients, or the reason of a disconnect. */
+
+import { isUtf8 } from 'node:buffer';
+import type { Readable } from 'node:stream';
+import type { FastifyRequest } from 'fastify';
+import { HydrogenError } from '../../errors.ts';
+
+export interface ClientFrame {
+  readonly data: Buffer;
+  readonly isBinary: boolean;
+}
+
+/**
+ * `application/octet-stream` is a binary frame; everything else is text.
+ * @throws {HydrogenError} HYD_INVALID_UTF8 for text that is none
+ */
+export function frameOf(request: FastifyRequest): ClientFrame {
+  const data = bodyOf(request);
+  const isBinary = /^application\/octet-stream\s*(;|$)/i.test(request.headers['content-type'] ?? '');
+  if (!isBinary && !isUtf8(data)) {
+    throw new HydrogenError('HYD_INVALID_UTF8', 'send it as application/octet-stream to have a binary frame');
+  }
+  return { data, isBinary };
+}
+
+export function bodyOf(request: FastifyRequest): Buffer {
+  return Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
+}
+
+/** @throws {HydrogenError} HYD_MESSAGE_TOO_LARGE */
+export async function readBody(payload: Readable, maxBodyBytes: number): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of payload as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > maxBodyBytes) {
+      throw new HydrogenError('HYD_MESSAGE_TOO_LARGE', `management.maxBodyBytes is ${maxBodyBytes}`);
+    }
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks, bytes);
+}

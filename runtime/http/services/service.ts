@@ -1,0 +1,77 @@
+/**
+ * A user's service, and what every request to it carries: the type of the body, who asks, the configured headers, and
+ * where to call back. Destinations, the rules engine and hooks are all called through here.
+ */
+
+import { HydrogenError } from '../../errors.ts';
+import { type CallResult, parseTarget, type Target } from '../client/call.ts';
+import type { HttpClient } from '../client/client.ts';
+
+export interface ServiceSpec {
+  readonly url: string;
+  /**
+   * The configured headers, flat `[name, value, ...]`. Asked for every request; the same array as long as no value has
+   * changed. @throws {HydrogenError} HYD_SECRET_MISSING
+   */
+  readonly headers: () => readonly string[];
+  /** For one call, from waiting for a connection to the last byte of the answer. */
+  readonly timeoutMs: number;
+}
+
+export class Service {
+  readonly target: Target;
+  readonly timeoutMs: number;
+  readonly #configuredHeaders: () => readonly string[];
+  #configured: readonly string[] | undefined;
+  /** What stays the same while the configured headers do. */
+  #standing: readonly string[] = [];
+
+  /** @throws {HydrogenError} HYD_CONFIG_INVALID when the URL is not http or https, or holds credentials */
+  constructor(spec: ServiceSpec) {
+    const target = parseTarget(spec.url);
+    if (target === undefined) {
+      throw new HydrogenError('HYD_CONFIG_INVALID', 'a service must have an http or https URL without credentials');
+    }
+    this.target = target;
+    this.timeoutMs = spec.timeoutMs;
+    this.#configuredHeaders = spec.headers;
+  }
+
+  /**
+   * The headers of one request, to which the caller may add. @param callbackUrl for `hydrogen-callback`; empty: none.
+   * @throws {HydrogenError} HYD_SECRET_MISSING
+   */
+  headers(callbackUrl: string): string[] {
+    const configured = this.#configuredHeaders();
+    if (configured !== this.#configured) {
+      this.#configured = configured;
+      this.#standing = standingHeaders(configured);
+    }
+    const headers = this.#standing.slice();
+    if (callbackUrl !== '') headers.push('hydrogen-callback', callbackUrl);
+    return headers;
+  }
+
+  /** Posts JSON. Never rejects. @param maxAnswerBytes body bytes that are read of the answer */
+  post(
+    http: HttpClient,
+    headers: readonly string[],
+    body: Uint8Array | string,
+    maxAnswerBytes: number,
+    readBody: boolean,
+  ): Promise<CallResult> {
+    return http.post({ url: this.target, headers, body, timeoutMs: this.timeoutMs, maxAnswerBytes, readBody });
+  }
+}
+
+function standingHeaders(configured: readonly string[]): string[] {
+  const hasUserAgent = configured.some((name, index) => index % 2 === 0 && name.toLowerCase() === 'user-agent');
+  const userAgent = hasUserAgent ? [] : ['user-agent', 'hydrogen'];
+  return ['content-type', 'application/json', ...userAgent, ...configured];
+}
+
+/** Why a call failed, for people: the system's code or the client's sentence, never contents. */
+export function describeCause(cause: Error): string {
+  if ('code' in cause && typeof cause.code === 'string') return cause.code;
+  return cause.message || cause.name;
+}

@@ -1,0 +1,26 @@
+/** What a push to a connection came to: the words of the bus, of the management API and of the metrics. */
+
+/** What the gateway that owns the connection answers. */
+export type OwnerStatus =
+  /** Written to the socket, closed or described. */
+  | 'done'
+  /** Kept until the connection opens. */
+  | 'accepted'
+  /** The connection is closed. */
+  | 'gone'
+  /** The client's buffer has no room: nothing was sent. */
+  | 'full'
+  /** The message is larger than the client's buffer, or than what the bus carries: nothing was sent. */
+  | 'tooLarge'
+  /** The owner does not know this form of request: it runs another release. */
+  | 'invalid';
+
+/** What the gateway that was asked for the push says. */
+export type PushStatus =
+  | OwnerStatus
+  /** The owner did not answer: it may or may not have happened. */
+  | 'timeout'
+  /** The owner's lease is held but it can't be reached, or that can't be known: nothing happened. */
+  | 'cutOff'
+  /** The bus is down: nothing happened. */
+  | 'down';

@@ -1,0 +1,24 @@
+/** What the socket layer is configured with. Read at each use, so that a changed configuration applies at once. */
+
+import type { HandshakePolicy } from './handshake.ts';
+
+export interface SocketPolicy extends HandshakePolicy {
+  readonly subprotocols?: readonly string[] | undefined;
+  readonly heartbeat: {
+    readonly intervalSeconds: number;
+    readonly timeoutSeconds: number;
+  };
+  readonly limits: {
+    /** Of one client message; applies to connections opened after a change. */
+    readonly maxMessageBytes: number;
+    readonly maxConnections: number;
+    readonly maxBufferedBytes: number;
+    /** 0: no limit. Above it, reading is held: the client is slowed down, nothing is lost. */
+    readonly messagesPerSecond: number;
+  };
+}
+
+/** The policy in force. */
+export interface LiveSocketPolicy {
+  readonly current: SocketPolicy;
+}

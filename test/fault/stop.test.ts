@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { gatewayGraceSeconds, processorGraceSeconds } from '../../crds/grace.ts';
+import { connect } from '../kit/client.ts';
+import { startDestination } from '../kit/destination.ts';
+import { eventually } from '../kit/eventually.ts';
+import { type HydrogenProcess, startGatewayProcess, startMprocProcess } from '../kit/hydrogen.ts';
+import { natsOrSkip, startNats, type TestNats } from '../kit/nats.ts';
+
+const skip = await natsOrSkip();
+const rulesTo = (url: string) => [{ name: 'all', pattern: '.*', destination: { url, timeoutSeconds: 1 } }];
+
+/** A NATS server that keeps its connections open and answers nothing. */
+function freeze(nats: TestNats): Disposable {
+  const pid = nats.pid ?? assert.fail('nats-server does not run');
+  process.kill(pid, 'SIGSTOP');
+  return { [Symbol.dispose]: () => void process.kill(pid, 'SIGCONT') };
+}
+
+/** Milliseconds from SIGTERM to the end of a process that stops in an orderly way. */
+async function stopMs(running: HydrogenProcess): Promise<number> {
+  const startedMs = performance.now();
+  running.kill('SIGTERM');
+  assert.equal(await running.exited, 0);
+  assert.ok(running.lines().some(({ msg }) => msg === 'stopped'));
+  return performance.now() - startedMs;
+}
+
+test('a gateway stops within its grace period although NATS and its hooks hang', { skip }, async () => {
+  await using nats = await startNats();
+  // Connect hooks of /chat are answered; those of /slow, and every disconnect hook, hang.
+  await using hooks = await startDestination((request) => {
+    const { endpoint, code } = request.json();
+    return endpoint === '/chat' && code === undefined ? {} : 'handled';
+  });
+  const calls = (named: string): number =>
+    hooks.requests.filter((request) => (request.json().code === undefined ? 'connect' : 'disconnect') === named).length;
+  await using destination = await startDestination();
+  const group = { natsUrl: nats.url };
+  await using _mproc = await startMprocProcess({ group, spec: { routing: { rules: rulesTo(destination.url) } } });
+  const drain = { periodSeconds: 1 };
+  await using gateway = await startGatewayProcess({
+    group,
+    spec: {
+      endpoints: [{ path: '/chat' }, { path: '/slow' }],
+      drain,
+      hooks: {
+        connect: { url: hooks.url, timeoutSeconds: 60 },
+        disconnect: { url: hooks.url, timeoutSeconds: 60 },
+      },
+    },
+  });
+  await using client = await connect(gateway.url('/chat'));
+  await using gone = await connect(gateway.url('/chat'));
+  gone.socket.terminate();
+  const refused = assert.rejects(connect(gateway.url('/slow')));
+  await eventually(() => calls('disconnect') === 1 && calls('connect') === 3);
+  using _frozen = freeze(nats);
+  client.send('hello');
+  const ms = await stopMs(gateway);
+  await refused;
+  assert.ok(ms < gatewayGraceSeconds({ drain }) * 1000, `it took ${ms} ms`);
+  assert.equal((await client.closed).code, 1013);
+});
+
+test('a message processor stops within its grace period although NATS and its destination hang', { skip }, async () => {
+  await using nats = await startNats();
+  await using hanging = await startDestination(() => 'handled');
+  const group = { natsUrl: nats.url };
+  const rules = rulesTo(hanging.url);
+  await using mproc = await startMprocProcess({ group, spec: { routing: { rules } } });
+  await using gateway = await startGatewayProcess({ group, spec: { endpoints: [{ path: '/chat' }] } });
+  await using client = await connect(gateway.url('/chat'));
+  client.send('hello');
+  await eventually(() => hanging.requests.length === 1);
+  using _frozen = freeze(nats);
+  const ms = await stopMs(mproc);
+  const routing = {
+    rules: rules.map((rule) => ({ ...rule, destination: { headers: [], reply: false, ...rule.destination } })),
+  };
+  assert.ok(
+    ms < processorGraceSeconds({ routing: { ...routing, unmatched: 'DeadLetter' } }) * 1000,
+    `it took ${ms} ms`,
+  );
+});

@@ -1,0 +1,58 @@
+import { after, describe, test } from 'node:test';
+import { Acks } from '../../../../runtime/bus/nats/acks.ts';
+import { NatsConsumption } from '../../../../runtime/bus/nats/consumption.ts';
+import { createCore } from '../../../../runtime/bus/nats/core.ts';
+import { eventually, holds } from '../../../kit/eventually.ts';
+import { natsOrSkip, startNats } from '../../../kit/nats.ts';
+import { replaced } from '../../../kit/replaced.ts';
+import { natsGroup } from './kit.ts';
+
+const skip = await natsOrSkip();
+
+describe('consumption on nats', { skip }, async () => {
+  if (skip !== false) return;
+  const server = await startNats();
+  after(() => server[Symbol.asyncDispose]());
+
+  test('subscribes to nothing when it is stopped while its consumer is created', async () => {
+    await using group = natsGroup(server);
+    const core = createCore(group.options);
+    const { link: real } = core;
+    const live = new Set<string>();
+    const link = replaced(real, {
+      subscribe: (subject, listener) => {
+        live.add(subject);
+        const subscribed = real.subscribe(subject, listener);
+        return {
+          drain: () => {
+            live.delete(subject);
+            return subscribed.drain();
+          },
+        };
+      },
+    });
+    real.start();
+    try {
+      await eventually(() => real.isUp);
+      const consumption = new NatsConsumption(
+        { ...core, link },
+        new Acks(real),
+        {
+          processor: 'chat',
+          endpoints: undefined,
+          ackTimeoutMs: 5000,
+          maxInFlight: 8,
+          ordering: 'Unordered',
+          partitions: 1,
+        },
+        `${real.inbox}.c`,
+        { onDelivery: () => {}, onProblem: () => {}, onReadiness: () => {}, onStopped: () => {} },
+      );
+      await consumption.stop();
+      await eventually(async () => (await group.consumerNames()).includes('chat'));
+      await holds(() => live.size === 0, 200);
+    } finally {
+      await real.stop();
+    }
+  });
+});
