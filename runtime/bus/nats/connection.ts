@@ -146,6 +146,8 @@ export class Link {
     let next: NatsConnection;
     try {
       next = await dial(this.#options, this.#servers());
+      // The server may have ended it, or been left, in the moment between.
+      if (next.isClosed()) throw (await next.closed()) ?? new Error('the connection was closed at once');
     } catch (cause) {
       if (this.#isStopped()) return;
       this.#note({ kind: 'connectFailed', detail: this.#servers().join(', '), cause });
