@@ -4,9 +4,9 @@ import { hostname } from 'node:os';
 
 import { defaultOperatorNamespace } from '../infra/index.ts';
 import type { RolloutLimit } from '../operator/children/rollouts.ts';
-import { createLog } from '../operator/log.ts';
+import { createOperatorLog } from '../operator/log.ts';
 import { createOperatorMetrics } from '../operator/metrics.ts';
-import { createOperator, type Operator } from '../operator/operator.ts';
+import { Operator } from '../operator/operator.ts';
 import { createLogger, type LogLevel } from '../process/logger.ts';
 import { ProbeServer } from '../process/probes.ts';
 import { untilStopped } from '../process/signals.ts';
@@ -36,7 +36,7 @@ const leaseName = 'hydrogen-operator';
 /** @throws {HydrogenError} HYD_CONFIG_INVALID when there is no cluster to talk to */
 export async function runOperator(options: OperatorCommandOptions): Promise<void> {
   const stopped = untilStopped();
-  const log = createLog(createLogger({ level: options.logLevel }));
+  const log = createOperatorLog(createLogger({ level: options.logLevel }));
   const lost = Promise.withResolvers<string>();
   const identity = `${process.env.POD_NAME ?? hostname()}_${process.pid}_${Date.now().toString(36)}`;
   let operator: Operator | undefined;
@@ -51,7 +51,7 @@ export async function runOperator(options: OperatorCommandOptions): Promise<void
     onCall: metrics.called,
   });
   const namespace = options.leaseNamespace ?? process.env.POD_NAMESPACE ?? defaultOperatorNamespace;
-  operator = createOperator({
+  operator = new Operator({
     kube,
     log,
     metrics,

@@ -4,26 +4,26 @@
  */
 import type { Logger } from 'pino';
 
-export type Log = ReturnType<typeof createLog>;
+export type OperatorLog = ReturnType<typeof createOperatorLog>;
 
 /** @param log the root of the process's log */
-export function createLog(log: Logger) {
+export function createOperatorLog(log: Logger) {
   return {
     started: (facts: { version: string; server: string; namespace: string; identity: string }) =>
       log.info(facts, 'started'),
     leading: () => log.info('leading: this operator acts from now on'),
     following: (facts: { holder: string }) => log.info(facts, 'another operator leads, this one waits'),
-    leaseLost: () => log.error('the lease was lost, this operator ends so that another one acts'),
-    leaseFailed: (facts: { err: unknown }) => log.warn(facts, 'the lease could not be read or renewed, trying again'),
+    leaseLost: () => log.error('lease lost, exiting so that another operator can act'),
+    leaseFailed: (facts: { err: unknown }) => log.warn(facts, 'lease could not be read or renewed, will retry'),
     stopping: (facts: { signal: string }) => log.info(facts, 'stopping'),
     stopped: () => log.info('stopped'),
 
     watchFailed: (facts: { resource: string; delayMs: number; err: unknown }) =>
-      log.warn(facts, 'a list or watch failed, trying again'),
+      log.warn(facts, 'list or watch failed, will retry'),
     secretsHidden: (facts: { err: unknown }) =>
-      log.info(facts, 'secrets may not be watched or read, what documents name is not checked'),
+      log.info(facts, 'secrets may not be watched or read, references to them are not checked'),
     reconcileFailed: (facts: { object: string; delayMs: number; err: unknown }) =>
-      log.warn(facts, 'an object could not be looked after, trying again'),
+      log.warn(facts, 'reconcile failed, will retry'),
     applyRefused: (facts: { object: string; status: number; err: unknown }) =>
       log.error(facts, 'the API server refuses a child of this object'),
     consumersLeft: (facts: { processor: string; group: string }) =>
@@ -38,6 +38,6 @@ export function createLog(log: Logger) {
 
     applied: (facts: { object: string; written: readonly string[]; pruned: readonly string[] }) =>
       log.info(facts, 'children written'),
-    reported: (facts: { object: string; changed: number }) => log.debug(facts, 'object looked after'),
+    reported: (facts: { object: string; changed: number }) => log.debug(facts, 'reconciled'),
   };
 }

@@ -11,7 +11,7 @@ import { digest } from '../digest.ts';
 import { type ApiError, isApiError } from '../kube/errors.ts';
 import { keyOf } from '../kube/keys.ts';
 import { appliedSources, controllerOf, isWorkload, type KubeObject } from '../kube/objects.ts';
-import type { Log } from '../log.ts';
+import type { OperatorLog } from '../log.ts';
 import type { ApplyProblem } from '../status/facts.ts';
 import { containersOf, isRollingOut } from '../status/workload.ts';
 import type { Applied, Applier } from './apply.ts';
@@ -27,7 +27,7 @@ export interface Made {
     readonly unapplied?: readonly string[];
   };
   /** When to try again although nothing has changed, as the queue understands it; undefined: never. */
-  readonly again: { readonly againAfterMs: number } | { readonly isInVain: true } | undefined;
+  readonly again: { readonly againAfterMs: number } | { readonly isFutile: true } | undefined;
 }
 
 /** Nothing was to be made, or everything is there. */
@@ -47,7 +47,7 @@ export interface ChildrenOptions {
   readonly applier: Applier;
   readonly store: Store;
   readonly rollouts: Rollouts;
-  readonly log: Log;
+  readonly log: OperatorLog;
 }
 
 /** How long until a foreign object is checked again, which is not watched. */
@@ -59,7 +59,7 @@ export class Children {
   readonly #applier: Applier;
   readonly #store: Store;
   readonly #rollouts: Rollouts;
-  readonly #log: Log;
+  readonly #log: OperatorLog;
 
   constructor({ applier, store, rollouts, log }: ChildrenOptions) {
     this.#applier = applier;
@@ -148,7 +148,7 @@ export class Children {
     const reason = error.kind === 'forbidden' ? 'ApplyForbidden' : 'ApplyRefused';
     this.#log.applyRefused({ object: keyOf(owner), status: error.status, err: error });
     // A server that has just started denies what it will allow in a moment.
-    return { facts: { problem: { reason, message: error.message } }, again: { isInVain: true } };
+    return { facts: { problem: { reason, message: error.message } }, again: { isFutile: true } };
   }
 }
 

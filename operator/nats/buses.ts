@@ -1,118 +1,158 @@
-/** The groups' buses: one connection for each group, made anew when its settings change. */
-import { type HydrogenGroup, type HydrogenMessageProcessor, natsConnectionOf } from '../../crds/index.ts';
+/**
+ * The NATS of every group. The reconciler of custom resources declares here what it wants and reads what is known, both at
+ * once; the work is done by a queue of its own, with the group as key, so that nothing but the group waits for its NATS.
+ */
+import type { HydrogenGroup, HydrogenMessageProcessor } from '../../crds/index.ts';
+import { consumerOptionsOf } from '../../runtime/bus/options.ts';
 import type { Kube } from '../kube/client.ts';
 import { groupKey, keyOf } from '../kube/keys.ts';
-import type { KubeObject } from '../kube/objects.ts';
+import { Queue } from '../queue.ts';
 import type { BusFacts } from '../status/facts.ts';
-import type { Lag } from './lag.ts';
-import { connectionOf } from './options.ts';
-import { type Bus, createBus } from './reconciler.ts';
-
-/** None of it throws. What it resolves with is what stands in the way, for a person to read; undefined: nothing does. */
-export interface Buses {
-  /** Connects when needed, makes the streams when that is due unless the group is paused, and tells how it stands. */
-  check(group: HydrogenGroup): Promise<BusFacts>;
-  /** How it stands, without making anything there: for a group that is being deleted. */
-  look(group: HydrogenGroup): BusFacts;
-  /** Makes the consumers of a processor when that is due. */
-  ensureConsumers(group: HydrogenGroup, processor: HydrogenMessageProcessor): Promise<string | undefined>;
-  /** Removes the consumers of a processor, over the connection that there is: the group may be invalid by now. */
-  removeConsumers(namespace: string, group: string, processor: string): Promise<string | undefined>;
-  /** Removes the streams of a group, over the connection that there is as well. */
-  removeStreams(namespace: string, group: string): Promise<string | undefined>;
-  /** Whether the NATS of a group has been out of reach for so long that it may be gone for good. */
-  isGone(namespace: string, group: string): boolean;
-  /** How far a processor is behind, as NATS has told last; undefined before it has. */
-  lagOf(namespace: string, group: string, processor: KubeObject): Lag | undefined;
-  /** A secret that the group names may have changed. */
-  expireSecrets(groupKey: string): void;
-  /** Disconnects from a group that is gone. */
-  forget(namespace: string, group: string): Promise<void>;
-  stop(): Promise<void>;
-}
+import type { LagStatus } from './lag.ts';
+import { connectionDigest, serversOf } from './options.ts';
+import { NatsReconciler } from './reconciler.ts';
+import { type Removal, removalBlocked } from './removal.ts';
 
 export interface BusesOptions {
   readonly kube: Pick<Kube, 'get'>;
-  /** The state of a group's bus may have changed; `isNew`: what was made there must be looked at anew. */
-  readonly onChange: (groupKey: string, isNew: boolean) => void;
-  /** A processor is further behind than it was, or less far, or it is known now what became of its consumers. */
+  /** The facts of a group's NATS have changed. */
+  readonly onChange: (groupKey: string) => void;
+  /** What is known of a processor's consumers has changed, or its lag. */
   readonly onProcessor: (processorKey: string) => void;
   readonly onEvent: (groupKey: string, event: string, detail: string) => void;
+  /** The work itself has failed, which is a bug. */
+  readonly onBug: (error: unknown) => void;
   /** Asked before every change in NATS. @default - always */
   readonly mayWrite?: () => boolean;
-  /** How often NATS is asked what there is and how far processors are behind. @default 30_000 */
-  readonly lagMs?: number;
+  /** How often NATS is asked what exists and how far processors are behind. @default 30_000 */
+  readonly observeMs?: number | undefined;
   /** How long NATS is out of reach before it may be gone for good. @default 30_000 */
-  readonly goneMs?: number;
+  readonly goneMs?: number | undefined;
   /** Servers instead of those of the document: for an operator outside of the cluster. */
-  readonly serversOf?: (group: HydrogenGroup) => readonly string[];
+  readonly serversOf?: ((group: HydrogenGroup) => readonly string[]) | undefined;
 }
 
-export function createBuses(options: BusesOptions): Buses {
-  const { kube, onChange, onProcessor, onEvent, serversOf } = options;
-  const { mayWrite = () => true, lagMs = 30_000, goneMs = 30_000 } = options;
-  const buses = new Map<string, Bus>();
+const workers = 16;
+/** A server that has not answered by now may be silent, and no longer occupies a worker. */
+const slowMs = 250;
 
-  function open(group: HydrogenGroup): Bus {
+export class Buses {
+  readonly #options: BusesOptions;
+  readonly #open = new Map<string, NatsReconciler>();
+  readonly #queue: Queue;
+
+  constructor(options: BusesOptions) {
+    this.#options = options;
+    this.#queue = new Queue({
+      work: async (key) => this.#open.get(key)?.work(),
+      onFailure: (_, error) => options.onBug(error),
+      workers,
+      slowMs,
+    });
+    this.#queue.start();
+  }
+
+  /** Connects where there is no connection with these settings, and has the streams made, or kept while paused. */
+  want(group: HydrogenGroup): BusFacts {
+    return this.#want(group).facts;
+  }
+
+  /** Connects, and asks for nothing: for a group that is being deleted. */
+  look(group: HydrogenGroup): BusFacts {
+    return this.#connect(group).facts;
+  }
+
+  /** Has the consumers of a processor made. Returns what NATS has against that. */
+  wantConsumers(group: HydrogenGroup, processor: HydrogenMessageProcessor): string | undefined {
+    const bus = this.#want(group);
+    bus.wantConsumers(consumerOptionsOf(processor));
+    return bus.refusalOf(processor.metadata.name);
+  }
+
+  /** Leaves the consumers of a processor as they are, while it or its group is paused. */
+  keepConsumers(namespace: string, group: string, processor: string): void {
+    this.#open.get(groupKey(namespace, group))?.keepConsumers(processor);
+  }
+
+  /** Has the consumers of a processor removed, over the connection that exists: the group may be invalid by now. */
+  removeConsumers(namespace: string, group: string, processor: string): Removal {
+    const bus = this.#open.get(groupKey(namespace, group));
+    return bus === undefined ? unconnected(group) : bus.removeConsumers(processor);
+  }
+
+  /** Has the streams of a group removed, in the same way. */
+  removeStreams(namespace: string, group: string): Removal {
+    const bus = this.#open.get(groupKey(namespace, group));
+    return bus === undefined ? unconnected(group) : bus.removeStreams();
+  }
+
+  /** Whether the NATS of a group has been out of reach for so long that it may be gone for good. */
+  isGone(namespace: string, group: string): boolean {
+    return this.#open.get(groupKey(namespace, group))?.isGone === true;
+  }
+
+  /** How far a processor is behind; undefined before NATS has been asked. */
+  lagOf(namespace: string, group: string, processor: string): LagStatus | undefined {
+    return this.#open.get(groupKey(namespace, group))?.lagOf(processor);
+  }
+
+  /** A secret that the group names may have changed. */
+  expireSecrets(key: string): void {
+    this.#open.get(key)?.expireSecrets();
+  }
+
+  /** Forgets the consumers of a processor that is gone. */
+  dropConsumers(namespace: string, group: string, processor: string): void {
+    this.#open.get(groupKey(namespace, group))?.dropConsumers(processor);
+  }
+
+  /** Disconnects from a group that is gone. */
+  async disconnect(namespace: string, group: string): Promise<void> {
+    const key = groupKey(namespace, group);
+    const bus = this.#open.get(key);
+    this.#open.delete(key);
+    await bus?.close();
+  }
+
+  /** Ends every connection, and with them the work that waits for an answer. */
+  async stop(): Promise<void> {
+    await Promise.all([...this.#open.values()].map((bus) => bus.close()));
+    this.#open.clear();
+    await this.#queue.stop();
+  }
+
+  #want(group: HydrogenGroup): NatsReconciler {
+    const bus = this.#connect(group);
+    bus.wantStreams(group.spec.paused ? 'kept' : 'made');
+    return bus;
+  }
+
+  #connect(group: HydrogenGroup): NatsReconciler {
+    const { kube, onChange, onProcessor, onEvent, mayWrite = () => true } = this.#options;
+    const { observeMs = 30_000, goneMs = 30_000 } = this.#options;
     const { namespace, name } = group.metadata;
     const key = groupKey(namespace, name);
-    const servers = serversOf?.(group) ?? natsConnectionOf(group).servers.map((server) => qualified(server, namespace));
-    const known = buses.get(key);
-    if (known !== undefined && known.connection === connectionOf(group, servers)) return known;
+    const servers = (this.#options.serversOf ?? serversOf)(group);
+    const known = this.#open.get(key);
+    if (known !== undefined && known.connection === connectionDigest(group, servers)) return known;
     void known?.close();
-    const bus = createBus(group, {
+    const bus = new NatsReconciler(group, {
       kube,
       servers,
-      onChange: (isNew) => onChange(key, isNew),
+      onDue: () => this.#queue.add(key),
+      onChange: () => onChange(key),
       onProcessor: (processor) =>
         onProcessor(keyOf({ kind: 'HydrogenMessageProcessor', metadata: { name: processor, namespace } })),
       onEvent: (event, detail) => onEvent(key, event, detail),
       mayWrite,
-      lagMs,
+      observeMs,
       goneMs,
     });
-    buses.set(key, bus);
+    this.#open.set(key, bus);
     return bus;
   }
-
-  return {
-    check: (group) => open(group).check(group),
-    look: (group) => open(group).look(),
-    ensureConsumers: (group, processor) => open(group).ensureConsumers(group, processor),
-    removeConsumers: async (namespace, group, processor) => {
-      const bus = buses.get(groupKey(namespace, group));
-      return bus === undefined ? unconnected(group) : bus.removeConsumers(processor);
-    },
-    removeStreams: async (namespace, group) => {
-      const bus = buses.get(groupKey(namespace, group));
-      return bus === undefined ? unconnected(group) : bus.removeStreams();
-    },
-    isGone: (namespace, group) => buses.get(groupKey(namespace, group))?.isGone === true,
-    lagOf: (namespace, group, { metadata }) => buses.get(groupKey(namespace, group))?.lagOf(metadata.name),
-    expireSecrets: (key) => buses.get(key)?.expireSecrets(),
-    forget: async (namespace, group) => {
-      const key = groupKey(namespace, group);
-      const bus = buses.get(key);
-      buses.delete(key);
-      await bus?.close();
-    },
-    stop: async () => {
-      await Promise.all([...buses.values()].map((bus) => bus.close()));
-      buses.clear();
-    },
-  };
 }
 
-function unconnected(group: string): string {
-  return `HydrogenGroup/${group} is invalid, so there is no connection to its NATS`;
-}
-
-/**
- * A server as it is reached from another namespace: a bare name is that of a service beside the group's pods.
- * `nats://nats:4222` of namespace `chat` is `nats://nats.chat.svc:4222`.
- */
-export function qualified(server: string, namespace: string): string {
-  const [, scheme = '', host = '', port = ''] =
-    /^([a-z]+:\/\/(?:[^@/]*@)?)([a-z](?:[-a-z0-9]*[a-z0-9])?)(:\d+)?$/i.exec(server) ?? [];
-  return host === '' || host === 'localhost' ? server : `${scheme}${host}.${namespace}.svc${port}`;
+function unconnected(group: string): Removal {
+  return removalBlocked(`HydrogenGroup/${group} is invalid, so there is no connection to its NATS`);
 }

@@ -1,56 +1,59 @@
 /**
- * Why NATS cannot be reached. It is tried every other second, each time at another address, which may fail in its own way: what
- * is told is all that has been seen of late, and again only when there is something new, or once a minute in the log.
+ * Why NATS cannot be reached. An attempt is made every other second, each time at another address, which may fail in its
+ * own way. So the reason is every failure of the last half minute, and each is logged when it is new, or once a minute.
  */
 import { messageOf } from '../kube/errors.ts';
 
-export interface Failure {
-  /** What attempts fail with; undefined: none has failed since the last connection. */
-  readonly last: string | undefined;
-  /** An attempt has failed. @param detail the address that was tried */
-  add(detail: string, cause: unknown): void;
-  /** There is a connection. */
-  forget(): void;
-}
-
 export interface FailureOptions {
-  /** To be logged. */
-  readonly onTell: (detail: string) => void;
-  /** `last` is another one than before. */
-  readonly onOther: () => void;
+  /** A failure that is worth a log line. */
+  readonly onNews: (detail: string) => void;
+  /** `last` has changed. */
+  readonly onChange: () => void;
 }
 
 /** How long a reason counts that has not come up again. */
 const lifeMs = 30_000;
 const repeatMs = 60_000;
 const mostReasons = 5;
+const longestReason = 500;
 
-/** @param servers the addresses, of which each attempt tries another */
-export function createFailure(servers: readonly string[], { onTell, onOther }: FailureOptions): Failure {
-  const seenMs = new Map<string, number>();
-  let last: string | undefined;
-  let toldMs = 0;
-  return {
-    get last() {
-      return last;
-    },
-    add: (detail, cause) => {
-      const reason = cause === undefined ? 'no answer' : messageOf(cause);
-      const nowMs = performance.now();
-      const isNew = !seenMs.has(reason) && seenMs.size < mostReasons;
-      if (isNew || seenMs.has(reason)) seenMs.set(reason, nowMs);
-      for (const [one, atMs] of seenMs) if (nowMs - atMs > lifeMs) seenMs.delete(one);
-      const before = last;
-      last = `${servers.join(', ')}: ${[...seenMs.keys()].join('; ')}`;
-      if (isNew || nowMs - toldMs >= repeatMs) {
-        toldMs = nowMs;
-        onTell(`${detail}: ${reason}`);
-      }
-      if (last !== before) onOther();
-    },
-    forget: () => {
-      seenMs.clear();
-      last = undefined;
-    },
-  };
+export class ConnectFailure {
+  readonly #servers: readonly string[];
+  readonly #options: FailureOptions;
+  readonly #seenMs = new Map<string, number>();
+  #last: string | undefined;
+  #loggedMs = 0;
+
+  /** @param servers the addresses, of which each attempt tries another */
+  constructor(servers: readonly string[], options: FailureOptions) {
+    this.#servers = servers;
+    this.#options = options;
+  }
+
+  /** What attempts fail with; undefined: none has failed since the last connection. */
+  get last(): string | undefined {
+    return this.#last;
+  }
+
+  /** An attempt has failed. @param detail the address that was tried */
+  add(detail: string, cause: unknown): void {
+    const reason = cause === undefined ? 'no answer' : messageOf(cause).slice(0, longestReason);
+    const nowMs = performance.now();
+    const isNew = !this.#seenMs.has(reason) && this.#seenMs.size < mostReasons;
+    if (isNew || this.#seenMs.has(reason)) this.#seenMs.set(reason, nowMs);
+    for (const [one, atMs] of this.#seenMs) if (nowMs - atMs > lifeMs) this.#seenMs.delete(one);
+    const before = this.#last;
+    this.#last = `${this.#servers.join(', ')}: ${[...this.#seenMs.keys()].join('; ')}`;
+    if (isNew || nowMs - this.#loggedMs >= repeatMs) {
+      this.#loggedMs = nowMs;
+      this.#options.onNews(`${detail}: ${reason}`);
+    }
+    if (this.#last !== before) this.#options.onChange();
+  }
+
+  /** There is a connection. */
+  clear(): void {
+    this.#seenMs.clear();
+    this.#last = undefined;
+  }
 }

@@ -1,117 +1,65 @@
-/** From a group to its streams, and to the NATS servers that run for it. */
-import type { HydrogenGroup } from '../../crds/index.ts';
-import { secretRefsIn } from '../../crds/secret-refs.ts';
+/** The phases of a group: its streams, and the NATS servers that run for it. */
 import { natsImage, renderGroup } from '../../infra/index.ts';
-import type { SecretIndex } from '../cache/secrets.ts';
-import type { Store } from '../cache/store.ts';
-import { allMade, type Children, type Plan } from '../children/children.ts';
-import type { Rollouts } from '../children/rollouts.ts';
-import type { Kube } from '../kube/client.ts';
 import { groupFinalizer, hold, isHeld, isNamespaceLeaving, release } from '../kube/finalizers.ts';
-import { keyOf } from '../kube/keys.ts';
 import { conditionIn, type KubeObject } from '../kube/objects.ts';
-import type { Log } from '../log.ts';
-import type { Buses } from '../nats/buses.ts';
 import type { BusFacts } from '../status/facts.ts';
-import type { Reporter } from '../status/reporter.ts';
-import { checked } from './parse.ts';
-import { type Outcome, soonest } from './queue.ts';
+import { applyChildren, removalPollMs } from './phases.ts';
+import type { End, GroupScope, Tools } from './scope.ts';
 
-export interface GroupReconcilerOptions {
-  readonly kube: Pick<Kube, 'apply' | 'merge' | 'get'>;
-  readonly store: Store;
-  readonly secrets: SecretIndex;
-  readonly children: Children;
-  readonly rollouts: Rollouts;
-  readonly buses: Buses;
-  readonly reporter: Reporter;
-  readonly log: Log;
+/** A group that is deleted waits for its members, and takes its streams along where it is asked to. */
+export async function removeGroup(scope: GroupScope, tools: Tools): Promise<End | undefined> {
+  if (!scope.isDeleted) return undefined;
+  const { object, name, namespace, members, document } = scope;
+  const { kube, buses, log } = tools;
+  if (members.length > 0) {
+    if (document !== undefined) scope.found({ bus: buses.want(document) });
+    const names = members.map((key) => key.replace(/\/.*\//, '/')).join(', ');
+    const message = `HydrogenGroup/${name} is deleted once nobody uses it; delete ${names}`;
+    scope.found({ deleting: { reason: 'WaitingForMembers', message } });
+    return 'report';
+  }
+  if (document !== undefined) scope.found({ bus: buses.look(document) });
+  if (takesStreams(object) && isHeld(object, groupFinalizer)) {
+    const removal = buses.removeStreams(namespace, name);
+    if (removal.state === 'pending' || (removal.state === 'blocked' && !(await isNatsLost(scope, tools)))) {
+      const message = `NATS does not delete the streams: ${removal.obstacle}; to leave them, set spec.stream.deletionPolicy to Retain`;
+      scope.found({ deleting: { reason: 'RemovingStreams', message } });
+      scope.again({ againAfterMs: removalPollMs });
+      return 'report';
+    }
+    if (removal.state === 'blocked') log.streamsLeft({ group: scope.key });
+  }
+  await release(kube, object, groupFinalizer);
+  await buses.disconnect(namespace, name);
+  return 'released';
 }
 
-/** How long until NATS is asked again, longer than a bad answer is believed. */
-const busRetryMs = 11_000;
+export async function holdGroup({ object }: GroupScope, { kube }: Tools): Promise<undefined> {
+  await hold(kube, object, groupFinalizer);
+}
 
-/** @throws {ApiError} what is worth trying again */
-export function createGroupReconciler(options: GroupReconcilerOptions): (object: KubeObject) => Promise<Outcome> {
-  const { kube, store, secrets, children, rollouts, buses, reporter, log } = options;
+/** The NATS servers of a managed group. */
+export async function applyServers(scope: GroupScope, tools: Tools): Promise<undefined> {
+  const { document, object } = scope;
+  if (document === undefined) return undefined;
+  const render = (image = natsImage) => renderGroup(document, { natsImage: image });
+  return applyChildren(scope, { render, image: natsImage, sources: [object] }, tools);
+}
 
-  async function reconcile(object: KubeObject): Promise<Outcome> {
-    const { name, namespace = '' } = object.metadata;
-    const members = store.membersOf(namespace, name);
-    const counts = {
-      gateways: members.filter((key) => key.startsWith('HydrogenGateway/')).length,
-      processors: members.filter((key) => key.startsWith('HydrogenMessageProcessor/')).length,
-    };
-    const result = checked<HydrogenGroup>(object);
-    const group = 'document' in result ? result.document : undefined;
-    const refs = secretRefsIn(group?.spec);
-    secrets.refer(keyOf(object), namespace, refs);
-    if (object.metadata.deletionTimestamp !== undefined) return remove(object, group, members, counts);
-    await hold(kube, object, groupFinalizer);
-    if ('issues' in result) {
-      rollouts.leave(keyOf(object));
-      await reporter.report(object, { issues: result.issues }, counts);
-      return undefined;
-    }
-    const { document } = result;
-    const missingSecrets = await secrets.missing(namespace, refs);
-    const isApplied = !document.spec.paused && missingSecrets.length === 0;
-    const plan: Plan = {
-      render: (image = natsImage) => renderGroup(document, { natsImage: image }),
-      image: natsImage,
-      sources: [object],
-    };
-    const made = isApplied ? await children.make(object, plan) : allMade;
-    if (!isApplied) rollouts.leave(keyOf(object));
-    const bus = asBefore(object, await buses.check(document));
-    const again = ['refused', 'down', 'conflict'].includes(bus.state) ? { againAfterMs: busRetryMs } : undefined;
-    const pause = document.spec.paused ? ({ pausedBy: 'object', ...children.inspect(object, plan) } as const) : {};
-    await reporter.report(object, { ...pause, missingSecrets, ...made.facts, bus }, counts, document);
-    return soonest(made.again, again);
+export function declareStreams(scope: GroupScope, { buses }: Tools): undefined {
+  if (scope.document !== undefined) scope.found({ bus: asBefore(scope.object, buses.want(scope.document)) });
+}
+
+/** Whether no NATS will ever delete the streams: ours has gone, or everything in the namespace goes. */
+async function isNatsLost(scope: GroupScope, { kube, store, buses }: Tools): Promise<boolean> {
+  const { object, document, namespace, name } = scope;
+  // Nobody will repair what is deleted.
+  if (document === undefined) return true;
+  if (document.spec.nats.managed !== undefined) {
+    const servers = store.childrenOf(object.metadata.uid ?? '').find(({ kind }) => kind === 'StatefulSet');
+    return servers === undefined || servers.metadata.deletionTimestamp !== undefined;
   }
-
-  async function remove(
-    object: KubeObject,
-    group: HydrogenGroup | undefined,
-    members: readonly string[],
-    counts: object,
-  ): Promise<Outcome> {
-    const { name, namespace = '' } = object.metadata;
-    if (members.length > 0) {
-      const bus = group === undefined ? {} : { bus: await buses.check(group) };
-      const names = members.map((key) => key.replace(/\/.*\//, '/')).join(', ');
-      const message = `HydrogenGroup/${name} is deleted once nobody uses it; delete ${names}`;
-      await reporter.report(object, { ...bus, deleting: { reason: 'WaitingForMembers', message } }, counts, group);
-      return undefined;
-    }
-    const bus = group === undefined ? {} : { bus: buses.look(group) };
-    if (takesStreams(object) && isHeld(object, groupFinalizer)) {
-      const obstacle = await buses.removeStreams(namespace, name);
-      if (obstacle !== undefined && !(await isBusLost(object, group))) {
-        const message = `NATS does not delete the streams: ${obstacle}; to leave them, set spec.stream.deletionPolicy to Retain`;
-        await reporter.report(object, { ...bus, deleting: { reason: 'RemovingStreams', message } }, counts, group);
-        return { againAfterMs: busRetryMs };
-      }
-      if (obstacle !== undefined) log.streamsLeft({ group: keyOf(object) });
-    }
-    await release(kube, object, groupFinalizer);
-    await buses.forget(namespace, name);
-    return undefined;
-  }
-
-  /** Whether there is no NATS that will ever delete the streams: ours has gone, or all that is in the namespace goes. */
-  async function isBusLost({ metadata }: KubeObject, group: HydrogenGroup | undefined): Promise<boolean> {
-    // Nobody will repair what is deleted.
-    if (group === undefined) return true;
-    const { uid = '', namespace = '', name } = metadata;
-    if (group.spec.nats.managed !== undefined) {
-      const servers = store.childrenOf(uid).find(({ kind }) => kind === 'StatefulSet');
-      return servers === undefined || servers.metadata.deletionTimestamp !== undefined;
-    }
-    return buses.isGone(namespace, name) && (await isNamespaceLeaving(kube, namespace));
-  }
-
-  return reconcile;
+  return buses.isGone(namespace, name) && (await isNamespaceLeaving(kube, namespace));
 }
 
 /** Whether its streams go with it, however wrong the rest of it is. */

@@ -1,77 +1,94 @@
 /**
- * From a key to a cluster that is as its object asks: read, check, resolve the group and the secrets, render, apply,
- * prune, report. It is always done from scratch and may be done at any time; nothing here waits, that is up to the queue.
+ * From a key to a cluster that is as its object asks. The phases run in order, always from the beginning and at any time,
+ * and what they have found is reported once, at the end. Nothing here waits: that is up to the queues.
  */
 
-import type { SecretIndex } from '../cache/secrets.ts';
-import type { Store } from '../cache/store.ts';
-import type { Applier } from '../children/apply.ts';
 import { Children } from '../children/children.ts';
-import type { Rollouts } from '../children/rollouts.ts';
-import type { Kube } from '../kube/client.ts';
 import type { Events } from '../kube/events.ts';
 import { groupKey, groupNameOf, keyOf } from '../kube/keys.ts';
 import type { KubeObject } from '../kube/objects.ts';
-import type { Log } from '../log.ts';
-import type { Buses } from '../nats/buses.ts';
-import { createReporter } from '../status/reporter.ts';
+import type { Outcome } from '../queue.ts';
+import { createReporter, type Reporter } from '../status/reporter.ts';
 import type { StatusWriter } from '../status/writer.ts';
-import { createGroupReconciler } from './group.ts';
-import { createMemberReconciler } from './member.ts';
-import type { Outcome } from './queue.ts';
+import { applyServers, declareStreams, holdGroup, removeGroup } from './group.ts';
+import { applyWorkload, checkMemberSecrets, declareConsumers, removeMember, requireGroup } from './member.ts';
+import { checkSecrets, referToSecrets, refuseInvalid } from './phases.ts';
+import { type AnyScope, GroupScope, MemberScope, type Phase, type Tools } from './scope.ts';
 
-export interface ReconcilerOptions {
-  readonly kube: Pick<Kube, 'apply' | 'merge' | 'get'>;
-  readonly store: Store;
-  readonly secrets: SecretIndex;
-  readonly applier: Applier;
-  readonly rollouts: Rollouts;
-  readonly buses: Buses;
+const groupPhases: readonly Phase<GroupScope>[] = [
+  referToSecrets,
+  removeGroup,
+  holdGroup,
+  refuseInvalid,
+  checkSecrets,
+  applyServers,
+  declareStreams,
+];
+
+const memberPhases: readonly Phase<MemberScope>[] = [
+  referToSecrets,
+  removeMember,
+  refuseInvalid,
+  requireGroup,
+  checkMemberSecrets,
+  declareConsumers,
+  applyWorkload,
+];
+
+export interface ReconcilerOptions extends Omit<Tools, 'children'> {
   readonly status: StatusWriter;
   readonly events: Events;
-  readonly log: Log;
-  /** Image of pods whose document names none. @default - that of this release */
-  readonly image?: string | undefined;
 }
 
-export interface Reconciler {
+export class Reconciler {
+  readonly #tools: Tools;
+  readonly #reporter: Reporter;
+
+  constructor(options: ReconcilerOptions) {
+    this.#tools = { ...options, children: new Children(options) };
+    this.#reporter = createReporter(options);
+  }
+
   /** @throws {ApiError} what is worth trying again */
-  reconcile(key: string): Promise<Outcome>;
-  /** What was remembered of an object that is gone. */
-  forget(object: KubeObject): Promise<void>;
-}
+  async reconcile(key: string): Promise<Outcome> {
+    const { store, secrets, rollouts, buses } = this.#tools;
+    const object = store.custom(key);
+    if (object === undefined) {
+      // It may have gone while it was being reconciled.
+      secrets.refer(key, '', []);
+      rollouts.leave(key);
+      return undefined;
+    }
+    if (object.kind === 'HydrogenGroup') return this.#run(groupPhases, new GroupScope(object, store));
+    const scope = new MemberScope(object, store);
+    try {
+      return await this.#run(memberPhases, scope);
+    } finally {
+      // Its group may have gone meanwhile, and must not leave a connection behind.
+      const { namespace, groupName = '' } = scope;
+      if (store.custom(groupKey(namespace, groupName)) === undefined) await buses.disconnect(namespace, groupName);
+    }
+  }
 
-export function createReconciler(options: ReconcilerOptions): Reconciler {
-  const { store, secrets, applier, rollouts, buses } = options;
-  const parts = { ...options, children: new Children(options), reporter: createReporter(options) };
-  const reconcileGroup = createGroupReconciler(parts);
-  const reconcileMember = createMemberReconciler(parts);
-  return {
-    reconcile: async (key) => {
-      const object = store.custom(key);
-      if (object === undefined) {
-        // It may have been looked at while it went.
-        secrets.refer(key, '', []);
-        rollouts.leave(key);
-        return undefined;
-      }
-      if (object.kind === 'HydrogenGroup') return reconcileGroup(object);
-      try {
-        return await reconcileMember(object);
-      } finally {
-        // Its group may have gone meanwhile, and must not leave a connection behind.
-        const { namespace = '' } = object.metadata;
-        const group = groupNameOf(object) ?? '';
-        if (store.custom(groupKey(namespace, group)) === undefined) await buses.forget(namespace, group);
-      }
-    },
-    forget: async (object) => {
-      const { uid = '', namespace = '', name } = object.metadata;
-      applier.forget(uid);
-      // Another object of the same name may be there already, and refers anew when it is looked at.
-      secrets.refer(keyOf(object), namespace, []);
-      rollouts.leave(keyOf(object));
-      if (object.kind === 'HydrogenGroup') await buses.forget(namespace, name);
-    },
-  };
+  /** Forgets what was remembered of an object that is gone. */
+  async forget(object: KubeObject): Promise<void> {
+    const { applier, secrets, rollouts, buses } = this.#tools;
+    const { uid = '', namespace = '', name } = object.metadata;
+    applier.forget(uid);
+    // Another object of the same name may exist already; it refers to its secrets when it is reconciled.
+    secrets.refer(keyOf(object), namespace, []);
+    rollouts.leave(keyOf(object));
+    if (object.kind === 'HydrogenGroup') await buses.disconnect(namespace, name);
+    else buses.dropConsumers(namespace, groupNameOf(object) ?? '', name);
+  }
+
+  async #run<S extends AnyScope>(phases: readonly Phase<S>[], scope: S): Promise<Outcome> {
+    for (const phase of phases) {
+      const end = await phase(scope, this.#tools);
+      if (end === 'released') return scope.outcome;
+      if (end === 'report') break;
+    }
+    await this.#reporter.report(scope.object, scope.facts, scope.status, scope.document);
+    return scope.outcome;
+  }
 }

@@ -4,7 +4,7 @@ import type { Store } from '../cache/store.ts';
 import type { Events } from '../kube/events.ts';
 import { keyOf } from '../kube/keys.ts';
 import type { KubeObject } from '../kube/objects.ts';
-import type { Log } from '../log.ts';
+import type { OperatorLog } from '../log.ts';
 import type { Facts } from './facts.ts';
 import { addressesOf, countsOf, ownWorkload } from './workload.ts';
 import type { StatusWriter } from './writer.ts';
@@ -24,7 +24,7 @@ export interface ReporterOptions {
   readonly store: Store;
   readonly status: StatusWriter;
   readonly events: Events;
-  readonly log: Log;
+  readonly log: OperatorLog;
 }
 
 export function createReporter({ store, status, events, log }: ReporterOptions): Reporter {

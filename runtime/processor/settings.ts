@@ -1,6 +1,7 @@
 /** From the resource of a message processor to what its worker works with: compiled once per configuration. */
 
 import type { HydrogenMessageProcessorSpec } from '../../crds/index.ts';
+import { consumerOptionsOf } from '../bus/options.ts';
 import type { ConsumerOptions } from '../bus/port/messages.ts';
 import { createRouter, type Router, type RouterDeps } from './router.ts';
 
@@ -21,16 +22,9 @@ export interface ProcessorSettings {
 
 /** @throws {HydrogenError} HYD_CONFIG_INVALID */
 export function compileSettings(resource: ProcessorResource, deps: RouterDeps): ProcessorSettings {
-  const { endpoints, routing, delivery } = resource.spec;
+  const { routing, delivery } = resource.spec;
   return {
-    consumer: {
-      processor: resource.metadata.name,
-      endpoints,
-      ackTimeoutMs: delivery.ackTimeoutSeconds * 1000,
-      maxInFlight: delivery.maxInFlight,
-      ordering: delivery.ordering,
-      partitions: delivery.partitions,
-    },
+    consumer: consumerOptionsOf(resource),
     router: createRouter(routing, deps),
     unmatched: routing.unmatched,
     maxAttempts: delivery.maxAttempts,

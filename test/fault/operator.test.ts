@@ -51,7 +51,7 @@ test('an API server that is killed in the midst of it is waited for, and everyth
   // A server that has just started denies everything until it has read the roles.
   const errors = running.lines.filter(({ level }) => level === 'error');
   assert.deepEqual([...new Set(errors.map(({ status }) => status))].join(), errors.length > 0 ? '403' : '');
-  assert.ok(running.lines.some(({ msg }) => msg === 'a list or watch failed, trying again'));
+  assert.ok(running.lines.some(({ msg }) => msg === 'list or watch failed, will retry'));
 
   // A change after it is seen, and then there is rest.
   await put(cluster, named('g0', { template: { image: 'else:1' } }));

@@ -52,6 +52,7 @@ const rooms: Record<string, readonly string[]> = {
   ],
   'runtime/processor': [
     'runtime/bus/port',
+    'runtime/bus/options',
     'runtime/route',
     'runtime/http/client',
     'runtime/http/services',
@@ -62,11 +63,11 @@ const rooms: Record<string, readonly string[]> = {
 const ground = ['runtime/errors.ts', 'runtime/close.ts', 'runtime/push-status.ts', 'runtime/fifo.ts'];
 
 /**
- * The rooms of the operator, from the lowest to the highest: each may import those before it. `log.ts` and `digest.ts` are
- * the ground floor; the other files of the folder compose the rooms.
+ * The rooms of the operator, from the lowest to the highest: each may import those before it. `log.ts`, `digest.ts` and
+ * `queue.ts` are the ground floor; the other files of the folder compose the rooms.
  */
 const operatorRooms = ['kube', 'cache', 'status', 'children', 'nats', 'reconcile'].map((room) => `operator/${room}`);
-const operatorGround = ['operator/log.ts', 'operator/digest.ts'];
+const operatorGround = ['operator/log.ts', 'operator/digest.ts', 'operator/queue.ts'];
 
 interface Import {
   readonly file: string;

@@ -40,7 +40,7 @@ const documents = [
 async function writtenByNext(kubeconfig: string): Promise<string[]> {
   await using running = startOperator(kubeconfig);
   const looked = (): Set<string> =>
-    new Set(running.lines.filter(({ msg }) => msg === 'object looked after').map(({ object }) => object));
+    new Set(running.lines.filter(({ msg }) => msg === 'reconciled').map(({ object }) => object));
   await eventually(() => looked().size === documents.length && running.operator.queueDepth === 0);
   return running.lines.filter(({ msg }) => msg === 'children written').flatMap(({ written }) => written);
 }

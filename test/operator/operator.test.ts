@@ -61,7 +61,7 @@ test('an object that did not change costs no write, however often it is looked a
   await settled(api);
   await eventually(() => reasonOf(api, 'hydrogengroups', 'Ready') === 'BusUnreachable');
   await eventually(() => condition(api.get('hydrogengateways', 'chat'), 'GroupReady').message.includes('NATS'));
-  const reports = (): number => running.lines.filter(({ msg }) => msg === 'object looked after').length;
+  const reports = (): number => running.lines.filter(({ msg }) => msg === 'reconciled').length;
   const writesWhileLooking = async (times: number): Promise<unknown[]> => {
     const before = api.writes().length;
     const looked = reports();
@@ -95,7 +95,7 @@ test('what others add to a child stays', async () => {
   await using running = startOperator(api.kubeconfig, { timing: { resyncMs: 20 } });
   await settled(api);
   api.put('services', { metadata: { name: 'chat-gateway', namespace: 'shop', annotations: { theirs: 'yes' } } });
-  const reports = (): number => running.lines.filter(({ msg }) => msg === 'object looked after').length;
+  const reports = (): number => running.lines.filter(({ msg }) => msg === 'reconciled').length;
   const looked = reports();
   await eventually(() => reports() > looked + 5);
   assert.equal(api.get('services', 'chat-gateway').metadata.annotations.theirs, 'yes');
@@ -198,7 +198,7 @@ test('a server that fails, throttles or is asked for a schema that it does not k
   api.put('hydrogengateways', gateway());
   await using running = startOperator(api.kubeconfig);
   await settled(api);
-  assert.equal(running.lines.filter(({ msg }) => msg.startsWith('an object could not be looked after')).length, 3);
+  assert.equal(running.lines.filter(({ msg }) => msg.startsWith('reconcile failed')).length, 3);
 
   const refusal = { status: 500, message: 'failed to create typed patch object: field not declared in schema' };
   api.fault = ({ method, path }) => (method === 'PATCH' && path.includes('/deployments/') ? refusal : undefined);

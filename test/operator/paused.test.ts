@@ -99,7 +99,7 @@ test('a gateway whose group is paused tells of the group, and what the group wou
 test('a paused group says whether its streams are there, and makes none before it goes on', { skip }, async () => {
   await using nats = await startNats();
   await using api = await startFakeApi();
-  await using _ = startOperator(api.kubeconfig, { timing: { lagMs: 100 } });
+  await using _ = startOperator(api.kubeconfig, { timing: { observeMs: 100 } });
   const reachable = (): string => verdict(api, 'hydrogengroups', 'BusReachable');
   api.put('hydrogengroups', group(nats.url, { paused: true }));
   await eventually(() => reachable() === 'Unknown Paused');
@@ -128,7 +128,7 @@ test('a paused group whose streams cannot be looked at says why, until they can'
     `accounts { A { users: [{user: a, password: a}]\n${jetStream} } }\nno_auth_user: a`;
   await using nats = await startNats({ config: account('') });
   await using api = await startFakeApi();
-  await using _ = startOperator(api.kubeconfig, { timing: { lagMs: 100 } });
+  await using _ = startOperator(api.kubeconfig, { timing: { observeMs: 100 } });
   api.put('hydrogengroups', group(nats.url, { paused: true }));
   const reachable = (): string => verdict(api, 'hydrogengroups', 'BusReachable');
   await eventually(() => reachable().startsWith('False'));

@@ -9,6 +9,7 @@ import { type Msg, type NatsConnection, nuid, type PublishOptions, type Subscrip
 import { HydrogenError } from '../../errors.ts';
 import type { BusStatus } from '../port/bus.ts';
 import { dial, type NatsConnectionOptions, type NatsEvent } from './dial.ts';
+import { ServerExcess } from './meter.ts';
 import { rawHeaders } from './wire.ts';
 
 export interface Subscribed {
@@ -33,6 +34,9 @@ interface Outgoing {
 const maxDelayMs = 2000;
 const flushTimeoutMs = 1000;
 const defaultMaxPayloadBytes = 1024 * 1024;
+/** How long a server that went beyond its limits is left alone. */
+const excessPauseMs = 30_000;
+const maxAnnounced = 64;
 
 export class Link {
   /** Subject prefix unique to this link, without the final dot. */
@@ -142,11 +146,13 @@ export class Link {
     let next: NatsConnection;
     try {
       next = await dial(this.#options, this.#servers());
+      // The server may have ended it, or been left, in the moment between.
+      if (next.isClosed()) throw (await next.closed()) ?? new Error('the connection was closed at once');
     } catch (cause) {
       if (this.#isStopped()) return;
       this.#note({ kind: 'connectFailed', detail: this.#servers().join(', '), cause });
       this.#failures++;
-      this.#redial(Math.min(maxDelayMs, 50 * 2 ** this.#failures) * (0.5 + Math.random() / 2));
+      this.#redial(cause, Math.min(maxDelayMs, 50 * 2 ** this.#failures) * (0.5 + Math.random() / 2));
       return;
     }
     if (this.#isStopped()) await next.close().catch(() => {});
@@ -158,8 +164,13 @@ export class Link {
     return this.#state === 'stopped';
   }
 
-  #redial(delayMs: number): void {
-    this.#redialTimer = setTimeout(() => void this.#dial(), delayMs);
+  #redial(cause: unknown, delayMs: number): void {
+    const isExcess = this.#options.serverLimits !== undefined && cause instanceof ServerExcess;
+    this.#redialTimer = setTimeout(() => void this.#dial(), isExcess ? excessPauseMs : delayMs);
+  }
+
+  #announce(urls: readonly string[] = []): void {
+    for (const url of urls) if (this.#announced.size < maxAnnounced) this.#announced.add(url);
   }
 
   #adopt(next: NatsConnection): void {
@@ -167,7 +178,7 @@ export class Link {
     this.#failures = 0;
     // Each server announces all that it knows; one that has left the cluster is not tried forever.
     this.#announced.clear();
-    for (const url of next.info?.connect_urls ?? []) this.#announced.add(url);
+    this.#announce(next.info?.connect_urls);
     void next.closed().then((cause) => this.#lose(next, cause ?? undefined));
     void this.#watch(next);
     for (const one of this.#registered) one.live = listen(next, one);
@@ -182,7 +193,7 @@ export class Link {
     if (this.#state === 'stopped') return;
     this.#note({ kind: 'disconnected', detail: lost.getServer(), cause });
     this.#become('down', cause);
-    this.#redial(Math.random() * (this.#options.reconnectJitterMs ?? 200));
+    this.#redial(cause, Math.random() * (this.#options.reconnectJitterMs ?? 200));
   }
 
   // Everything published in one turn of the event loop leaves in one write. The package would write once per callback,
@@ -208,8 +219,8 @@ export class Link {
       const what = denied === undefined ? '' : ` ${denied.operation} ${denied.subject}`;
       if (type === 'error') this.#note({ kind: 'serverError', detail: `${data}${what}` });
       if (type !== 'update' || typeof data !== 'object') continue;
-      for (const url of data.added ?? []) this.#announced.add(url);
       for (const url of data.deleted ?? []) this.#announced.delete(url);
+      this.#announce(data.added);
       this.#note({ kind: 'serversChanged', detail: JSON.stringify(data) });
     }
   }

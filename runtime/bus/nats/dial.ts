@@ -1,7 +1,9 @@
 /** Makes one connection to NATS, with credentials and certificates read for this attempt. */
 
-import { connect, credsAuthenticator, type NatsConnection } from 'nats';
+import { credsAuthenticator, type NatsConnection } from 'nats';
 import { HydrogenError } from '../../errors.ts';
+import type { ServerLimits } from './meter.ts';
+import { connectTo } from './transport.ts';
 
 export interface NatsAuthentication {
   /** Content of a credentials file (JWT and nkey seed). */
@@ -36,6 +38,8 @@ export interface NatsConnectionOptions {
   readonly clientName: string;
   /** Upper bound of the random wait before the first attempt to reconnect. Default 200. */
   readonly reconnectJitterMs?: number;
+  /** What a server may send before the connection is closed. @default - as much as it likes, in messages of any length */
+  readonly serverLimits?: ServerLimits;
   readonly onEvent?: (event: NatsEvent) => void;
 }
 
@@ -50,8 +54,9 @@ export async function dial(options: NatsConnectionOptions, servers: readonly str
   const isTls = options.servers.some((server) => server.startsWith('tls://'));
   const tls = (await options.tls?.()) ?? (isTls ? {} : undefined);
   const { credentials, token, user, password } = authentication;
-  return connect({
+  return connectTo({
     servers: [...servers],
+    serverLimits: options.serverLimits,
     name: options.clientName,
     reconnect: false,
     timeout: connectTimeoutMs,

@@ -5,16 +5,39 @@
  */
 
 import type { ConsumerConfig, ConsumerInfo, StreamInfo } from 'nats';
+import { HydrogenError } from '../../errors.ts';
 import type { ConsumerOptions } from '../port/messages.ts';
 import { checkedName, type Subjects } from '../subjects.ts';
+import { ServerExcess } from './meter.ts';
 import { isRefused, jetStreamCodes, type Requests } from './requests.ts';
 import { differences, nanos } from './streams.ts';
+
+/** What is read of a consumer. */
+export type KnownConsumer = Pick<
+  ConsumerInfo,
+  'name' | 'config' | 'num_pending' | 'num_ack_pending' | 'ack_floor' | 'delivered'
+>;
+
+/** The consumers of a stream, and the last message that was stored before they were listed. */
+export interface StreamConsumers {
+  readonly lastSequence: number;
+  readonly consumers: readonly KnownConsumer[];
+}
+
+interface ConsumerPage {
+  readonly total: number;
+  readonly consumers: readonly ConsumerInfo[] | null;
+}
 
 /** The consumers that deliver to one processor: one, or one per partition when it is ordered. */
 export interface ConsumerSet {
   readonly names: readonly string[];
   readonly isOrdered: boolean;
 }
+
+/** A page of a real server holds 256 consumers. */
+const maxPages = 64;
+const listTimeoutMs = 15_000;
 
 /** Consumer metadata: whose it is, and which set of consumers it is one of. */
 export const metadataKeys = { processor: 'hydrogen-processor', shape: 'hydrogen-shape' } as const;
@@ -43,6 +66,7 @@ export function wantedConsumers(subjects: Subjects, options: ConsumerOptions): P
  * Creates or adapts the consumers of one processor and removes those that they replace.
  * @param follow when the processor's consumers exist in another shape, use those instead of replacing them: what a
  *   replica that already runs does, so that replicas with different settings don't undo each other's work for ever
+ * @param present what exists, when it has just been read
  * @throws what `Requests.api` throws
  */
 export async function ensureConsumers(
@@ -50,19 +74,18 @@ export async function ensureConsumers(
   subjects: Subjects,
   options: ConsumerOptions,
   follow = false,
+  present?: StreamConsumers,
 ): Promise<ConsumerSet> {
   const wanted = wantedConsumers(subjects, options);
   const shape = shapeOf(wanted[0]);
-  // Read before the consumers are, so that a consumer with nothing pending then has seen everything up to here.
-  const { state } = await requests.api<StreamInfo>(`STREAM.INFO.${subjects.stream}`);
-  const all = await listConsumers(requests, subjects.stream);
+  const { lastSequence, consumers: all } = present ?? (await readConsumers(requests, subjects.stream));
   const mine = all.filter(({ config }) => config.metadata?.[metadataKeys.processor] === options.processor);
   const others = mine.filter(({ config }) => shapeOf(config) !== shape);
   if (follow && others.length > 0) {
     const kept = others.filter(({ config }) => shapeOf(config) === shapeOf(others[0]?.config));
     return { names: kept.map(({ name }) => name), isOrdered: kept.some(({ config }) => config.max_ack_pending === 1) };
   }
-  const startSequence = Math.min(...others.map((info) => firstOpen(info, state.last_seq)));
+  const startSequence = Math.min(...others.map((info) => firstOpen(info, lastSequence)));
   const start: Partial<ConsumerConfig> =
     others.length === 0
       ? { deliver_policy: 'new' as ConsumerConfig['deliver_policy'] }
@@ -87,29 +110,66 @@ export async function ensureConsumers(
   return { names, isOrdered: options.ordering === 'PerConnection' };
 }
 
-/** Deletes every consumer of a processor; what they had not acknowledged is gone. Resolves with how many there were. */
-export async function deleteConsumers(requests: Requests, subjects: Subjects, processor: string): Promise<number> {
-  const all = await listConsumers(requests, subjects.stream);
-  const mine = all.filter(({ config }) => config.metadata?.[metadataKeys.processor] === processor);
+/** The consumers of a stream, for any number of changes of other processors' consumers. @throws what `Requests.api` throws */
+export async function readConsumers(requests: Requests, stream: string): Promise<StreamConsumers> {
+  // Read before the consumers are, so that a consumer with nothing pending then has seen everything up to here.
+  const { state } = await requests.api<StreamInfo>(`STREAM.INFO.${stream}`);
+  return { lastSequence: state.last_seq, consumers: await listConsumers(requests, stream) };
+}
+
+/**
+ * Deletes every consumer of a processor; what they had not acknowledged is gone. Resolves with how many there were.
+ * @param all the consumers of the stream, when they have just been read
+ */
+export async function deleteConsumers(
+  requests: Requests,
+  subjects: Subjects,
+  processor: string,
+  all?: readonly KnownConsumer[],
+): Promise<number> {
+  const consumers = all ?? (await listConsumers(requests, subjects.stream));
+  const mine = consumers.filter(({ config }) => config.metadata?.[metadataKeys.processor] === processor);
   await Promise.all(mine.map(({ name }) => deleteConsumer(requests, subjects.stream, name)));
   return mine.length;
 }
 
-/** Every consumer of a stream; none when the stream does not exist. */
-export async function listConsumers(requests: Requests, stream: string): Promise<ConsumerInfo[]> {
-  const found: ConsumerInfo[] = [];
-  for (;;) {
+/** Every consumer of a stream; none when the stream does not exist. @throws what `Requests.api` throws */
+export async function listConsumers(requests: Requests, stream: string): Promise<KnownConsumer[]> {
+  const found: KnownConsumer[] = [];
+  await eachConsumer(requests, stream, ({ name, config, num_pending, num_ack_pending, ack_floor, delivered }) => {
+    found.push({ name, config: withoutNested(config), num_pending, num_ack_pending, ack_floor, delivered });
+  });
+  return found;
+}
+
+/** Calls `visit` with every consumer of a stream, page by page. @throws what `Requests.api` throws */
+export async function eachConsumer(
+  requests: Requests,
+  stream: string,
+  visit: (info: ConsumerInfo) => void,
+): Promise<void> {
+  const deadlineMs = performance.now() + listTimeoutMs;
+  let count = 0;
+  for (let page = 0; page < maxPages && performance.now() < deadlineMs; page++) {
     try {
-      const page = await requests.api<{ total: number; consumers: ConsumerInfo[] | null }>(`CONSUMER.LIST.${stream}`, {
-        offset: found.length,
-      });
-      found.push(...(page.consumers ?? []));
-      if (found.length >= page.total || !page.consumers?.length) return found;
+      const { total, consumers } = await requests.api<ConsumerPage>(`CONSUMER.LIST.${stream}`, { offset: count });
+      for (const info of consumers ?? []) visit(info);
+      count += consumers?.length ?? 0;
+      if (count >= total || !consumers?.length) return;
     } catch (err) {
-      if (isRefused(err, jetStreamCodes.streamNotFound)) return [];
+      if (isRefused(err, jetStreamCodes.streamNotFound)) return;
       throw err;
     }
   }
+  const cause = new ServerExcess(`the server lists more consumers of ${stream} than are read`);
+  throw new HydrogenError('HYD_BUS_UNREACHABLE', cause.message, { cause });
+}
+
+/** A configuration holds values, lists of values and flat objects. Whatever else a server sends takes memory for nothing. */
+function withoutNested(config: ConsumerConfig): ConsumerConfig {
+  const isFlat = (value: unknown): boolean =>
+    typeof value !== 'object' || value === null || Object.values(value).every((one) => typeof one !== 'object');
+  return Object.fromEntries(Object.entries(config).filter(([, value]) => isFlat(value))) as unknown as ConsumerConfig;
 }
 
 /** Filters of a consumer, whichever of the two fields holds them. */
@@ -118,7 +178,7 @@ export function filtersOf(config: ConsumerConfig): readonly string[] {
 }
 
 /** The oldest sequence that this consumer may not have acknowledged. */
-function firstOpen(info: ConsumerInfo, lastSequence: number): number {
+function firstOpen(info: KnownConsumer, lastSequence: number): number {
   if (info.num_ack_pending > 0) return info.ack_floor.stream_seq + 1;
   return (info.num_pending > 0 ? info.delivered.stream_seq : lastSequence) + 1;
 }

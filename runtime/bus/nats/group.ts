@@ -1,16 +1,23 @@
 /**
- * A group's streams and consumers seen from outside of its data path: what an operator creates ahead of the pods and
- * removes when a processor is deleted. It connects like a bus and carries no messages.
+ * A group's streams and consumers seen from outside of its data path: what the operator creates ahead of the pods, and
+ * removes when a processor or the group is deleted. It connects like a bus and carries no messages.
  */
 
 import { HydrogenError } from '../../errors.ts';
 import type { BusStatus } from '../port/bus.ts';
 import type { ConsumerOptions } from '../port/messages.ts';
-import { createSubjects } from '../subjects.ts';
+import { createSubjects, type Subjects } from '../subjects.ts';
 import { accountRoom } from './account.ts';
 import { Link } from './connection.ts';
 import type { NatsBusOptions } from './core.ts';
-import { deleteConsumers, ensureConsumers, listConsumers, metadataKeys } from './durables.ts';
+import {
+  deleteConsumers,
+  eachConsumer,
+  ensureConsumers,
+  metadataKeys,
+  readConsumers,
+  type StreamConsumers,
+} from './durables.ts';
 import { createRequests, isRefused, jetStreamCodes, type Requests } from './requests.ts';
 import { clientStream, deadLetterStream, ensureStream, inspectStream, leaseBucket, sentenceOf } from './streams.ts';
 
@@ -29,29 +36,31 @@ export interface NatsGroupOptions extends Omit<NatsBusOptions, 'publishLimits'> 
   readonly mayWrite?: () => boolean;
 }
 
+/** Every method but `start` and `stop` @throws {HydrogenError} HYD_BUS_UNREACHABLE, also when `mayWrite` says no; {JetStreamError} */
 export interface NatsGroup {
   readonly status: BusStatus;
   onStatus(listener: (status: BusStatus, cause?: unknown) => void): void;
-  /** Begins to connect and resolves at once. */
-  start(): Promise<void>;
+  /** Begins to connect. */
+  start(): void;
   stop(): Promise<void>;
   /**
-   * Creates or adapts the streams of client messages and dead letters and the bucket of leases; resolves with what can't be
-   * changed in place, a sentence each.
-   * @throws {HydrogenError} HYD_BUS_UNREACHABLE, {JetStreamError}; also when `mayWrite` says no
+   * Creates or adapts the streams of client messages and dead letters and the bucket of leases. Resolves with what can't
+   * be changed in place, a sentence each.
    */
   ensureStreams(): Promise<string[]>;
-  /** What of the streams is missing or not as it should be, a sentence each; changes nothing. @throws like `ensureStreams` */
+  /** Which streams are missing and which settings differ, a sentence each. Changes nothing. */
   inspectStreams(): Promise<string[]>;
-  /** What the account's limits leave room for, as a sentence; undefined where it has none. @throws like `ensureStreams` */
+  /** What the limits of the account leave room for, as a sentence; undefined when it has no limits. */
   accountRoom(): Promise<string | undefined>;
-  /** Creates or adapts the consumers of a processor. @throws like `ensureStreams` */
-  ensureConsumers(options: ConsumerOptions): Promise<void>;
-  /** How far every processor of the group is behind, by name. @throws like `ensureStreams` */
+  /** The consumers that exist. What is read once serves any number of processors, each changed once. */
+  readConsumers(): Promise<StreamConsumers>;
+  /** Creates or adapts the consumers of a processor. @param present what exists, when it has just been read */
+  ensureConsumers(options: ConsumerOptions, present?: StreamConsumers): Promise<void>;
+  /** How far every processor of the group is behind, by name. */
   lags(): Promise<ReadonlyMap<string, ProcessorLag>>;
-  /** Deletes a processor's consumers with what they had not acknowledged; resolves with how many. @throws like `ensureStreams` */
-  deleteConsumers(processor: string): Promise<number>;
-  /** Deletes the streams of client messages and dead letters and the bucket of leases, with all that they hold. @throws like `ensureStreams` */
+  /** Deletes a processor's consumers with what they had not acknowledged. Resolves with how many there were. */
+  deleteConsumers(processor: string, present?: StreamConsumers): Promise<number>;
+  /** Deletes the streams of client messages and dead letters and the bucket of leases, with all that they hold. */
   deleteStreams(): Promise<void>;
 }
 
@@ -72,7 +81,7 @@ export function createNatsGroup(options: NatsGroupOptions): NatsGroup {
       return link.status;
     },
     onStatus: (listener) => link.onStatus(listener),
-    start: async () => link.start(),
+    start: () => link.start(),
     stop: () => link.stop(),
     ensureStreams: async () => {
       const conflicts: string[] = [];
@@ -81,22 +90,18 @@ export function createNatsGroup(options: NatsGroupOptions): NatsGroup {
     },
     inspectStreams: async () => (await Promise.all(streams.map((one) => inspectStream(requests, one)))).flat(),
     accountRoom: () => accountRoom(requests),
-    ensureConsumers: async (consumer) => void (await ensureConsumers(requests, subjects, consumer)),
-    lags: async () => {
-      const lags = new Map<string, ProcessorLag>();
-      for (const { config, num_pending, num_ack_pending } of await listConsumers(requests, subjects.stream)) {
-        const processor = config.metadata?.[metadataKeys.processor];
-        if (processor === undefined) continue;
-        const { pendingMessages = 0, unacknowledgedMessages = 0, consumers = 0 } = lags.get(processor) ?? {};
-        lags.set(processor, {
-          pendingMessages: pendingMessages + num_pending,
-          unacknowledgedMessages: unacknowledgedMessages + num_ack_pending,
-          consumers: consumers + 1,
-        });
+    readConsumers: async () => {
+      try {
+        return await readConsumers(requests, subjects.stream);
+      } catch (err) {
+        if (!isRefused(err, jetStreamCodes.streamNotFound)) throw err;
+        return { lastSequence: 0, consumers: [] };
       }
-      return lags;
     },
-    deleteConsumers: (processor) => deleteConsumers(requests, subjects, processor),
+    ensureConsumers: async (consumer, present) =>
+      void (await ensureConsumers(requests, subjects, consumer, false, present)),
+    lags: () => readLags(requests, subjects),
+    deleteConsumers: (processor, present) => deleteConsumers(requests, subjects, processor, present?.consumers),
     deleteStreams: async () => {
       for (const { name } of streams) {
         try {
@@ -109,12 +114,27 @@ export function createNatsGroup(options: NatsGroupOptions): NatsGroup {
   };
 }
 
+async function readLags(requests: Requests, { stream }: Subjects): Promise<ReadonlyMap<string, ProcessorLag>> {
+  const lags = new Map<string, ProcessorLag>();
+  await eachConsumer(requests, stream, ({ config, num_pending, num_ack_pending }) => {
+    const processor = config.metadata?.[metadataKeys.processor];
+    if (processor === undefined) return;
+    const { pendingMessages = 0, unacknowledgedMessages = 0, consumers = 0 } = lags.get(processor) ?? {};
+    lags.set(processor, {
+      pendingMessages: pendingMessages + num_pending,
+      unacknowledgedMessages: unacknowledgedMessages + num_ack_pending,
+      consumers: consumers + 1,
+    });
+  });
+  return lags;
+}
+
 function guarded(requests: Requests, mayWrite: () => boolean = () => true): Requests {
   return {
     ...requests,
     api: (subject, body) => {
       if (readings.test(subject) || mayWrite()) return requests.api(subject, body);
-      return Promise.reject(new HydrogenError('HYD_BUS_UNREACHABLE', 'changes are no longer ours to make'));
+      return Promise.reject(new HydrogenError('HYD_BUS_UNREACHABLE', 'this operator no longer leads'));
     },
   };
 }

@@ -67,8 +67,7 @@ test('a secret is read once for each version, and never if no document names it'
   const reads = (name: string): number => api.seen.filter(({ path }) => path.endsWith(`/secrets/${name}`)).length;
   await holds(() => reads('auth') === 1, 200);
   const looked = (): number =>
-    running.lines.filter(({ msg, object }) => msg === 'object looked after' && object.startsWith('HydrogenGateway'))
-      .length;
+    running.lines.filter(({ msg, object }) => msg === 'reconciled' && object.startsWith('HydrogenGateway')).length;
   const before = looked();
   putSecret(api, 'auth', 'token', 'bmV3');
   await eventually(() => looked() > before && reads('auth') === 2);

@@ -2,9 +2,9 @@
 
 import type { RolloutLimit } from '../../../operator/children/rollouts.ts';
 import { createKube } from '../../../operator/kube/client.ts';
-import { createLog } from '../../../operator/log.ts';
+import { createOperatorLog } from '../../../operator/log.ts';
 import { createOperatorMetrics, type OperatorMetrics } from '../../../operator/metrics.ts';
-import { createOperator, type Operator, type OperatorTiming } from '../../../operator/operator.ts';
+import { Operator, type OperatorTiming } from '../../../operator/operator.ts';
 import { createLogger } from '../../../process/logger.ts';
 import type { Any, Fault, Seen } from './api.ts';
 
@@ -34,9 +34,9 @@ export function startOperator(kubeconfig: string, options: TestOperatorOptions =
     rollouts: () => operator?.rollouts ?? { running: 0, waiting: 0 },
   });
   const kube = createKube({ kubeconfig, onCall: metrics.called });
-  operator = createOperator({
+  operator = new Operator({
     kube,
-    log: createLog(createLogger({ level: 'debug', destination: { write } })),
+    log: createOperatorLog(createLogger({ level: 'debug', destination: { write } })),
     metrics,
     namespace: options.namespace,
     image: options.image,

@@ -10,7 +10,7 @@ import { condition, gateway, group, processor, startOperator } from '../kit/oper
 import { addMemoryStream, administer, observe, ready, streamName, streamNames, withoutRight } from './kit.ts';
 
 const skip = await natsOrSkip();
-const timing = { lagMs: 100 };
+const timing = { observeMs: 100 };
 
 async function deleteStreams(url: string, names: readonly string[]): Promise<void> {
   await administer(url, async ({ streams }) => {
@@ -31,7 +31,7 @@ test('a stream that exists otherwise and cannot be changed is told of and not de
 test('streams and consumers that somebody deletes are made again', { skip }, async () => {
   await using nats = await startNats();
   await using api = await startFakeApi();
-  await using _ = startOperator(api.kubeconfig, { timing: { lagMs: 100 } });
+  await using _ = startOperator(api.kubeconfig, { timing: { observeMs: 100 } });
   api.put('hydrogengroups', group(nats.url));
   api.put('hydrogenmessageprocessors', processor());
   await eventually(() => api.get('hydrogenmessageprocessors', 'chat').status?.lag !== undefined);
@@ -78,7 +78,7 @@ test('a setting of a stream that somebody changes is set back, and then there is
     await administer(nats.url, ({ streams }) => streams.update(streamName, { max_age: seconds * 1e9 }));
     await eventually(async () => (await age()) === wanted);
   }
-  const looked = (): number => running.lines.filter(({ msg }) => msg === 'object looked after').length;
+  const looked = (): number => running.lines.filter(({ msg }) => msg === 'reconciled').length;
   const before = looked();
   await holds(() => looked() <= before + 1, 500);
 });
@@ -105,7 +105,7 @@ test('a conflict that nobody mends is looked at now and then, and changes nothin
   await eventually(
     () => condition(api.get('hydrogengateways', 'chat'), 'GroupReady')?.message.includes('HYDROGEN_') === true,
   );
-  const looked = (): number => running.lines.filter(({ msg }) => msg === 'object looked after').length;
+  const looked = (): number => running.lines.filter(({ msg }) => msg === 'reconciled').length;
   const before = looked();
   await holds(() => looked() <= before + 3, 1000);
 });

@@ -3,14 +3,14 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import { createFailure } from '../../../operator/nats/failure.ts';
+import { ConnectFailure } from '../../../operator/nats/failure.ts';
 
 test('the same failure at one address after the other is told once, and changes nothing', () => {
   const told: string[] = [];
   let others = 0;
-  const failure = createFailure(['nats://a', 'nats://b'], {
-    onTell: (detail) => void told.push(detail),
-    onOther: () => void others++,
+  const failure = new ConnectFailure(['nats://a', 'nats://b'], {
+    onNews: (detail) => void told.push(detail),
+    onChange: () => void others++,
   });
   assert.equal(failure.last, undefined);
   for (const address of ['nats://a', 'nats://b', 'nats://a']) failure.add(address, new Error('refused'));
@@ -27,7 +27,7 @@ test('the same failure at one address after the other is told once, and changes 
     failure.add('nats://b', new Error('authorization violation'));
   }
   assert.deepEqual([told.length, others], [2, 2]);
-  failure.forget();
+  failure.clear();
   assert.equal(failure.last, undefined);
   failure.add('nats://b', new Error('authorization violation'));
   assert.deepEqual([told.length, others], [3, 3]);

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { connect } from 'nats';
 
-import { qualified } from '../../../operator/nats/buses.ts';
+import { qualified } from '../../../operator/nats/options.ts';
 import { eventually, holds } from '../../kit/eventually.ts';
 import { natsOrSkip, startNats } from '../../kit/nats.ts';
 import { startTcpProxy } from '../../kit/tcp-proxy.ts';
@@ -97,7 +97,7 @@ test('credentials are read again as soon as their secret appears or changes, and
 test('how far a processor is behind is in its status, and costs a write only when it changes', { skip }, async () => {
   await using nats = await startNats();
   await using api = await startFakeApi();
-  await using _ = startOperator(api.kubeconfig, { timing: { lagMs: 50 } });
+  await using _ = startOperator(api.kubeconfig, { timing: { observeMs: 50 } });
   api.put('hydrogengroups', group(nats.url));
   api.put('hydrogenmessageprocessors', processor());
   const lag = (): Any => api.get('hydrogenmessageprocessors', 'chat').status?.lag;

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import { createQueue, type Outcome, type Queue, soonest } from '../../../operator/reconcile/queue.ts';
-import { eventually, holds } from '../../kit/eventually.ts';
+import { type Outcome, Queue, soonest } from '../../operator/queue.ts';
+import { eventually, holds } from '../kit/eventually.ts';
 
 function start(work: (key: string) => Promise<Outcome>, workers = 4): { queue: Queue; delays: number[] } {
   const delays: number[] = [];
   const onFailure = (_: string, __: unknown, delayMs: number): void => void delays.push(delayMs);
-  const queue = createQueue({ work, onFailure, workers, baseDelayMs: 5, maxDelayMs: 20 });
+  const queue = new Queue({ work, onFailure, workers, baseDelayMs: 5, maxDelayMs: 20 });
   queue.start();
   return { queue, delays };
 }
@@ -90,7 +90,7 @@ test('waits as long as the server asks for', async () => {
 
 test('a server that keeps saying when to come again is asked again soon enough, however often it has said so', async () => {
   const delays: number[] = [];
-  const queue = createQueue({
+  const queue = new Queue({
     work: () => Promise.reject(Object.assign(new Error('too many requests'), { retryAfterMs: 1 })),
     onFailure: (_, __, delayMs) => {
       delays.push(delayMs);
@@ -140,11 +140,11 @@ test('stop waits for the work that has begun and begins no other', async () => {
   await holds(() => begun === 1, 30);
 });
 
-test('a key that was looked after in vain comes back later and later, without counting as a failure', async () => {
+test('a key whose work is futile comes back later and later, without counting as a failure', async () => {
   const times: number[] = [];
   const { queue, delays } = start(async () => {
     times.push(performance.now());
-    return times.length <= 4 ? { isInVain: true } : undefined;
+    return times.length <= 4 ? { isFutile: true } : undefined;
   });
   queue.add('a');
   await eventually(() => times.length === 5);
@@ -155,8 +155,31 @@ test('a key that was looked after in vain comes back later and later, without co
   await queue.stop();
 });
 
-test('the soonest of several outcomes counts, and being in vain is not forgotten', () => {
+test('the soonest of several outcomes counts, and futility is not forgotten', () => {
   assert.equal(soonest(undefined, undefined), undefined);
   assert.deepEqual(soonest({ againAfterMs: 5 }, { againAfterMs: 3 }), { againAfterMs: 3 });
-  assert.deepEqual(soonest({ isInVain: true }, { againAfterMs: 3 }), { againAfterMs: 3, isInVain: true });
+  assert.deepEqual(soonest({ isFutile: true }, { againAfterMs: 3 }), { againAfterMs: 3, isFutile: true });
+});
+
+test('slow work gives its worker to other keys, and is still never with two workers', async () => {
+  const release = Promise.withResolvers<void>();
+  const runs: string[] = [];
+  const queue = new Queue({
+    work: async (key) => {
+      runs.push(key);
+      if (key.startsWith('silent')) await release.promise;
+      return undefined;
+    },
+    onFailure: assert.fail,
+    workers: 1,
+    slowMs: 10,
+  });
+  queue.start();
+  for (const key of ['silent1', 'silent2', 'prompt', 'silent1']) queue.add(key);
+  await eventually(() => runs.includes('prompt'));
+  assert.deepEqual(runs, ['silent1', 'silent2', 'prompt']);
+  release.resolve();
+  await eventually(() => runs.length === 4);
+  assert.equal(runs[3], 'silent1');
+  await queue.stop();
 });

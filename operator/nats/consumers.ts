@@ -1,0 +1,174 @@
+/** The consumers of one group, by message processor: what is wanted, what NATS has said, and the work in between. */
+import type { NatsGroup, ProcessorLag } from '../../runtime/bus/nats/group.ts';
+import type { ConsumerOptions } from '../../runtime/bus/port/messages.ts';
+import { digest } from '../digest.ts';
+import { messageOf } from '../kube/errors.ts';
+import { isSameLag, type LagStatus } from './lag.ts';
+import { type Removal, removalBlocked, removalDone, removalPending } from './removal.ts';
+import { retryMs } from './streams.ts';
+
+/** `kept`: they are left as they are, because the processor or its group is paused. */
+export type ConsumersWish =
+  | { readonly kind: 'made'; readonly options: ConsumerOptions }
+  | { readonly kind: 'kept' }
+  | { readonly kind: 'removed' };
+
+/** The last attempt. */
+interface Attempt {
+  /** Digest of what was wanted. */
+  readonly of: string;
+  /** What NATS has against it. */
+  readonly refusal: string | undefined;
+  readonly atMs: number;
+}
+
+interface Entry {
+  wish: ConsumersWish;
+  attempt: Attempt | undefined;
+}
+
+/** An entry that is to be worked on. */
+interface Due {
+  readonly processor: string;
+  readonly entry: Entry;
+  readonly of: string;
+}
+
+type Present = ReturnType<NatsGroup['readConsumers']>;
+
+/** How many processors are worked on at once. */
+const batchSize = 16;
+
+export class GroupConsumers {
+  readonly #nats: NatsGroup;
+  readonly #onChange: (processor: string) => void;
+  readonly #entries = new Map<string, Entry>();
+  readonly #lags = new Map<string, LagStatus>();
+  /** Grows when others may have changed consumers: what was made is made again. */
+  #epoch = 0;
+
+  /** @param onChange something that is known of the processor's consumers has changed */
+  constructor(nats: NatsGroup, onChange: (processor: string) => void) {
+    this.#nats = nats;
+    this.#onChange = onChange;
+  }
+
+  /** Returns whether this is another wish than before. */
+  want(processor: string, wish: ConsumersWish): boolean {
+    const entry = this.#entries.get(processor);
+    if (entry === undefined) this.#entries.set(processor, { wish, attempt: undefined });
+    else {
+      if (digest(entry.wish) === digest(wish)) return false;
+      // A refusal stays until the next attempt has ended.
+      if (entry.wish.kind !== wish.kind) entry.attempt = undefined;
+      entry.wish = wish;
+    }
+    return true;
+  }
+
+  /** Forgets a processor that is gone. */
+  drop(processor: string): void {
+    this.#entries.delete(processor);
+    this.#lags.delete(processor);
+  }
+
+  /** What NATS has against the consumers of a processor; undefined: nothing that is known. */
+  refusalOf(processor: string): string | undefined {
+    return this.#entries.get(processor)?.attempt?.refusal;
+  }
+
+  /** How far their removal is, once that is the wish. */
+  removalOf(processor: string): Removal {
+    const attempt = this.#entries.get(processor)?.attempt;
+    if (attempt === undefined) return removalPending;
+    return attempt.refusal === undefined ? removalDone : removalBlocked(attempt.refusal);
+  }
+
+  /** Undefined before NATS has been asked. */
+  lagOf(processor: string): LagStatus | undefined {
+    return this.#lags.get(processor);
+  }
+
+  /** Others may have changed them. */
+  expire(): void {
+    this.#epoch += 1;
+  }
+
+  /** When there is work again that nobody asks for. */
+  retryAtMs(areStreamsUsable: boolean): number | undefined {
+    let soonestMs: number | undefined;
+    for (const { wish, attempt } of this.#entries.values()) {
+      if (attempt?.refusal === undefined || (wish.kind === 'made' && !areStreamsUsable)) continue;
+      soonestMs = Math.min(soonestMs ?? Number.POSITIVE_INFINITY, attempt.atMs + retryMs);
+    }
+    return soonestMs;
+  }
+
+  /** Does what is due. Never rejects. @param areStreamsUsable whether consumers can be made */
+  async work(areStreamsUsable: boolean): Promise<void> {
+    const due: Due[] = [];
+    for (const [processor, entry] of this.#entries) {
+      if (this.#isDue(entry, areStreamsUsable)) due.push({ processor, entry, of: this.#digestOf(entry.wish) });
+    }
+    if (due.length === 0) return;
+    // Read once for all of them: no processor's consumers are another's.
+    const present = this.#nats.readConsumers();
+    const failure = await refusalOf(present);
+    for (let at = 0; at < due.length; at += batchSize) {
+      const batch = due.slice(at, at + batchSize);
+      await Promise.all(batch.map(async (one) => this.#attempt(one, failure, present)));
+    }
+  }
+
+  async #attempt({ processor, entry, of }: Due, failure: string | undefined, present: Present): Promise<void> {
+    const { wish } = entry;
+    const work = async (): Promise<unknown> =>
+      wish.kind === 'made'
+        ? this.#nats.ensureConsumers(wish.options, await present)
+        : this.#nats.deleteConsumers(processor, await present);
+    const refusal = failure ?? (await refusalOf(work()));
+    // The processor may be gone by now, or something else be wanted, which is then due.
+    if (this.#entries.get(processor) !== entry || entry.wish.kind !== wish.kind) return;
+    const before = entry.attempt;
+    entry.attempt = { of, refusal, atMs: performance.now() };
+    if (before === undefined || before.refusal !== refusal) this.#onChange(processor);
+  }
+
+  /** Takes over how far processors are behind. Returns whether a processor has fewer consumers than were made for it. */
+  observe(found: ReadonlyMap<string, ProcessorLag>, observedTime: string): boolean {
+    for (const [processor, { pendingMessages, unacknowledgedMessages }] of found) {
+      const lag = { pendingMessages, unacknowledgedMessages, observedTime };
+      if (isSameLag(this.#lags.get(processor), lag)) continue;
+      this.#lags.set(processor, lag);
+      this.#onChange(processor);
+    }
+    for (const processor of this.#lags.keys()) if (!found.has(processor)) this.#lags.delete(processor);
+    return [...this.#entries].some(([processor, entry]) => (found.get(processor)?.consumers ?? 0) < madeFor(entry));
+  }
+
+  #isDue({ wish, attempt }: Entry, areStreamsUsable: boolean): boolean {
+    if (wish.kind === 'kept' || (wish.kind === 'made' && !areStreamsUsable)) return false;
+    if (attempt?.refusal !== undefined && performance.now() >= attempt.atMs + retryMs) return true;
+    return attempt?.of !== this.#digestOf(wish);
+  }
+
+  /** A removal is done once, whatever others do. */
+  #digestOf(wish: ConsumersWish): string {
+    return digest(wish.kind === 'made' ? [this.#epoch, wish.options] : wish.kind);
+  }
+}
+
+/** How many consumers an entry should have, as far as they were made. */
+function madeFor({ wish, attempt }: Entry): number {
+  if (wish.kind !== 'made' || attempt === undefined || attempt.refusal !== undefined) return 0;
+  return wish.options.ordering === 'PerConnection' ? wish.options.partitions : 1;
+}
+
+async function refusalOf(work: Promise<unknown>): Promise<string | undefined> {
+  try {
+    await work;
+    return undefined;
+  } catch (error) {
+    return messageOf(error);
+  }
+}

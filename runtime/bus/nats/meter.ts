@@ -1,0 +1,104 @@
+/**
+ * Bounds what a NATS server can make a process read. The `nats` package keeps a protocol line or a message of any
+ * length until it is complete, and answers every PING, so a server could fill the memory of whoever connects to it.
+ */
+
+/** What a server may send before its connection is closed. */
+export interface ServerLimits {
+  /** Longest message, headers included. */
+  readonly messageBytes: number;
+  /** How much may arrive at once. A line costs far more work than a payload: each of its bytes counts as 16. */
+  readonly burstBytes: number;
+  /** How fast that allowance grows back. */
+  readonly bytesPerSecond: number;
+  /** Writes that the server has not read yet. */
+  readonly unreadWrites: number;
+}
+
+/** The server sent what may not be read. The message says what that was. */
+export class ServerExcess extends Error {
+  override readonly name = 'ServerExcess';
+}
+
+/** Longest protocol line: an INFO line names every server of a cluster. */
+export const maxLineBytes = 65_536;
+
+const lineFactor = 16;
+/** What is counted for a line beside its bytes. */
+const frameBytes = 256;
+const newline = 10;
+
+/** Stricter than the package, which would see other sizes than we in a line with a carriage return in it. */
+const messageLine = /^(?:MSG|HMSG)[ \t]+\S+[ \t]+\d+[ \t]+(?:\S+[ \t]+){0,2}(?<size>\d+)\r\n$/i;
+const otherLine = /^(?:INFO[ \t][^\r]*|PING|PONG|\+OK|-ERR[ \t][^\r]*)\r\n$/i;
+
+/** Follows the protocol of one connection: enough of it to know what the package will keep. */
+export class ServerMeter {
+  readonly #limits: ServerLimits;
+  #state: 'line' | 'payload' | 'payloadEnd' = 'line';
+  #line = '';
+  #payloadLeft = 0;
+  #allowance: number;
+  #creditedMs = performance.now();
+
+  constructor(limits: ServerLimits) {
+    this.#limits = limits;
+    this.#allowance = limits.burstBytes;
+  }
+
+  /** Counts what has arrived. Returns why no more may be read, as a sentence; undefined: nothing is wrong. */
+  take(chunk: Buffer): string | undefined {
+    let at = 0;
+    while (at < chunk.length) {
+      if (this.#state === 'payload') {
+        const length = Math.min(this.#payloadLeft, chunk.length - at);
+        at += length;
+        this.#payloadLeft -= length;
+        if (this.#payloadLeft === 0) this.#state = 'payloadEnd';
+        continue;
+      }
+      const end = chunk.indexOf(newline, at);
+      const next = end < 0 ? chunk.length : end + 1;
+      if (this.#line.length + next - at > maxLineBytes)
+        return `the server sent a line of more than ${maxLineBytes} bytes`;
+      this.#line += chunk.toString('latin1', at, next);
+      at = next;
+      const problem = end < 0 ? undefined : this.#endLine();
+      if (problem !== undefined) return problem;
+    }
+    return this.#spend(chunk.length);
+  }
+
+  /** Takes a complete line. Returns why no more may be read. */
+  #endLine(): string | undefined {
+    const line = this.#line;
+    this.#line = '';
+    if (this.#state === 'payloadEnd') {
+      this.#state = 'line';
+      return line === '\r\n' ? undefined : notNats;
+    }
+    this.#allowance -= frameBytes + lineFactor * line.length;
+    if (!/^H?MSG\s/i.test(line)) return otherLine.test(line) ? undefined : notNats;
+    const { size } = messageLine.exec(line)?.groups ?? {};
+    if (size === undefined) return notNats;
+    const bytes = Number(size);
+    if (bytes > this.#limits.messageBytes) {
+      return `the server sent a message of ${bytes} bytes, and at most ${this.#limits.messageBytes} are read`;
+    }
+    this.#payloadLeft = bytes;
+    this.#state = bytes === 0 ? 'payloadEnd' : 'payload';
+    return undefined;
+  }
+
+  #spend(bytes: number): string | undefined {
+    const { burstBytes, bytesPerSecond } = this.#limits;
+    const nowMs = performance.now();
+    const credit = ((nowMs - this.#creditedMs) * bytesPerSecond) / 1000;
+    this.#creditedMs = nowMs;
+    this.#allowance = Math.min(burstBytes, this.#allowance + credit) - bytes;
+    if (this.#allowance >= 0) return undefined;
+    return `the server sent more than ${burstBytes} bytes at once`;
+  }
+}
+
+export const notNats = 'the server does not speak the NATS protocol';

@@ -1,0 +1,65 @@
+/**
+ * From documents to the options of a bus. Gateways, message processors and the operator all ask here: if they read a
+ * document in different ways, pods and operator would keep changing each other's streams and consumers.
+ */
+
+import { busGroup } from '../../crds/contract.ts';
+import {
+  type HydrogenGroup,
+  type HydrogenMessageProcessorSpec,
+  natsConnectionOf,
+  parseQuantity,
+  type SecretKeyRef,
+} from '../../crds/index.ts';
+import type { NatsBusOptions } from './nats/nats.ts';
+import type { ConsumerOptions } from './port/messages.ts';
+
+/** The value of a key of a secret. It is read again for every connection. */
+export type ReadSecretKey = (ref: SecretKeyRef) => string | Promise<string>;
+
+/** How a group's bus is reached and kept on NATS, except for `clientName`. */
+export function natsOptionsOf(group: HydrogenGroup, read: ReadSecretKey): Omit<NatsBusOptions, 'clientName'> {
+  const { stream, deadLetter, instanceLeaseSeconds } = group.spec;
+  const { servers, tls, credentialsSecretRef, tokenSecretRef } = natsConnectionOf(group);
+  return {
+    group: busGroup(group.metadata.namespace, group.metadata.name),
+    servers,
+    stream: {
+      storage: stream.storage,
+      replicas: stream.replicas,
+      maxAgeMs: stream.maxAgeSeconds * 1000,
+      maxBytes: parseQuantity(stream.maxBytes),
+    },
+    deadLetter: { maxAgeMs: deadLetter.maxAgeSeconds * 1000, maxBytes: parseQuantity(deadLetter.maxBytes) },
+    leaseMs: instanceLeaseSeconds * 1000,
+    authentication: async () => ({
+      ...(credentialsSecretRef && { credentials: await read(credentialsSecretRef) }),
+      ...(tokenSecretRef && { token: await read(tokenSecretRef) }),
+    }),
+    ...(tls && {
+      tls: async () => ({
+        ...(tls.caSecretRef && { ca: await read(tls.caSecretRef) }),
+        ...(tls.certSecretRef && { cert: await read(tls.certSecretRef) }),
+        ...(tls.keySecretRef && { key: await read(tls.keySecretRef) }),
+      }),
+    }),
+  };
+}
+
+/** The part of a HydrogenMessageProcessor that its consumers are made from. */
+export interface ConsumerDocument {
+  readonly metadata: { readonly name: string };
+  readonly spec: Pick<HydrogenMessageProcessorSpec, 'endpoints' | 'delivery'>;
+}
+
+/** Which messages a message processor gets, and how. */
+export function consumerOptionsOf({ metadata, spec: { endpoints, delivery } }: ConsumerDocument): ConsumerOptions {
+  return {
+    processor: metadata.name,
+    endpoints,
+    ackTimeoutMs: delivery.ackTimeoutSeconds * 1000,
+    maxInFlight: delivery.maxInFlight,
+    ordering: delivery.ordering,
+    partitions: delivery.partitions,
+  };
+}
