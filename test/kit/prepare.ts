@@ -3,7 +3,7 @@
 import { findApiServerBinaries, oldestKubernetes } from './apiserver-binaries.ts';
 import { findLua } from './lua.ts';
 import { findNatsServer } from './nats-binary.ts';
-import { say } from './program.ts';
+import { fail, say } from './program.ts';
 
 const programs: readonly (readonly [string, () => Promise<string>])[] = [
   ['NATS server', findNatsServer],
@@ -16,7 +16,8 @@ for (const [name, find] of programs) {
   try {
     say(`${name}: ${await find()}`);
   } catch (error) {
-    // Whether that is a reason to skip tests or to fail is up to those who need it.
     say(`${name}: none: ${error instanceof Error ? error.message : String(error)}`);
+    // On a desk the tests that need it are skipped, and say so.
+    if (process.env.CI) fail(`under CI no test is skipped, and ${name} could not be found, downloaded or built`);
   }
 }

@@ -3,7 +3,7 @@
  * cache without touching the system, by one process at a time.
  */
 
-import { chmod, cp, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { chmod, cp, mkdir, open, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
 import { platform } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -34,8 +34,16 @@ export interface Program {
 /** Folder of the project that holds what was brought. */
 export const cache = join(import.meta.dirname, '../../.cache/bin');
 
-/** The longest that bringing a program may take. */
-export const installMs = 1_200_000;
+/**
+ * The longest that one installer may take: a build of Kubernetes on a slow machine is waited for, while one that hangs
+ * still leaves a run of 90 minutes the time to say so.
+ */
+export const installMs = 75 * 60_000;
+/** How often a person who waits reads a line. */
+export const progressMs = 30_000;
+/** The holder of a lock touches it with every line of progress; one that was not touched for so long is void. */
+const lockMs = 5 * 60_000;
+const lockPollMs = 250;
 
 /** Path of a usable binary. @throws Error that says what was tried and why it failed */
 export async function obtain(program: Program): Promise<string> {
@@ -47,9 +55,9 @@ export async function obtain(program: Program): Promise<string> {
   await mkdir(cache, { recursive: true });
   const unlock = await lock(program.name);
   try {
-    const ways = program.installers.map<Place>(([name, get]) => [name, () => bring(program, target, get)]);
+    const installed = program.installers.map<Place>(([name, get]) => [name, () => bring(program, target, get)]);
     // Another process may have finished while this one waited.
-    const brought = await firstUsable(program, [cached, ...ways], failures);
+    const brought = await firstUsable(program, [cached, ...installed], failures);
     if (brought !== undefined) return brought;
   } finally {
     await unlock();
@@ -67,7 +75,7 @@ export async function whyNot(program: string, advice: string, find: () => Promis
     return false;
   } catch (err) {
     const reason = err instanceof Error ? err.message : String(err);
-    if (process.env.CI) throw new Error(`${reason}; ${advice}`, { cause: err });
+    if (process.env.CI) throw new Error(`under CI no test is skipped, but ${reason}; ${advice}`, { cause: err });
     process.stderr.write(`\nSKIPPING EVERY TEST THAT NEEDS ${program.toUpperCase()}: ${reason}; ${advice}\n\n`);
     return `no ${program}; ${advice}`;
   }
@@ -119,28 +127,41 @@ async function bring(program: Program, target: string, get: Installer[1]): Promi
   }
 }
 
-// One installation at a time over all test processes; the lock of a dead process, or one older than any installation, is void.
+/** Calls `tick` now and then, with the seconds so far, until the result is disposed. */
+export function everyHalfMinute(tick: (seconds: number) => void): Disposable {
+  const startedMs = Date.now();
+  const ticker = setInterval(() => tick(Math.round((Date.now() - startedMs) / 1000)), progressMs);
+  return { [Symbol.dispose]: () => clearInterval(ticker) };
+}
+
+// One installation at a time over all test processes.
 async function lock(name: string): Promise<() => Promise<void>> {
   const path = join(cache, `${name}.lock`);
+  using _progress = everyHalfMinute((seconds) => say(`still waiting for ${path}: ${seconds} s so far`));
   for (let waits = 0; ; waits++) {
     try {
       const file = await open(path, 'wx');
       await file.writeFile(`${process.pid}\n`);
       await file.close();
-      return () => rm(path, { force: true });
+      const touching = everyHalfMinute(() => void utimes(path, new Date(), new Date()).catch(() => undefined));
+      return async () => {
+        touching[Symbol.dispose]();
+        await rm(path, { force: true });
+      };
     } catch (err) {
       if ((err as NodeJS.ErrnoException).code !== 'EEXIST') throw err;
       if (waits === 0) say(`waiting for another process to get ${name} (${path})`);
       if (await isVoid(path)) await rm(path, { force: true });
-      await delay(250);
+      await delay(lockPollMs);
     }
   }
 }
 
+/** True for the lock of a process that is gone, or whose id has passed to a process that does not touch it. */
 async function isVoid(path: string): Promise<boolean> {
   try {
     const [text, { mtimeMs }] = await Promise.all([readFile(path, 'utf8'), stat(path)]);
-    if (Date.now() - mtimeMs > 2 * installMs) return true;
+    if (Date.now() - mtimeMs > lockMs) return true;
     if (text !== '') process.kill(Number(text), 0);
     return false;
   } catch (err) {
