@@ -5,6 +5,8 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import '../test/kit/orphans.ts';
+
 const startTimeoutMs = 60_000;
 const stopTimeoutMs = 15_000;
 

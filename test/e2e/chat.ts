@@ -37,6 +37,7 @@ export async function stageOrSkip(): Promise<string | false> {
 
 /** One stage for all tests of a file, there while they run. What its pods printed is shown when one fails. */
 export function useStage(skip: string | false): Stage {
+  const stack = new AsyncDisposableStack();
   let parts: readonly [Platform, TestNats, TestDestination] | undefined;
   const there = (): NonNullable<typeof parts> => {
     if (parts === undefined) throw new Error('the stage is there only while tests run');
@@ -45,15 +46,12 @@ export function useStage(skip: string | false): Stage {
 
   before(async () => {
     if (skip !== false) return;
-    parts = await Promise.all([
-      startPlatform(),
-      startNats(),
-      startDestination((request) => ({ body: `echo ${request.json().message}` })),
-    ]);
+    const nats = stack.use(await startNats());
+    const echo = stack.use(await startDestination((request) => ({ body: `echo ${request.json().message}` })));
+    parts = [stack.use(await startPlatform()), nats, echo];
   });
-  after(async () => {
-    for (const part of parts ?? []) await part[Symbol.asyncDispose]();
-  });
+  // Also when one of them could not be started.
+  after(() => stack.disposeAsync());
   afterEach((context) => {
     const { passed, name } = context as { readonly passed?: boolean; readonly name: string }; // a test, not a suite
     if (passed === false) process.stderr.write(`\n--- ${name}\n${parts?.[0].kubelet.allLogs() ?? ''}\n`);

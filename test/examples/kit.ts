@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import type { Client } from '../kit/client.ts';
 import { eventually } from '../kit/eventually.ts';
+import '../kit/orphans.ts';
 import { freePortBase } from '../kit/ports.ts';
 
 export const root = join(import.meta.dirname, '../..');

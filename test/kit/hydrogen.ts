@@ -6,6 +6,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { eventually } from './eventually.ts';
+import './orphans.ts';
 import { freePortBase } from './ports.ts';
 
 export const root = join(import.meta.dirname, '../..');

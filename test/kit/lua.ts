@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 
+import './orphans.ts';
 import { obtain, type Program, whyNot } from './program.ts';
 import { go, run } from './program-sources.ts';
 

@@ -111,14 +111,6 @@ export async function startKubelet(server: TestApiServer, options: KubeletOption
     return worker;
   }
 
-  // Nothing outlives the tests, even if they end without a word.
-  const killAll = (): void => {
-    for (const { containers } of workers.values()) {
-      for (const { pid } of containers) if (pid !== undefined) process.kill(pid, 'SIGKILL');
-    }
-  };
-  process.once('exit', killAll);
-
   const logOf = (key: string): string => (known.get(key) ?? []).flatMap((pod) => pod.map(({ log }) => log)).join('\n');
   return {
     logs: (namespace, pod) => logOf(`${namespace}/${pod}`),
@@ -132,7 +124,6 @@ export async function startKubelet(server: TestApiServer, options: KubeletOption
       stopped.abort();
       await Promise.all(informers.map((informer) => informer.stop()));
       await Promise.all([...workers.values()].map((worker) => worker.kill()));
-      process.off('exit', killAll);
       await rm(folder, { recursive: true, force: true });
     },
   };
