@@ -2,6 +2,7 @@
 
 import { join } from 'node:path';
 import { defaultImage, natsImage as natsImageName } from '../../infra/image.ts';
+import type { Any } from '../kit/any.ts';
 import { type Client, connect } from '../kit/client.ts';
 import { type ControlPlane, startControlPlane } from '../kit/control-plane.ts';
 import { type EventuallyOptions, eventually } from '../kit/eventually.ts';
@@ -10,6 +11,8 @@ import { hydrogenImage, type Image, natsImage } from '../kit/kubelet/images.ts';
 import { startKubelet, type TestKubelet } from '../kit/kubelet/kubelet.ts';
 import { localAddress } from '../kit/kubelet/network.ts';
 import { findNatsServer } from '../kit/nats-binary.ts';
+
+export type { Any } from '../kit/any.ts';
 
 /** A second image of hydrogen, for roll-outs; what runs is the same. */
 export const nextImage = `${defaultImage}-next`;
@@ -27,9 +30,6 @@ export interface TestPod {
   readonly pid: number;
   readonly image: string;
 }
-
-// biome-ignore lint/suspicious/noExplicitAny: tests assert on whatever fields an object should have.
-export type Any = any;
 
 export interface Namespace {
   readonly name: string;

@@ -68,7 +68,11 @@ export function readGraph(): Graph {
 function importsOf(file: string, text: string): Import[] {
   const withNames = [...text.matchAll(importPattern)].map(([, clause = '', target = '']) => {
     const list = /\{([\s\S]*)\}/.exec(clause)?.[1];
-    return { file, target: resolve(file, target), names: list === undefined ? ['*'] : listed(list).map(([name]) => name) };
+    return {
+      file,
+      target: resolve(file, target),
+      names: list === undefined ? ['*'] : listed(list).map(([name]) => name),
+    };
   });
   const bare = [...text.matchAll(bareImportPattern)].map(([whole, target = '']) => {
     return { file, target: resolve(file, target), names: whole.includes('(') ? ['*'] : [] };
