@@ -1,6 +1,6 @@
 /** What the kubelet reads of the objects of the API: of what manifests of this project can hold, everything. */
 
-export interface Metadata {
+export interface ObjectMeta {
   readonly name: string;
   readonly namespace: string;
   readonly uid: string;
@@ -10,7 +10,7 @@ export interface Metadata {
 }
 
 export interface ApiObject {
-  readonly metadata: Metadata;
+  readonly metadata: ObjectMeta;
 }
 
 export interface Pod extends ApiObject {
