@@ -4,7 +4,7 @@ import { after, afterEach, before } from 'node:test';
 
 import { clusterOrSkip } from '../kit/control-plane.ts';
 import { startDestination, type TestDestination } from '../kit/destination.ts';
-import { groupDocument, memberDocument } from '../kit/hydrogen.ts';
+import { gatewayDocument, groupDocument, processorDocument, routingTo } from '../kit/documents.ts';
 import { natsOrSkip, startNats, type TestNats } from '../kit/nats.ts';
 import { type Namespace, type Platform, startPlatform } from './platform.ts';
 
@@ -59,16 +59,11 @@ export function useStage(skip: string | false): Stage {
 
   const documents: Stage['documents'] = (specs = {}) => {
     const [, nats, echo] = there();
-    const all = { name: 'all', pattern: '.*', destination: { url: specs.url ?? echo.url, reply: true } };
-    const endpoints = [{ path: '/chat' }];
-    const drain = { periodSeconds: 1 };
+    const routing = routingTo(specs.url ?? echo.url, { reply: true });
     return {
-      group: groupDocument({ natsUrl: nats.url, name: 'chat', spec: specs.group ?? {} }),
-      gateway: memberDocument('HydrogenGateway', 'chat', 'chat', { endpoints, drain, ...specs.gateway }),
-      processor: memberDocument('HydrogenMessageProcessor', 'chat', 'chat', {
-        routing: { rules: [all] },
-        ...specs.processor,
-      }),
+      group: groupDocument({ nats: { servers: [nats.url] }, ...specs.group }),
+      gateway: gatewayDocument({ drain: { periodSeconds: 1 }, ...specs.gateway }),
+      processor: processorDocument({ routing, ...specs.processor }),
     };
   };
 

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
+import { groupDocument } from '../kit/documents.ts';
 import { eventually } from '../kit/eventually.ts';
 import { chatResources, stageOrSkip, useStage } from './chat.ts';
 import { startCrowd } from './crowd.ts';
@@ -19,8 +20,7 @@ async function managed(name: string, replicas: number): Promise<Namespace> {
   const { gateway, processor } = stage.documents();
   const nats = { managed: { replicas, storage: { size: '2Gi' } } };
   const spec = { nats, stream: { replicas } };
-  const group = { apiVersion: 'hydrogen.dev/v1alpha1', kind: 'HydrogenGroup', metadata: { name: 'chat' }, spec };
-  await namespace.apply(group, gateway, processor);
+  await namespace.apply(groupDocument(spec), gateway, processor);
   await namespace.untilReady(...chatResources);
   return namespace;
 }

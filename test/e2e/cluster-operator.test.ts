@@ -2,9 +2,8 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
-
+import { gatewayDocument } from '../kit/documents.ts';
 import { eventually, holds } from '../kit/eventually.ts';
-import { memberDocument } from '../kit/hydrogen.ts';
 import { stageOrSkip, useStage } from './chat.ts';
 import { type Any, type Namespace, nextImage } from './platform.ts';
 
@@ -53,11 +52,7 @@ test('an upgrade of the operator reaches its workloads one after another', { ski
   const namespace = await stage.platform.namespace('upgrade');
   const names = ['a', 'b', 'c'];
   const gateway = (name: string): object =>
-    memberDocument('HydrogenGateway', 'chat', name, {
-      mode: 'ServerToClient',
-      endpoints: [{ path: '/feed' }],
-      drain: { periodSeconds: 1 },
-    });
+    gatewayDocument({ mode: 'ServerToClient', endpoints: [{ path: '/feed' }], drain: { periodSeconds: 1 } }, { name });
   await namespace.apply(stage.documents().group, ...names.map(gateway));
   await namespace.untilReady(...names.map((name) => `hgw/${name}`));
   const args = ['operator', '--image', nextImage, '--max-concurrent-rollouts', '1'];

@@ -7,8 +7,9 @@ import test, { after, before } from 'node:test';
 import { parseDocuments } from '../../crds/index.ts';
 import { renderAll } from '../../infra/index.ts';
 import { startDestination } from '../kit/destination.ts';
+import { gatewayDocument, groupDocument, processorDocument, routingTo, yaml } from '../kit/documents.ts';
 import { eventually } from '../kit/eventually.ts';
-import { groupDocument, memberDocument, root, yaml } from '../kit/hydrogen.ts';
+import { root } from '../kit/hydrogen.ts';
 import { startNats } from '../kit/nats.ts';
 import { stageOrSkip } from './chat.ts';
 import { type Platform, startPlatform } from './platform.ts';
@@ -28,11 +29,10 @@ test('rendered objects carry a message to its destination with a header out of a
   await using nats = await startNats();
   await using destination = await startDestination();
   const headers = [{ name: 'authorization', valueFrom: { secretKeyRef: { name: 'messages', key: 'token' } } }];
-  const everything = { name: 'all', pattern: '.*', destination: { url: destination.url, headers } };
   const documents = yaml(
-    groupDocument({ natsUrl: nats.url, name: 'chat' }),
-    memberDocument('HydrogenGateway', 'chat', 'chat', { endpoints: [{ path: '/chat' }] }),
-    memberDocument('HydrogenMessageProcessor', 'chat', 'chat', { routing: { rules: [everything] } }),
+    groupDocument({ nats: { servers: [nats.url] } }),
+    gatewayDocument(),
+    processorDocument({ routing: routingTo(destination.url, { headers }) }),
   );
   const namespace = await platform.namespace('default');
   await namespace.apply(...renderAll(parseDocuments(documents, 'test')));
