@@ -4,7 +4,7 @@ import { after, afterEach, before } from 'node:test';
 
 import { clusterOrSkip } from '../kit/control-plane.ts';
 import { startDestination, type TestDestination } from '../kit/destination.ts';
-import { gatewayDocument, groupDocument, processorDocument, routingTo } from '../kit/documents.ts';
+import { everythingTo, gatewayDocument, groupDocument, processorDocument } from '../kit/documents.ts';
 import { natsOrSkip, startNats, type TestNats } from '../kit/nats.ts';
 import { type Namespace, type Platform, startPlatform } from './platform.ts';
 
@@ -59,7 +59,7 @@ export function useStage(skip: string | false): Stage {
 
   const documents: Stage['documents'] = (specs = {}) => {
     const [, nats, echo] = there();
-    const routing = routingTo(specs.url ?? echo.url, { reply: true });
+    const routing = everythingTo(specs.url ?? echo.url, { reply: true });
     return {
       group: groupDocument({ nats: { servers: [nats.url] }, ...specs.group }),
       gateway: gatewayDocument({ drain: { periodSeconds: 1 }, ...specs.gateway }),

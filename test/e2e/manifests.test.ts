@@ -7,7 +7,7 @@ import test, { after, before } from 'node:test';
 import { parseDocuments } from '../../crds/index.ts';
 import { renderAll } from '../../infra/index.ts';
 import { startDestination } from '../kit/destination.ts';
-import { gatewayDocument, groupDocument, processorDocument, routingTo, yaml } from '../kit/documents.ts';
+import { everythingTo, gatewayDocument, groupDocument, processorDocument, yaml } from '../kit/documents.ts';
 import { eventually } from '../kit/eventually.ts';
 import { root } from '../kit/hydrogen.ts';
 import { startNats } from '../kit/nats.ts';
@@ -32,7 +32,7 @@ test('rendered objects carry a message to its destination with a header out of a
   const documents = yaml(
     groupDocument({ nats: { servers: [nats.url] } }),
     gatewayDocument(),
-    processorDocument({ routing: routingTo(destination.url, { headers }) }),
+    processorDocument({ routing: everythingTo(destination.url, { headers }) }),
   );
   const namespace = await platform.namespace('default');
   await namespace.apply(...renderAll(parseDocuments(documents, 'test')));

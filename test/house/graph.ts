@@ -29,8 +29,8 @@ export interface Graph {
   code(file: string): string;
 }
 
-const importPattern = /\b(?:import|export)\s+(?:type\s+)?([\w$*{][^'";]*?)\s+from\s+'([^']+)'/g;
-const bareImportPattern = /\bimport\s*\(?\s*'([^']+)'/g;
+const importPattern = /^(?:import|export)\s+(?:type\s+)?([\w$*{][^'";]*?)\s+from\s+'([^']+)'/gm;
+const bareImportPattern = /(?:^import|\bimport\()\s*'([^']+)'/gm;
 const declarationPattern =
   /^export (?:declare )?(?:abstract )?(?:async )?(interface|type|class|function|const|let)\*? (\w+)/gm;
 const passPattern = /^export\s+(?:type\s+)?\{([^}]*)\}\s+from\s+'[^']+'/gm;
@@ -44,21 +44,21 @@ const kinds: Readonly<Record<string, Declaration['kind']>> = {
 /** The graph of the files of this project. */
 export function readGraph(): Graph {
   const files = sources();
-  const texts = new Map(files.map((file) => [file, withoutComments(readFileSync(file, 'utf8'))]));
-  const code = (file: string): string => texts.get(file) ?? '';
+  const texts = new Map(files.map((file) => [file, readFileSync(file, 'utf8')]));
+  const code = (file: string): string => withoutComments(texts.get(file) ?? '');
   return {
     files,
     code,
-    imports: files.flatMap((file) => importsOf(file, code(file))),
+    imports: files.flatMap((file) => importsOf(file, texts.get(file) ?? '')),
     declarations: files.flatMap((file) =>
-      [...code(file).matchAll(declarationPattern)].map(([, word = '', name = '']) => ({
+      [...(texts.get(file) ?? '').matchAll(declarationPattern)].map(([, word = '', name = '']) => ({
         file,
         name,
         kind: kinds[word] ?? 'value',
       })),
     ),
     passedOn: files.flatMap((file) =>
-      [...code(file).matchAll(passPattern)].flatMap(([, list = '']) =>
+      [...(texts.get(file) ?? '').matchAll(passPattern)].flatMap(([, list = '']) =>
         listed(list).map(([, name]) => ({ file, name, kind: 'value' as const })),
       ),
     ),

@@ -49,12 +49,12 @@ export function processorDocument(
   spec: Fields = {},
   { group = 'chat', ...naming }: MemberNaming = {},
 ): TestDocument<'HydrogenMessageProcessor'> {
-  const routing = routingTo('http://messages:8080/');
+  const routing = everythingTo('http://messages:8080/');
   return document('HydrogenMessageProcessor', { groupRef: { name: group }, routing, ...spec }, naming);
 }
 
 /** Routing of every message to this URL. */
-export function routingTo(url: string, destination: Fields = {}): Fields {
+export function everythingTo(url: string, destination: Fields = {}): Fields {
   return { rules: [{ name: 'all', pattern: '.*', destination: { url, ...destination } }] };
 }
 
