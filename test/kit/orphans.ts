@@ -23,7 +23,10 @@ process.once('exit', () => {
 });
 
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
-  process.once(signal, () => process.exit(128 + constants.signals[signal]));
+  process.once(signal, () => {
+    // Somebody else who listens ends this process in an orderly way.
+    if (process.listenerCount(signal) === 0) process.exit(128 + constants.signals[signal]);
+  });
 }
 
 /** Process ids of the children that run. */
