@@ -1,4 +1,4 @@
-/** What every test on a cluster begins with: a platform, NATS, a service that echoes, and a chat on them. */
+/** The start of every test on a cluster: a platform, NATS, a service that echoes, and a chat on them. */
 
 import { after, afterEach, before } from 'node:test';
 
@@ -35,7 +35,7 @@ export async function stageOrSkip(): Promise<string | false> {
   return (await clusterOrSkip()) || (await natsOrSkip());
 }
 
-/** One stage for all tests of a file, there while they run. What its pods printed is shown when one fails. */
+/** One stage for all tests of a file, which exists while they run. When a test fails, the output of the pods is printed. */
 export function useStage(skip: string | false): Stage {
   const stack = new AsyncDisposableStack();
   let parts: readonly [Platform, TestNats, TestDestination] | undefined;

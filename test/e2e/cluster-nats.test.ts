@@ -1,4 +1,4 @@
-/** NATS servers that the operator runs for a group, and what their restarts do to clients: nothing. */
+/** NATS servers that the operator runs for a group: clients do not notice their restarts. */
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
@@ -45,7 +45,7 @@ test('managed NATS runs, keeps its volume through a restart, and carries message
   assert.match(stage.platform.kubelet.logs('managed', 'chat-nats-0'), /Restored .* messages|Starting restore/);
 });
 
-test('three servers restart one by one without a socket closed or a message lost', { skip }, async (context) => {
+test('three servers restart one by one without closing a socket or losing a message', { skip }, async (context) => {
   const namespace = await managed('three', 3);
   const before = await namespace.pods('nats');
   assert.equal(before.length, 3);

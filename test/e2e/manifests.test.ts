@@ -1,4 +1,4 @@
-/** What the manifests tell a kubelet to run, run by one: no operator looks after it. */
+/** The manifests run by a kubelet, without an operator. */
 
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
@@ -23,7 +23,7 @@ before(async () => {
 });
 after(() => platform?.[Symbol.asyncDispose]());
 
-test('rendered objects carry a message to its destination with a header out of a secret, and with its next value', {
+test('rendered objects deliver a message with a header from a secret, and follow the next value of the secret', {
   skip,
 }, async () => {
   await using nats = await startNats();
@@ -57,7 +57,7 @@ test('rendered objects carry a message to its destination with a header out of a
   );
 });
 
-test('the demo gives back what it is sent, by way of a service on another port than its pod', { skip }, async () => {
+test('the demo echoes through a service on another port than its pod', { skip }, async () => {
   await platform.cluster.kubectl(['apply', '-f', join(root, 'dist/demo.yaml')]);
   const demo = await platform.namespace('hydrogen-demo');
   await eventually(async () => (await demo.addresses('echo')).length === 1, patiently);

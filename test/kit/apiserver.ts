@@ -15,22 +15,22 @@ import { startServer, untilReady } from './server-process.ts';
 export interface TestApiServer extends ApiClient, AsyncDisposable {
   /** Path of a kubeconfig whose user may do everything. */
   readonly kubeconfig: string;
-  /** What the server and its companions keep their files in. */
+  /** Folder of the server and its companions. */
   readonly folder: string;
   /** A token of a service account, as the kubelet asks for it. */
   tokenOf(namespace: string, account: string, request?: object): Promise<string>;
   /** Path of a kubeconfig of a service account, which may do what its roles allow. */
   kubeconfigOf(namespace: string, account: string): Promise<string>;
-  /** Kills the server and leaves etcd as it is. */
+  /** Kills the server; etcd keeps running. */
   stop(): Promise<void>;
   /** Starts it again: the same port, the same data. */
   start(): Promise<void>;
-  /** Takes the past away from etcd: no version before the present one can be listed or watched from any more. */
+  /** Compacts etcd: lists and watches from any version before the present one fail. */
   compact(): Promise<void>;
 }
 
 export interface ApiServerOptions {
-  /** Whether controllers are going to run, so that pods get service accounts. @default false */
+  /** True when controllers are going to run, so that pods get service accounts. @default false */
   readonly hasControllers?: boolean;
   /** Further flags of kube-apiserver. @default - none */
   readonly flags?: readonly string[];

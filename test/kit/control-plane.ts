@@ -1,4 +1,4 @@
-/** A control plane with controllers: what an API server alone does not do, happens. There are no nodes; see kubelet/. */
+/** A control plane with controllers, which act on what an API server only stores. There are no nodes; see kubelet/. */
 
 import { execFile } from 'node:child_process';
 import { platform } from 'node:os';
@@ -10,14 +10,14 @@ import { fail, whyNot } from './program.ts';
 import { startServer, untilReady } from './server-process.ts';
 
 export interface ControlPlane extends TestApiServer {
-  /** Runs kubectl and resolves with what it prints. @throws with what it has against it */
+  /** Runs kubectl and resolves with its output. @throws with its error output */
   kubectl(args: readonly string[], options?: KubectlOptions): Promise<string>;
-  /** The end of what kube-controller-manager wrote. */
+  /** The end of the output of kube-controller-manager. */
   controllerLog(): string;
 }
 
 export interface KubectlOptions {
-  /** Who asks. @default - who may do everything */
+  /** The user. @default - one that may do everything */
   readonly kubeconfig?: string;
   /** For `-f -`; objects become JSON. */
   readonly input?: string | object;

@@ -1,4 +1,4 @@
-/** A real gateway on a memory broker, with its log lines and the messages that a consumer took off the bus. */
+/** A real gateway on a memory broker, with its log lines and the messages that a consumer received. */
 
 import { createLogger } from '../../process/logger.ts';
 import { createMemoryBroker, type MemoryBroker } from '../../runtime/bus/memory/memory.ts';
@@ -16,9 +16,9 @@ export interface TestGatewayOptions {
   readonly broker?: MemoryBroker;
   /** Instead of a bus of the broker. */
   readonly bus?: Bus;
-  /** False: no consumer is created, so a bidirectional gateway stays not ready. Default true. */
+  /** With false, no consumer is created and a bidirectional gateway does not become ready. Default true. */
   readonly isConsumed?: boolean;
-  /** What the consumer does with a message; default: acknowledge it. */
+  /** Called with each delivery; default: acknowledges it. */
   readonly onDelivery?: (delivery: Delivery) => void;
   readonly secretsDir?: string;
 }
@@ -41,7 +41,7 @@ export interface TestGateway extends AsyncDisposable {
   url(path: string): string;
   readonly managementUrl: string;
   readonly probesUrl: string;
-  /** Takes a new spec over, merged as in the options. */
+  /** Applies a new spec, merged as in the options. */
   reconfigure(spec: Record<string, unknown>): void;
 }
 

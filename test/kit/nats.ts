@@ -27,7 +27,7 @@ export interface TestNats extends AsyncDisposable {
   readonly storeDir: string;
   /** Starts it again on the same port and store; nothing when it runs. */
   start(): Promise<void>;
-  /** Ends it in an orderly way and keeps its store. */
+  /** Stops it with SIGTERM and keeps its store. */
   stop(): Promise<void>;
   /** Ends it with a signal and keeps its store. Default SIGKILL. */
   kill(signal?: NodeJS.Signals): Promise<void>;

@@ -1,4 +1,4 @@
-/** Gets every program that tests need before the first of them runs, so that whoever waits sees what for. */
+/** Gets every program that tests need before the first test runs, and says what it is waiting for. */
 
 import { findApiServerBinaries, oldestKubernetes } from './apiserver-binaries.ts';
 import { findLua } from './lua.ts';

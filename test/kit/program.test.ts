@@ -24,7 +24,7 @@ async function someProgram(parts: Partial<Program> = {}): Promise<AsyncDisposabl
   };
 }
 
-test('takes the first place that has a usable binary, and brings nothing', async () => {
+test('uses the first place that has a usable binary, and installs nothing', async () => {
   const check: Program['check'] = async (path) => (path === 'old' ? Promise.reject(new Error('too old')) : usable());
   const places: Program['places'] = [
     ['first', () => Promise.reject(new Error('not set'))],
@@ -36,7 +36,7 @@ test('takes the first place that has a usable binary, and brings nothing', async
   assert.equal(await obtain(some.program), 'good');
 });
 
-test('brings a program once for all that ask for it', async () => {
+test('installs a program once for everybody who waits for it', async () => {
   let calls = 0;
   await using some = await someProgram({
     installers: [
@@ -65,7 +65,7 @@ test('does not wait for the lock of a process that is gone', async () => {
   await assert.rejects(obtain(some.program), /none: no network/);
 });
 
-test('says every way that failed', async () => {
+test('names every attempt that failed', async () => {
   await using some = await someProgram({
     places: [['PATH', () => Promise.reject(new Error('not in it'))]],
     installers: [['release', () => Promise.reject(new Error('404'))]],
@@ -73,7 +73,7 @@ test('says every way that failed', async () => {
   await assert.rejects(obtain(some.program), /no program-test.*: PATH: not in it; cache: no such file; release: 404/);
 });
 
-test('lets tests be skipped on a desk and never in CI', async () => {
+test('skips tests on a desk and never in CI', async () => {
   const before = process.env.CI;
   const find = (): Promise<never> => Promise.reject(new Error('nowhere'));
   try {

@@ -1,5 +1,5 @@
 /**
- * Programs that tests need and a machine may lack: found where they may be already, or else brought into the project's
+ * Programs that tests need and a machine may lack: found where they are installed, or else installed into the project's
  * cache without touching the system, by one process at a time.
  */
 
@@ -8,11 +8,11 @@ import { platform } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** A place where a program may be: its name in messages, and what resolves with a path or rejects with a reason. */
+/** A place where a program may be: its name in messages, and a function that resolves with a path or rejects with a reason. */
 export type Place = readonly [name: string, find: () => Promise<string>];
 
 /**
- * A way to get a program: `get` puts what it needs into `folder`, which is removed, and resolves with the path of the
+ * Installs a program: `get` works in `folder`, which is removed afterwards, and resolves with the path of the
  * binary, or of a folder of binaries that belong together.
  */
 export type Installer = readonly [name: string, get: (folder: string) => Promise<string>];
@@ -27,11 +27,11 @@ export interface Program {
   check(path: string): Promise<void>;
   /** Where it may be already, the preferred place first. */
   readonly places: readonly Place[];
-  /** How to get it, the preferred way first. */
+  /** How to install it, the preferred method first. */
   readonly installers: readonly Installer[];
 }
 
-/** Folder of the project that holds what was brought. */
+/** Folder of the project for installed programs. */
 export const cache = join(import.meta.dirname, '../../.cache/bin');
 
 /**
@@ -81,7 +81,7 @@ export async function whyNot(program: string, advice: string, find: () => Promis
   }
 }
 
-/** A line for the person who waits. */
+/** Prints a line for the person who waits. */
 export function say(what: string): void {
   process.stderr.write(`test kit: ${what}\n`);
 }
@@ -109,7 +109,7 @@ async function firstUsable(
   return undefined;
 }
 
-// What cannot be used never reaches the cache.
+// Only programs that pass their check reach the cache.
 async function bring(program: Program, target: string, get: Installer[1]): Promise<string> {
   const folder = join(cache, `work-${program.name}-${process.pid}`);
   await mkdir(folder, { recursive: true });
@@ -118,7 +118,7 @@ async function bring(program: Program, target: string, get: Installer[1]): Promi
     await chmod(path, 0o755);
     await program.check(path);
     await cp(path, `${target}.${process.pid}`, { recursive: true, verbatimSymlinks: true });
-    // What is there could not be used, and a folder is not replaced by renaming.
+    // An unusable one may be there, and a rename does not replace a folder.
     await rm(target, { recursive: true, force: true });
     await rename(`${target}.${process.pid}`, target);
     return target;

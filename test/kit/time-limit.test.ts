@@ -46,7 +46,7 @@ async function childGone({ output }: Run): Promise<void> {
   await eventually(() => assert.throws(() => process.kill(pid, 0), { code: 'ESRCH' }));
 }
 
-test('a file that passes is not touched', async () => {
+test('a file that passes is left alone', async () => {
   const { exitCode, output } = await runFile('good.test.mjs', "test('passes', () => {});");
   assert.equal(exitCode, 0, output);
   assert.doesNotMatch(output, /test kit/);

@@ -1,7 +1,7 @@
 /**
  * A kubelet and a scheduler for tests: every pod of the cluster is bound to one node, and its containers run as processes
- * of this machine, on a loopback address of the pod's own. What a container runtime would isolate is not: there are no
- * mounts, users, limits or network policies. Linux only.
+ * of this machine, on a loopback address of the pod's own. Nothing is isolated: there are no mounts, users, limits or
+ * network policies. Linux only.
  */
 
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
@@ -20,14 +20,14 @@ import { persist, podPath } from './status.ts';
 export interface KubeletOptions {
   /** What runs for which image; read whenever a container starts. */
   readonly images: Images;
-  /** By how much the periods of probes are divided. @default 10 */
+  /** Divides the periods of probes. @default 10 */
   readonly speed?: number;
 }
 
 export interface TestKubelet extends AsyncDisposable {
-  /** What the containers of every pod of this name printed, also of those that are gone. */
+  /** Output of the containers of every pod of this name, including pods that are gone. */
   logs(namespace: string, pod: string): string;
-  /** Everything that pods printed, for the message of a test that failed. */
+  /** Output of all pods, for the message of a test that failed. */
   allLogs(): string;
   /** Process id of the first container. @throws while it does not run */
   processOf(namespace: string, pod: string): number;

@@ -1,4 +1,4 @@
-/** What the kubelet reads of the objects of the API: of what manifests of this project can hold, everything. */
+/** The fields of API objects that the kubelet reads: all that manifests of this project can contain. */
 
 export interface ObjectMeta {
   readonly name: string;
@@ -133,7 +133,7 @@ export interface Endpoint {
   readonly conditions?: { readonly ready?: boolean };
 }
 
-/** What a container waits for, such as a secret that is not there: it goes on once it is. */
+/** A container waits for something, such as a missing secret, and continues once it exists. */
 export class NotYet extends Error {
   readonly reason: string;
 

@@ -151,7 +151,7 @@ export async function persist(
   }
 }
 
-/** Where a pod, or a part of it, is. */
+/** API path of a pod or of its subresource. */
 export function podPath({ metadata }: Pod, part = ''): string {
   return `/api/v1/namespaces/${metadata.namespace}/pods/${metadata.name}${part}`;
 }
