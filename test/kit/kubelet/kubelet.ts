@@ -13,7 +13,7 @@ import { type Informer, type InformerChange, startInformer } from '../informer.t
 import type { DataStore } from './data.ts';
 import type { Images } from './images.ts';
 import { createPodNetwork, writeServices } from './network.ts';
-import type { ApiObject, DataObject, EndpointSlice, Pod, Service } from './objects.ts';
+import type { ApiObject, DataObject, EndpointSlice, Pod, ServiceObject } from './objects.ts';
 import { PodWorker, type PodWorkerOptions } from './pod.ts';
 import { persist, podPath } from './status.ts';
 
@@ -82,7 +82,7 @@ class Kubelet implements AsyncDisposable {
     const configMaps = this.#inform<DataObject>('/api/v1/configmaps', refresh);
     const secrets = this.#inform<DataObject>('/api/v1/secrets', refresh);
     const claims = this.#inform<ApiObject>('/api/v1/persistentvolumeclaims');
-    const services = this.#inform<Service>('/api/v1/services', connect);
+    const services = this.#inform<ServiceObject>('/api/v1/services', connect);
     const slices = this.#inform<EndpointSlice>('/apis/discovery.k8s.io/v1/endpointslices', connect);
     await register(this.#server, this.#network.nodeAddress);
     await Promise.all([configMaps, secrets, claims, services, slices].map(({ synced }) => synced));

@@ -5,7 +5,7 @@
 
 import { renameSync, writeFileSync } from 'node:fs';
 
-import type { Endpoint, EndpointSlice, Service } from './objects.ts';
+import type { Endpoint, EndpointSlice, ServiceObject } from './objects.ts';
 
 export interface PodNetwork {
   /** The address of the node, as the API knows it. */
@@ -49,7 +49,7 @@ export interface Destinations {
 }
 
 /** Writes the addresses of services, by `<name>.<namespace>`, for the processes of pods. */
-export function writeServices(file: string, services: Iterable<Service>, slices: Iterable<EndpointSlice>): void {
+export function writeServices(file: string, services: Iterable<ServiceObject>, slices: Iterable<EndpointSlice>): void {
   const found: Record<string, Destinations> = {};
   const all = [...slices];
   for (const { metadata, spec } of services) {

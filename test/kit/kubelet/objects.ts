@@ -118,7 +118,7 @@ export interface DataObject extends ApiObject {
   readonly data?: Readonly<Record<string, string>>;
 }
 
-export interface Service extends ApiObject {
+export interface ServiceObject extends ApiObject {
   readonly spec: { readonly ports?: readonly { readonly name?: string; readonly port: number }[] };
 }
 
