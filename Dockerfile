@@ -13,10 +13,11 @@ RUN npm run build \
 FROM docker.io/library/node:24-bookworm-slim
 LABEL org.opencontainers.image.title="hydrogen" \
       org.opencontainers.image.description="A Kubernetes-native API gateway for WebSocket connections" \
-      org.opencontainers.image.licenses="Apache-2.0"
+      org.opencontainers.image.source="https://github.com/hydrogen-gateway/hydrogen" \
+      org.opencontainers.image.licenses="MIT"
 ENV NODE_ENV=production
 WORKDIR /app
-COPY --from=build /app/package.json ./
+COPY --from=build /app/package.json /app/LICENSE ./
 COPY --from=build /app/cli/hydrogen.js ./cli/
 COPY --from=build /app/build ./build
 COPY --from=build /app/node_modules ./node_modules

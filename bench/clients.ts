@@ -1,6 +1,6 @@
 /**
- * Closed-loop clients: each sends its next message when the answer to the last one is there, so the rate is what the
- * path under test gives and latency is not hidden by a queue in front of it.
+ * Closed-loop clients: each sends its next message when it has the answer to the last one. The rate is therefore that of
+ * the path under test, and no queue in front of it hides latency.
  */
 
 import { once } from 'node:events';

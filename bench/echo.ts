@@ -1,105 +1,88 @@
 /**
- * Echo through a destination, closed loop, every part its own process. Two paths do the same work in turns: `durable`
- * (gateway, JetStream on files, message processor) and `floor` (one process, no bus; see floor.ts). Their ratio is what
- * durability costs; rates alone say little.
+ * Echo through a destination, closed loop, every part its own process. Paths do the same work in turns: `floor` (one
+ * process, no bus) and `durable` (gateway, JetStream on files, message processor), whose ratio is the price of
+ * durability. With `--against` the durable path of another checkout takes its turn too.
  *
- *   node bench/echo.ts [--connections 100] [--seconds 10] [--rounds 3] [--size 32]
+ *   node bench/echo.ts [--connections 100] [--seconds 10] [--rounds 3] [--size 32] [--against CHECKOUT]
  */
 
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { availableParallelism, cpus, loadavg, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+
 import { freePortBase } from '../test/kit/ports.ts';
 import { type Load, type Measurement, measure } from './clients.ts';
-import { startNatsServer } from './nats-server.ts';
+import { startDurable } from './paths/durable.ts';
+import { startFloor } from './paths/floor.ts';
+import type { Path } from './paths/path.ts';
 import { type BenchProcess, startBenchProcess } from './processes.ts';
+import { median, printMachine, verdict } from './report.ts';
 
+/** For 100 connections and 32 bytes. */
 const goals = { ratio: 0.45, gatewayMicroseconds: 45, mprocMicroseconds: 60 } as const;
-const hydrogen = join(import.meta.dirname, '../cli/hydrogen.js');
 
-const { load, rounds } = readOptions();
-console.log(
-  `echo through a destination: ${load.connections} connections, ${load.messageBytes} bytes, ` +
-    `${rounds} rounds of ${load.seconds} s each way after ${load.warmUpSeconds} s of warm-up`,
-);
-console.log(`Node ${process.version}, ${availableParallelism()} x ${cpus()[0]?.model ?? 'unknown CPU'}\n`);
-if ((loadavg()[0] ?? 0) > availableParallelism() / 2) {
-  console.log(`WARNING: others use this machine (load ${loadavg()[0]?.toFixed(1)}): trust CPU times, not rates\n`);
+interface Options {
+  readonly load: Load;
+  readonly rounds: number;
+  /** Folder of another checkout. */
+  readonly against: string | undefined;
 }
 
-await using stack = new AsyncDisposableStack();
-const interrupted = (): void => {
-  stack.disposeAsync().finally(() => process.exit(130));
-};
-process.once('SIGINT', interrupted).once('SIGTERM', interrupted);
-
-const directory = await mkdtemp(join(tmpdir(), 'hydrogen-bench-'));
-stack.defer(() => rm(directory, { recursive: true, force: true }));
-
-const destinationPort = await freePortBase();
-const destinationUrl = `http://127.0.0.1:${destinationPort}/`;
-const destination = stack.use(startNode('destination', [script('destination.ts'), `${destinationPort}`]));
-await destination.answers(destinationUrl);
-
-const floorPort = await freePortBase();
-const floor = stack.use(startNode('floor', [script('floor.ts'), `${floorPort}`, destinationUrl]));
-await floor.answers(`http://127.0.0.1:${floorPort}/`);
-
-const nats = stack.use(await startNatsServer(join(directory, 'jetstream')));
-const gatewayPort = await freePortBase();
-const mprocProbePort = await freePortBase();
-const config = await writeConfig(directory, nats.url, destinationUrl);
-const gateway = stack.use(
-  startNode('gateway', [hydrogen, 'gateway', '--config', config.gateway, '--port-base', `${gatewayPort}`]),
-);
-const mproc = stack.use(
-  startNode('mproc', [hydrogen, 'mproc', '--config', config.mproc, '--probe-port', `${mprocProbePort}`]),
-);
-await mproc.answers(`http://127.0.0.1:${mprocProbePort}/readyz`);
-await gateway.answers(`http://127.0.0.1:${gatewayPort + 1010}/readyz`);
-
-const floorRounds: Measurement[] = [];
-const durableRounds: Measurement[] = [];
-const ratios: number[] = [];
-const cpuRatios: number[] = [];
-for (let round = 1; round <= rounds; round += 1) {
-  const atFloor = await measure(`ws://127.0.0.1:${floorPort}/echo`, load, [floor, destination]);
-  floorRounds.push(atFloor);
-  print(round, 'floor', atFloor);
-  const durable = await measure(`ws://127.0.0.1:${gatewayPort}/echo`, load, [
-    gateway,
-    mproc,
-    nats.process,
-    destination,
-  ]);
-  durableRounds.push(durable);
-  print(round, 'durable', durable);
-  ratios.push(durable.rate / atFloor.rate);
-  cpuRatios.push(cpuInAll(atFloor) / cpuInAll(durable));
-  console.log(`${round}  ratio    ${ratios.at(-1)?.toFixed(3)}  of CPU time ${cpuRatios.at(-1)?.toFixed(3)}\n`);
+/** What one path did in each round. */
+interface PathRounds {
+  readonly path: Path;
+  readonly rounds: Measurement[];
 }
 
-const cpuOf = (name: string): number => median(durableRounds.map((each) => each.cpuMicroseconds[name] ?? Number.NaN));
-console.log('medians');
-console.log(`  floor    ${median(floorRounds.map((each) => each.rate)).toFixed(0)}/s`);
-console.log(`  durable  ${median(durableRounds.map((each) => each.rate)).toFixed(0)}/s`);
-console.log(`  ratio    ${median(ratios).toFixed(3)}  ${verdict(median(ratios) >= goals.ratio, `>= ${goals.ratio}`)}`);
-console.log(`  of CPU   ${median(cpuRatios).toFixed(3)}`);
-for (const [name, goal] of [
-  ['gateway', goals.gatewayMicroseconds],
-  ['mproc', goals.mprocMicroseconds],
-] as const) {
-  console.log(`  ${name.padEnd(8)} ${cpuOf(name).toFixed(1)} us  ${verdict(cpuOf(name) <= goal, `<= ${goal} us`)}`);
+const options = readOptions();
+printHeader(options);
+await run(options);
+
+async function run({ load, rounds, against }: Options): Promise<void> {
+  await using stack = new AsyncDisposableStack();
+  const interrupted = (): void => {
+    stack.disposeAsync().finally(() => process.exit(130));
+  };
+  process.once('SIGINT', interrupted).once('SIGTERM', interrupted);
+  const { destination, url: destinationUrl } = await startDestinationProcess(stack);
+  const floor: PathRounds = { path: stack.use(await startFloor(destinationUrl)), rounds: [] };
+  const durable = async (name: string, checkout: string): Promise<PathRounds> => ({
+    path: stack.use(await startDurable({ name, checkout, destinationUrl })),
+    rounds: [],
+  });
+  const own = await durable('durable', join(import.meta.dirname, '..'));
+  const other = against === undefined ? undefined : await durable('against', against);
+
+  for (let round = 1; round <= rounds; round += 1) {
+    // Whoever is measured first has the cooler machine: the checkouts take turns in that, too.
+    const pair = other === undefined ? [own] : round % 2 === 0 ? [own, other] : [other, own];
+    for (const { path, rounds: measured } of [floor, ...pair]) {
+      measured.push(await measure(path.url, load, [...path.processes, destination]));
+      printRound(round, path.name, measured.at(-1));
+    }
+    console.log();
+  }
+  printMedians(floor, own, other);
 }
 
-function readOptions(): { load: Load; rounds: number } {
+async function startDestinationProcess(
+  stack: AsyncDisposableStack,
+): Promise<{ readonly destination: BenchProcess; readonly url: string }> {
+  const port = await freePortBase();
+  const args = [join(import.meta.dirname, 'destination-process.ts'), `${port}`];
+  const destination = stack.use(startBenchProcess('destination', process.execPath, args));
+  const url = `http://127.0.0.1:${port}/`;
+  await destination.answers(url);
+  return { destination, url };
+}
+
+function readOptions(): Options {
   const { values } = parseArgs({
     options: {
       connections: { type: 'string', default: '100' },
       seconds: { type: 'string', default: '10' },
       rounds: { type: 'string', default: '3' },
       size: { type: 'string', default: '32' },
+      against: { type: 'string' },
     },
   });
   const seconds = readInteger('seconds', values.seconds, 1, 120);
@@ -109,7 +92,8 @@ function readOptions(): { load: Load; rounds: number } {
     warmUpSeconds: Math.min(4, seconds),
     seconds,
   };
-  return { load, rounds: readInteger('rounds', values.rounds, 1, 20) };
+  const against = values.against === undefined ? undefined : resolve(values.against);
+  return { load, rounds: readInteger('rounds', values.rounds, 1, 20), against };
 }
 
 function readInteger(option: string, text: string, min: number, max: number): number {
@@ -119,59 +103,79 @@ function readInteger(option: string, text: string, min: number, max: number): nu
   process.exit(2);
 }
 
-/** The documents that the two processes read: JSON, which YAML contains. */
-async function writeConfig(
-  directory: string,
-  natsUrl: string,
-  destinationUrl: string,
-): Promise<{ gateway: string; mproc: string }> {
-  const document = (kind: string, spec: object): string =>
-    JSON.stringify({ apiVersion: 'hydrogen.dev/v1alpha1', kind, metadata: { name: 'bench' }, spec });
-  const groupRef = { name: 'bench' };
-  const group = document('HydrogenGroup', { nats: { servers: [natsUrl] }, stream: { storage: 'File', replicas: 1 } });
-  const files = {
-    gateway: [group, document('HydrogenGateway', { groupRef, endpoints: [{ path: '/echo' }] })],
-    mproc: [
-      group,
-      document('HydrogenMessageProcessor', {
-        groupRef,
-        routing: { rules: [{ name: 'all', pattern: '.*', destination: { url: destinationUrl, reply: true } }] },
-      }),
-    ],
-  };
-  const paths = { gateway: join(directory, 'gateway.yaml'), mproc: join(directory, 'mproc.yaml') };
-  await writeFile(paths.gateway, files.gateway.join('\n---\n'));
-  await writeFile(paths.mproc, files.mproc.join('\n---\n'));
-  return paths;
-}
-
-function startNode(name: string, args: readonly string[]): BenchProcess {
-  return startBenchProcess(name, process.execPath, args);
-}
-
-function script(name: string): string {
-  return join(import.meta.dirname, name);
-}
-
-function print(round: number, path: string, measurement: Measurement): void {
-  const { rate, p50Ms, p99Ms, cpuMicroseconds, silentClients } = measurement;
-  const cpu = Object.entries(cpuMicroseconds).map(([name, us]) => `${name} ${us.toFixed(1)}`);
+function printHeader({ load, rounds, against }: Options): void {
   console.log(
-    `${round}  ${path.padEnd(8)} ${rate.toFixed(0).padStart(6)}/s  p50 ${p50Ms.toFixed(2)} ms  p99 ${p99Ms.toFixed(2)} ms  ` +
-      `CPU us/message: ${cpu.join(', ')}, in all ${cpuInAll(measurement).toFixed(1)}${silentClients > 0 ? `  WARNING: ${silentClients} clients got no answer` : ''}`,
+    `echo through a destination: ${load.connections} connections, ${load.messageBytes} bytes, ` +
+      `${rounds} rounds of ${load.seconds} s for each path after ${load.warmUpSeconds} s of warm-up`,
   );
+  if (against !== undefined) console.log(`against: ${against}`);
+  printMachine('CPU times, not rates');
+}
+
+function printRound(round: number, name: string, measurement: Measurement | undefined): void {
+  if (measurement === undefined) return;
+  const { rate, p50Ms, p99Ms, cpuMicroseconds, silentClients } = measurement;
+  const cpu = Object.entries(cpuMicroseconds).map(([part, us]) => `${part} ${us.toFixed(1)}`);
+  console.log(
+    `${round}  ${name.padEnd(8)} ${rate.toFixed(0).padStart(6)}/s  p50 ${p50Ms.toFixed(2)} ms  p99 ${p99Ms.toFixed(2)} ms  ` +
+      `CPU us/message: ${cpu.join(', ')}, in all ${cpuInAll(measurement).toFixed(1)}`,
+  );
+  if (silentClients > 0) console.log(`   WARNING: ${silentClients} clients got no answer`);
+}
+
+function printMedians(floor: PathRounds, own: PathRounds, other: PathRounds | undefined): void {
+  console.log('medians');
+  for (const { path, rounds } of other === undefined ? [floor, own] : [floor, other, own]) {
+    console.log(`  ${path.name.padEnd(8)} ${median(rounds.map(({ rate }) => rate)).toFixed(0)}/s`);
+  }
+  const ratio = ratioOf(own, floor, ({ rate }) => rate);
+  console.log(`  durable / floor: ${ratio.toFixed(3)}  ${verdict(ratio >= goals.ratio, `>= ${goals.ratio}`)}`);
+  console.log(`  the same of CPU: ${ratioOf(floor, own, cpuInAll).toFixed(3)}`);
+  for (const [part, goal] of [
+    ['gateway', goals.gatewayMicroseconds],
+    ['mproc', goals.mprocMicroseconds],
+  ] as const) {
+    const us = median(own.rounds.map(cpuOf(part)));
+    console.log(`  ${part.padEnd(8)} ${us.toFixed(1)} us  ${verdict(us <= goal, `<= ${goal} us`)}`);
+  }
+  if (other !== undefined) printComparison(own, other);
+}
+
+/** This checkout as a multiple of the other: medians of the ratios of each round. */
+function printComparison(own: PathRounds, other: PathRounds): void {
+  console.log('this checkout / the other');
+  const figures: Record<string, (measurement: Measurement) => number> = {
+    rate: ({ rate }) => rate,
+    p50: ({ p50Ms }) => p50Ms,
+    p99: ({ p99Ms }) => p99Ms,
+    'CPU in all': cpuInAll,
+    'CPU gateway': cpuOf('gateway'),
+    'CPU mproc': cpuOf('mproc'),
+    'CPU nats': cpuOf('nats-server'),
+  };
+  for (const [name, read] of Object.entries(figures)) {
+    console.log(`  ${name.padEnd(12)} x ${ratioOf(own, other, read).toFixed(3)}`);
+  }
+  const residents = own.path.processes.map((process, index) => {
+    const [now, before] = [process, other.path.processes[index] ?? process].map((one) => one.memoryBytes().resident);
+    return `${process.name} x ${((now ?? Number.NaN) / (before ?? Number.NaN)).toFixed(3)}`;
+  });
+  console.log(`  RSS at the end: ${residents.join(', ')}`);
+}
+
+function ratioOf(a: PathRounds, b: PathRounds, read: (measurement: Measurement) => number): number {
+  return median(
+    a.rounds.map((measurement, index) => {
+      const beside = b.rounds[index];
+      return beside === undefined ? Number.NaN : read(measurement) / read(beside);
+    }),
+  );
+}
+
+function cpuOf(part: string): (measurement: Measurement) => number {
+  return ({ cpuMicroseconds }) => cpuMicroseconds[part] ?? Number.NaN;
 }
 
 function cpuInAll({ cpuMicroseconds }: Measurement): number {
   return Object.values(cpuMicroseconds).reduce((sum, us) => sum + us, 0);
-}
-
-function verdict(isMet: boolean, goal: string): string {
-  return `(goal ${goal}: ${isMet ? 'met' : 'missed'})`;
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length / 2;
-  return ((sorted[Math.ceil(middle) - 1] ?? Number.NaN) + (sorted[Math.floor(middle)] ?? Number.NaN)) / 2;
 }

@@ -1,18 +1,17 @@
 /**
- * The operator under many gateways at once: what it takes of memory, time and the API server, when all of them are new,
+ * The operator under many gateways at once: its memory, time and requests to the API server when all gateways are new,
  * while nothing changes, and after a restart. With `--against` another checkout does the same first, and ratios are
- * printed: they say more than figures of one machine.
+ * printed: they say more than the figures of one machine.
  *
  *   node bench/operator.ts [--gateways 1000] [--idle-seconds 60] [--against CHECKOUT]
  */
 
 import { mkdtemp, rm } from 'node:fs/promises';
-import { availableParallelism, cpus, loadavg, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 
-import { startNatsServer } from './nats-server.ts';
 import { type BenchCluster, childrenOfEach, startBenchCluster } from './operator/cluster.ts';
 import {
   type OperatorFigures,
@@ -21,6 +20,8 @@ import {
   ship,
   startOperatorProcess,
 } from './operator/process.ts';
+import { startNatsServer } from './paths/nats-server.ts';
+import { printMachine } from './report.ts';
 
 const goals = { residentMegabytes: 130, idleCpuPercent: 1, idleRequests: 0, writesAfterRestart: 0 } as const;
 const startTimeoutMs = 600_000;
@@ -31,20 +32,20 @@ type Result = Record<keyof typeof rows, number>;
 const rows = {
   inForce: ['s', 'until all are in force'],
   callsEach: ['', 'requests a gateway'],
-  writesEach: ['', '  of which writes'],
+  writesEach: ['', '  of these, writes'],
   cpu: ['s', 'CPU for it'],
   residentAtStart: ['MB', 'RSS at start'],
   resident: ['MB', 'RSS with all of them'],
-  peak: ['MB', 'RSS at most'],
+  peak: ['MB', 'RSS at its peak'],
   heap: ['MB', 'heap in use'],
   idleCpu: ['%', 'CPU of a core while nothing changes'],
-  idleRequests: ['', 'requests but watches and lease, then'],
+  idleRequests: ['', 'requests meanwhile, except the lease'],
   firstPass: ['s', 'first pass after a restart'],
   firstPassCpu: ['s', 'CPU for it'],
   firstPassReads: ['', 'reads of it'],
   firstPassWrites: ['', 'writes of it'],
   residentAgain: ['MB', 'RSS after it'],
-  peakAgain: ['MB', 'RSS at most'],
+  peakAgain: ['MB', 'RSS at its peak'],
 } as const satisfies Record<string, readonly [unit: string, what: string]>;
 
 const { values } = parseArgs({
@@ -58,18 +59,7 @@ const gateways = Number(values.gateways);
 const idleSeconds = Number(values['idle-seconds']);
 
 console.log(`${gateways} gateways at once, ${childrenOfEach} children each; ${idleSeconds} s of rest; a restart`);
-console.log(`Node ${process.version}, ${availableParallelism()} x ${cpus()[0]?.model ?? 'unknown CPU'}\n`);
-if ((loadavg()[0] ?? 0) > availableParallelism() / 2) {
-  console.log(
-    `WARNING: others use this machine (load ${loadavg()[0]?.toFixed(1)}): trust memory and counts, not times\n`,
-  );
-}
-
-await using stack = new AsyncDisposableStack();
-const interrupted = (): void => {
-  stack.disposeAsync().finally(() => process.exit(130));
-};
-process.once('SIGINT', interrupted).once('SIGTERM', interrupted);
+printMachine('memory and counts, not times');
 
 const other = values.against === undefined ? undefined : await measure(values.against, false);
 const own = await measure(join(import.meta.dirname, '..'), true);
@@ -80,7 +70,7 @@ for (const [name, [unit, what]] of Object.entries(rows) as [keyof Result, readon
   console.log(`${what.padEnd(38)} ${compared}${format(now)} ${unit}${ratio}${verdict(name, now)}`);
 }
 
-/** @param isInPod with the files of a service account; else with a kubeconfig, as older checkouts have to be run here */
+/** @param isInPod with the files of a service account; otherwise with a kubeconfig, the one thing older checkouts accept */
 async function measure(checkout: string, isInPod: boolean): Promise<Result> {
   await using run = new AsyncDisposableStack();
   const shipped = run.use(await ship(checkout));
@@ -150,7 +140,7 @@ function start(shipped: Shipped, { kubeconfig, pod }: BenchCluster, isInPod: boo
     : startOperatorProcess(shipped, ['--kubeconfig', kubeconfig]);
 }
 
-/** Resolves when nothing has been looked after or asked for during some seconds, more than anything is put off for. */
+/** Resolves when nothing was reconciled or requested for some seconds, longer than anything is delayed. */
 async function atRest(operator: OperatorProcess): Promise<void> {
   let before = await operator.figures();
   for (let quietSeconds = 0; quietSeconds < 8; quietSeconds += 1) {
@@ -165,7 +155,7 @@ function writes({ calls }: OperatorFigures): number {
   return (calls.PATCH ?? 0) + (calls.POST ?? 0) + (calls.PUT ?? 0) + (calls.DELETE ?? 0);
 }
 
-/** All but those of the lease. A watch counts when it is opened. */
+/** All except those of the lease. A watch counts when it is opened. */
 function requests(figures: OperatorFigures): number {
   return writes(figures) + (figures.calls.GET ?? 0);
 }

@@ -1,9 +1,11 @@
-/** The processes of a benchmark: started, watched for their CPU time, and stopped. */
+/** The processes of a benchmark: starting, stopping, CPU time and memory. */
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+
+import '../test/kit/orphans.ts';
 
 const startTimeoutMs = 60_000;
 const stopTimeoutMs = 15_000;
@@ -16,13 +18,13 @@ export interface BenchProcess extends AsyncDisposable {
   readonly pid: number | undefined;
   /** User and system time since its start, all threads. Resolution: one clock tick, usually 10 ms. */
   cpuMicroseconds(): number;
-  /** What it holds in memory now, and the most that it ever did. */
+  /** Resident memory now, and its peak. */
   memoryBytes(): { readonly resident: number; readonly peak: number };
   /** Resolves when the URL answers 200. @throws when the process ends first or too much time passes. */
   answers(url: string): Promise<void>;
 }
 
-/** Starts a process; it stops with SIGTERM, then SIGKILL, when disposed. When it ends before, what it printed is shown. */
+/** Starts a process; disposal sends SIGTERM, then SIGKILL. If it ends before, the end of its output is printed. */
 export function startBenchProcess(
   name: string,
   command: string,

@@ -1,14 +1,14 @@
 /**
- * What it costs to turn gateways into objects, the way the operator does: one app for each, nothing kept.
+ * The cost of rendering gateways into objects as the operator does: one app for each, nothing kept.
  *
  *   node --expose-gc bench/synth.ts [--gateways 1000]
  */
 
 import { parseArgs } from 'node:util';
 
-import { apiVersion } from '../crds/contract.ts';
-import { parse, type Resource } from '../crds/index.ts';
 import { renderGateway } from '../infra/render.ts';
+import { gatewayDocument, groupDocument, parsed, type TestDocument } from '../test/kit/documents.ts';
+import { median } from './report.ts';
 
 const goalMs = 1;
 const goalBytes = 1000;
@@ -22,23 +22,17 @@ if (gc === undefined) {
   process.exit(2);
 }
 
-type Of<K extends Resource['kind']> = Extract<Resource, { kind: K }>;
+const group = parsed(groupDocument({}, { namespace: 'bench' }));
+const gateways = Array.from({ length: count }, (_, index) => parsed(gatewayOf(`chat-${index}`)));
 
-function parsed<K extends Resource['kind']>(kind: K, name: string, spec: object): Of<K> {
-  const result = parse({ apiVersion, kind, metadata: { name, namespace: 'bench' }, spec });
-  if (!result.ok) throw new Error(JSON.stringify(result.issues));
-  return result.resource as Of<K>; // parse keeps the kind
-}
-
-const group = parsed('HydrogenGroup', 'chat', { nats: { servers: ['nats://nats:4222'] } });
-const gateways = Array.from({ length: count }, (_, index) =>
-  parsed('HydrogenGateway', `chat-${index}`, {
-    groupRef: { name: 'chat' },
+function gatewayOf(name: string): TestDocument<'HydrogenGateway'> {
+  const spec = {
     endpoints: [{ path: '/chat' }, { path: '/feed' }],
     autoscaling: { minReplicas: 2, maxReplicas: 10 },
     ingress: { className: 'nginx', hosts: ['chat.example.com'] },
-  }),
-);
+  };
+  return gatewayDocument(spec, { name, namespace: 'bench' });
+}
 
 /** Renders every gateway and keeps nothing. @returns the number of objects */
 function renderEach(): number {
@@ -63,11 +57,12 @@ for (let round = 0; round < rounds; round++) {
 }
 const retained = Math.max(0, heapBytes() - before) / (count * rounds);
 
-msPerGateway.sort((a, b) => a - b);
-const median = msPerGateway[Math.floor(rounds / 2)] ?? Number.NaN;
+const medianMs = median(msPerGateway);
 const verdict = (isMet: boolean): string => (isMet ? 'met' : 'MISSED');
 console.log(`${count} gateways, ${renderEach() / count} objects each, median of ${rounds} rounds`);
-console.log(`time      ${median.toFixed(3)} ms a gateway    goal: under ${goalMs} ms    ${verdict(median < goalMs)}`);
+console.log(
+  `time      ${medianMs.toFixed(3)} ms a gateway    goal: under ${goalMs} ms    ${verdict(medianMs < goalMs)}`,
+);
 console.log(
   `retained  ${retained.toFixed(1)} bytes a gateway    goal: under ${goalBytes}    ${verdict(retained < goalBytes)}`,
 );

@@ -1,4 +1,4 @@
-/** The cluster of the operator's benchmark: a kube-apiserver on etcd with hydrogen's definitions, and what is put into it. */
+/** The cluster of the operator's benchmark: a kube-apiserver on etcd with hydrogen's definitions and the gateways. */
 
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -10,8 +10,8 @@ import { operatorObjects } from '../../infra/index.ts';
 import { startApiServer, type TestApiServer } from '../../test/kit/apiserver.ts';
 import { eventually } from '../../test/kit/eventually.ts';
 
-/** Where the gateways of the benchmark are. */
-export const namespace = 'bench';
+/** Namespace of the gateways. */
+const namespace = 'bench';
 
 /** The children of one gateway of the benchmark. */
 const childPaths: Readonly<Record<string, number>> = {
@@ -29,7 +29,7 @@ export const childrenOfEach = Object.values(childPaths).reduce((sum, count) => s
 
 export interface BenchCluster extends AsyncDisposable {
   readonly kubeconfig: string;
-  /** What a pod of the operator is given, with a token of its service account. */
+  /** The service account files and environment that a pod of the operator has. */
   readonly pod: { readonly serviceAccount: string; readonly env: Readonly<Record<string, string>> };
   /** Creates a group and this many gateways, as fast as the server takes them. */
   create(gateways: number, natsUrl: string): Promise<void>;
@@ -120,13 +120,13 @@ async function apply(cluster: TestApiServer, path: string, object: unknown): Pro
   if (status >= 300) throw new Error(`${path}: ${status} ${JSON.stringify(body).slice(0, 2000)}`);
 }
 
-/** How many objects there are, for the price of one. */
+/** Counts the objects of a collection by listing one. */
 async function countAt(cluster: TestApiServer, path: string): Promise<number> {
   const { items, metadata } = await cluster.get(`${path}?limit=1`);
   return items.length + (metadata.remainingItemCount ?? 0);
 }
 
-/** Writes what a pod of the operator finds in its service account into `folder`. */
+/** Writes the files of the operator's service account into `folder`, as a pod finds them. */
 export async function writeServiceAccount(cluster: TestApiServer, folder: string): Promise<void> {
   const account = '/api/v1/namespaces/hydrogen-system/serviceaccounts/hydrogen-operator/token';
   const request = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: { expirationSeconds: 7200 } };

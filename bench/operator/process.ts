@@ -9,7 +9,7 @@ import { parseAllDocuments } from 'yaml';
 import { freePortBase } from '../../test/kit/ports.ts';
 import { type BenchProcess, startBenchProcess } from '../processes.ts';
 
-/** What the image holds of a checkout, and the flags and environment that its Deployment sets. */
+/** A checkout laid out as in its image, and the flags and environment that its Deployment sets. */
 export interface Shipped extends AsyncDisposable {
   readonly command: string;
   /** Flags of Node. */
@@ -17,11 +17,11 @@ export interface Shipped extends AsyncDisposable {
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** What the operator says of itself. */
+/** Figures from the metrics of the operator. */
 export interface OperatorFigures {
   /** Requests by verb, those of the lease apart as `lease`. */
   readonly calls: Readonly<Record<string, number>>;
-  /** Custom resources looked after, each time counted. */
+  /** Reconciliations of custom resources. */
   readonly reconciles: number;
   readonly isAtRest: boolean;
   readonly heapBytes: number;
@@ -52,7 +52,7 @@ export async function ship(checkout: string): Promise<Shipped> {
   };
 }
 
-/** Starts it; its probes are answered when this resolves, not yet its first list. */
+/** Resolves when its probes answer; its first list may still be under way. */
 export async function startOperatorProcess(
   { command, flags, env }: Shipped,
   args: readonly string[],
@@ -77,7 +77,7 @@ export async function startOperatorProcess(
 const mapped: readonly string[] = ['cdk8s', 'cdk8s-plus-28', 'constructs'];
 const inlineMap = /^\/\/# sourceMappingURL=data:.*$/gm;
 
-/** Packages as they are installed, but for what the recipe of the image takes away and a process would hold in memory. */
+/** Packages as installed, without what the recipe of the image removes and a process would hold in memory. */
 async function layPackages(from: string, to: string, recipe: string): Promise<void> {
   await mkdir(to);
   const changed = recipe.includes('sourceMappingURL') ? mapped : [];

@@ -1,5 +1,5 @@
-// Tells every client at /time the time, each second. It may run anywhere that reaches the management API of any one
-// gateway of the group: the broadcast reaches the clients of all of them.
+// Sends every client at /time the time, each second. It can run wherever it reaches the management API of any gateway
+// of the group: a broadcast reaches the clients of all of them.
 
 const callback = process.env.CALLBACK ?? 'http://127.0.0.1:8081';
 

@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import test from 'node:test';
 import { connect } from '../kit/client.ts';
 import { startDestination } from '../kit/destination.ts';
+import { gatewayDocument, groupDocument, processorDocument, yaml } from '../kit/documents.ts';
 import { eventually } from '../kit/eventually.ts';
-import { groupDocument, type HydrogenProcess, memberDocument, startHydrogen, yaml } from '../kit/hydrogen.ts';
+import { type HydrogenProcess, startHydrogen } from '../kit/hydrogen.ts';
 import { freePortBase } from '../kit/ports.ts';
 
 async function untilReady(dev: HydrogenProcess): Promise<void> {
@@ -59,10 +60,10 @@ test('dev runs several gateways and processors of several documents, and applies
     routing: { rules: [{ name: 'all', pattern: '.*', destination: { url, reply: true } }] },
   });
   const text = yaml(
-    groupDocument({ natsUrl: 'nats://127.0.0.1:4222' }),
-    memberDocument('HydrogenGateway', 'e2e', 'one', { endpoints: [{ path: '/one' }], paused: true }),
-    memberDocument('HydrogenGateway', 'e2e', 'two', { endpoints: [{ path: '/two' }] }),
-    memberDocument('HydrogenMessageProcessor', 'e2e', 'all', rules(destination.url)),
+    groupDocument(),
+    gatewayDocument({ endpoints: [{ path: '/one' }], paused: true }, { name: 'one' }),
+    gatewayDocument({ endpoints: [{ path: '/two' }] }, { name: 'two' }),
+    processorDocument(rules(destination.url)),
   );
   await withFile(text, async (file) => {
     const base = await freePortBase();
@@ -81,9 +82,8 @@ test('dev runs several gateways and processors of several documents, and applies
   });
 });
 
-const group = yaml(groupDocument({ natsUrl: 'nats://127.0.0.1:4222' }));
-const gateway = (spec: object = {}, name = 'g'): string =>
-  yaml(memberDocument('HydrogenGateway', 'e2e', name, { endpoints: [{ path: '/chat' }], ...spec }));
+const group = yaml(groupDocument());
+const gateway = (spec: Record<string, unknown> = {}, name = 'g'): string => yaml(gatewayDocument(spec, { name }));
 
 const mistakes: [title: string, text: string, pattern: RegExp][] = [
   [
@@ -97,7 +97,7 @@ const mistakes: [title: string, text: string, pattern: RegExp][] = [
     [group, gateway({ limit: {} })].join('\n---\n'),
     /spec\.limit: unknown field; did you mean limits/,
   ],
-  ['a missing group', gateway(), /spec\.groupRef\.name: there is no HydrogenGroup e2e/],
+  ['a missing group', gateway(), /spec\.groupRef\.name: there is no HydrogenGroup chat/],
   ['a syntax error', 'kind: [', /app\.yaml/],
   ['nothing', '', /app\.yaml/],
   ['a group alone', group, /neither a HydrogenGateway nor/],
@@ -147,10 +147,7 @@ test('dev and gateway stop what they started when a port is taken, and exit 1', 
   const base = taken.port - 1;
   const dev = await run('dev', '-f', 'examples/timer/app.yaml', '--port-base', `${base}`);
   assert.deepEqual([dev.code, /EADDRINUSE/.test(dev.output)], [1, true], dev.output);
-  const text = yaml(
-    groupDocument({ natsUrl: 'nats://127.0.0.1:1' }),
-    memberDocument('HydrogenGateway', 'e2e', 'g', { endpoints: [{ path: '/chat' }] }),
-  );
+  const text = yaml(groupDocument({ nats: { servers: ['nats://127.0.0.1:1'] } }), gatewayDocument());
   await withFile(text, async (file) => {
     const { code, output } = await run('gateway', '--config', file, '--host', '127.0.0.1', '--port-base', `${base}`);
     assert.deepEqual([code, /EADDRINUSE/.test(output)], [1, true], output);

@@ -41,7 +41,7 @@ test('applies the definitions a second time without a change or a warning', { sk
 });
 
 for (const { title, yaml } of validCases) {
-  test(`takes ${title}, and fills in what parse fills in`, { skip }, async () => {
+  test(`accepts ${title}, with the defaults of parse`, { skip }, async () => {
     const document: unknown = parseYaml(yaml);
     const { status, body } = await tryCreate(document);
     assert.equal(status, 201, JSON.stringify(body));
@@ -52,7 +52,7 @@ for (const { title, yaml } of validCases) {
 }
 
 for (const { title, yaml, issues, isServerLenient = false } of invalidCases) {
-  test(`refuses ${title}, for no other reason than parse`, { skip }, async () => {
+  test(`refuses ${title} for the same reasons as parse`, { skip }, async () => {
     const document: unknown = parseYaml(yaml);
     const { status, body } = await tryCreate(document);
     assert.ok(status >= 400 && status < 500, `${status} ${JSON.stringify(body)}`);
@@ -125,7 +125,7 @@ async function create(kind: string, name: string, yaml: string | undefined): Pro
 const merge = (path: string, patch: unknown): Promise<ApiAnswer> =>
   cluster.call('PATCH', path, patch, { 'content-type': 'application/merge-patch+json' });
 
-test('keeps an object in its group', { skip }, async () => {
+test('refuses to move an object to another group', { skip }, async () => {
   await create('HydrogenGateway', 'stays', gateway?.yaml);
   const { status, body } = await merge(pathOf('HydrogenGateway', 'stays'), { spec: { groupRef: { name: 'other' } } });
   assert.equal(status, 422);
@@ -133,7 +133,7 @@ test('keeps an object in its group', { skip }, async () => {
   assert.equal((await merge(pathOf('HydrogenGateway', 'stays'), { spec: { statsIntervalSeconds: 5 } })).status, 200);
 });
 
-test('keeps the storage of a stream', { skip }, async () => {
+test('refuses to change the storage of a stream', { skip }, async () => {
   await create('HydrogenGroup', 'stays', validCases[0]?.yaml);
   const path = pathOf('HydrogenGroup', 'stays');
   const { status, body } = await merge(path, { spec: { stream: { storage: 'Memory' } } });
@@ -142,14 +142,14 @@ test('keeps the storage of a stream', { skip }, async () => {
   assert.equal((await merge(path, { spec: { stream: { maxBytes: '2Gi' } } })).status, 200);
 });
 
-test('says which value a message is about', { skip }, async () => {
+test('names the value that a message is about', { skip }, async () => {
   const [reserved] = invalidCases.filter(({ title }) => title === 'the reserved header Host');
   const { body } = await tryCreate(parseYaml(reserved?.yaml ?? ''));
   const { field, message } = body.details.causes[0];
   assert.equal(`${field}: ${ruleIn(message)}`, reserved?.issues[0]);
 });
 
-test('scales a gateway and shows its pods to an autoscaler', { skip }, async () => {
+test('scales a gateway through its scale subresource, with a selector for an autoscaler', { skip }, async () => {
   await create('HydrogenGateway', 'scales', gateway?.yaml);
   const path = pathOf('HydrogenGateway', 'scales');
   const scale = await cluster.get(`${path}/scale`);
@@ -203,7 +203,7 @@ test('prints a row with the most important columns', { skip }, async () => {
   });
 });
 
-test('explains every field', { skip }, async () => {
+test('has a description for every field', { skip }, async () => {
   const silent: string[] = [];
   const listen = (node: ApiAnswer['body'], path: string): void => {
     for (const [name, field] of Object.entries<ApiAnswer['body']>(node?.properties ?? {})) {

@@ -1,4 +1,4 @@
-/** A test cluster that has hydrogen's definitions. */
+/** A test cluster with hydrogen's definitions. */
 
 import { customResourceDefinitions } from '../../crds/manifest.ts';
 import { type ApiServerOptions, startApiServer, type TestApiServer } from '../kit/apiserver.ts';

@@ -27,7 +27,7 @@ const cases: Readonly<Record<string, string>> = {
   ),
 };
 
-/** Kinds that come with other software than Kubernetes. */
+/** Kinds of software other than Kubernetes. */
 const foreign = ['HTTPRoute', 'ServiceMonitor'];
 
 /** The profile of PodSecurity that a namespace warns about. */
@@ -47,7 +47,7 @@ function pathOf({ apiVersion, kind, metadata }: Applied): string {
 
 const skip = await apiServerOrSkip();
 
-test('a cluster takes every object, warns of none, and a second apply changes nothing', { skip }, async () => {
+test('a cluster accepts every object without a warning, and a second apply changes nothing', { skip }, async () => {
   await using cluster = await startApiServer();
   const apply = (object: unknown, path: string) =>
     cluster.call('PATCH', `${path}?fieldManager=test&force=true&fieldValidation=Strict`, object, {

@@ -1,10 +1,10 @@
-/** What every test on a cluster begins with: a platform, NATS, a service that echoes, and a chat on them. */
+/** The start of every test on a cluster: a platform, NATS, a service that echoes, and a chat on them. */
 
 import { after, afterEach, before } from 'node:test';
 
 import { clusterOrSkip } from '../kit/control-plane.ts';
 import { startDestination, type TestDestination } from '../kit/destination.ts';
-import { groupDocument, memberDocument } from '../kit/hydrogen.ts';
+import { everythingTo, gatewayDocument, groupDocument, processorDocument } from '../kit/documents.ts';
 import { natsOrSkip, startNats, type TestNats } from '../kit/nats.ts';
 import { type Namespace, type Platform, startPlatform } from './platform.ts';
 
@@ -35,8 +35,9 @@ export async function stageOrSkip(): Promise<string | false> {
   return (await clusterOrSkip()) || (await natsOrSkip());
 }
 
-/** One stage for all tests of a file, there while they run. What its pods printed is shown when one fails. */
+/** One stage for all tests of a file, which exists while they run. When a test fails, the output of the pods is printed. */
 export function useStage(skip: string | false): Stage {
+  const stack = new AsyncDisposableStack();
   let parts: readonly [Platform, TestNats, TestDestination] | undefined;
   const there = (): NonNullable<typeof parts> => {
     if (parts === undefined) throw new Error('the stage is there only while tests run');
@@ -45,15 +46,12 @@ export function useStage(skip: string | false): Stage {
 
   before(async () => {
     if (skip !== false) return;
-    parts = await Promise.all([
-      startPlatform(),
-      startNats(),
-      startDestination((request) => ({ body: `echo ${request.json().message}` })),
-    ]);
+    const nats = stack.use(await startNats());
+    const echo = stack.use(await startDestination((request) => ({ body: `echo ${request.json().message}` })));
+    parts = [stack.use(await startPlatform()), nats, echo];
   });
-  after(async () => {
-    for (const part of parts ?? []) await part[Symbol.asyncDispose]();
-  });
+  // Also when one of them could not be started.
+  after(() => stack.disposeAsync());
   afterEach((context) => {
     const { passed, name } = context as { readonly passed?: boolean; readonly name: string }; // a test, not a suite
     if (passed === false) process.stderr.write(`\n--- ${name}\n${parts?.[0].kubelet.allLogs() ?? ''}\n`);
@@ -61,16 +59,11 @@ export function useStage(skip: string | false): Stage {
 
   const documents: Stage['documents'] = (specs = {}) => {
     const [, nats, echo] = there();
-    const all = { name: 'all', pattern: '.*', destination: { url: specs.url ?? echo.url, reply: true } };
-    const endpoints = [{ path: '/chat' }];
-    const drain = { periodSeconds: 1 };
+    const routing = everythingTo(specs.url ?? echo.url, { reply: true });
     return {
-      group: groupDocument({ natsUrl: nats.url, name: 'chat', spec: specs.group ?? {} }),
-      gateway: memberDocument('HydrogenGateway', 'chat', 'chat', { endpoints, drain, ...specs.gateway }),
-      processor: memberDocument('HydrogenMessageProcessor', 'chat', 'chat', {
-        routing: { rules: [all] },
-        ...specs.processor,
-      }),
+      group: groupDocument({ nats: { servers: [nats.url] }, ...specs.group }),
+      gateway: gatewayDocument({ drain: { periodSeconds: 1 }, ...specs.gateway }),
+      processor: processorDocument({ routing, ...specs.processor }),
     };
   };
 

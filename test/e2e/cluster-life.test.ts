@@ -1,4 +1,4 @@
-/** What a cluster does by itself: autoscalers, and a control plane that goes away for a while. */
+/** A cluster that acts by itself: autoscalers, and a control plane that is away for a while. */
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
@@ -18,7 +18,7 @@ const replicasOf = async (namespace: Namespace): Promise<number> =>
 const system = (...args: string[]): Promise<string> =>
   stage.platform.cluster.kubectl(['-n', 'hydrogen-system', ...args]);
 
-/** The pod of the operator that acts. */
+/** The pod of the operator that leads. */
 async function leader(): Promise<string> {
   const holder = await system('get', 'lease', 'hydrogen-operator', '-o', 'jsonpath={.spec.holderIdentity}');
   return holder.split('_', 1)[0] ?? '';
@@ -56,7 +56,7 @@ test('an autoscaler owns the number of pods, whatever the operator does', { skip
   assert.ok(owners.every(({ manager }: Any) => manager !== 'hydrogen-operator'));
 });
 
-test('an API server that goes away: clients are served all along, and later changes are acted on', {
+test('clients are served while the API server is away, and later changes are applied', {
   skip,
 }, async () => {
   const namespace = await stage.chat('away');

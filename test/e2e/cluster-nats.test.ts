@@ -1,8 +1,9 @@
-/** NATS servers that the operator runs for a group, and what their restarts do to clients: nothing. */
+/** NATS servers that the operator runs for a group: clients do not notice their restarts. */
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
+import { groupDocument } from '../kit/documents.ts';
 import { eventually } from '../kit/eventually.ts';
 import { chatResources, stageOrSkip, useStage } from './chat.ts';
 import { startCrowd } from './crowd.ts';
@@ -19,8 +20,7 @@ async function managed(name: string, replicas: number): Promise<Namespace> {
   const { gateway, processor } = stage.documents();
   const nats = { managed: { replicas, storage: { size: '2Gi' } } };
   const spec = { nats, stream: { replicas } };
-  const group = { apiVersion: 'hydrogen.dev/v1alpha1', kind: 'HydrogenGroup', metadata: { name: 'chat' }, spec };
-  await namespace.apply(group, gateway, processor);
+  await namespace.apply(groupDocument(spec), gateway, processor);
   await namespace.untilReady(...chatResources);
   return namespace;
 }
@@ -45,7 +45,7 @@ test('managed NATS runs, keeps its volume through a restart, and carries message
   assert.match(stage.platform.kubelet.logs('managed', 'chat-nats-0'), /Restored .* messages|Starting restore/);
 });
 
-test('three servers restart one by one without a socket closed or a message lost', { skip }, async (context) => {
+test('three servers restart one by one without closing a socket or losing a message', { skip }, async (context) => {
   const namespace = await managed('three', 3);
   const before = await namespace.pods('nats');
   assert.equal(before.length, 3);

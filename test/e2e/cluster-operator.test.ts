@@ -1,10 +1,9 @@
-/** The operator itself as a user changes it: upgraded, and beside the autoscalers and secrets of others. */
+/** The operator as a user changes it: upgrades, and autoscalers and secrets that belong to others. */
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
-
+import { gatewayDocument } from '../kit/documents.ts';
 import { eventually, holds } from '../kit/eventually.ts';
-import { memberDocument } from '../kit/hydrogen.ts';
 import { stageOrSkip, useStage } from './chat.ts';
 import { type Any, type Namespace, nextImage } from './platform.ts';
 
@@ -19,7 +18,7 @@ function isRollingOut({ metadata, spec, status }: Any): boolean {
   return observedGeneration < metadata.generation || replicas > updatedReplicas || updatedReplicas < spec.replicas;
 }
 
-test("somebody else's autoscaler has the number of pods to itself", { skip }, async () => {
+test('the operator leaves the number of pods to an autoscaler that is not its own', { skip }, async () => {
   const namespace = await stage.chat('foreign');
   const target = { apiVersion: 'apps/v1', kind: 'Deployment', name: 'chat-gateway' };
   const spec = { scaleTargetRef: target, minReplicas: 3, maxReplicas: 5 };
@@ -36,7 +35,7 @@ test("somebody else's autoscaler has the number of pods to itself", { skip }, as
   await holds(async () => (await namespace.get('deployment/chat-gateway')).spec.replicas === 3, 1500);
 });
 
-test('a gateway whose secret comes after it is Ready once the secret is there', { skip }, async () => {
+test('a gateway created before its secret becomes Ready once the secret exists', { skip }, async () => {
   const namespace = await stage.platform.namespace('secret');
   const headers = [{ name: 'Authorization', valueFrom: { secretKeyRef: { name: 'auth', key: 'token' } } }];
   const management = { tokenSecretRef: { name: 'auth', key: 'token' } };
@@ -48,16 +47,12 @@ test('a gateway whose secret comes after it is Ready once the secret is there', 
   await namespace.untilReady('hgw/chat');
 });
 
-// The last one: from here on the operator has another image for everybody.
-test('an upgrade of the operator reaches its workloads one after another', { skip }, async () => {
+// The last test of the file: it changes the operator's image for everybody.
+test('an upgrade of the operator rolls out its workloads one after another', { skip }, async () => {
   const namespace = await stage.platform.namespace('upgrade');
   const names = ['a', 'b', 'c'];
   const gateway = (name: string): object =>
-    memberDocument('HydrogenGateway', 'chat', name, {
-      mode: 'ServerToClient',
-      endpoints: [{ path: '/feed' }],
-      drain: { periodSeconds: 1 },
-    });
+    gatewayDocument({ mode: 'ServerToClient', endpoints: [{ path: '/feed' }], drain: { periodSeconds: 1 } }, { name });
   await namespace.apply(stage.documents().group, ...names.map(gateway));
   await namespace.untilReady(...names.map((name) => `hgw/${name}`));
   const args = ['operator', '--image', nextImage, '--max-concurrent-rollouts', '1'];
@@ -71,7 +66,7 @@ test('an upgrade of the operator reaches its workloads one after another', { ski
   for (const name of names) await namespace.untilCondition(`hgw/${name}`, 'RollingOut', 'False/RolledOut');
 });
 
-/** How many deployments were seen in the middle of it at the same time, until all have the new image. */
+/** The highest number of deployments that rolled out at the same time, until all have the new image. */
 async function atOnce(namespace: Namespace, count: number): Promise<number> {
   let most = 0;
   await eventually(

@@ -1,4 +1,4 @@
-/** What is left when custom resources are deleted: nothing but what was asked to stay. */
+/** Deleting custom resources leaves nothing behind except what a user asked to keep. */
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
@@ -15,7 +15,7 @@ const skip = await stageOrSkip();
 const stage = useStage(skip);
 
 const patiently = { timeoutMs: 20_000, everyMs: 100 };
-/** Config maps are looked at by name: each namespace has one of the cluster's own. */
+/** Config maps are checked by name, since each namespace has one from the cluster itself. */
 const kinds = 'deployments,replicasets,pods,services,endpointslices,pdb,networkpolicies,configmaps,hydrogen';
 
 async function leftIn(namespace: Namespace): Promise<string[]> {
@@ -44,7 +44,7 @@ async function streamsOf(
   return found.filter((name) => mine.includes(name));
 }
 
-test('deleted objects take pods, services and consumers along; the streams stay', { skip }, async () => {
+test('deleting the objects removes pods, services and consumers, and keeps the streams', { skip }, async () => {
   const namespace = await stage.chat('retained');
   const subjects = createSubjects(busGroup(namespace.name, 'chat'));
   const pids = [...(await namespace.pods('gateway')), ...(await namespace.pods('mproc'))].map(({ pid }) => pid);
@@ -58,7 +58,7 @@ test('deleted objects take pods, services and consumers along; the streams stay'
   for (const pid of pids) assert.throws(() => process.kill(pid, 0), { code: 'ESRCH' });
 });
 
-test('a group with deletionPolicy Delete waits for its members and then takes its streams along', {
+test('a group with deletionPolicy Delete waits for its members and then deletes its streams', {
   skip,
 }, async () => {
   const namespace = await stage.chat('deleted', { group: { stream: { deletionPolicy: 'Delete' } } });
@@ -73,12 +73,12 @@ test('a group with deletionPolicy Delete waits for its members and then takes it
   });
 });
 
-test('a namespace with all of it can be deleted while the operator runs', { skip }, async () => {
+test('a namespace with a whole group can be deleted while the operator runs', { skip }, async () => {
   const namespace = await stage.chat('whole');
   await stage.platform.cluster.kubectl(['delete', 'namespace', namespace.name, '--timeout=60s']);
 });
 
-test('a namespace whose NATS has gone for good can be deleted, even if its streams should go along', {
+test('a namespace whose NATS is gone for good can be deleted, even with deletionPolicy Delete', {
   skip,
 }, async () => {
   const nats = await startNats();

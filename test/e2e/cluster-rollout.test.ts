@@ -1,4 +1,4 @@
-/** New images: pods are replaced under clients that go on sending, or are not when the image cannot be had. */
+/** New images: pods are replaced while clients keep sending, unless the image cannot be pulled. */
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
@@ -15,7 +15,7 @@ const stage = useStage(skip);
 
 const patiently = { timeoutMs: 40_000, everyMs: 100 };
 
-/** Looks at a deployment all the time, and remembers how few pods were available. @returns ends it, with the number */
+/** Polls a deployment and keeps the lowest number of available pods. @returns stops it and returns the number */
 function watchAvailable(namespace: Namespace, deployment: string): () => Promise<number> {
   const path = `/apis/apps/v1/namespaces/${namespace.name}/deployments/${deployment}`;
   let least = Number.POSITIVE_INFINITY;
@@ -79,7 +79,7 @@ test('a new image replaces pod by pod; clients are sent away with 1001 and no me
   await eventually(() => lost().length === 0).catch(() => assert.deepEqual(lost(), []));
 });
 
-test('an image that cannot be pulled: the conditions say so, and the old pods go on serving', { skip }, async () => {
+test('an image that cannot be pulled shows in the conditions, and the old pods keep serving', { skip }, async () => {
   const namespace = await stage.chat('stuck');
   await using client = await namespace.connect('chat', '/chat');
   const [before] = await namespace.pods('gateway');
@@ -91,7 +91,7 @@ test('an image that cannot be pulled: the conditions say so, and the old pods go
   assert.equal(await namespace.condition('hgw/chat', 'Available'), 'True/Available');
   assert.equal(await namespace.condition('hgw/chat', 'Ready'), 'False/PodsUpdating');
 
-  // What the deployment controller says after ten minutes, it says after two seconds.
+  // The deployment controller gives up after two seconds instead of ten minutes.
   const deadline = JSON.stringify({ spec: { progressDeadlineSeconds: 2 } });
   await namespace.kubectl(['patch', 'deployment/chat-gateway', '--type=merge', '-p', deadline]);
   await namespace.untilCondition('hgw/chat', 'RollingOut', 'True/RolloutStuck');

@@ -1,4 +1,4 @@
-/** What a user does with kubectl, on a cluster with the operator of dist/install.yaml. */
+/** A user's daily work with kubectl, on a cluster with the operator of dist/install.yaml. */
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
@@ -17,7 +17,7 @@ async function allPods(namespace: Namespace): Promise<string> {
   return JSON.stringify(pods);
 }
 
-test('gateway and processor before their group: all three become Ready, and a client gets its echo', {
+test('a gateway and a processor created before their group become Ready with it, and a client gets its echo', {
   skip,
 }, async () => {
   const namespace = await stage.platform.namespace('order');
@@ -34,7 +34,7 @@ test('gateway and processor before their group: all three become Ready, and a cl
   assert.equal(await client.nextText(), 'echo hello');
 });
 
-test('new routing is in force without a socket closed or a pod restarted', { skip }, async () => {
+test('new routing takes effect without closing a socket or restarting a pod', { skip }, async () => {
   const namespace = await stage.chat('routing');
   await using next = await startDestination((request) => ({ body: `next ${request.json().message}` }));
   const before = await allPods(namespace);
@@ -70,7 +70,7 @@ test('kubectl scale of a gateway adds pods, endpoints, and figures that kubectl 
   await eventually(async () => (await namespace.addresses('chat')).length === 1, patiently);
 });
 
-test('while a gateway is paused nothing of it is written; afterwards it is caught up', { skip }, async () => {
+test('nothing is written for a paused gateway, and its changes are applied when it resumes', { skip }, async () => {
   const namespace = await stage.chat('paused');
   const children = ['deployment', 'configmap', 'service', 'pdb'].map((kind) => `${kind}/chat-gateway`);
   const versions = async (): Promise<string> => {

@@ -1,4 +1,4 @@
-/** Clients that send numbered messages without a pause, come back when they are sent away, and know what they sent. */
+/** Clients that send numbered messages continuously, reconnect when they are closed, and record what they sent. */
 
 import { setTimeout as delay } from 'node:timers/promises';
 
@@ -8,13 +8,13 @@ import type { RecordedRequest } from '../kit/destination.ts';
 export interface Crowd extends AsyncDisposable {
   /** Close codes in the order of their arrival. */
   readonly codes: readonly number[];
-  /** Times that nobody answered where a client wanted to connect. */
+  /** Attempts to connect that failed. */
   readonly refusals: number;
-  /** Messages that must arrive: all but those sent on a socket that was closed with 1013, which may be unsaved. */
+  /** Messages that must arrive: all except those sent on a socket that was closed with 1013, which may be unsaved. */
   promised(): string[];
-  /** Those of them that no request to a destination holds. */
+  /** The promised messages that are in no request to a destination. */
   lost(requests: readonly RecordedRequest[]): string[];
-  /** How many clients are connected now. */
+  /** Clients that are connected now. */
   readonly connected: number;
   /** Sends nothing more. */
   stop(): Promise<void>;

@@ -101,7 +101,7 @@ test('several processors of one group each see every message of their endpoints'
   assert.equal(chatOnly.requests[0]?.json().message, '1');
 });
 
-test('a gateway whose owner was killed is told apart: 503 while its lease is held, then 410', { skip }, async () => {
+test('pushes to the connections of a killed gateway get 503 while its lease is held, then 410', { skip }, async () => {
   await using nats = await startNats();
   await using destination = await startDestination();
   const group = { natsUrl: nats.url, spec: { instanceLeaseSeconds: 10 } };
@@ -140,7 +140,7 @@ test('a gateway starts before NATS and before its processor, and becomes ready w
   await eventually(() => destination.requests.length === 1);
 });
 
-test('a changed file is taken over without touching connections, an invalid one is logged and the old kept', {
+test('a changed file is applied without touching connections, an invalid one is logged and ignored', {
   skip,
 }, async () => {
   await using nats = await startNats();

@@ -1,4 +1,4 @@
-/** What the manifests tell a kubelet to run, run by one: no operator looks after it. */
+/** The manifests run by a kubelet, without an operator. */
 
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
@@ -7,8 +7,9 @@ import test, { after, before } from 'node:test';
 import { parseDocuments } from '../../crds/index.ts';
 import { renderAll } from '../../infra/index.ts';
 import { startDestination } from '../kit/destination.ts';
+import { everythingTo, gatewayDocument, groupDocument, processorDocument, yaml } from '../kit/documents.ts';
 import { eventually } from '../kit/eventually.ts';
-import { groupDocument, memberDocument, root, yaml } from '../kit/hydrogen.ts';
+import { root } from '../kit/hydrogen.ts';
 import { startNats } from '../kit/nats.ts';
 import { stageOrSkip } from './chat.ts';
 import { type Platform, startPlatform } from './platform.ts';
@@ -22,17 +23,16 @@ before(async () => {
 });
 after(() => platform?.[Symbol.asyncDispose]());
 
-test('rendered objects carry a message to its destination with a header out of a secret, and with its next value', {
+test('rendered objects deliver a message with a header from a secret, and follow the next value of the secret', {
   skip,
 }, async () => {
   await using nats = await startNats();
   await using destination = await startDestination();
   const headers = [{ name: 'authorization', valueFrom: { secretKeyRef: { name: 'messages', key: 'token' } } }];
-  const everything = { name: 'all', pattern: '.*', destination: { url: destination.url, headers } };
   const documents = yaml(
-    groupDocument({ natsUrl: nats.url, name: 'chat' }),
-    memberDocument('HydrogenGateway', 'chat', 'chat', { endpoints: [{ path: '/chat' }] }),
-    memberDocument('HydrogenMessageProcessor', 'chat', 'chat', { routing: { rules: [everything] } }),
+    groupDocument({ nats: { servers: [nats.url] } }),
+    gatewayDocument(),
+    processorDocument({ routing: everythingTo(destination.url, { headers }) }),
   );
   const namespace = await platform.namespace('default');
   await namespace.apply(...renderAll(parseDocuments(documents, 'test')));
@@ -57,7 +57,7 @@ test('rendered objects carry a message to its destination with a header out of a
   );
 });
 
-test('the demo gives back what it is sent, by way of a service on another port than its pod', { skip }, async () => {
+test('the demo echoes through a service on another port than its pod', { skip }, async () => {
   await platform.cluster.kubectl(['apply', '-f', join(root, 'dist/demo.yaml')]);
   const demo = await platform.namespace('hydrogen-demo');
   await eventually(async () => (await demo.addresses('echo')).length === 1, patiently);

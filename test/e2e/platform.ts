@@ -1,7 +1,8 @@
-/** A cluster on which dist/install.yaml was applied and the operator runs, and namespaces of it to try things in. */
+/** A cluster with dist/install.yaml applied and the operator running, and namespaces for tests. */
 
 import { join } from 'node:path';
 import { defaultImage, natsImage as natsImageName } from '../../infra/image.ts';
+import type { Any } from '../kit/any.ts';
 import { type Client, connect } from '../kit/client.ts';
 import { type ControlPlane, startControlPlane } from '../kit/control-plane.ts';
 import { type EventuallyOptions, eventually } from '../kit/eventually.ts';
@@ -11,13 +12,15 @@ import { startKubelet, type TestKubelet } from '../kit/kubelet/kubelet.ts';
 import { localAddress } from '../kit/kubelet/network.ts';
 import { findNatsServer } from '../kit/nats-binary.ts';
 
-/** A second image of hydrogen, for roll-outs; what runs is the same. */
+export type { Any } from '../kit/any.ts';
+
+/** A second image of hydrogen, for rollouts; it runs the same program. */
 export const nextImage = `${defaultImage}-next`;
 
 export interface Platform extends AsyncDisposable {
   readonly cluster: ControlPlane;
   readonly kubelet: TestKubelet;
-  /** A new namespace, in which only pods are admitted that keep to the profile `restricted`. */
+  /** A new namespace that admits only pods of the Pod Security profile `restricted`. */
   namespace(name: string): Promise<Namespace>;
 }
 
@@ -28,9 +31,6 @@ export interface TestPod {
   readonly image: string;
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: tests assert on whatever fields an object should have.
-export type Any = any;
-
 export interface Namespace {
   readonly name: string;
   /** `kubectl -n <name> ...` */
@@ -39,26 +39,26 @@ export interface Namespace {
   apply(...documents: readonly object[]): Promise<void>;
   /** `kubectl get -o json` of one, or of a list. */
   get(...resources: readonly string[]): Promise<Any>;
-  /** Resolves when every one of them is Ready, as `kubectl wait` sees it. */
+  /** Resolves when all of them are Ready, by `kubectl wait`. */
   untilReady(...resources: readonly string[]): Promise<void>;
-  /** `True/RolledOut`: status and reason of a condition, once `kubectl get` shows it. */
+  /** Status and reason of a condition, such as `True/RolledOut`; `none` while it is absent. */
   condition(resource: string, type: string): Promise<string>;
-  /** Resolves when the condition is so. */
+  /** Resolves when the condition is as expected. */
   untilCondition(resource: string, type: string, expected: string, options?: EventuallyOptions): Promise<void>;
-  /** The pods of a component that run and are to stay. */
+  /** The pods of a component that run and are not being deleted. */
   pods(component: 'gateway' | 'mproc' | 'nats'): Promise<TestPod[]>;
-  /** Where the service of a gateway leads to. */
+  /** Addresses of the ready endpoints of a gateway's service. */
   addresses(gateway: string): Promise<string[]>;
-  /** A client of one of these addresses. */
+  /** A client connected to one of these addresses. */
   connect(gateway: string, path: string): Promise<Client>;
 }
 
 export interface PlatformOptions {
-  /** Whether dist/install.yaml is applied. @default true */
+  /** Apply dist/install.yaml. @default true */
   readonly hasOperator?: boolean;
 }
 
-/** @throws with what the pods printed when the operator does not get ready */
+/** @throws with the output of the pods when the operator does not become ready */
 export async function startPlatform({ hasOperator = true }: PlatformOptions = {}): Promise<Platform> {
   await using stack = new AsyncDisposableStack();
   const manifests = hasOperator ? [join(root, 'dist/install.yaml')] : [];

@@ -15,13 +15,13 @@ const operator = parse(read('operator.yaml'));
 const resources = parse(read('chat-resources.yaml'));
 const rendered = parse(read('chat.yaml'));
 
-/** `UPDATE_GOLDENS=1` writes it anew. */
+/** `UPDATE_GOLDENS=1` rewrites it. */
 const healthHeader = [
   'The health checks of custom resources, to be merged into the argocd-cm that is there. Written from infra/argo-health.ts:',
   '  kubectl apply --server-side --field-manager=hydrogen-health -f examples/gitops/argocd/health.yaml',
 ];
 
-test('rendered/ is what hydrogen render makes of documents/', () => {
+test('rendered/ is the output of hydrogen render for documents/', () => {
   assert.deepEqual(readdirSync(join(folder, 'rendered')), readdirSync(join(folder, 'documents')));
   for (const name of readdirSync(join(folder, 'documents'))) {
     const expected = toYaml(renderAll(parseDocuments(read(`documents/${name}`), name)));
@@ -30,7 +30,7 @@ test('rendered/ is what hydrogen render makes of documents/', () => {
   }
 });
 
-test('health.yaml is what the construct gives', () => {
+test('health.yaml is the output of the construct', () => {
   const objects = synthesize((chart) => new HydrogenArgoHealth(chart, 'health'));
   const expected = toYaml(objects, healthHeader);
   if (process.env.UPDATE_GOLDENS) writeFileSync(join(folder, 'health.yaml'), expected);
@@ -46,7 +46,7 @@ test('each application syncs a folder that exists, by server-side apply', () => 
   }
 });
 
-test('the definitions come before the operator, and go with neither a sync nor the application', () => {
+test('the definitions are synced before the operator, and neither a sync nor deleting the application removes them', () => {
   const { source } = operator.spec;
   const { resources: files } = parse(readFileSync(join(root, source.path, 'kustomization.yaml'), 'utf8'));
   assert.deepEqual(files, ['install.yaml']);
@@ -65,13 +65,13 @@ test('the definitions come before the operator, and go with neither a sync nor t
   assert.equal(operator.metadata.finalizers, undefined);
 });
 
-test('the app for the operator syncs valid documents into their namespace, without a number where one scales', () => {
+test('the app for the operator syncs valid documents into their namespace, without replicas where an autoscaler sets them', () => {
   const { source, destination, syncPolicy } = resources.spec;
   assert.equal(join(root, source.path), join(folder, 'documents'));
   assert.ok(syncPolicy.syncOptions.includes('SkipDryRunOnMissingResource=true'));
   const text = read('documents/chat.yaml');
   assert.equal(parseDocuments(text, 'chat.yaml').length, 3);
-  // In the foreground a managed NATS would go before the processors, which need it to go.
+  // With foreground deletion, managed NATS would go before the processors, whose removal needs it.
   assert.ok(syncPolicy.syncOptions.includes('PrunePropagationPolicy=background'));
   assert.deepEqual(resources.metadata.finalizers, ['resources-finalizer.argocd.argoproj.io/background']);
   for (const { metadata, spec } of objectsIn(text)) {
@@ -80,7 +80,7 @@ test('the app for the operator syncs valid documents into their namespace, witho
   }
 });
 
-test('the app is synced into the namespace of its objects, and leaves the number of its pods to the autoscaler', () => {
+test('the rendered app is synced into the namespace of its objects, and leaves replicas to the autoscaler', () => {
   const { destination } = rendered.spec;
   const objects = objectsIn(read('rendered/chat.yaml'));
   assert.deepEqual([...new Set(objects.map(({ metadata }) => metadata.namespace))], [destination.namespace]);
@@ -88,7 +88,7 @@ test('the app is synced into the namespace of its objects, and leaves the number
   assert.equal(gateway.spec.replicas, undefined);
 });
 
-test('the page speaks of every file, and of no other', () => {
+test('the page links every file and no other', () => {
   const linked = [...read('README.md').matchAll(/\]\(((?!\.\.)[^)#]+)\)/g)].map((match) => match[1] ?? '');
   const files = ['documents', 'rendered'].flatMap((name) =>
     readdirSync(join(folder, name)).map((file) => `${name}/${file}`),

@@ -42,7 +42,7 @@ for (const language of languages) {
       assert.ok(!alice.texts.some((text) => text.startsWith('Welcome bob')));
     });
 
-    test('broadcasts what one says to all, under the name that the authorizer gave', async (t) => {
+    test('broadcasts a message to all, under the name from the authorizer', async (t) => {
       await using room = await openRoom(t, language);
       await using alice = await connect(room.urlOf('alice'));
       await using bob = await connect(room.urlOf('bob'));
@@ -53,7 +53,7 @@ for (const language of languages) {
       await receives(alice, /^alice: hello, room$/);
     });
 
-    test('answers a command to the asker alone', async (t) => {
+    test('answers a command only to its sender', async (t) => {
       await using room = await openRoom(t, language);
       await using alice = await connect(room.urlOf('alice'));
       await using bob = await connect(room.urlOf('bob'));
@@ -84,7 +84,7 @@ for (const language of languages) {
       assert.equal((await refusal(`${room.url}?name=not%20a%20name`)).status, 403);
     });
 
-    test('loses nothing that is said while the service is down', async (t) => {
+    test('loses no message that is sent while the service is down', async (t) => {
       await using room = await openRoom(t, language);
       await using alice = await connect(room.urlOf('alice'));
       await using bob = await connect(room.urlOf('bob'));
@@ -130,7 +130,7 @@ async function startService(t: TestContext, language: Language, port: number): P
   return service;
 }
 
-/** What `go run` does, but built once, so that the process to stop is the service itself. */
+/** Like `go run`, but built once, so that the process to stop is the service itself. */
 function buildGo(): Language {
   const language = { name: 'Go', args: [] };
   if (!runs('go', 'version')) return { ...language, command: 'go', skip: 'NOT TESTED: go is not on the PATH' };

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { connect } from '../kit/client.ts';
 import { receives, root, startApp, startProcess } from './kit.ts';
 
-test('the echo example gives each client its own words back', async (t) => {
+test('the echo example sends each client its own message back', async (t) => {
   await using app = await startApp(t, 'echo.yaml', 8099);
   await using echo = startProcess(t, process.execPath, [
     join(root, 'cli/hydrogen.js'),

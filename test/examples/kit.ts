@@ -1,7 +1,7 @@
 /**
- * Runs an example the way its reader does: `hydrogen dev` and the example's own service as processes, WebSocket clients
+ * Runs an example as its reader does: `hydrogen dev` and the example's own service as processes, WebSocket clients
  * against them. Ports are the one thing that changes, so that runs never meet: the documents are copied with theirs
- * replaced. What the processes printed is added to the report of a test that fails.
+ * replaced. When a test fails, the output of the processes is added to its report.
  */
 
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import type { Client } from '../kit/client.ts';
 import { eventually } from '../kit/eventually.ts';
+import '../kit/orphans.ts';
 import { freePortBase } from '../kit/ports.ts';
 
 export const root = join(import.meta.dirname, '../..');

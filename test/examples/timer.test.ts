@@ -7,7 +7,7 @@ import { connect } from '../kit/client.ts';
 import { eventually } from '../kit/eventually.ts';
 import { type Process, receives, root, startApp, startProcess } from './kit.ts';
 
-test('the timer example tells every client the time, again and again', async (t) => {
+test('the timer example sends every client the time every second', async (t) => {
   await using app = await startApp(t, 'timer/app.yaml');
   await using alice = await connect(`${app.clientUrl}/time`);
   await using bob = await connect(`${app.clientUrl}/time`);
@@ -18,7 +18,7 @@ test('the timer example tells every client the time, again and again', async (t)
   await eventually(() => assert.ok(new Set(alice.texts).size >= 2), { timeoutMs: 10_000 });
 });
 
-test('the timer example closes a client that speaks with 1003', async (t) => {
+test('the timer example closes a client that sends a message with 1003', async (t) => {
   await using app = await startApp(t, 'timer/app.yaml');
   await using client = await connect(`${app.clientUrl}/time`);
 

@@ -19,7 +19,7 @@ interface Scene {
   readonly clients: readonly Client[];
   /** Numbers that reached the destination. */
   readonly delivered: ReadonlySet<number>;
-  /** From now on the destination takes a message when this resolves. */
+  /** From now on the destination answers a message when this resolves. */
   holdUntil(gate: Promise<void>): void;
 }
 
@@ -54,7 +54,7 @@ async function stage(groupSpec: Record<string, unknown>, play: (scene: Scene) =>
   await Promise.all(clients.map((client) => client[Symbol.asyncDispose]()));
 }
 
-/** Sends numbered messages until told to stop, far more than what a gateway may keep while it can't get rid of them. */
+/** Sends numbered messages until it is stopped, far more than a gateway may keep while it cannot publish them. */
 function flood(clients: readonly Client[]): { stop(): number; readonly sent: number } {
   let sent = 0;
   const timer = setInterval(() => {

@@ -11,7 +11,7 @@ const connections = 200;
 const perConnection = 100;
 const total = connections * perConnection;
 
-/** Every so many messages one is refused for good, and one fails at first. */
+/** One in so many messages is refused for good, and one in so many fails at its first attempt. */
 const rejectEvery = 2_000;
 const failEvery = 50;
 

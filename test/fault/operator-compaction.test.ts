@@ -1,4 +1,4 @@
-/** The operator before a real API server whose etcd has been compacted: the versions that it would go on from are gone. */
+/** The operator on a real API server whose etcd was compacted: the versions that it would continue from have expired. */
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
@@ -20,7 +20,7 @@ const services = '/api/v1/namespaces/shop/services';
 const deployments = '/apis/apps/v1/namespaces/shop/deployments';
 /** One page of a list is 100. */
 const count = 110;
-/** Of the operator: three kinds of custom resources, eight of children that the cluster has, secrets. */
+/** Watches of the operator: three kinds of custom resources, eight kinds of children, and secrets. */
 const watches = 12;
 
 const named = (name: string, spec: Any = {}): Any => ({ ...gateway(spec), metadata: { name, namespace: 'shop' } });
@@ -29,7 +29,7 @@ async function imageOf(cluster: TestApiServer, name: string): Promise<string> {
   return (await cluster.get(`${deployments}/${name}-gateway`)).spec.template.spec.containers[0].image;
 }
 
-/** Makes the gateways `g0` to `g109` and waits until an operator has nothing left to do for them. */
+/** Creates the gateways `g0` to `g109` and waits until the operator has nothing left to do. */
 async function fill(cluster: TestApiServer, { operator }: TestOperator, proxy: TcpProxy): Promise<void> {
   const names = Array.from({ length: count }, (_, index) => `g${index}`);
   await Promise.all(names.map((name) => put(cluster, named(name))));
@@ -41,8 +41,8 @@ async function fill(cluster: TestApiServer, { operator }: TestOperator, proxy: T
 }
 
 /**
- * Changes, deletes and adds while the operator does not see it, and compacts what it would have to go on from.
- * @param afterwards what it takes for the API server to forget that, too
+ * Changes, deletes and adds objects unseen by the operator, and compacts the versions that it would continue from.
+ * @param afterwards makes the API server forget them, too
  */
 async function changeUnseen(cluster: TestApiServer, afterwards?: () => Promise<void>): Promise<void> {
   const old = (await cluster.get(gateways)).metadata.resourceVersion;
@@ -69,11 +69,11 @@ async function untilSeen(cluster: TestApiServer): Promise<void> {
   await eventually(() => imageOf(cluster, 'late'), patience);
   await eventually(() => imageOf(cluster, 'g3'), patience);
   await eventually(() => cluster.get(`${services}/g109-gateway`), patience);
-  // Of a deleted gateway nothing is left to write but that its group has one less.
+  // All that is left to write for a deleted gateway is the count of members in its group's status.
   await eventually(async () => (await cluster.get(`${customPath}/hydrogengroups/chat`)).status.gateways === count - 1);
 }
 
-/** After how many milliseconds gateways were listed anew, each time that their version had expired. */
+/** For each expired version of gateways, the milliseconds until they were listed again. */
 function expiries({ lines }: TestOperator): number[] {
   const failed = lines.filter(({ msg, resource }) => resource === 'hydrogengateways' && msg.startsWith('a list or'));
   return failed.filter(({ err }) => err.status === 410).map(({ delayMs }) => delayMs);
@@ -84,7 +84,7 @@ async function answered(running: TestOperator): Promise<readonly [lists: number,
   return [await of('LIST'), await of('WATCH')];
 }
 
-test('versions that are gone when a cut way is there again: one new list, nothing lost, and then rest', {
+test('re-lists once when its version was compacted while the connection was cut, and loses nothing', {
   skip,
 }, async () => {
   await using cluster = await startCluster();
@@ -96,7 +96,7 @@ test('versions that are gone when a cut way is there again: one new list, nothin
   const [listsBefore, watchesBefore] = await answered(running);
   proxy.refuse(true);
   proxy.cut();
-  // The API server itself remembers what etcd does not, until it is started again.
+  // The API server's cache keeps what etcd has compacted, until it restarts.
   await changeUnseen(cluster, async () => {
     await cluster.stop();
     await cluster.start();
@@ -105,9 +105,9 @@ test('versions that are gone when a cut way is there again: one new list, nothin
   proxy.refuse(false);
   await untilSeen(cluster);
 
-  // However long the way was cut, the server is asked for a list as soon as it says that there is need of one.
+  // However long the connection was cut, the list follows as soon as the server says that the version has expired.
   assert.deepEqual(expiries(running), [0]);
-  // Two pages; a watch that was told of the expiry in an answer that began well, and the one that goes on.
+  // Two pages, the watch whose successful answer then reported the expiry, and the watch that continues.
   const [listsAfter, watchesAfter] = await answered(running);
   assert.equal(listsAfter - listsBefore, 2);
   assert.ok(watchesAfter - watchesBefore <= 2, `${watchesAfter - watchesBefore} watches`);
@@ -117,10 +117,10 @@ test('versions that are gone when a cut way is there again: one new list, nothin
   }, patience);
 });
 
-test('versions that are gone while a way swallows everything: the silence ends in a new list, and nothing is lost', {
+test('re-lists when its version was compacted while the connection was silent, and loses nothing', {
   skip,
 }, async () => {
-  // Without the memory of the API server every watch is one of etcd, which refuses what it has compacted.
+  // Without the API server's cache, every watch reads etcd, which refuses versions that it has compacted.
   await using cluster = await startCluster({ flags: ['--watch-cache=false'] });
   await using proxy = await startTcpProxy(Number(new URL(cluster.url).port));
   const kubeconfig = await throughProxy(await asOperator(cluster), proxy);
@@ -137,7 +137,7 @@ test('versions that are gone while a way swallows everything: the silence ends i
   const [listsAfter] = await answered(running);
   assert.equal(listsAfter - listsBefore, 2);
 
-  // Each watch that has nothing to tell is given up and made again after the silence, and no more than that.
+  // Each silent watch is replaced once per silence limit, and no more often.
   const [before, startedMs] = [await callsOf(running), performance.now()];
   await holds(() => true, 2 * inactivityMs);
   const rounds = Math.ceil((performance.now() - startedMs) / inactivityMs) + 1;
@@ -145,7 +145,7 @@ test('versions that are gone while a way swallows everything: the silence ends i
   assert.ok(made <= watches * rounds, `${made} calls in ${rounds} rounds`);
 });
 
-test('a list whose next page is gone is begun anew, and what was deleted of its first page is not kept', {
+test('restarts a list whose next page has expired, and drops what was deleted from its first page', {
   skip,
 }, async () => {
   await using cluster = await startCluster({ flags: ['--watch-cache=false'] });

@@ -1,4 +1,4 @@
-/** Two operators before a real API server, of which one is suspended and comes back. */
+/** Two operators on a real API server, one of which is suspended and resumes. */
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
@@ -36,7 +36,7 @@ async function versions(cluster: TestApiServer): Promise<string> {
   return lists.flatMap(({ items }) => items.map(({ metadata }: Any) => metadata.resourceVersion)).join();
 }
 
-test('an operator that was suspended while the lease moved on writes nothing more and ends', { skip }, async () => {
+test('an operator that was suspended while it lost the lease writes nothing more and exits', { skip }, async () => {
   await using cluster = await startCluster();
   const kubeconfig = await asOperator(cluster);
   await put(cluster, group());
@@ -53,7 +53,7 @@ test('an operator that was suspended while the lease moved on writes nothing mor
   await eventually(() => second.output().includes('another operator leads'), patience);
 
   first.kill('SIGSTOP');
-  // It is suspended with work before it: what was asked for now it must leave to the other one.
+  // It is suspended with work in its queue, which it must leave to the other one.
   await put(cluster, { ...gateway(), metadata: { name: 'late', namespace: 'shop' } });
   await eventually(async () => (await holder()) !== before, patience);
   await eventually(async () => (await image('late')) === 'second:1', patience);
@@ -75,7 +75,7 @@ test('an operator that was suspended while the lease moved on writes nothing mor
   await holds(async () => (await versions(cluster)) === last && (await holder()) === owner, 1000);
 });
 
-test('an operator that is told to stop hands the lease over without waiting for it to run out', { skip }, async () => {
+test('an operator that stops releases its lease instead of letting it expire', { skip }, async () => {
   await using cluster = await startCluster();
   const kubeconfig = await asOperator(cluster);
   await put(cluster, group());
@@ -87,6 +87,6 @@ test('an operator that is told to stop hands the lease over without waiting for 
   first.kill('SIGTERM');
   assert.equal(await first.exited, 0);
   await eventually(() => second.output().includes('leading: this operator acts'), patience);
-  // The lease lasts 15 s, and is looked at every 2 s.
+  // The lease lasts 15 s and is checked every 2 s.
   assert.ok(Date.now() - startedMs < 10_000, `${Date.now() - startedMs} ms`);
 });

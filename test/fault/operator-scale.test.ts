@@ -29,7 +29,7 @@ import { condition, gateway, group } from '../operator/kit/operator.ts';
 const skip = await apiServerOrSkip();
 const patience = { timeoutMs: 600_000, everyMs: 1000 };
 const count = 1000;
-/** So many users create gateways at the same time. */
+/** Gateways that are created at the same time. */
 const users = 16;
 const deployments = '/apis/apps/v1/namespaces/shop/deployments';
 
@@ -70,7 +70,7 @@ async function untilInForce(cluster: TestApiServer): Promise<void> {
   }, patience);
 }
 
-/** Resolves when every object has been looked after and there is nothing left to do. */
+/** Resolves when every object has been reconciled and nothing is left to do. */
 async function atRest(operator: OperatorProcess): Promise<OperatorFigures> {
   let last: OperatorFigures | undefined;
   await eventually(
@@ -79,13 +79,13 @@ async function atRest(operator: OperatorProcess): Promise<OperatorFigures> {
       last = await operator.figures();
       return last.isAtRest && last.reconciles > count && last.reconciles === before?.reconciles;
     },
-    // Longer than anything is put off for that is not tried again and again.
+    // Longer than any delay except back-off.
     { ...patience, everyMs: 3000 },
   );
   return operator.figures();
 }
 
-test('a thousand gateways come to be at once, a restart writes nothing, and drift of meanwhile is set back', {
+test('a thousand gateways are created at once, a restart writes nothing, and drift during it is reverted', {
   skip,
 }, async (context) => {
   await using shipped = await ship(root);

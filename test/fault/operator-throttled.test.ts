@@ -1,4 +1,4 @@
-/** The operator before a real API server that throttles it, by priority and fairness of requests. */
+/** The operator on a real API server that throttles it by API Priority and Fairness. */
 
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
@@ -20,11 +20,11 @@ const patience = { timeoutMs: 90_000, everyMs: 100 };
 const flowControl = '/apis/flowcontrol.apiserver.k8s.io/v1';
 const leasePath = '/apis/coordination.k8s.io/v1/namespaces/hydrogen-system/leases/hydrogen-operator';
 const account = { name: 'hydrogen-operator', namespace: 'hydrogen-system' };
-/** Everything that the operator asks for but its lease. */
+/** Every request of the operator except those for its lease. */
 const workGroups = ['', 'apps', 'autoscaling', 'policy', 'networking.k8s.io', 'hydrogen.dev', 'events.k8s.io'];
-/** Custom resources, children, and secrets: what is listed and watched. */
+/** Number of lists and watches: custom resources, children, and secrets. */
 const reflectors = 13;
-/** What the API server asks everybody to wait whom it throttles, at least. */
+/** The shortest Retry-After of a server that throttles. */
 const retryAfterMs = 1000;
 
 const named = (name: string): Any => ({ ...gateway(), metadata: { name, namespace: 'shop' } });
@@ -32,7 +32,7 @@ const deployments = '/apis/apps/v1/namespaces/shop/deployments';
 const throttled = { status: '429' };
 
 /**
- * From now on the operator has few places for such requests, and none waits for one.
+ * From now on the operator has few seats for such requests, and no queue.
  * @param shares of some 250 of the server, which has 600 places; without any there is one
  */
 async function narrow(cluster: TestApiServer, groups: readonly string[], shares: number): Promise<void> {
@@ -62,7 +62,7 @@ async function narrow(cluster: TestApiServer, groups: readonly string[], shares:
   }
 }
 
-/** Leaves it no place: the only one is taken by a request that does not end before this is disposed. */
+/** Leaves it no seat: a request that ends when this is disposed occupies the only one. */
 async function throttle(cluster: TestApiServer, kubeconfig: string, groups = workGroups): Promise<AsyncDisposable> {
   await narrow(cluster, groups, 0);
   const { clusters, users } = JSON.parse(await readFile(kubeconfig, 'utf8'));
@@ -102,7 +102,7 @@ async function throttle(cluster: TestApiServer, kubeconfig: string, groups = wor
   };
 }
 
-/** Of a server that asks to wait no person need know. */
+/** Nothing is logged about a server that asks to wait. */
 function errorsOf({ lines }: TestOperator): string[] {
   return lines.filter(({ level }) => level === 'error').map(({ msg }) => msg);
 }
@@ -112,7 +112,7 @@ async function areInForce(cluster: TestApiServer, names: readonly string[]): Pro
   return items.length === names.length && items.every((one: Any) => condition(one, 'Accepted')?.status === 'True');
 }
 
-test('throttled at its work it asks little, keeps its lease, and catches up when there is room again', {
+test('a throttled operator sends few requests, keeps its lease, and catches up when there is room again', {
   skip,
 }, async (context) => {
   await using cluster = await startCluster();
@@ -134,12 +134,12 @@ test('throttled at its work it asks little, keeps its lease, and catches up when
   await eventually(async () => (await callsOf(running, throttled)) > 0, patience);
   const [before, startedMs] = [await callsOf(running, throttled), performance.now()];
   const { renewTime, leaseTransitions } = (await cluster.get(leasePath)).spec;
-  // Longer than a lease lives that is not renewed.
+  // Longer than a lease lasts without renewal.
   await holds(() => running.operator.isLeading, 8000);
   const refused = (await callsOf(running, throttled)) - before;
   const seconds = (performance.now() - startedMs) / 1000;
   context.diagnostic(`${refused} requests refused in ${seconds.toFixed(1)} s, of ${names.length} gateways and a group`);
-  // Each key waits a second, and from its fourth try on twice as long as before: five in eight seconds, and one that is under way.
+  // A key waits a second, and from its fourth attempt on twice as long as before: five in eight seconds and one in progress.
   assert.ok(refused <= (names.length + 2) * 7, `${refused}`);
   const lease = (await cluster.get(leasePath)).spec;
   assert.deepEqual([lease.holderIdentity, lease.leaseTransitions], ['a', leaseTransitions]);
@@ -154,7 +154,7 @@ test('throttled at its work it asks little, keeps its lease, and catches up when
   assert.deepEqual(errorsOf(running), []);
 });
 
-test('throttled while it starts it asks for each list once in the time that it was told to wait', {
+test('an operator throttled at its start asks for each list once per Retry-After', {
   skip,
 }, async (context) => {
   await using cluster = await startCluster();
@@ -175,7 +175,7 @@ test('throttled while it starts it asks for each list once in the time that it w
   await eventually(() => areInForce(cluster, ['chat']), patience);
 });
 
-test('with room for fewer requests than it makes at once many gateways come to be all the same', {
+test('many gateways are created although the server admits fewer requests than the operator sends at once', {
   skip,
 }, async (context) => {
   await using cluster = await startCluster();

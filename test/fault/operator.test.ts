@@ -1,4 +1,4 @@
-/** The operator before a real API server that dies, and on a way to it that breaks. */
+/** The operator on a real API server that dies, and over a connection that breaks. */
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
@@ -21,7 +21,7 @@ async function imageOf(cluster: TestApiServer, name = 'chat'): Promise<string> {
   return (await cluster.get(`${deployments}/${name}-gateway`)).spec.template.spec.containers[0].image;
 }
 
-test('an API server that is killed in the midst of it is waited for, and everything comes to be once', {
+test('waits for an API server that is killed during a burst, and creates everything once', {
   skip,
 }, async () => {
   const names = Array.from({ length: 30 }, (_, index) => `g${index}`);
@@ -48,17 +48,17 @@ test('an API server that is killed in the midst of it is waited for, and everyth
     patience,
   );
   assert.equal(isLost, false);
-  // A server that has just started denies everything until it has read the roles.
+  // A server that has just started forbids everything until it has read the roles.
   const errors = running.lines.filter(({ level }) => level === 'error');
   assert.deepEqual([...new Set(errors.map(({ status }) => status))].join(), errors.length > 0 ? '403' : '');
   assert.ok(running.lines.some(({ msg }) => msg === 'list or watch failed, will retry'));
 
-  // A change after it is seen, and then there is rest.
+  // A later change is noticed, and then nothing is requested.
   await put(cluster, named('g0', { template: { image: 'else:1' } }));
   await eventually(async () => (await imageOf(cluster, 'g0')) === 'else:1', patience);
 });
 
-test('watches that are reset lose no change and list nothing again', { skip }, async () => {
+test('watches that are reset lose no change and do not list again', { skip }, async () => {
   await using cluster = await startCluster();
   await using proxy = await startTcpProxy(Number(new URL(cluster.url).port));
   const kubeconfig = await throughProxy(await asOperator(cluster), proxy);
@@ -79,7 +79,7 @@ test('watches that are reset lose no change and list nothing again', { skip }, a
   assert.deepEqual([await answered('LIST'), await answered('WATCH')], [lists, watches + 1]);
 });
 
-test('a way that swallows everything is noticed by its silence', { skip }, async () => {
+test('notices a dead connection by its silence', { skip }, async () => {
   await using cluster = await startCluster();
   await using proxy = await startTcpProxy(Number(new URL(cluster.url).port));
   const kubeconfig = await throughProxy(await asOperator(cluster), proxy);

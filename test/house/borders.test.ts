@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import test from 'node:test';
-import { sources } from './sources.ts';
+import { readGraph } from './graph.ts';
 
 /** Which folders of ours each folder may import. `cli` is the composition root: it may import everything but tests. */
 const mayImport: Record<string, readonly string[]> = {
@@ -69,21 +69,9 @@ const ground = ['runtime/errors.ts', 'runtime/close.ts', 'runtime/push-status.ts
 const operatorRooms = ['kube', 'cache', 'status', 'children', 'nats', 'reconcile'].map((room) => `operator/${room}`);
 const operatorGround = ['operator/log.ts', 'operator/digest.ts', 'operator/queue.ts'];
 
-interface Import {
-  readonly file: string;
-  readonly target: string;
-}
-
-const product = sources().filter((file) => !file.startsWith('test/') && !file.startsWith('examples/'));
-const imports: Import[] = product.flatMap((file) => {
-  const text = readFileSync(file, 'utf8');
-  const targets = [...text.matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map((match) => match[1] ?? '');
-  return targets.map((target) => ({ file, target: target.startsWith('.') ? resolve(file, target) : target }));
-});
-
-function resolve(file: string, target: string): string {
-  return new URL(target, `file:///${file}`).pathname.slice(1);
-}
+const graph = readGraph();
+const product = graph.files.filter((file) => !file.startsWith('test/') && !file.startsWith('examples/'));
+const imports = graph.imports.filter(({ file }) => product.includes(file));
 
 /** `cdk8s-plus-28` of `cdk8s-plus-28/lib/imports/k8s.js`. */
 function packageOf(target: string): string {
@@ -171,8 +159,7 @@ test('each room of the operator imports only the rooms below it', () => {
 test('only close.ts and the error table name close codes', () => {
   for (const file of product.filter((path) => isBelow(path, 'runtime') && !path.endsWith('/close.ts'))) {
     if (file === 'runtime/errors.ts') continue;
-    const code = readFileSync(file, 'utf8').replaceAll(/\/\*[\s\S]*?\*\/|\/\/.*/g, '');
-    const named = /\b\w*(code|close)\w*\b[^\n]{0,20}\b(100[1-9]|101[0-5])\b/i.exec(code);
+    const named = /\b\w*(code|close)\w*\b[^\n]{0,20}\b(100[1-9]|101[0-5])\b/i.exec(graph.code(file));
     assert.equal(named, null, `${file} names a close code: ${named?.[0]}`);
   }
 });

@@ -8,7 +8,7 @@ import { reference, referencePath } from '../../tools/reference.ts';
 
 const root = new URL('../../', import.meta.url);
 
-test('docs/reference.md is what the schemas say; `npm run reference` writes it anew', () => {
+test('docs/reference.md is generated from the schemas; `npm run reference` rewrites it', () => {
   assert.equal(readFileSync(new URL(referencePath, root), 'utf8'), reference());
 });
 

@@ -9,7 +9,7 @@ import type { Facts, Workload } from '../../operator/status/facts.ts';
 import { checkHealth, luaOrSkip } from '../kit/lua.ts';
 import { running, well } from '../operator/status/kit.ts';
 import { at, find, synth } from './kit.ts';
-import { condition, isTrue, kstatus, type Reported } from './kstatus.ts';
+import { isTrue, kstatus, type Reported, reportedCondition } from './kstatus.ts';
 
 const skip = await luaOrSkip();
 const [script = ''] = Object.values(argoHealthData());
@@ -33,7 +33,7 @@ function expected(thing: Reported): string {
   // kstatus regards an object without conditions as finished.
   if (thing.status === undefined || thing.status.observedGeneration !== thing.metadata.generation) return 'Progressing';
   if (isTrue(thing, 'Paused')) return 'Suspended';
-  const isWithoutPods = condition(thing, 'Ready')?.reason === 'ScaledToZero';
+  const isWithoutPods = reportedCondition(thing, 'Ready')?.reason === 'ScaledToZero';
   if (isWithoutPods && !['Reconciling', 'Stalled', 'RollingOut'].some((type) => isTrue(thing, type))) return 'Healthy';
   return { InProgress: 'Progressing', Failed: 'Degraded', Current: 'Healthy' }[found];
 }
@@ -109,7 +109,7 @@ for (const [what, [thing, health, rule, source]] of Object.entries(cases)) {
     assert.equal(kstatus(thing), rule);
     if (source === undefined)
       assert.match(found?.message ?? '', /^(waiting for the hydrogen operator|Pending deletion)/);
-    else assert.equal(found?.message, condition(thing, source)?.message);
+    else assert.equal(found?.message, reportedCondition(thing, source)?.message);
   });
 }
 

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import test from 'node:test';
 
 import { type Manifest, toYaml } from '../../infra/yaml.ts';
-import { at, find, identities, render } from './kit.ts';
+import { at, find, identities, renderYaml } from './kit.ts';
 
 const folder = join(import.meta.dirname, 'goldens');
 const container = 'spec.template.spec.containers[0]';
@@ -72,7 +72,7 @@ test('every golden has an assertion, and every assertion a golden', () => {
 
 for (const name of names) {
   test(`renders ${name} to its golden`, () => {
-    const objects = render(readFileSync(join(folder, `${name}.in.yaml`), 'utf8'));
+    const objects = renderYaml(readFileSync(join(folder, `${name}.in.yaml`), 'utf8'));
     const text = toYaml(objects);
     const file = join(folder, `${name}.out.yaml`);
     if (process.env.UPDATE_GOLDENS) writeFileSync(file, text);

@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { gatewayStopSeconds, processorStopSeconds } from '../../crds/contract.ts';
 import { gatewayGraceSeconds, longestDeliverySeconds, processorGraceSeconds } from '../../crds/grace.ts';
-import { at, documents, find, render } from './kit.ts';
+import { at, documents, find, renderYaml } from './kit.ts';
 
 const grace = 'spec.template.spec.terminationGracePeriodSeconds';
 const preStop = 'spec.template.spec.containers[0].lifecycle.preStop';
 
 test('the grace period of a gateway is its drain and the budget that its process keeps to', () => {
-  const deployment = find(render(documents({ gateway: 'drain: {periodSeconds: 90}' })), 'Deployment');
+  const deployment = find(renderYaml(documents({ gateway: 'drain: {periodSeconds: 90}' })), 'Deployment');
   assert.equal(at(deployment, preStop), undefined);
   assert.equal(at(deployment, grace), gatewayGraceSeconds({ drain: { periodSeconds: 90 } }));
   assert.equal(at(deployment, grace), 90 + gatewayStopSeconds);
@@ -18,7 +18,7 @@ test('the grace period of a message processor is its longest delivery and the bu
   const rule = (name: string, timeoutSeconds: number): string =>
     `{name: ${name}, pattern: "x", destination: {url: "http://a/", timeoutSeconds: ${timeoutSeconds}}}`;
   const processor = `routing: {rules: [${rule('fast', 3)}, ${rule('slow', 40)}]}`;
-  const deployment = find(render(documents({ processor })), 'Deployment');
+  const deployment = find(renderYaml(documents({ processor })), 'Deployment');
   assert.equal(at(deployment, preStop), undefined);
   assert.equal(at(deployment, grace), 40 + processorStopSeconds);
 });

@@ -2,15 +2,17 @@
 
 import assert from 'node:assert/strict';
 import { App, Chart } from 'cdk8s';
+import { parse } from 'yaml';
 
 import { parseDocuments } from '../../crds/index.ts';
 import { valueAt } from '../../crds/path.ts';
 import { manifestsOf, renderAll } from '../../infra/render.ts';
 import type { Manifest } from '../../infra/yaml.ts';
+import { gatewayDocument, groupDocument, processorDocument, yaml } from '../kit/documents.ts';
 
 /** The objects for the documents of a YAML text. */
-export function render(yaml: string): Manifest[] {
-  return renderAll(parseDocuments(yaml, 'test'));
+export function renderYaml(text: string): Manifest[] {
+  return renderAll(parseDocuments(text, 'test'));
 }
 
 /** The objects of a chart that `build` fills. */
@@ -41,23 +43,15 @@ export function at(object: unknown, path: string): unknown {
   return valueAt(object, path);
 }
 
-/** A group, a gateway and a processor, as text with room for more fields of their specs. */
+/** A group and, as wanted, its gateway and its processor, as text; the options are YAML with fields of their specs. */
 export function documents(
   options: { group?: string; gateway?: string; processor?: string; name?: string } = {},
 ): string {
-  const { group = 'nats: {servers: ["nats://nats:4222"]}', name = 'chat' } = options;
-  const document = (kind: string, spec: string): string =>
-    `apiVersion: hydrogen.dev/v1alpha1\nkind: ${kind}\nmetadata: {name: ${name}, namespace: shop}\nspec:\n${spec
-      .trim()
-      .split('\n')
-      .map((line) => `  ${line}`)
-      .join('\n')}\n`;
-  const member = `groupRef: {name: ${name}}\n`;
-  return [
-    document('HydrogenGroup', group),
-    ...(options.gateway === undefined
-      ? []
-      : [document('HydrogenGateway', `${member}endpoints: [{path: /chat}]\n${options.gateway}`)]),
-    ...(options.processor === undefined ? [] : [document('HydrogenMessageProcessor', member + options.processor)]),
-  ].join('---\n');
+  const { group = '', gateway, processor, name = 'chat' } = options;
+  const naming = { name, group: name, namespace: 'shop' };
+  return yaml(
+    groupDocument(parse(group) ?? {}, naming),
+    ...(gateway === undefined ? [] : [gatewayDocument(parse(gateway), naming)]),
+    ...(processor === undefined ? [] : [processorDocument(parse(processor), naming)]),
+  );
 }

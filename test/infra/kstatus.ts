@@ -24,16 +24,16 @@ export function kstatus(object: Reported): 'Terminating' | 'InProgress' | 'Faile
     if (type === 'Reconciling' && value === 'True') return 'InProgress';
     if (type === 'Stalled' && value === 'True') return 'Failed';
   }
-  const ready = condition(object, 'Ready');
+  const ready = reportedCondition(object, 'Ready');
   return ready === undefined || ready.status === 'True' ? 'Current' : 'InProgress';
 }
 
 /** The condition of this type, if the object has it. */
-export function condition({ status }: Reported, type: string): Condition | undefined {
+export function reportedCondition({ status }: Reported, type: string): Condition | undefined {
   return status?.conditions?.find((one) => one.type === type);
 }
 
 /** Whether the object has the condition and it is True. */
 export function isTrue(object: Reported, type: string): boolean {
-  return condition(object, type)?.status === 'True';
+  return reportedCondition(object, type)?.status === 'True';
 }

@@ -15,7 +15,7 @@ import { natsOrSkip, startNats } from '../kit/nats.ts';
 import { findNatsServer } from '../kit/nats-binary.ts';
 import { freePorts } from '../kit/ports.ts';
 import { natsGroup } from '../runtime/bus/nats/kit.ts';
-import { at, documents, find, nameOf, render } from './kit.ts';
+import { at, documents, find, nameOf, renderYaml } from './kit.ts';
 
 const skip = await natsOrSkip();
 
@@ -26,7 +26,7 @@ const token = '12e4 "#$x\\';
 const serverEnv = { [natsEnv.pod]: 'chat-nats-0', [natsEnv.token]: token, [natsEnv.quotedToken]: `'${token}'` };
 
 function configOf(group: string): string {
-  return String(at(find(render(documents({ group })), 'ConfigMap', 'chat-nats'), 'data["nats.conf"]'));
+  return String(at(find(renderYaml(documents({ group })), 'ConfigMap', 'chat-nats'), 'data["nats.conf"]'));
 }
 
 function inFile(config: string): { readonly path: string } & Disposable {
@@ -127,7 +127,7 @@ test('three servers form a cluster and store three copies of a message', { skip 
 test('members connect to the servers where the manifests put them', () => {
   const yaml = documents({ group: 'nats: {managed: {}}' });
   const [group] = parseDocuments(yaml, 'test') as [HydrogenGroup];
-  const service = find(render(yaml), 'Service', 'chat-nats');
+  const service = find(renderYaml(yaml), 'Service', 'chat-nats');
   const port = at(service, 'spec.ports[0].port');
   const url = `nats://${nameOf(service)}.${at(service, 'metadata.namespace')}.svc:${port}`;
   assert.deepEqual(natsConnectionOf(group), { servers: [url] });
@@ -135,7 +135,7 @@ test('members connect to the servers where the manifests put them', () => {
 
 test('only members of the group, and the operator, may reach the servers', () => {
   const [clients] = at(
-    find(render(documents({ group: 'nats: {managed: {}}', gateway: 'replicas: 1' })), 'NetworkPolicy', 'chat-nats'),
+    find(renderYaml(documents({ group: 'nats: {managed: {}}', gateway: 'replicas: 1' })), 'NetworkPolicy', 'chat-nats'),
     'spec.ingress',
   ) as [object];
   assert.deepEqual(at(clients, 'from[0]'), { podSelector: { matchLabels: { 'hydrogen.dev/group-name': 'chat' } } });

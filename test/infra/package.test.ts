@@ -124,4 +124,6 @@ test('the package contains the built files and dist/, and no sources or tests', 
   assert.ok(files.includes('package/build/infra/index.d.ts') && files.includes('package/dist/install.yaml'));
   const foreign = files.filter((file) => /^package\/(test|bench|node_modules)\/|(?<!\.d)\.ts$/.test(file));
   assert.deepEqual(foreign, []);
+  for (const file of ['LICENSE', 'README.md', 'CHANGELOG.md', 'SECURITY.md'])
+    assert.ok(files.includes(`package/${file}`));
 });

@@ -8,7 +8,7 @@ import { type HydrogenGateway, parseDocuments } from '../../crds/index.ts';
 import { bundles } from '../../infra/bundles.ts';
 import type { Manifest } from '../../infra/yaml.ts';
 import { readDocuments } from '../../runtime/role/documents.ts';
-import { at, documents, find, render } from './kit.ts';
+import { at, documents, find, renderYaml } from './kit.ts';
 
 const folder = join(import.meta.dirname, 'goldens');
 const texts = [
@@ -63,7 +63,7 @@ test('every selector selects the pods of exactly its own workload', () => {
 test('a pod reads its document from its config map, without the fields that only shape the workload', () => {
   const gateway = 'replicas: 4\nlimits: {maxMessageBytes: 1000}\nallowedOrigins: ["https://a.example.com"]';
   const yaml = documents({ group: 'nats: {managed: {}}', gateway });
-  const text = String(at(find(render(yaml), 'ConfigMap', 'chat-gateway'), 'data["hydrogen.yaml"]'));
+  const text = String(at(find(renderYaml(yaml), 'ConfigMap', 'chat-gateway'), 'data["hydrogen.yaml"]'));
   const [read] = readDocuments([{ text, source: 'config map' }]).gateways;
   const [, written] = parseDocuments(yaml, 'test') as [unknown, HydrogenGateway];
   assert.deepEqual({ ...read?.gateway.spec, replicas: 4 }, written.spec);
@@ -75,7 +75,7 @@ test('secrets of environment variables are not mounted, those of headers are not
   const header = '{name: Authorization, valueFrom: {secretKeyRef: {name: auth, key: token}}}';
   const gateway = `authorizer: {http: {url: "http://auth/", headers: [${header}]}}
 template: {env: [{name: EXTRA, valueFrom: {secretKeyRef: {name: extra, key: value}}}]}`;
-  const pod = at(find(render(documents({ gateway })), 'Deployment'), 'spec.template.spec');
+  const pod = at(find(renderYaml(documents({ gateway })), 'Deployment'), 'spec.template.spec');
   assert.doesNotMatch(JSON.stringify(at(pod, 'volumes')), /extra/);
   assert.doesNotMatch(JSON.stringify(at(pod, 'containers[0].env')), /auth/);
 });
@@ -83,7 +83,7 @@ template: {env: [{name: EXTRA, valueFrom: {secretKeyRef: {name: extra, key: valu
 test('passes an affinity on unchanged, even fields that cdk8s does not know, and then spreads nothing itself', () => {
   const affinity = { podAntiAffinity: { fieldOfTomorrow: true }, typo: {} };
   const gateway = `template: {affinity: ${JSON.stringify(affinity)}}`;
-  const pod = at(find(render(documents({ gateway })), 'Deployment'), 'spec.template.spec');
+  const pod = at(find(renderYaml(documents({ gateway })), 'Deployment'), 'spec.template.spec');
   assert.deepEqual(at(pod, 'affinity'), affinity);
   assert.equal(at(pod, 'topologySpreadConstraints'), undefined);
 });
@@ -92,7 +92,7 @@ test("labels of hydrogen take precedence over a user's, and a user's environment
   const gateway = `template:
   labels: {hydrogen.dev/gateway: other, team: chat}
   env: [{name: HYDROGEN_CALLBACK_URL, value: "http://push.example.com"}]`;
-  const template = at(find(render(documents({ gateway })), 'Deployment'), 'spec.template');
+  const template = at(find(renderYaml(documents({ gateway })), 'Deployment'), 'spec.template');
   assert.equal(at(template, 'metadata.labels["hydrogen.dev/gateway"]'), 'chat');
   assert.equal(at(template, 'metadata.labels.team'), 'chat');
   assert.deepEqual(at(template, 'spec.containers[0].env'), [

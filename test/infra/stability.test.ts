@@ -7,7 +7,7 @@ import { Construct } from 'constructs';
 import { bundles } from '../../infra/bundles.ts';
 import { HydrogenGateway, HydrogenGroup, HydrogenMessageProcessor } from '../../infra/index.ts';
 import { toYaml } from '../../infra/yaml.ts';
-import { at, documents, find, render, synth } from './kit.ts';
+import { at, documents, find, renderYaml, synth } from './kit.ts';
 
 const root = join(import.meta.dirname, '../..');
 const rules = 'routing: {rules: [{name: all, pattern: ".*", destination: {url: "http://messages/"}}]}';
@@ -38,7 +38,7 @@ test('gives the same bytes wherever a construct is in an app, and whatever its i
 });
 
 test('selects pods by a single label, which never changes', () => {
-  const objects = render(documents({ group: 'nats: {managed: {}}', gateway: 'replicas: 1', processor: rules }));
+  const objects = renderYaml(documents({ group: 'nats: {managed: {}}', gateway: 'replicas: 1', processor: rules }));
   const selectorOf = (kind: string, name: string): unknown =>
     at(find(objects, kind, name), 'spec.selector.matchLabels') ?? at(find(objects, kind, name), 'spec.selector');
   assert.deepEqual(selectorOf('Deployment', 'chat-gateway'), { 'hydrogen.dev/gateway': 'chat' });
@@ -67,7 +67,7 @@ test('gives the same bytes whatever the environment sets for cdk8s', () => {
 });
 
 function templateOf(kind: string, yaml: string): unknown {
-  return at(find(render(yaml), 'Deployment', kind), 'spec.template');
+  return at(find(renderYaml(yaml), 'Deployment', kind), 'spec.template');
 }
 
 const servers = 'nats: {servers: ["nats://nats:4222"]}';

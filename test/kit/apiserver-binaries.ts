@@ -22,10 +22,10 @@ export interface ApiServerBinaries {
 
 const names = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kubectl'] as const;
 
-/** What a person can do who has none of them. */
+/** Advice for a person who has none of them. */
 export const binariesAdvice = `install Go >= 1.26, or set KUBEBUILDER_ASSETS to a folder with ${names.join(', ')}`;
 
-/** What is downloaded or built, by minor version: the current one, and the oldest that is supported. */
+/** Releases to download or build, by minor version: the current one, and the oldest supported. */
 const releases = {
   '1.37': { kubernetes: '1.37.2', etcd: '3.6.4' },
   '1.31': { kubernetes: '1.31.13', etcd: '3.5.15' },
@@ -38,7 +38,7 @@ const currentKubernetes: Minor = '1.37';
 /** The oldest minor version that is supported. */
 export const oldestKubernetes: Minor = '1.31';
 
-/** Chooses the version: a minor version from the table. Default: any that is there, else the current one. */
+/** Names the minor version, one of the table. Default: whatever is installed, or else the current one. */
 const variable = 'TEST_KUBERNETES';
 
 const modules = join(import.meta.dirname, '../cluster/programs');
@@ -78,7 +78,7 @@ function programOf(wanted: string | undefined): Program {
   };
 }
 
-/** Most folders of PATH have none of them, which is not worth a word each. */
+/** Most folders of PATH have none of them: one message for all of those. */
 async function onlyIfWhole(folder: string): Promise<string> {
   for (const name of names) await findIn([folder], name).catch(() => fail('not in one folder of it'));
   return folder;
@@ -86,7 +86,7 @@ async function onlyIfWhole(folder: string): Promise<string> {
 
 async function versionOf(path: string): Promise<string> {
   const { stdout } = await run(path, ['--version']);
-  return /\d+\.\d+\.\d+/.exec(stdout)?.[0] ?? fail(`${path} does not tell its version`);
+  return /\d+\.\d+\.\d+/.exec(stdout)?.[0] ?? fail(`${path} does not print its version`);
 }
 
 async function downloadPrograms(folder: string, minor: Minor): Promise<string> {

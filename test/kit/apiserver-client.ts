@@ -1,4 +1,4 @@
-/** Plain HTTP calls to an API server: a test sees what goes over the wire, with no client library in between. */
+/** Plain HTTP calls to an API server, with no client library between a test and the wire. */
 
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
@@ -31,7 +31,7 @@ export interface ApiClient {
   call(method: string, path: string, body?: unknown, headers?: Readonly<Record<string, string>>): Promise<ApiAnswer>;
   /** Server-side apply of `body` at `path`. */
   apply(path: string, body: unknown, manager?: string): Promise<ApiAnswer>;
-  /** What the server says of the list at `path`, which has a query with `watch=1`, until it ends. @throws when it is cut */
+  /** The events of a watch: `path` is a list with `watch=1` in its query. @throws when it is cut */
   watch(path: string, signal: AbortSignal): AsyncIterable<ApiEvent>;
 }
 
@@ -45,7 +45,7 @@ export function createApiClient(
 
   async function send(method: string, path: string, options: RequestOptions, body?: unknown): Promise<IncomingMessage> {
     const payload = body === undefined ? undefined : JSON.stringify(body);
-    // Without a length Node does not say where the body of a DELETE ends.
+    // Without it, Node sends the body of a DELETE without a length or chunks.
     const length = payload === undefined ? {} : { 'content-length': Buffer.byteLength(payload) };
     const headers = { ...options.headers, ...length };
     const outgoing = request(new URL(path, url), { method, agent, ...options, headers });

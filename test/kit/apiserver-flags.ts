@@ -1,4 +1,4 @@
-/** How etcd and the API server of tests are told what to do. */
+/** Command line flags and configuration of etcd, the API server and the controllers of tests. */
 
 import { generateKeyPairSync } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import type { ApiServerBinaries } from './apiserver-binaries.ts';
 import type { Certificate } from './certificate.ts';
 
-/** Of etcd, which keeps its data in `folder`. */
+/** Flags of etcd, which keeps its data in `folder`. */
 export function etcdFlags(folder: string, port: string, peerPort: string): string[] {
   const [client, peer] = [`http://127.0.0.1:${port}`, `http://127.0.0.1:${peerPort}`];
   return [
@@ -22,7 +22,7 @@ export function etcdFlags(folder: string, port: string, peerPort: string): strin
 }
 
 /**
- * Of kube-apiserver. Pods get the tokens of service accounts only where a controller makes the accounts; without one no
+ * Flags of kube-apiserver. Pods get the tokens of service accounts only where a controller makes the accounts; without one no
  * pod would be admitted.
  */
 export async function apiServerFlags(
@@ -72,7 +72,7 @@ const controllers = [
   'root-ca-certificate-publisher-controller',
 ];
 
-/** Of kube-controller-manager, which must be allowed everything: its own role lacks what each controller's has. */
+/** Flags of kube-controller-manager, whose user may do everything: its own role lacks the rights of each controller. */
 export function controllerFlags(folder: string, kubeconfig: string): string[] {
   return [
     `--kubeconfig=${kubeconfig}`,
@@ -87,7 +87,7 @@ export function controllerFlags(folder: string, kubeconfig: string): string[] {
   ];
 }
 
-/** How the user of a kubeconfig proves who it is. */
+/** Credentials of the user of a kubeconfig. */
 export type Credentials = Certificate | { readonly token: string };
 
 /** A kubeconfig. */

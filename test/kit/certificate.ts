@@ -1,4 +1,4 @@
-/** A certificate that signs itself, for a client whom a test server shall trust: node:crypto has keys but no certificates. */
+/** Self-signed certificates for clients of test servers: node:crypto has keys but no certificates. */
 
 import { generateKeyPairSync, sign } from 'node:crypto';
 

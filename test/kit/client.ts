@@ -1,4 +1,4 @@
-/** A real WebSocket client that remembers what it saw. */
+/** A real WebSocket client that records what it receives. */
 
 import { once } from 'node:events';
 import { type ClientOptions, WebSocket } from 'ws';
@@ -15,7 +15,7 @@ export interface Client extends AsyncDisposable {
   readonly texts: string[];
   readonly binaries: Buffer[];
   send(data: string | Buffer): void;
-  /** The next text that was not taken yet. */
+  /** The next text that was not returned yet. */
   nextText(timeoutMs?: number): Promise<string>;
   /** Resolves when the connection is closed. */
   readonly closed: Promise<{ code: number; reason: string }>;

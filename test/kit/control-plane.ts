@@ -1,4 +1,4 @@
-/** A control plane with controllers: what an API server alone does not do, happens. There are no nodes; see kubelet/. */
+/** A control plane with controllers, which act on what an API server only stores. There are no nodes; see kubelet/. */
 
 import { execFile } from 'node:child_process';
 import { platform } from 'node:os';
@@ -10,14 +10,14 @@ import { fail, whyNot } from './program.ts';
 import { startServer, untilReady } from './server-process.ts';
 
 export interface ControlPlane extends TestApiServer {
-  /** Runs kubectl and resolves with what it prints. @throws with what it has against it */
+  /** Runs kubectl and resolves with its output. @throws with its error output */
   kubectl(args: readonly string[], options?: KubectlOptions): Promise<string>;
-  /** The end of what kube-controller-manager wrote. */
+  /** The end of the output of kube-controller-manager. */
   controllerLog(): string;
 }
 
 export interface KubectlOptions {
-  /** Who asks. @default - who may do everything */
+  /** The user. @default - one that may do everything */
   readonly kubeconfig?: string;
   /** For `-f -`; objects become JSON. */
   readonly input?: string | object;
@@ -33,31 +33,20 @@ const kubectlTimeoutMs = 120_000;
 /** etcd, kube-apiserver and kube-controller-manager. @throws when one of them can't be found or started */
 export async function startControlPlane({ manifests = [] }: ControlPlaneOptions = {}): Promise<ControlPlane> {
   const { controllerManager, kubectl: binary } = await findApiServerBinaries();
-  const server = await startApiServer({ hasControllers: true });
+  await using stack = new AsyncDisposableStack();
+  const server = stack.use(await startApiServer({ hasControllers: true }));
   const kubectl: ControlPlane['kubectl'] = (args, { kubeconfig = server.kubeconfig, input } = {}) =>
     runKubectl(
       binary,
       [`--kubeconfig=${kubeconfig}`, ...args],
       typeof input === 'object' ? JSON.stringify(input) : input,
     );
-  try {
-    for (const file of manifests) await kubectl(['apply', '--server-side', '-f', file]);
-    const controllers = startServer(controllerManager, controllerFlags(server.folder, server.kubeconfig));
-    const dispose = async (): Promise<void> => {
-      await controllers.stop();
-      await server[Symbol.asyncDispose]();
-    };
-    await untilReady(controllers, () => server.get('/api/v1/namespaces/default/serviceaccounts/default')).catch(
-      async (error) => {
-        await controllers.stop();
-        throw error;
-      },
-    );
-    return { ...server, kubectl, controllerLog: controllers.output, [Symbol.asyncDispose]: dispose };
-  } catch (err) {
-    await server[Symbol.asyncDispose]();
-    throw err;
-  }
+  for (const file of manifests) await kubectl(['apply', '--server-side', '-f', file]);
+  const controllers = stack.use(startServer(controllerManager, controllerFlags(server.folder, server.kubeconfig)));
+  await untilReady(controllers, () => server.get('/api/v1/namespaces/default/serviceaccounts/default'));
+  const parts = stack.move();
+  const dispose = (): Promise<void> => parts.disposeAsync();
+  return { ...server, kubectl, controllerLog: controllers.output, [Symbol.asyncDispose]: dispose };
 }
 
 /** Why tests on a cluster cannot run here, or false: pods run as processes on loopback addresses that only Linux has. */

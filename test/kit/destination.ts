@@ -1,4 +1,4 @@
-/** A real HTTP server in the place of a user's service, which records what it gets and answers as told. */
+/** A real HTTP server in the place of a user's service, which records requests and answers as a test wants. */
 
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -16,7 +16,7 @@ export interface RecordedRequest {
   json(): Record<string, unknown>;
 }
 
-/** What to answer with; nothing: 200 without a body. */
+/** An answer; by default 200 without a body. */
 export interface CannedAnswer {
   readonly status?: number;
   readonly headers?: Readonly<Record<string, string>>;

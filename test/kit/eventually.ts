@@ -11,7 +11,7 @@ export interface EventuallyOptions {
 
 /**
  * Calls `fn` until it neither throws nor returns false, and resolves with what it returned.
- * @throws the last failure, with how long it was waited for, once `timeoutMs` have passed
+ * @throws the last failure, once `timeoutMs` have passed
  */
 export async function eventually<T>(
   fn: () => T | Promise<T>,
@@ -34,7 +34,7 @@ export async function eventually<T>(
   }
 }
 
-/** Resolves when `fn` was true or did not throw all through `forMs`: for what must not happen. @throws at the first breach */
+/** Resolves when `fn` neither threw nor returned false for `forMs`: for what must not happen. @throws at the first breach */
 export async function holds(fn: () => unknown, forMs: number): Promise<void> {
   const endMs = Date.now() + forMs;
   do {

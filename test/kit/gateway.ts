@@ -1,7 +1,5 @@
-/** A real gateway on a memory broker, with its log lines and the messages that a consumer took off the bus. */
+/** A real gateway on a memory broker, with its log lines and the messages that a consumer received. */
 
-import type { HydrogenGateway, HydrogenGroup } from '../../crds/index.ts';
-import { parse } from '../../crds/index.ts';
 import { createLogger } from '../../process/logger.ts';
 import { createMemoryBroker, type MemoryBroker } from '../../runtime/bus/memory/memory.ts';
 import type { Bus } from '../../runtime/bus/port/bus.ts';
@@ -9,6 +7,7 @@ import type { Delivery } from '../../runtime/bus/port/messages.ts';
 import { Gateway } from '../../runtime/gateway/gateway.ts';
 import type { GatewayConfig } from '../../runtime/role/documents.ts';
 import { MountedSecrets } from '../../runtime/role/secrets.ts';
+import { gatewayDocument, groupDocument, parsed } from './documents.ts';
 import { eventually } from './eventually.ts';
 
 export interface TestGatewayOptions {
@@ -17,9 +16,9 @@ export interface TestGatewayOptions {
   readonly broker?: MemoryBroker;
   /** Instead of a bus of the broker. */
   readonly bus?: Bus;
-  /** False: no consumer is created, so a bidirectional gateway stays not ready. Default true. */
+  /** With false, no consumer is created and a bidirectional gateway does not become ready. Default true. */
   readonly isConsumed?: boolean;
-  /** What the consumer does with a message; default: acknowledge it. */
+  /** Called with each delivery; default: acknowledges it. */
   readonly onDelivery?: (delivery: Delivery) => void;
   readonly secretsDir?: string;
 }
@@ -42,26 +41,17 @@ export interface TestGateway extends AsyncDisposable {
   url(path: string): string;
   readonly managementUrl: string;
   readonly probesUrl: string;
-  /** Takes a new spec over, merged as in the options. */
+  /** Applies a new spec, merged as in the options. */
   reconfigure(spec: Record<string, unknown>): void;
 }
 
-const group = accepted({
-  apiVersion: 'hydrogen.dev/v1alpha1',
-  kind: 'HydrogenGroup',
-  metadata: { name: 'test' },
-  spec: { nats: { servers: ['nats://127.0.0.1:4222'] } },
-}) as HydrogenGroup;
-
-/** A gateway document of the test group. */
+/** A gateway of the group `test`, with the endpoints /chat and /feed. */
 export function gatewayConfig(spec: Record<string, unknown> = {}): GatewayConfig {
-  const gateway = accepted({
-    apiVersion: 'hydrogen.dev/v1alpha1',
-    kind: 'HydrogenGateway',
-    metadata: { name: 'test' },
-    spec: { groupRef: { name: 'test' }, endpoints: [{ path: '/chat' }, { path: '/feed' }], ...spec },
-  }) as HydrogenGateway;
-  return { group, gateway };
+  const endpoints = [{ path: '/chat' }, { path: '/feed' }];
+  return {
+    group: parsed(groupDocument({}, { name: 'test' })),
+    gateway: parsed(gatewayDocument({ endpoints, ...spec }, { name: 'test', group: 'test' })),
+  };
 }
 
 /** Resolves when the gateway is ready (or, with `isConsumed: false`, listens). */
@@ -111,10 +101,4 @@ export async function startGateway(options: TestGatewayOptions = {}): Promise<Te
       await consumer.stop();
     },
   };
-}
-
-function accepted(document: unknown): unknown {
-  const result = parse(document);
-  if (!result.ok) throw new Error(result.issues.map(({ path, message }) => `${path}: ${message}`).join('\n'));
-  return result.resource;
 }

@@ -5,7 +5,9 @@ import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gatewayDocument, groupDocument, processorDocument, type TestDocument, yaml } from './documents.ts';
 import { eventually } from './eventually.ts';
+import './orphans.ts';
 import { freePortBase } from './ports.ts';
 
 export const root = join(import.meta.dirname, '../..');
@@ -61,32 +63,8 @@ export function startHydrogen(
 export interface GroupOptions {
   readonly natsUrl: string;
   readonly name?: string;
+  /** Further fields of its spec. */
   readonly spec?: Record<string, unknown>;
-}
-
-/** A HydrogenGroup document over one NATS server. */
-export function groupDocument({ natsUrl, name = 'e2e', spec = {} }: GroupOptions): object {
-  const kind = 'HydrogenGroup';
-  return {
-    apiVersion: 'hydrogen.dev/v1alpha1',
-    kind,
-    metadata: { name },
-    spec: { nats: { servers: [natsUrl] }, ...spec },
-  };
-}
-
-export function memberDocument(kind: string, group: string, name: string, spec: Record<string, unknown>): object {
-  return {
-    apiVersion: 'hydrogen.dev/v1alpha1',
-    kind,
-    metadata: { name },
-    spec: { groupRef: { name: group }, ...spec },
-  };
-}
-
-/** Documents as a YAML stream: JSON is YAML. */
-export function yaml(...documents: object[]): string {
-  return documents.map((document) => JSON.stringify(document)).join('\n---\n');
 }
 
 export interface ConfiguredProcess extends HydrogenProcess {
@@ -121,7 +99,7 @@ export async function startGatewayProcess(options: MemberOptions): Promise<Gatew
     '--host',
     '127.0.0.1',
   ];
-  const configured = await startConfigured('HydrogenGateway', options, base + 1010, args);
+  const configured = await startConfigured(gatewayDocument, options, base + 1010, args);
   return Object.assign(configured, {
     url: (path: string) => `ws://127.0.0.1:${base}${path}`,
     managementUrl: `http://127.0.0.1:${base + 1}`,
@@ -139,26 +117,28 @@ export async function startMprocProcess(options: MemberOptions): Promise<Configu
     '--host',
     '127.0.0.1',
   ];
-  return startConfigured('HydrogenMessageProcessor', options, port, args);
+  return startConfigured(processorDocument, options, port, args);
 }
 
 async function startConfigured(
-  kind: string,
+  documentOf: typeof gatewayDocument | typeof processorDocument,
   options: MemberOptions,
   probePort: number,
   args: (file: string) => string[],
 ): Promise<ConfiguredProcess> {
   const directory = await mkdtemp(join(tmpdir(), 'hydrogen-e2e-'));
   const file = join(directory, 'hydrogen.yaml');
-  const { group, name = 'e2e', spec } = options;
-  await writeFile(file, yaml(groupDocument(group), memberDocument(kind, group.name ?? 'e2e', name, spec)));
+  const { name: group = 'e2e', natsUrl, spec: groupSpec = {} } = options.group;
+  const member: TestDocument = documentOf(options.spec, { name: options.name ?? 'e2e', group });
+  const nats = { servers: [natsUrl] };
+  await writeFile(file, yaml(groupDocument({ nats, ...groupSpec }, { name: group }), member));
   const started = startHydrogen(args(file), options.env);
   const probesUrl = `http://127.0.0.1:${probePort}`;
   const isReady = (): Promise<boolean> => fetch(`${probesUrl}/readyz`).then(({ status }) => status === 200);
   const untilReady = async (): Promise<void> => {
     const ready = eventually(() => isReady().catch(() => false), { timeoutMs: startTimeoutMs, everyMs: 50 });
     const ended = started.exited.then((code) => {
-      throw new Error(`${kind} ended with ${code}:\n${started.output()}`);
+      throw new Error(`${member.kind} ended with ${code}:\n${started.output()}`);
     });
     await Promise.race([ready, ended]).catch((cause) => {
       throw new Error(`not ready:\n${started.output()}`, { cause });

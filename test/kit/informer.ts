@@ -1,18 +1,17 @@
-/** Every object of a resource as the API server has it now: a list, kept by a watch, through restarts of the server. */
+/** Every object of a resource as the API server has it now: a list, kept current by a watch through restarts of the server. */
 
 import { setTimeout as delay } from 'node:timers/promises';
 
 import type { ApiClient, ApiEvent } from './apiserver-client.ts';
 
-export interface Informer<T> {
+export interface Informer<T> extends AsyncDisposable {
   /** By `<namespace>/<name>`. */
   readonly objects: ReadonlyMap<string, T>;
   /** Resolves after the first list. */
   readonly synced: Promise<void>;
-  stop(): Promise<void>;
 }
 
-export type Change = 'ADDED' | 'MODIFIED' | 'DELETED';
+export type InformerChange = 'ADDED' | 'MODIFIED' | 'DELETED';
 
 interface Named {
   readonly metadata: { readonly namespace?: string; readonly name: string; readonly resourceVersion?: string };
@@ -20,11 +19,11 @@ interface Named {
 
 const retryMs = 100;
 
-/** @param path of the list, without a query @param onChange must not throw; also told what vanished while nobody watched */
+/** @param path of the list, without a query @param onChange must not throw; also called for what vanished between watches */
 export function startInformer<T extends Named>(
   client: ApiClient,
   path: string,
-  onChange: (change: Change, object: T) => void = () => undefined,
+  onChange: (change: InformerChange, object: T) => void = () => undefined,
 ): Informer<T> {
   const objects = new Map<string, T>();
   const stopped = new AbortController();
@@ -81,7 +80,7 @@ export function startInformer<T extends Named>(
   return {
     objects,
     synced: synced.promise,
-    stop: async () => {
+    [Symbol.asyncDispose]: async () => {
       stopped.abort();
       await running;
     },

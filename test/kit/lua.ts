@@ -6,10 +6,11 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 
+import './orphans.ts';
 import { obtain, type Program, whyNot } from './program.ts';
 import { go, run } from './program-sources.ts';
 
-/** What a check says of an object. */
+/** The result of a health check. */
 export interface Health {
   readonly status: string;
   readonly message: string;
@@ -54,7 +55,7 @@ export function luaOrSkip(): Promise<string | false> {
   return whyNot('gopher-lua', 'install Go >= 1.23', findLua);
 }
 
-/** What the check says of each object. @throws when the script fails, with what Lua has against it */
+/** The health of each object. @throws with the error of Lua when the script fails */
 export async function checkHealth(script: string, objects: readonly unknown[]): Promise<Health[]> {
   const child = spawn(await findLua(), { stdio: ['pipe', 'pipe', 'pipe'] });
   child.stdin.end(JSON.stringify({ script, objects }));

@@ -1,14 +1,14 @@
 /** A real nats-server with JetStream for a test: its own port, its own store, killed and restarted as the test likes. */
 
-import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { eventually } from './eventually.ts';
 import { findNatsServer } from './nats-binary.ts';
+import { freePorts } from './ports.ts';
 import { whyNot } from './program.ts';
+import { type ServerProcess, startServer, untilReady } from './server-process.ts';
 
 export interface NatsOptions {
   /** Default: a free one. */
@@ -27,7 +27,7 @@ export interface TestNats extends AsyncDisposable {
   readonly storeDir: string;
   /** Starts it again on the same port and store; nothing when it runs. */
   start(): Promise<void>;
-  /** Ends it in an orderly way and keeps its store. */
+  /** Stops it with SIGTERM and keeps its store. */
   stop(): Promise<void>;
   /** Ends it with a signal and keeps its store. Default SIGKILL. */
   kill(signal?: NodeJS.Signals): Promise<void>;
@@ -35,50 +35,45 @@ export interface TestNats extends AsyncDisposable {
 }
 
 /** A server that accepts connections. @throws when none can be found or started */
-export async function startNats(options: NatsOptions = {}): Promise<TestNats> {
+export async function startNats({ port: wanted, args: more = [], config }: NatsOptions = {}): Promise<TestNats> {
   const binary = await findNatsServer();
-  const port = options.port ?? (await freePort());
+  const [port = 0] = wanted === undefined ? await freePorts(1) : [wanted];
+  await using stack = new AsyncDisposableStack();
   const storeDir = await mkdtemp(join(tmpdir(), 'hydrogen-nats-'));
-  const args = ['-a', '127.0.0.1', '-p', `${port}`, '-js', '-sd', storeDir, ...(options.args ?? [])];
-  if (options.config !== undefined) {
+  stack.defer(() => rm(storeDir, { recursive: true, force: true }));
+  const args = ['-a', '127.0.0.1', '-p', `${port}`, '-js', '-sd', storeDir, ...more];
+  if (config !== undefined) {
     const path = join(storeDir, 'nats.conf');
-    await writeFile(path, options.config);
+    await writeFile(path, config);
     args.push('-c', path);
   }
-  let child: ChildProcess | undefined;
-  let output = '';
+  let server: ServerProcess | undefined;
 
   async function start(): Promise<void> {
-    if (child !== undefined) return;
-    const started = spawn(binary, args, { stdio: ['ignore', 'ignore', 'pipe'] });
-    child = started;
-    output = '';
-    started.stderr?.on('data', (chunk: Buffer) => {
-      output = (output + chunk.toString()).slice(-65_536);
-    });
-    await eventually(async () => {
-      if (hasExited(started)) throw new Error(`nats-server ended: ${output}`);
+    if (server !== undefined) return;
+    const started = startServer(binary, args);
+    server = started;
+    await untilReady(started, async () => {
       await knock(port);
-      if (!output.includes('Server is ready')) throw new Error(`not ready yet: ${output}`);
+      if (!started.output().includes('Server is ready')) throw new Error(`not ready yet: ${started.output()}`);
     });
   }
 
   async function kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
-    const ending = child;
-    child = undefined;
-    if (ending === undefined || hasExited(ending)) return;
-    const exited = once(ending, 'exit');
-    ending.kill(signal);
-    await exited;
+    const ending = server;
+    server = undefined;
+    await ending?.stop(signal);
   }
 
   const stop = (): Promise<void> => kill('SIGTERM');
+  stack.defer(() => kill());
   await start();
+  const parts = stack.move();
   return {
     url: `nats://127.0.0.1:${port}`,
     port,
     get pid() {
-      return child?.pid;
+      return server?.pid;
     },
     storeDir,
     start,
@@ -88,10 +83,7 @@ export async function startNats(options: NatsOptions = {}): Promise<TestNats> {
       await stop();
       await start();
     },
-    [Symbol.asyncDispose]: async () => {
-      await kill();
-      await rm(storeDir, { recursive: true, force: true });
-    },
+    [Symbol.asyncDispose]: () => parts.disposeAsync(),
   };
 }
 
@@ -99,19 +91,6 @@ export async function startNats(options: NatsOptions = {}): Promise<TestNats> {
 export function natsOrSkip(): Promise<string | false> {
   const advice = 'install nats-server >= 2.10 (https://nats.io/download) or set NATS_SERVER to its path';
   return whyNot('NATS', advice, findNatsServer);
-}
-
-function hasExited(child: ChildProcess): boolean {
-  return child.exitCode !== null || child.signalCode !== null;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  if (address === null || typeof address === 'string') throw new Error('a TCP server has a port');
-  return address.port;
 }
 
 async function knock(port: number): Promise<void> {

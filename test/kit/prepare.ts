@@ -1,4 +1,4 @@
-/** Gets every program that tests need before the first of them runs, so that whoever waits sees what for. */
+/** Gets every program that tests need before the first test runs, and says what it is waiting for. */
 
 import { findApiServerBinaries, oldestKubernetes } from './apiserver-binaries.ts';
 import { findLua } from './lua.ts';
@@ -16,7 +16,11 @@ for (const [name, find] of programs) {
   try {
     say(`${name}: ${await find()}`);
   } catch (error) {
-    // Whether that is a reason to skip tests or to fail is up to those who need it.
-    say(`${name}: none: ${error instanceof Error ? error.message : String(error)}`);
+    const reason = error instanceof Error ? error.message : String(error);
+    if (process.env.CI) {
+      say(`under CI no test is skipped, but there is no ${name}: ${reason}`);
+      process.exit(1);
+    }
+    say(`there is no ${name}, so tests that need it will be skipped: ${reason}`);
   }
 }

@@ -6,7 +6,11 @@ import { access, readdir, writeFile } from 'node:fs/promises';
 import { arch, platform } from 'node:os';
 import { basename, delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
-import { fail, installMs, type Place, say } from './program.ts';
+import './orphans.ts';
+import { everyHalfMinute, fail, installMs, type Place, say } from './program.ts';
+
+/** The longest that a download may take. */
+const downloadMs = 10 * 60_000;
 
 /** Runs a program to its end. */
 export const run = promisify(execFile);
@@ -48,21 +52,20 @@ export function demandVersion(path: string, text: string, minimum: readonly numb
 /** Runs the Go compiler in `folder`, where `go install` puts its result, and says every half minute that it still does. */
 export async function go(folder: string, what: string, ...args: readonly string[]): Promise<void> {
   say(what);
-  const startedMs = Date.now();
-  const seconds = (): number => Math.round((Date.now() - startedMs) / 1000);
-  const ticker = setInterval(() => say(`${what}: ${seconds()} s so far`), 30_000);
+  using _progress = everyHalfMinute((seconds) => say(`${what}: ${seconds} s so far`));
   const env = { ...process.env, GOBIN: folder, CGO_ENABLED: '0' };
   try {
     await run('go', args, { cwd: folder, env, timeout: installMs, maxBuffer: 1 << 26 });
-  } finally {
-    clearInterval(ticker);
+  } catch (error) {
+    if ((error as { killed?: boolean }).killed === true) fail(`not finished after ${installMs / 60_000} minutes`);
+    throw error;
   }
 }
 
 /** The file `name` out of the distribution's package, which is unpacked into `folder` and not installed. */
 export async function unpackPackage(packageName: string, name: string, folder: string): Promise<string> {
   say(`apt-get download ${packageName}, unpacked into the cache`);
-  await run('apt-get', ['download', packageName], { cwd: folder, timeout: installMs });
+  await run('apt-get', ['download', packageName], { cwd: folder, timeout: downloadMs });
   const deb = (await readdir(folder)).find((file) => file.endsWith('.deb')) ?? fail('apt-get downloaded nothing');
   await run('dpkg-deb', ['-x', deb, '.'], { cwd: folder });
   return findIn([join(folder, 'usr/sbin'), join(folder, 'usr/bin')], name);
@@ -87,7 +90,7 @@ export async function downloadArchive(folder: string, name: string, url: string,
 }
 
 async function fetchBytes(url: string): Promise<Buffer> {
-  const response = await fetch(url, { signal: AbortSignal.timeout(installMs) });
+  const response = await fetch(url, { signal: AbortSignal.timeout(downloadMs) });
   if (!response.ok) fail(`${url}: ${response.status}`);
   return Buffer.from(await response.arrayBuffer());
 }

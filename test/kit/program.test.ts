@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'node:test';
 
@@ -24,7 +25,7 @@ async function someProgram(parts: Partial<Program> = {}): Promise<AsyncDisposabl
   };
 }
 
-test('takes the first place that has a usable binary, and brings nothing', async () => {
+test('uses the first place that has a usable binary, and installs nothing', async () => {
   const check: Program['check'] = async (path) => (path === 'old' ? Promise.reject(new Error('too old')) : usable());
   const places: Program['places'] = [
     ['first', () => Promise.reject(new Error('not set'))],
@@ -36,7 +37,7 @@ test('takes the first place that has a usable binary, and brings nothing', async
   assert.equal(await obtain(some.program), 'good');
 });
 
-test('brings a program once for all that ask for it', async () => {
+test('installs a program once for everybody who waits for it', async () => {
   let calls = 0;
   await using some = await someProgram({
     installers: [
@@ -65,7 +66,17 @@ test('does not wait for the lock of a process that is gone', async () => {
   await assert.rejects(obtain(some.program), /none: no network/);
 });
 
-test('says every way that failed', async () => {
+test('does not wait for a lock that nobody touches, though some process has its id', async () => {
+  await using some = await someProgram({ installers: [['none', () => Promise.reject(new Error('no network'))]] });
+  await mkdir(cache, { recursive: true });
+  const path = join(cache, `${some.program.name}.lock`);
+  await writeFile(path, `${process.pid}\n`);
+  const longAgo = new Date(Date.now() - 10 * 60_000);
+  await utimes(path, longAgo, longAgo);
+  await assert.rejects(obtain(some.program), /none: no network/);
+});
+
+test('names every attempt that failed', async () => {
   await using some = await someProgram({
     places: [['PATH', () => Promise.reject(new Error('not in it'))]],
     installers: [['release', () => Promise.reject(new Error('404'))]],
@@ -73,7 +84,7 @@ test('says every way that failed', async () => {
   await assert.rejects(obtain(some.program), /no program-test.*: PATH: not in it; cache: no such file; release: 404/);
 });
 
-test('lets tests be skipped on a desk and never in CI', async () => {
+test('skips tests on a desk and never in CI', async () => {
   const before = process.env.CI;
   const find = (): Promise<never> => Promise.reject(new Error('nowhere'));
   try {
@@ -84,5 +95,17 @@ test('lets tests be skipped on a desk and never in CI', async () => {
   } finally {
     if (before === undefined) delete process.env.CI;
     else process.env.CI = before;
+  }
+});
+
+test('the preparation fails under CI, and only there, when a program cannot be had', () => {
+  for (const [ci, status] of [
+    ['', 0],
+    ['true', 1],
+  ] as const) {
+    const env = { ...process.env, CI: ci, TEST_KUBERNETES: '0.1' };
+    const run = spawnSync(process.execPath, [join(import.meta.dirname, 'prepare.ts')], { env, encoding: 'utf8' });
+    assert.equal(run.status, status, run.stderr);
+    assert.match(run.stderr, /there is no Kubernetes.*TEST_KUBERNETES is 0\.1; it can be/);
   }
 });

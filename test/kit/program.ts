@@ -1,18 +1,18 @@
 /**
- * Programs that tests need and a machine may lack: found where they may be already, or else brought into the project's
+ * Programs that tests need and a machine may lack: found where they are installed, or else installed into the project's
  * cache without touching the system, by one process at a time.
  */
 
-import { chmod, cp, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { chmod, cp, mkdir, open, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
 import { platform } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** A place where a program may be: its name in messages, and what resolves with a path or rejects with a reason. */
+/** A place where a program may be: its name in messages, and a function that resolves with a path or rejects with a reason. */
 export type Place = readonly [name: string, find: () => Promise<string>];
 
 /**
- * A way to get a program: `get` puts what it needs into `folder`, which is removed, and resolves with the path of the
+ * Installs a program: `get` works in `folder`, which is removed afterwards, and resolves with the path of the
  * binary, or of a folder of binaries that belong together.
  */
 export type Installer = readonly [name: string, get: (folder: string) => Promise<string>];
@@ -27,15 +27,23 @@ export interface Program {
   check(path: string): Promise<void>;
   /** Where it may be already, the preferred place first. */
   readonly places: readonly Place[];
-  /** How to get it, the preferred way first. */
+  /** How to install it, the preferred method first. */
   readonly installers: readonly Installer[];
 }
 
-/** Folder of the project that holds what was brought. */
+/** Folder of the project for installed programs. */
 export const cache = join(import.meta.dirname, '../../.cache/bin');
 
-/** The longest that bringing a program may take. */
-export const installMs = 1_200_000;
+/**
+ * The longest that one installer may take: a build of Kubernetes on a slow machine is waited for, while one that hangs
+ * still leaves a run of 90 minutes the time to say so.
+ */
+export const installMs = 75 * 60_000;
+/** How often a person who waits reads a line. */
+export const progressMs = 30_000;
+/** The holder of a lock touches it with every line of progress; one that was not touched for so long is void. */
+const lockMs = 5 * 60_000;
+const lockPollMs = 250;
 
 /** Path of a usable binary. @throws Error that says what was tried and why it failed */
 export async function obtain(program: Program): Promise<string> {
@@ -47,9 +55,9 @@ export async function obtain(program: Program): Promise<string> {
   await mkdir(cache, { recursive: true });
   const unlock = await lock(program.name);
   try {
-    const ways = program.installers.map<Place>(([name, get]) => [name, () => bring(program, target, get)]);
+    const installed = program.installers.map<Place>(([name, get]) => [name, () => bring(program, target, get)]);
     // Another process may have finished while this one waited.
-    const brought = await firstUsable(program, [cached, ...ways], failures);
+    const brought = await firstUsable(program, [cached, ...installed], failures);
     if (brought !== undefined) return brought;
   } finally {
     await unlock();
@@ -67,13 +75,13 @@ export async function whyNot(program: string, advice: string, find: () => Promis
     return false;
   } catch (err) {
     const reason = err instanceof Error ? err.message : String(err);
-    if (process.env.CI) throw new Error(`${reason}; ${advice}`, { cause: err });
+    if (process.env.CI) throw new Error(`under CI no test is skipped, but ${reason}; ${advice}`, { cause: err });
     process.stderr.write(`\nSKIPPING EVERY TEST THAT NEEDS ${program.toUpperCase()}: ${reason}; ${advice}\n\n`);
     return `no ${program}; ${advice}`;
   }
 }
 
-/** A line for the person who waits. */
+/** Prints a line for the person who waits. */
 export function say(what: string): void {
   process.stderr.write(`test kit: ${what}\n`);
 }
@@ -101,7 +109,7 @@ async function firstUsable(
   return undefined;
 }
 
-// What cannot be used never reaches the cache.
+// Only programs that pass their check reach the cache.
 async function bring(program: Program, target: string, get: Installer[1]): Promise<string> {
   const folder = join(cache, `work-${program.name}-${process.pid}`);
   await mkdir(folder, { recursive: true });
@@ -110,7 +118,7 @@ async function bring(program: Program, target: string, get: Installer[1]): Promi
     await chmod(path, 0o755);
     await program.check(path);
     await cp(path, `${target}.${process.pid}`, { recursive: true, verbatimSymlinks: true });
-    // What is there could not be used, and a folder is not replaced by renaming.
+    // An unusable one may be there, and a rename does not replace a folder.
     await rm(target, { recursive: true, force: true });
     await rename(`${target}.${process.pid}`, target);
     return target;
@@ -119,28 +127,41 @@ async function bring(program: Program, target: string, get: Installer[1]): Promi
   }
 }
 
-// One installation at a time over all test processes; the lock of a dead process, or one older than any installation, is void.
+/** Calls `tick` now and then, with the seconds so far, until the result is disposed. */
+export function everyHalfMinute(tick: (seconds: number) => void): Disposable {
+  const startedMs = Date.now();
+  const ticker = setInterval(() => tick(Math.round((Date.now() - startedMs) / 1000)), progressMs);
+  return { [Symbol.dispose]: () => clearInterval(ticker) };
+}
+
+// One installation at a time over all test processes.
 async function lock(name: string): Promise<() => Promise<void>> {
   const path = join(cache, `${name}.lock`);
+  using _progress = everyHalfMinute((seconds) => say(`still waiting for ${path}: ${seconds} s so far`));
   for (let waits = 0; ; waits++) {
     try {
       const file = await open(path, 'wx');
       await file.writeFile(`${process.pid}\n`);
       await file.close();
-      return () => rm(path, { force: true });
+      const touching = everyHalfMinute(() => void utimes(path, new Date(), new Date()).catch(() => undefined));
+      return async () => {
+        touching[Symbol.dispose]();
+        await rm(path, { force: true });
+      };
     } catch (err) {
       if ((err as NodeJS.ErrnoException).code !== 'EEXIST') throw err;
       if (waits === 0) say(`waiting for another process to get ${name} (${path})`);
       if (await isVoid(path)) await rm(path, { force: true });
-      await delay(250);
+      await delay(lockPollMs);
     }
   }
 }
 
+/** True for the lock of a process that is gone, or whose id has passed to a process that does not touch it. */
 async function isVoid(path: string): Promise<boolean> {
   try {
     const [text, { mtimeMs }] = await Promise.all([readFile(path, 'utf8'), stat(path)]);
-    if (Date.now() - mtimeMs > 2 * installMs) return true;
+    if (Date.now() - mtimeMs > lockMs) return true;
     if (text !== '') process.kill(Number(text), 0);
     return false;
   } catch (err) {

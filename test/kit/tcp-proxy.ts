@@ -1,4 +1,4 @@
-/** A TCP relay on loopback that a test cuts or freezes: what happens to connections on their way. */
+/** A TCP relay on loopback whose connections a test can cut, freeze or slow down. */
 
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
@@ -11,7 +11,7 @@ export interface TcpProxy extends AsyncDisposable {
   cut(): void;
   /** Every open connection stays open and carries nothing more, in either direction; new ones work. */
   freeze(): void;
-  /** What clients of open connections send from now on arrives this much later. */
+  /** Delays what clients of open connections send from now on. */
   slow(delayMs: number): void;
   /** Refuses new connections until it is called with false. */
   refuse(isRefusing: boolean): void;

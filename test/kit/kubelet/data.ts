@@ -1,4 +1,4 @@
-/** What pods refer to: values of config maps, secrets and their own fields. What is missing is waited for. */
+/** Values that pods refer to: config maps, secrets and their own fields. Missing values are waited for. */
 
 import { type DataObject, type FieldRef, NotYet, type Pod } from './objects.ts';
 
@@ -43,7 +43,7 @@ export function readField({ metadata, spec }: Pod, address: string, { fieldPath 
     'metadata.uid': metadata.uid,
     'spec.nodeName': spec.nodeName,
     'spec.serviceAccountName': spec.serviceAccountName,
-    // Not what the API says: a process can only use the address that it has on this machine.
+    // Differs from the API: a process can only use its address on this machine.
     'status.podIP': address,
   };
   const label = /^metadata\.labels\['(.+)'\]$/.exec(fieldPath)?.[1];

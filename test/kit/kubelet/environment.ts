@@ -1,4 +1,4 @@
-/** Command line and variables of a container, made for a process on this machine. */
+/** Command line and variables of a container, translated for a process on this machine. */
 
 import { type DataStore, readField, readKey } from './data.ts';
 import type { Image, Surroundings } from './images.ts';
@@ -21,7 +21,7 @@ export interface CommandOptions {
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** What starts the container. @throws {NotYet} when a value that it refers to is missing, or nobody here can run it */
+/** The command of the container. @throws {NotYet} when a value is missing, or the container needs something unsupported */
 export function commandOf(options: CommandOptions): Command {
   refuseUnknown(options);
   const { container, image, surroundings, localise } = options;
@@ -31,12 +31,12 @@ export function commandOf(options: CommandOptions): Command {
   return { file, args: [...first, ...args, ...(image.args?.(surroundings) ?? [])], env };
 }
 
-/** What runs a command of a hook in the container. */
+/** The command line of a hook of the container. */
 export function hookOf(image: Image, command: readonly string[], localise: (text: string) => string): string[] {
   return argvOf(image, command.map(localise));
 }
 
-/** What is not done here is not passed over in silence. */
+/** Fields that this kubelet does not support are refused. */
 function refuseUnknown({ pod: { spec }, container }: CommandOptions): void {
   const { initContainers, restartPolicy = 'Always', hostNetwork } = spec;
   const unknown = {

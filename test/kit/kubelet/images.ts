@@ -1,4 +1,4 @@
-/** What runs when a container of an image is started: there are no images here, only programs of this machine. */
+/** Programs of this machine that run in the place of images. */
 
 import { join } from 'node:path';
 
@@ -6,14 +6,14 @@ import { env, paths } from '../../../crds/contract.ts';
 import { entryPoint } from '../../../infra/image.ts';
 import { root } from '../hydrogen.ts';
 
-/** Where a process finds itself. */
+/** The environment of a process in a pod. */
 export interface Surroundings {
-  /** The address that it shall listen on: that of its pod. */
+  /** The address of its pod, to listen on. */
   readonly address: string;
   readonly namespace: string;
-  /** A file that says where services are, for the preload in service-names.ts. */
+  /** The file with addresses of services, for the preload in service-names.ts. */
   readonly servicesFile: string;
-  /** Where on this machine a path of the container is. */
+  /** The path on this machine of a path in the container. */
   localPath(path: string): string;
   /** The address of a pod of the same namespace. */
   addressOf(pod: string): string;
@@ -21,16 +21,16 @@ export interface Surroundings {
 
 /** A program in the place of an image. */
 export interface Image {
-  /** What the entry point of the image is called, also when a hook runs it. */
+  /** Name of the image's entry point, which hooks run too. */
   readonly command: string;
   readonly argv: readonly string[];
   /** The script that a command may run with Node and flags of its own, in place of the entry point. */
   readonly script?: string;
-  /** Arguments that make it a process of its pod. */
+  /** Further arguments for its pod. */
   args?(surroundings: Surroundings): readonly string[];
-  /** Variables that do. */
+  /** Further variables for its pod. */
   env?(surroundings: Surroundings): Readonly<Record<string, string>>;
-  /** What it reads from config maps, for where it is. */
+  /** Adapts the text of config maps to this machine. */
   adapt?(text: string, surroundings: Surroundings): string;
 }
 
@@ -47,14 +47,14 @@ export const hydrogenImage: Image = {
   args: ({ address }) => ['--host', address],
   env: ({ localPath, namespace, servicesFile }) => ({
     [env.secretsDir]: localPath(paths.secrets),
-    // What was compiled for one pod is there for the next: a start costs a third less.
+    // Pods share compiled code, which makes a start a third cheaper.
     NODE_COMPILE_CACHE: join(root, '.cache/node'),
     KUBELET_NAMESPACE: namespace,
     KUBELET_SERVICES: servicesFile,
   }),
 };
 
-/** A nats-server at this path. It asks the system for names, which knows none of the cluster: addresses take their place. */
+/** A nats-server at this path. It resolves names through the system, which knows none of the cluster, so addresses replace them. */
 export function natsImage(binary: string): Image {
   return {
     command: 'nats-server',

@@ -1,4 +1,4 @@
-/** The kubelet of the tests on a real control plane: what tests of the operator take for granted. */
+/** The kubelet of the tests on a real control plane, as the tests of the operator rely on it. */
 
 import assert from 'node:assert/strict';
 import test, { after, before } from 'node:test';
@@ -11,7 +11,7 @@ import { localAddress } from './network.ts';
 
 const skip = await clusterOrSkip();
 
-/** Serves what is mounted and where it is; ends at a request, and never on SIGTERM. */
+/** Serves its mounts and variables; exits on a request, and never on SIGTERM. */
 const program = `
   const { readFileSync } = require('node:fs');
   const read = () => { try { return readFileSync(process.argv[1], 'utf8'); } catch { return ''; } };
@@ -73,7 +73,7 @@ async function ask(name: string, path = '/'): Promise<{ text: string; variables:
   return (await fetch(`http://${localAddress(ip)}:8080${path}`)).json() as ReturnType<typeof ask>;
 }
 
-test('a changed config map reaches its file, and paths in it mean those of this machine', { skip }, async () => {
+test('a changed config map reaches its file, with its paths mapped to this machine', { skip }, async () => {
   await apply(configMap('changing', 'first, in /etc/text/text'));
   await apply(mounting('changing'));
   await ready('changing');
@@ -95,7 +95,7 @@ test('a pod waits for a config map and for a key of a secret, and starts when bo
   assert.equal((await ask('late')).variables.KEY, 'value');
 });
 
-test('a container that ends is started again and counted', { skip }, async () => {
+test('a container that exits is restarted and its restarts are counted', { skip }, async () => {
   await apply(podOf('ending'));
   await ready('ending');
   const before = kubelet.processOf('default', 'ending');
@@ -119,7 +119,7 @@ test('a process that ignores SIGTERM is killed when its grace period is over', {
   assert.throws(() => process.kill(pid, 0), { code: 'ESRCH' });
 });
 
-test('an image that nobody knows cannot be pulled', { skip }, async () => {
+test('a container of an unknown image waits with ErrImagePull', { skip }, async () => {
   await apply(podOf('unknown', {}, { image: 'program:2' }));
   await cluster.kubectl([
     'wait',
@@ -129,7 +129,7 @@ test('an image that nobody knows cannot be pulled', { skip }, async () => {
   ]);
 });
 
-test('a pod that asks for more than there is says so, and does not start', { skip }, async () => {
+test('a pod that uses an unsupported field says so and does not start', { skip }, async () => {
   await apply(podOf('demanding', {}, { envFrom: [{ configMapRef: { name: 'any', optional: true } }] }));
   const message = 'jsonpath={.status.containerStatuses[0].state.waiting.message}';
   await eventually(async () =>

@@ -1,18 +1,18 @@
 /**
  * Addresses of pods, and the names that lead to them. A pod lives on a loopback address of its own, 127.a.b.c; since an
- * API server refuses endpoints on loopback, it is told 10.a.b.c.
+ * API server refuses endpoints on loopback, it gets 10.a.b.c.
  */
 
 import { renameSync, writeFileSync } from 'node:fs';
 
-import type { Endpoint, EndpointSlice, Service } from './objects.ts';
+import type { Endpoint, EndpointSlice, ServiceObject } from './objects.ts';
 
 export interface PodNetwork {
   /** The address of the node, as the API knows it. */
   readonly nodeAddress: string;
   /** The address of a pod, `<namespace>/<name>`, as the API knows it, also before there is one. @throws when there are no more */
   addressOf(pod: string): string;
-  /** Of a pod that does not come back. */
+  /** Frees the address of a pod that does not come back. */
   release(pod: string): void;
 }
 
@@ -21,7 +21,7 @@ export function localAddress(address: string): string {
   return address.replace(/^\d+/, '127');
 }
 
-/** A network of 250 pods; clusters that run at the same time have different ones, but for one chance in sixty thousand. */
+/** A network of 250 pods; two clusters at the same time share one with a probability of one in sixty thousand. */
 export function createPodNetwork(): PodNetwork {
   const [high, low] = [1, 0].map((least) => least + Math.floor(Math.random() * 254));
   const free = Array.from({ length: 250 }, (_, index) => `10.${high}.${low}.${index + 1}`);
@@ -48,8 +48,8 @@ export interface Destinations {
   readonly ports: Readonly<Record<string, number>>;
 }
 
-/** Tells the processes of pods where services are, by `<name>.<namespace>`. */
-export function writeServices(file: string, services: Iterable<Service>, slices: Iterable<EndpointSlice>): void {
+/** Writes the addresses of services, by `<name>.<namespace>`, for the processes of pods. */
+export function writeServices(file: string, services: Iterable<ServiceObject>, slices: Iterable<EndpointSlice>): void {
   const found: Record<string, Destinations> = {};
   const all = [...slices];
   for (const { metadata, spec } of services) {

@@ -1,6 +1,6 @@
-/** What the kubelet reads of the objects of the API: of what manifests of this project can hold, everything. */
+/** The fields of API objects that the kubelet reads: all that manifests of this project can contain. */
 
-export interface Metadata {
+export interface ObjectMeta {
   readonly name: string;
   readonly namespace: string;
   readonly uid: string;
@@ -10,7 +10,7 @@ export interface Metadata {
 }
 
 export interface ApiObject {
-  readonly metadata: Metadata;
+  readonly metadata: ObjectMeta;
 }
 
 export interface Pod extends ApiObject {
@@ -118,7 +118,7 @@ export interface DataObject extends ApiObject {
   readonly data?: Readonly<Record<string, string>>;
 }
 
-export interface Service extends ApiObject {
+export interface ServiceObject extends ApiObject {
   readonly spec: { readonly ports?: readonly { readonly name?: string; readonly port: number }[] };
 }
 
@@ -133,7 +133,7 @@ export interface Endpoint {
   readonly conditions?: { readonly ready?: boolean };
 }
 
-/** What a container waits for, such as a secret that is not there: it goes on once it is. */
+/** A container waits for something, such as a missing secret, and continues once it exists. */
 export class NotYet extends Error {
   readonly reason: string;
 

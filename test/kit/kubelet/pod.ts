@@ -6,25 +6,14 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 import type { TestApiServer } from '../apiserver.ts';
 import { kubeconfigOf } from '../apiserver-flags.ts';
-import { type ContainerProcess, createContainer } from './container.ts';
+import { ContainerProcess } from './container.ts';
 import type { DataStore } from './data.ts';
 import { commandOf } from './environment.ts';
-import type { Images, Surroundings } from './images.ts';
+import type { Image, Images, Surroundings } from './images.ts';
 import { localAddress } from './network.ts';
-import { NotYet, type Pod, type PodCondition } from './objects.ts';
-import { persist, podPath, statusOf } from './status.ts';
-import { createVolumes } from './volumes.ts';
-
-export interface PodWorker {
-  readonly namespace: string;
-  readonly containers: readonly ContainerProcess[];
-  /** Takes over what the API says of it now. */
-  observe(pod: Pod): void;
-  /** Looks again at config maps and secrets. */
-  refresh(): void;
-  /** Ends it at once, and tells nobody. */
-  kill(): Promise<void>;
-}
+import { type Container, NotYet, type Pod } from './objects.ts';
+import { persist, podPath, StatusReporter } from './status.ts';
+import { createVolumes, type Volumes } from './volumes.ts';
 
 export interface PodWorkerOptions {
   readonly server: TestApiServer;
@@ -37,101 +26,117 @@ export interface PodWorkerOptions {
   /** The address of a pod, `<namespace>/<name>`, as the API knows it. */
   readonly addressOf: (pod: string) => string;
   readonly nodeAddress: string;
-  /** Told when nothing of it is left on this machine. */
+  /** Called when nothing of it is left on this machine. */
   readonly onGone: () => void;
 }
 
 const retryMs = 100;
 const accountFolder = '/var/run/secrets/kubernetes.io/serviceaccount';
 
-export function startPod(pod: Pod, options: PodWorkerOptions): PodWorker {
-  const { server, images, speed, store, places } = options;
-  const { namespace, name, uid } = pod.metadata;
-  const apiAddress = options.addressOf(`${namespace}/${name}`);
-  const address = localAddress(apiAddress);
-  const folder = join(places.pods, uid);
-  const killed = new AbortController();
-  const leaving = new AbortController();
-  const startTime = now();
-  let conditions: readonly PodCondition[] = pod.status?.conditions ?? [];
-  let isOver = false;
-  let reported = '';
-  let reporting: Promise<void> | undefined;
-  let account: Record<string, string> = {};
+/** One pod on this machine; it starts at once. */
+export class PodWorker {
+  readonly containers: readonly ContainerProcess[];
+  readonly #pod: Pod;
+  readonly #options: PodWorkerOptions;
+  readonly #folder: string;
+  readonly #volumes: Volumes;
+  readonly #reporter: StatusReporter;
+  readonly #killed = new AbortController();
+  readonly #leaving = new AbortController();
+  #account: Record<string, string> = {};
+  /** Start and refreshes, one after another. */
+  #refreshed: Promise<void>;
+  #end: Promise<void> | undefined;
 
-  const volumes = createVolumes({
-    pod,
-    folder: join(folder, 'volumes'),
-    claims: places.claims,
-    address,
-    store,
-    adapt: (text) => adapters().reduce((adapted, adapt) => adapt(adapted), text),
-    hasClaim: (claim) => options.hasClaim(namespace, claim),
-    token: (expirationSeconds) =>
-      server.tokenOf(namespace, pod.spec.serviceAccountName ?? 'default', {
-        expirationSeconds,
-        boundObjectRef: { apiVersion: 'v1', kind: 'Pod', name, uid },
-      }),
-  });
-  const surroundings: Surroundings = {
-    address,
-    namespace,
-    servicesFile: places.servicesFile,
-    localPath: volumes.localPath,
-    addressOf: (other) => localAddress(options.addressOf(`${namespace}/${other}`)),
-  };
-  const containers = pod.spec.containers.map((container) =>
-    createContainer({
+  constructor(pod: Pod, options: PodWorkerOptions) {
+    const { server, store, places, nodeAddress } = options;
+    const { namespace, name, uid } = pod.metadata;
+    const apiAddress = options.addressOf(`${namespace}/${name}`);
+    const address = localAddress(apiAddress);
+    this.#pod = pod;
+    this.#options = options;
+    this.#folder = join(places.pods, uid);
+    this.#volumes = createVolumes({
+      pod,
+      folder: join(this.#folder, 'volumes'),
+      claims: places.claims,
+      address,
+      store,
+      adapt: (text) => this.#adapters().reduce((adapted, adapt) => adapt(adapted, surroundings), text),
+      hasClaim: (claim) => options.hasClaim(namespace, claim),
+      token: (expirationSeconds) =>
+        server.tokenOf(namespace, pod.spec.serviceAccountName ?? 'default', {
+          expirationSeconds,
+          boundObjectRef: { apiVersion: 'v1', kind: 'Pod', name, uid },
+        }),
+    });
+    const surroundings: Surroundings = {
+      address,
+      namespace,
+      servicesFile: places.servicesFile,
+      localPath: this.#volumes.localPath,
+      addressOf: (other) => localAddress(options.addressOf(`${namespace}/${other}`)),
+    };
+    this.containers = pod.spec.containers.map((container) => this.#create(container, surroundings));
+    const { signal } = this.#killed;
+    this.#reporter = new StatusReporter({ pod, server, signal, address: apiAddress, nodeAddress, of: this.containers });
+    this.#refreshed = this.#run();
+  }
+
+  get namespace(): string {
+    return this.#pod.metadata.namespace;
+  }
+
+  /** Takes over what the API says about the pod now. */
+  observe({ metadata, spec }: Pod): void {
+    if (metadata.deletionTimestamp === undefined || this.#end !== undefined) return;
+    const graceSeconds = metadata.deletionGracePeriodSeconds ?? spec.terminationGracePeriodSeconds ?? 30;
+    this.#end = this.#terminate(graceSeconds * 1000);
+  }
+
+  /** Reads config maps and secrets again. */
+  refresh(): void {
+    this.#refreshed = this.#refreshed.then(() => this.#refresh());
+  }
+
+  /** Ends it at once without a word to the API. */
+  async kill(): Promise<void> {
+    this.#killed.abort();
+    this.#leaving.abort();
+    await this.#refreshed;
+    await Promise.all(this.containers.map((container) => container.stop(0)));
+    await (this.#end ?? this.#cleanUp());
+  }
+
+  #create(container: Container, surroundings: Surroundings): ContainerProcess {
+    const { images, store, speed } = this.#options;
+    const { localise } = this.#volumes;
+    return new ContainerProcess({
       container,
-      target: { address, ports: container.ports },
+      target: { address: surroundings.address, ports: container.ports },
       speed,
       imageOf: () => images.get(container.image),
       commandOf: (image) =>
-        commandOf({ pod, container, image, store, surroundings, localise: volumes.localise, env: account }),
-      localise: volumes.localise,
-      cwd: folder,
-      onChange: report,
-    }),
-  );
-
-  /** What the programs of the pod need to be changed in what they read. */
-  function adapters(): ((text: string) => string)[] {
-    return pod.spec.containers.flatMap(({ image }) => {
-      const { adapt } = images.get(image) ?? {};
-      return adapt === undefined ? [] : (text: string) => adapt(text, surroundings);
+        commandOf({ pod: this.#pod, container, image, store, surroundings, localise, env: this.#account }),
+      localise,
+      cwd: this.#folder,
+      onChange: () => this.#reporter.report(),
     });
   }
 
-  /** Tells the API server how it stands; of changes in quick succession it hears the last. */
-  function report(): void {
-    reporting ??= (async () => {
-      for (;;) {
-        const facts = { address: apiAddress, nodeAddress: options.nodeAddress, startTime, containers, isOver };
-        const status = statusOf({ ...facts, before: conditions, now: now() });
-        if (JSON.stringify(status) === reported || killed.signal.aborted) break;
-        reported = JSON.stringify(status);
-        conditions = status.conditions;
-        await persist(
-          server,
-          killed.signal,
-          'PATCH',
-          podPath(pod, '/status'),
-          { metadata: { uid }, status },
-          { 'content-type': 'application/strategic-merge-patch+json' },
-        );
-      }
-      reporting = undefined;
-    })();
+  /** How the programs of the pod need the text of their config maps changed. */
+  #adapters(): NonNullable<Image['adapt']>[] {
+    return this.#pod.spec.containers.flatMap(({ image }) => this.#options.images.get(image)?.adapt ?? []);
   }
 
-  async function run(): Promise<void> {
-    await mkdir(folder, { recursive: true });
-    report();
-    while (!leaving.signal.aborted) {
+  async #run(): Promise<void> {
+    await mkdir(this.#folder, { recursive: true });
+    this.#reporter.report();
+    while (!this.#leaving.signal.aborted) {
       try {
-        await volumes.sync();
-        account = await accountOf();
-        for (const container of containers) container.start();
+        await this.#volumes.sync();
+        this.#account = await this.#accountOf();
+        for (const container of this.containers) container.start();
         return;
       } catch (error) {
         if (!isTransient(error)) throw error;
@@ -140,71 +145,43 @@ export function startPod(pod: Pod, options: PodWorkerOptions): PodWorker {
     }
   }
 
-  async function refresh(): Promise<void> {
-    if (leaving.signal.aborted) return;
-    // Of what has vanished the files stay.
-    await volumes.sync().catch((error: unknown) => {
+  async #refresh(): Promise<void> {
+    if (this.#leaving.signal.aborted) return;
+    // Files of an object that has vanished stay.
+    await this.#volumes.sync().catch((error: unknown) => {
       if (!isTransient(error)) throw error;
     });
   }
 
   /** What a client library would find below fixed paths of a container, as a kubeconfig. */
-  async function accountOf(): Promise<Record<string, string>> {
-    const place = volumes.localPath(accountFolder);
+  async #accountOf(): Promise<Record<string, string>> {
+    const place = this.#volumes.localPath(accountFolder);
     if (place === accountFolder) return {};
     const [token, ca] = await Promise.all(['token', 'ca.crt'].map((file) => readFile(join(place, file), 'utf8')));
-    const file = join(folder, 'kubeconfig');
-    await writeFile(file, kubeconfigOf(server.url, { token: token ?? '' }, ca ?? ''));
+    const file = join(this.#folder, 'kubeconfig');
+    await writeFile(file, kubeconfigOf(this.#options.server.url, { token: token ?? '' }, ca ?? ''));
     return { KUBECONFIG: file };
   }
 
-  const running = run();
-  let refreshed = running;
-  let end: Promise<void> | undefined;
-
-  async function terminate(graceMs: number): Promise<void> {
-    leaving.abort();
-    await refreshed;
-    await Promise.all(containers.map((container) => container.stop(graceMs)));
-    isOver = true;
-    await reporting;
-    report();
-    await reporting;
-    await persist(server, killed.signal, 'DELETE', podPath(pod), { gracePeriodSeconds: 0, preconditions: { uid } });
-    await cleanUp();
+  async #terminate(graceMs: number): Promise<void> {
+    const { uid } = this.#pod.metadata;
+    this.#leaving.abort();
+    await this.#refreshed;
+    await Promise.all(this.containers.map((container) => container.stop(graceMs)));
+    await this.#reporter.reportEnd();
+    const body = { gracePeriodSeconds: 0, preconditions: { uid } };
+    await persist(this.#options.server, this.#killed.signal, 'DELETE', podPath(this.#pod), body);
+    await this.#cleanUp();
   }
 
-  async function cleanUp(): Promise<void> {
-    await rm(folder, { recursive: true, force: true });
-    options.onGone();
+  async #cleanUp(): Promise<void> {
+    await rm(this.#folder, { recursive: true, force: true });
+    this.#options.onGone();
   }
-
-  return {
-    namespace,
-    containers,
-    observe: ({ metadata }) => {
-      if (metadata.deletionTimestamp === undefined || end !== undefined) return;
-      end = terminate((metadata.deletionGracePeriodSeconds ?? pod.spec.terminationGracePeriodSeconds ?? 30) * 1000);
-    },
-    refresh: () => {
-      refreshed = refreshed.then(refresh);
-    },
-    kill: async () => {
-      killed.abort();
-      leaving.abort();
-      await refreshed;
-      await Promise.all(containers.map((container) => container.stop(0)));
-      await (end ?? cleanUp());
-    },
-  };
 }
 
-/** Whether it is only a matter of time: something is missing, or the API server is away. */
+/** True when trying again can help: something is missing, or the API server is away. */
 function isTransient(error: unknown): boolean {
   if (error instanceof NotYet) return true;
   return ['ECONNREFUSED', 'ECONNRESET', 'EPIPE'].includes((error as NodeJS.ErrnoException).code ?? '');
-}
-
-function now(): string {
-  return new Date().toISOString().replace(/\.\d+Z$/, 'Z');
 }

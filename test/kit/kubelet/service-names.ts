@@ -1,6 +1,6 @@
 /**
- * Loaded into the processes of pods (`node --import`): names and ports of services lead to pods that are ready, as the
- * DNS and the proxy of a cluster would. Every other name is looked up as ever.
+ * Preloaded into the processes of pods (`node --import`): resolves names and ports of services to ready pods, like the
+ * DNS and the proxy of a cluster. Every other name is resolved as usual.
  */
 
 import dns from 'node:dns';
@@ -24,7 +24,7 @@ override('resolve6', () => [notFound('resolve6', 'of a service')]);
 syncBuiltinESMExports();
 overrideConnect();
 
-/** @param answer what the callback is called with */
+/** @param answer arguments for the callback */
 function override(method: Method, answer: (addresses: readonly string[], options: Options) => unknown[]): void {
   const original = dns[method] as (...args: unknown[]) => unknown; // one signature for its overloads
   const replacement = (name: string, ...rest: unknown[]): unknown => {

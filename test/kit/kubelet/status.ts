@@ -1,4 +1,4 @@
-/** What the kubelet tells the API server of a pod. */
+/** The status of a pod, and how it gets to the API server. */
 
 import { setTimeout as delay } from 'node:timers/promises';
 
@@ -6,26 +6,82 @@ import type { ApiClient } from '../apiserver-client.ts';
 import type { ContainerProcess } from './container.ts';
 import type { Pod, PodCondition } from './objects.ts';
 
-export interface PodFacts {
+interface PodFacts {
   readonly address: string;
   readonly nodeAddress: string;
   readonly startTime: string;
   readonly containers: readonly ContainerProcess[];
-  /** Whether it has been told to go and its processes are gone. */
+  /** True once it was asked to stop and its processes are gone. */
   readonly isOver: boolean;
-  /** The conditions as they were told last. */
+  /** The conditions as they were reported last. */
   readonly before: readonly PodCondition[];
   readonly now: string;
 }
 
-export interface PodStatus {
+interface PodStatus {
   readonly phase: string;
   readonly conditions: readonly PodCondition[];
   readonly [field: string]: unknown;
 }
 
+export interface StatusReporterOptions {
+  readonly pod: Pod;
+  readonly server: ApiClient;
+  /** Aborted: nothing more is reported. */
+  readonly signal: AbortSignal;
+  /** Addresses as the API knows them. */
+  readonly address: string;
+  readonly nodeAddress: string;
+  readonly of: readonly ContainerProcess[];
+}
+
+/** Reports the status of one pod; of changes in quick succession the last one is sent. */
+export class StatusReporter {
+  readonly #options: StatusReporterOptions;
+  readonly #startTime = now();
+  #conditions: readonly PodCondition[];
+  #isOver = false;
+  #reported = '';
+  #reporting: Promise<void> | undefined;
+
+  constructor(options: StatusReporterOptions) {
+    this.#options = options;
+    this.#conditions = options.pod.status?.conditions ?? [];
+  }
+
+  report(): void {
+    this.#reporting ??= this.#send();
+  }
+
+  /** Resolves when the API server knows that the processes of the pod are gone. */
+  async reportEnd(): Promise<void> {
+    this.#isOver = true;
+    await this.#reporting;
+    this.report();
+    await this.#reporting;
+  }
+
+  /** Sends until the last status that was sent is the present one. */
+  async #send(): Promise<void> {
+    const { pod, server, signal, address, nodeAddress, of: containers } = this.#options;
+    await undefined; // it must not end before `#reporting` is set
+    for (;;) {
+      const facts = { address, nodeAddress, startTime: this.#startTime, containers, isOver: this.#isOver };
+      const status = podStatusOf({ ...facts, before: this.#conditions, now: now() });
+      const text = JSON.stringify(status);
+      if (text === this.#reported || signal.aborted) break;
+      this.#reported = text;
+      this.#conditions = status.conditions;
+      const body = { metadata: { uid: pod.metadata.uid }, status };
+      const headers = { 'content-type': 'application/strategic-merge-patch+json' };
+      await persist(server, signal, 'PATCH', podPath(pod, '/status'), body, headers);
+    }
+    this.#reporting = undefined;
+  }
+}
+
 /** `status` of the pod. */
-export function statusOf(facts: PodFacts): PodStatus {
+function podStatusOf(facts: PodFacts): PodStatus {
   const { address, nodeAddress, startTime, containers } = facts;
   return {
     phase: phaseOf(facts),
@@ -76,7 +132,7 @@ function conditionsOf({ containers, before, now }: PodFacts): PodCondition[] {
 
 const retryMs = 200;
 
-/** Calls the API server until it takes the call or says that it never will, since the pod is gone or another. */
+/** Calls the API server until it takes the call, or says that it never will: the pod is gone, or is another. */
 export async function persist(
   client: ApiClient,
   signal: AbortSignal,
@@ -95,7 +151,11 @@ export async function persist(
   }
 }
 
-/** Where a pod, or a part of it, is. */
+/** API path of a pod or of its subresource. */
 export function podPath({ metadata }: Pod, part = ''): string {
   return `/api/v1/namespaces/${metadata.namespace}/pods/${metadata.name}${part}`;
+}
+
+function now(): string {
+  return new Date().toISOString().replace(/\.\d+Z$/, 'Z');
 }

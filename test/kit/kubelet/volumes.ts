@@ -1,7 +1,7 @@
 /**
- * The volumes of a pod as folders of this machine. Files of config maps and secrets lie behind a link that is swapped, as
- * the kubelet does it: a reader never sees half of a change. What a config map says of paths in the container is made to
- * mean the folders.
+ * The volumes of a pod as folders of this machine. Files of config maps and secrets are reached through a link that is
+ * swapped, as in a real kubelet, so a reader never sees half of a change. Paths of the container in the text of a config
+ * map are replaced by the folders.
  */
 
 import { mkdir, mkdtemp, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises';
@@ -18,7 +18,7 @@ export interface VolumesOptions {
   readonly claims: string;
   readonly address: string;
   readonly store: DataStore;
-  /** Changes what config maps say beyond paths. */
+  /** Changes the text of config maps further. */
   readonly adapt: (text: string) => string;
   readonly hasClaim: (name: string) => boolean;
   /** A token of the pod's service account. */
@@ -26,11 +26,11 @@ export interface VolumesOptions {
 }
 
 export interface Volumes {
-  /** Lays them out, or brings them up to date. @throws {NotYet} when something that they hold is missing */
+  /** Creates or updates them. @throws {NotYet} when an object that they contain is missing */
   sync(): Promise<void>;
-  /** Where a path of the containers is on this machine; the same path when it is below no mount. */
+  /** The path on this machine of a path in the containers; unchanged when it is below no mount. */
   localPath(path: string): string;
-  /** Every such path in a text. */
+  /** Replaces every such path in a text. */
   localise(text: string): string;
 }
 
@@ -117,7 +117,7 @@ export function createVolumes({
   return {
     localPath,
     localise,
-    // Without its volumes a pod does not get as far as its containers.
+    // A pod without its volumes does not create containers.
     sync: () =>
       sync().catch((error: unknown) => {
         throw error instanceof NotYet ? new NotYet('ContainerCreating', error.message) : error;

@@ -1,6 +1,6 @@
 /** Which field manager owns what, as far as tests need it: every list counts as one field, and only applies own anything. */
 
-import type { Any } from './api.ts';
+import type { Any } from '../../kit/any.ts';
 
 /** `managedFields` after a change that is no apply: what it changed or took away is nobody's. */
 export function accountsAfter(before: Any, after: Any): Any[] {

@@ -6,6 +6,7 @@ import { createOperatorLog } from '../../../operator/log.ts';
 import { createOperatorMetrics, type OperatorMetrics } from '../../../operator/metrics.ts';
 import { Operator, type OperatorTiming } from '../../../operator/operator.ts';
 import { createLogger } from '../../../process/logger.ts';
+import { gatewayDocument, groupDocument, processorDocument } from '../../kit/documents.ts';
 import type { Any, Fault, Seen } from './api.ts';
 
 export interface TestOperator extends AsyncDisposable {
@@ -71,26 +72,15 @@ export async function callsOf(
   return counted.reduce((sum, { value }) => sum + value, 0);
 }
 
-const custom = (kind: string, name: string, spec: Any): Any => ({
-  apiVersion: 'hydrogen.dev/v1alpha1',
-  kind,
-  metadata: { name, namespace: 'shop' },
-  spec,
-});
+const shop = { namespace: 'shop' };
 
 /** A group; without a server nobody answers at its address. */
 export const group = (server = 'nats://127.0.0.1:1', more: Any = {}): Any =>
-  custom('HydrogenGroup', 'chat', { nats: { servers: [server] }, ...more });
+  groupDocument({ nats: { servers: [server] }, ...more }, shop);
 
-export const gateway = (more: Any = {}): Any =>
-  custom('HydrogenGateway', 'chat', { groupRef: { name: 'chat' }, endpoints: [{ path: '/chat' }], ...more });
+export const gateway = (more: Any = {}): Any => gatewayDocument(more, shop);
 
-export const processor = (more: Any = {}): Any =>
-  custom('HydrogenMessageProcessor', 'chat', {
-    groupRef: { name: 'chat' },
-    routing: { rules: [{ name: 'all', pattern: '.*', destination: { url: 'http://messages:8080/' } }] },
-    ...more,
-  });
+export const processor = (more: Any = {}): Any => processorDocument(more, shop);
 
 /** As a server that does not show secrets to the operator. */
 export function hideSecrets({ path }: Seen): Fault | undefined {

@@ -131,7 +131,7 @@ export async function startProcessor(url: string, options: StartOptions = {}): P
     pushed,
     worked,
     send: async (connectionId, text) => {
-      const message = messageOf(`message-${++sent}`, connectionId, text);
+      const message = clientMessageOf(`message-${++sent}`, connectionId, text);
       await bus.messages.publish(message);
       return message.id;
     },
@@ -145,7 +145,7 @@ export async function startProcessor(url: string, options: StartOptions = {}): P
   };
 }
 
-export function messageOf(id: string, connectionId: string, text: string): ClientMessage {
+export function clientMessageOf(id: string, connectionId: string, text: string): ClientMessage {
   const document = { connection_id: connectionId, endpoint: '/chat', message: text, message_encoding: 'text' };
   const payload = Buffer.from(JSON.stringify(document));
   return { id, connectionId, endpoint: '/chat', callbackUrl: 'http://gateway.test:8081', payload };

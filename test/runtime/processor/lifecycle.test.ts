@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { HydrogenError } from '../../../runtime/errors.ts';
 import { startDestination } from '../../kit/destination.ts';
 import { eventually, holds } from '../../kit/eventually.ts';
-import { messageOf, routingTo, startProcessor, textsOf } from './kit.ts';
+import { clientMessageOf, routingTo, startProcessor, textsOf } from './kit.ts';
 
 const connection = (n: number): string => `0123456789ab-${String(n).padStart(32, '0')}`;
 
@@ -35,7 +35,7 @@ test('gives back at once what the bus still delivers while it stops', async () =
   await using kit = await startProcessor(destination.url);
   await kit.worker.stop({ graceMs: 1_000 });
   const delays: number[] = [];
-  const message = messageOf('late', connection(1), 'late');
+  const message = clientMessageOf('late', connection(1), 'late');
   const end = { ack: assert.fail, term: assert.fail, working: assert.fail, nak: (ms: number) => delays.push(ms) };
   kit.deliver({ ...message, ...end, attempt: 1, isReplay: false, storedAtMs: 0 });
   assert.deepEqual(delays, [0]);

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { type HydrogenMessageProcessor, parse } from '../../../crds/index.ts';
 import { createLogger } from '../../../process/logger.ts';
 import { createMemoryBroker } from '../../../runtime/bus/memory/memory.ts';
 import { MessageProcessor } from '../../../runtime/processor/processor.ts';
 import { MountedSecrets } from '../../../runtime/role/secrets.ts';
 import { startDestination } from '../../kit/destination.ts';
+import { parsed, processorDocument } from '../../kit/documents.ts';
 import { eventually } from '../../kit/eventually.ts';
 import { gatewayConfig } from '../../kit/gateway.ts';
 
@@ -16,12 +16,8 @@ test('reports its work in statistics, metrics, probes and log lines', async () =
     if (message === 'later' && request.headers['hydrogen-attempt'] === '1') return { status: 503 };
     return { body: 'thanks' };
   });
-  const parsed = parse({
-    apiVersion: 'hydrogen.dev/v1alpha1',
-    kind: 'HydrogenMessageProcessor',
-    metadata: { name: 'mp' },
-    spec: {
-      groupRef: { name: 'test' },
+  const document = processorDocument(
+    {
       statsIntervalSeconds: 1,
       delivery: { backoffSeconds: [0] },
       routing: {
@@ -29,12 +25,12 @@ test('reports its work in statistics, metrics, probes and log lines', async () =
         rules: [{ name: 'known', pattern: '^(ok|bad|later)$', destination: { url: destination.url, reply: true } }],
       },
     },
-  });
-  assert.ok(parsed.ok);
+    { name: 'mp', group: 'test' },
+  );
   const broker = createMemoryBroker();
   const lines: Record<string, unknown>[] = [];
   const mproc = new MessageProcessor(
-    { group: gatewayConfig().group, processor: parsed.resource as HydrogenMessageProcessor },
+    { group: gatewayConfig().group, processor: parsed(document) },
     {
       bus: broker.connect(),
       secrets: new MountedSecrets('/nonexistent', () => {}),

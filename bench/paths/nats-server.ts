@@ -1,10 +1,10 @@
-/** The nats-server of the benchmark, the one that tests find too. JetStream on files, in a directory of its own. */
+/** A nats-server as tests find it, with JetStream on files in a directory of its own. */
 
-import { findNatsServer } from '../test/kit/nats-binary.ts';
-import { freePortBase } from '../test/kit/ports.ts';
-import { type BenchProcess, startBenchProcess } from './processes.ts';
+import { findNatsServer } from '../../test/kit/nats-binary.ts';
+import { freePortBase } from '../../test/kit/ports.ts';
+import { type BenchProcess, startBenchProcess } from '../processes.ts';
 
-export interface BenchNatsServer extends AsyncDisposable {
+interface BenchNatsServer extends AsyncDisposable {
   readonly url: string;
   readonly process: BenchProcess;
 }

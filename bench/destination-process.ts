@@ -1,4 +1,4 @@
-/** The destination of the benchmark: answers each delivery with the client's message. Runs as a process: `destination.ts PORT`. */
+/** The destination of the benchmark: answers each delivery with the client's message. Runs as a process: `destination-process.ts PORT`. */
 
 import { createServer, type IncomingMessage } from 'node:http';
 
