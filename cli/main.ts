@@ -12,7 +12,7 @@ import { HydrogenError } from '../runtime/errors.ts';
 import { deadLetterCommands } from './dlq.ts';
 
 /** Version of this package. */
-export const version: string = JSON.parse(
+const version: string = JSON.parse(
   readFileSync(
     new URL(import.meta.url.endsWith('.ts') ? '../package.json' : '../../package.json', import.meta.url),
     'utf8',

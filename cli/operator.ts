@@ -1,4 +1,4 @@
-/** `hydrogen operator`: looks after the custom resources of a cluster, from inside of it or from a laptop. */
+/** `hydrogen operator`: reconciles the custom resources of a cluster, from inside it or from a laptop. */
 
 import { hostname } from 'node:os';
 
@@ -13,7 +13,7 @@ import { untilStopped } from '../process/signals.ts';
 import { connectKube } from './kube.ts';
 
 export interface OperatorCommandOptions {
-  /** The one namespace that it looks after. */
+  /** The one namespace that it reconciles. */
   readonly namespace?: string;
   readonly kubeconfig?: string;
   /** Folder of the pod's token and certificate authority. */

@@ -52,8 +52,6 @@ export type HydrogenGroupInput = InputOf<typeof groupKind, HydrogenGroupSpecInpu
 export type HydrogenGatewayInput = InputOf<typeof gatewayKind, HydrogenGatewaySpecInput>;
 /** A message processor before defaults. */
 export type HydrogenMessageProcessorInput = InputOf<typeof processorKind, HydrogenMessageProcessorSpecInput>;
-/** An object of any kind before defaults. */
-export type ResourceInput = HydrogenGroupInput | HydrogenGatewayInput | HydrogenMessageProcessorInput;
 
 /** The name of a kind. */
 export type Kind = Resource['kind'];

@@ -97,9 +97,5 @@ export const processorStatus = Fields(
 
 /** One condition of a status. */
 export type Condition = DeepReadonly<Static<typeof condition>>;
-/** Observed state of a group. */
-export type HydrogenGroupStatus = DeepReadonly<Static<typeof groupStatus>>;
-/** Observed state of a gateway. */
-export type HydrogenGatewayStatus = DeepReadonly<Static<typeof gatewayStatus>>;
 /** Observed state of a message processor. */
 export type HydrogenMessageProcessorStatus = DeepReadonly<Static<typeof processorStatus>>;

@@ -20,7 +20,7 @@ export const closeCodes = {
 } as const;
 
 /** Bytes that a close frame leaves for the reason: RFC 6455 section 5.5 allows 125, two of them are the code. */
-export const maxCloseReasonBytes = 123;
+const maxCloseReasonBytes = 123;
 
 /** True for the codes with which a service may close a connection: 1000 and 3000 to 4999. */
 export function isServiceCloseCode(code: number): boolean {

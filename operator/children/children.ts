@@ -31,7 +31,7 @@ export interface Made {
 }
 
 /** Nothing was to be made, or everything is there. */
-export const allMade: Made = { facts: {}, again: undefined };
+const allMade: Made = { facts: {}, again: undefined };
 
 /** The sources of an object's children. */
 export interface Plan {

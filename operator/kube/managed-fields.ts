@@ -1,5 +1,5 @@
 /**
- * Tells from an object's managed fields whether it still has what was applied to it: a field that somebody else has
+ * Decides from an object's managed fields whether it still has what was applied to it: a field that somebody else has
  * changed or removed since is no longer recorded for our field manager. No values are compared, so neither the server's
  * form of a quantity nor its defaults matter. Fields that others add are theirs.
  */

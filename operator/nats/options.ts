@@ -9,7 +9,7 @@ import { digest } from '../digest.ts';
  * One server of a tenant must not take the memory of an operator that works for all. A page of 256 consumers is some
  * 250 kB; only those of many processors with `ordering: PerConnection` and many endpoints come near a megabyte.
  */
-export const serverLimits: ServerLimits = {
+const serverLimits: ServerLimits = {
   messageBytes: 4 * 1024 * 1024,
   burstBytes: 16 * 1024 * 1024,
   bytesPerSecond: 512 * 1024,

@@ -4,9 +4,9 @@
  * whenever it comes up or their settings change, reverts what others do to them, and carries no messages.
  */
 import type { HydrogenGroup } from '../../crds/index.ts';
+import type { NatsEvent } from '../../runtime/bus/nats/dial.ts';
 import { createNatsGroup, type NatsGroup } from '../../runtime/bus/nats/group.ts';
 import { ServerExcess } from '../../runtime/bus/nats/meter.ts';
-import type { NatsEvent } from '../../runtime/bus/nats/nats.ts';
 import type { ConsumerOptions } from '../../runtime/bus/port/messages.ts';
 import type { Kube } from '../kube/client.ts';
 import { messageOf } from '../kube/errors.ts';

@@ -3,7 +3,7 @@
  * is theirs. Children are compared by what the API server records instead (`kube/managed-fields.ts`).
  */
 
-/** Fields by which the items of a list of objects are told apart, whatever their order. */
+/** Fields that identify the items of a list of objects, whatever their order. */
 const itemKeys = ['name', 'uid', 'containerPort', 'port', 'topologyKey', 'type', 'host', 'path'] as const;
 
 /** The part of `live` that `desired` speaks of; undefined where it is absent. */

@@ -128,7 +128,7 @@ export function decodeEndpoint(token: string): string | undefined {
 }
 
 /** The partitions of one lane of `lanes`. */
-export function partitionsOf(lane: number, lanes: number): number[] {
+function partitionsOf(lane: number, lanes: number): number[] {
   const partitions: number[] = [];
   for (let partition = lane; partition < partitionCount; partition += lanes) partitions.push(partition);
   return partitions;

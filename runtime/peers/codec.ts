@@ -29,9 +29,6 @@ export interface Broadcast {
 const ops = { text: 1, binary: 2, disconnect: 3, describe: 4, replyText: 5, replyBinary: 6 } as const;
 const statuses: readonly OwnerStatus[] = ['done', 'accepted', 'gone', 'full', 'tooLarge', 'invalid'];
 
-/** Bytes that a request adds to its data at the most. */
-export const requestOverheadBytes = 258;
-
 export function encodeRequest(request: OwnerRequest): Uint8Array {
   const id = request.connectionId;
   switch (request.kind) {

@@ -49,7 +49,7 @@ export class Lanes {
     else tail.next = entry;
   }
 
-  /** Tells the bus that everything open for at least `minAgeMs`, started or not, is still at work. */
+  /** Reports to the bus that everything open for at least `minAgeMs`, started or not, is still at work. */
   keepAlive(minAgeMs: number): void {
     const latestMs = performance.now() - minAgeMs;
     // Insertion order is arrival order: behind the first young one all are young.

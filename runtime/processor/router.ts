@@ -41,7 +41,7 @@ interface Prepared {
 type Prepare = (spec: Prepared) => PreparedDestination;
 
 /** The rule under which messages are counted and logged that a rules engine routes. */
-export const rulesEngineRule = 'rulesEngine';
+const rulesEngineRule = 'rulesEngine';
 
 const unmatched: Route = { kind: 'unmatched' };
 const unreadable: Route = {

@@ -11,7 +11,7 @@ import type { ErrorCode } from '../errors.ts';
 import type { ReplyOutcome } from './events.ts';
 
 /** Numbers by the value of one label, created at first use. */
-export class Tally<Label extends string = string> {
+class Tally<Label extends string = string> {
   readonly #counts = new Map<Label, number>();
 
   add(label: Label, amount = 1): void {

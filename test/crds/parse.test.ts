@@ -3,7 +3,7 @@ import test from 'node:test';
 import { Value } from 'typebox/value';
 import { parse as parseYaml } from 'yaml';
 
-import { type HydrogenGateway, type HydrogenGatewayInput, parse, type Resource, schemas } from '../../crds/index.ts';
+import { type HydrogenGateway, type HydrogenGatewayInput, kinds, parse, type Resource } from '../../crds/index.ts';
 import { invalidCases, validCases } from './cases.ts';
 
 const minimal: HydrogenGatewayInput = {
@@ -36,7 +36,7 @@ test('returns a value that TypeBox validates against the schema', () => {
   for (const { yaml } of validCases) {
     const result = parse(parseYaml(yaml));
     assert.ok(result.ok);
-    assert.ok(Value.Check(schemas[result.resource.kind], result.resource.spec), yaml);
+    assert.ok(Value.Check(kinds[result.resource.kind].schema, result.resource.spec), yaml);
   }
 });
 

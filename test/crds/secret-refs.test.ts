@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import { schemas } from '../../crds/index.ts';
+import { kinds } from '../../crds/index.ts';
 import { type Node, nodeOf } from '../../crds/schema.ts';
 import { secretRefsIn } from '../../crds/secret-refs.ts';
 
@@ -20,7 +20,7 @@ test('finds references at any depth, in lists as well', () => {
 });
 
 test('every field that refers to a secret is named so that it is found', () => {
-  const places = Object.values(schemas).flatMap((schema) => secretFields(nodeOf(schema), ''));
+  const places = Object.values(kinds).flatMap(({ schema }) => secretFields(nodeOf(schema), ''));
   assert.ok(places.length > 10, places.join());
   for (const place of places) assert.match(place, /secretKeyRef$|SecretRef$/);
 });

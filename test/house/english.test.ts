@@ -15,7 +15,9 @@ const avoided: Readonly<Record<string, RegExp>> = {
   'but for': /\bbut for\b/i,
 };
 
-const isText = (file: string): boolean => /\.(ts|js|mjs|md|yaml)$/.test(file) && file !== 'test/house/english.test.ts';
+/** This list itself, and the changelog, which quotes old names. */
+const exempt = ['test/house/english.test.ts', 'CHANGELOG.md'];
+const isText = (file: string): boolean => /\.(ts|js|mjs|md|yaml)$/.test(file) && !exempt.includes(file);
 
 test('no text has a phrase of the list', () => {
   const found = files()

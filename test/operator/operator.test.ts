@@ -53,7 +53,7 @@ test('a gateway waits for its group, says so, and runs once the group is there',
   }
 });
 
-test('an object that did not change costs no write, however often it is looked at', async () => {
+test('an object that did not change costs no write, however often it is reconciled', async () => {
   await using api = await startFakeApi();
   api.put('hydrogengroups', group());
   api.put('hydrogengateways', gateway({ autoscaling: { maxReplicas: 3 } }));
@@ -249,7 +249,7 @@ test('watches that are cut or have expired keep nothing from being seen', async 
   await eventually(() => api.get('deployments', 'chat-gateway').spec.template.spec.containers[0].image === 'else:4');
 });
 
-test('an event tells why an object is stuck, once for each reason', async () => {
+test('an event says why an object is stuck, once for each reason', async () => {
   await using api = await startFakeApi();
   api.put('hydrogengroups', group());
   api.put('hydrogengateways', gateway({ endpoints: [] }));
@@ -294,7 +294,7 @@ test('a status that goes there and back again within a moment ends as it should,
   await eventually(() => api.get('hydrogengateways', 'chat').status.availableReplicas === 1);
 });
 
-test('an event that the server has forgotten is recorded anew', async () => {
+test('an event that the server has forgotten is recorded again', async () => {
   await using api = await startFakeApi();
   let time = 0;
   const kube = createKube({ kubeconfig: api.kubeconfig });

@@ -13,7 +13,7 @@ import { observe } from './nats/kit.ts';
 
 const skip = await natsOrSkip();
 
-/** `Unknown Paused` of a condition that was looked at in the present generation. */
+/** `Unknown Paused` of a condition of the current generation. */
 function verdict(api: FakeApi, plural: string, type: string): string {
   const object = api.get(plural, 'chat');
   const { status, reason, observedGeneration } = condition(object, type) ?? {};
@@ -87,7 +87,7 @@ test('the image of another release is nothing that a paused object has asked for
   assert.equal(accepted(api), 'True Accepted');
 });
 
-test('a gateway whose group is paused tells of the group, and what the group would change in it', async () => {
+test('a gateway whose group is paused reports the group, and what the group would change in it', async () => {
   await using api = await startRunning();
   await using _ = startOperator(api.kubeconfig, { image: 'release:1' });
   api.put('hydrogengroups', group('nats://127.0.0.1:2', { paused: true }));
@@ -123,7 +123,7 @@ test('a paused group says whether its streams are there, and makes none before i
   await eventually(() => reachable() === 'True BusReachable');
 });
 
-test('a paused group whose streams cannot be looked at says why, until they can', { skip }, async () => {
+test('a paused group whose streams cannot be inspected says why, until they can', { skip }, async () => {
   const account = (jetStream: string): string =>
     `accounts { A { users: [{user: a, password: a}]\n${jetStream} } }\nno_auth_user: a`;
   await using nats = await startNats({ config: account('') });

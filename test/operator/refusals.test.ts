@@ -1,6 +1,6 @@
 /**
  * What a real API server refuses of that which a document asks for: told with its cause, harmless to what runs, and in
- * force as soon as the document is mended, or by itself once the cluster is.
+ * force as soon as the document is corrected, or by itself once the cluster is.
  */
 
 import assert from 'node:assert/strict';
@@ -48,7 +48,7 @@ async function isInForce(name: string): Promise<boolean> {
   return accepted?.status === 'True' && accepted.observedGeneration === object.metadata.generation;
 }
 
-/** Resolves once the present generation is told to be refused, and why. */
+/** Resolves once the current generation is reported as refused, with the reason. */
 async function untilRefused(name: string, cause: RegExp): Promise<void> {
   await eventually(async () => {
     const object = await read(name);
@@ -93,7 +93,7 @@ const mistakes: readonly [mistake: string, template: Any, cause: RegExp][] = [
 ];
 
 for (const [index, [mistake, template, cause]] of mistakes.entries()) {
-  test(`${mistake}: that is told, the workload stays as it was, and the mended document is in force`, {
+  test(`${mistake}: is reported, the workload stays as it was, and the corrected document takes effect`, {
     skip,
   }, async () => {
     const name = `mistake-${index}`;
@@ -240,7 +240,7 @@ test('who does not want to wait for the next try touches the object', { skip }, 
   await untilAnswered(201);
 });
 
-test('a route in a cluster without the Gateway API is told as that, and comes once the cluster has it', {
+test('a route in a cluster without the Gateway API is reported as such, and is created once the cluster has it', {
   skip,
 }, async () => {
   await put(cluster, named('routed', { httpRoute: { parentRefs: [{ name: 'outside' }] } }));

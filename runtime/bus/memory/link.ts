@@ -48,7 +48,7 @@ export class MemoryLink {
     this.#state = 'stopped';
   }
 
-  /** Tells the listeners when the status has changed. */
+  /** Notifies the listeners when the status has changed. */
   refresh(): void {
     const { status } = this;
     if (status === this.#lastStatus) return;

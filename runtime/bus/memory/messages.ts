@@ -127,7 +127,7 @@ export class MemoryMessages implements MessageBus, StorePublisher {
     this.weigh();
   }
 
-  /** Tells the listeners when `isPressed` has changed. */
+  /** Notifies the listeners when `isPressed` has changed. */
   weigh(): void {
     const { isPressed } = this;
     if (isPressed === this.#wasPressed) return;

@@ -47,7 +47,7 @@ export const metadataKeys = { processor: 'hydrogen-processor', shape: 'hydrogen-
  * which is no other processor's name because a DNS label holds no underscore. Each shape has names of its own: a
  * consumer whose filter were narrowed in place would let go of messages before another holds them.
  */
-export function wantedConsumers(subjects: Subjects, options: ConsumerOptions): Partial<ConsumerConfig>[] {
+function wantedConsumers(subjects: Subjects, options: ConsumerOptions): Partial<ConsumerConfig>[] {
   const processor = checkedName(options.processor);
   const isOrdered = options.ordering === 'PerConnection';
   const lanes = isOrdered ? options.partitions : 1;

@@ -96,7 +96,7 @@ export class NatsMessages implements MessageBus {
     await Promise.all(Array.from(this.#consumptions, (consumption) => consumption.stop()));
   }
 
-  /** Tells the listeners when `isPressed` has changed. */
+  /** Notifies the listeners when `isPressed` has changed. */
   weigh(): void {
     const { isPressed } = this;
     if (isPressed === this.#wasPressed) return;

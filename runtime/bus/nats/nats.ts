@@ -11,8 +11,6 @@ import { NatsMessages } from './messages.ts';
 import { NatsPeers } from './peers.ts';
 
 export type { NatsBusOptions } from './core.ts';
-export type { NatsAuthentication, NatsConnectionOptions, NatsEvent, NatsTls } from './dial.ts';
-export type { DeadLetterOptions, StreamOptions } from './streams.ts';
 
 /** A bus that connects once it is started. @throws {HydrogenError} HYD_CONFIG_INVALID when the group is no token */
 export function createNatsBus(options: NatsBusOptions): Bus {

@@ -18,7 +18,7 @@ async function deleteStreams(url: string, names: readonly string[]): Promise<voi
   });
 }
 
-test('a stream that exists otherwise and cannot be changed is told of and not deleted', { skip }, async () => {
+test('a stream with other settings that cannot be changed is reported and not deleted', { skip }, async () => {
   await using nats = await startNats();
   await addMemoryStream(nats.url);
   await using api = await startFakeApi();
@@ -42,7 +42,7 @@ test('streams and consumers that somebody deletes are made again', { skip }, asy
   });
 });
 
-test('a conflict of streams that somebody mends is noticed', { skip }, async () => {
+test('notices when somebody resolves a conflict of streams', { skip }, async () => {
   await using nats = await startNats();
   await addMemoryStream(nats.url);
   await using api = await startFakeApi();
@@ -94,7 +94,7 @@ test('one of many consumers of a processor that somebody deletes is made again',
   await eventually(async () => (await observe(nats.url)).consumers.includes('chat_p2of4'));
 });
 
-test('a conflict that nobody mends is looked at now and then, and changes nothing', { skip }, async () => {
+test('a conflict that nobody resolves is checked now and then, and changes nothing', { skip }, async () => {
   await using nats = await startNats();
   await addMemoryStream(nats.url);
   await using api = await startFakeApi();

@@ -5,7 +5,7 @@ import test from 'node:test';
 
 import { ConnectFailure } from '../../../operator/nats/failure.ts';
 
-test('the same failure at one address after the other is told once, and changes nothing', () => {
+test('the same failure at one address after the other is reported once, and changes nothing', () => {
   const told: string[] = [];
   let others = 0;
   const failure = new ConnectFailure(['nats://a', 'nats://b'], {

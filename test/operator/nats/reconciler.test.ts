@@ -30,7 +30,7 @@ test('a group gets its streams and a processor its consumers, and both follow th
   await eventually(async () => (await observe(nats.url)).consumers.join() === 'chat_p0of2,chat_p1of2');
 });
 
-test('a bus that goes away and comes back is told of by the group and its members', { skip }, async () => {
+test('the group and its members report a bus that goes away and comes back', { skip }, async () => {
   await using nats = await startNats();
   await using api = await startFakeApi();
   await using _ = startOperator(api.kubeconfig);
