@@ -68,7 +68,11 @@ export async function startOperatorProcess(
   await child.answers(`http://127.0.0.1:${port}/livez`);
   return {
     process: child,
-    figures: async () => figuresOf(await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()),
+    figures: async () => {
+      // On a connection of its own: the server may be closing an idle one.
+      const response = await fetch(`http://127.0.0.1:${port}/metrics`, { headers: { connection: 'close' } });
+      return figuresOf(await response.text());
+    },
     [Symbol.asyncDispose]: () => child[Symbol.asyncDispose](),
   };
 }
