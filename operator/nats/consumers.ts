@@ -36,8 +36,14 @@ interface Due {
 
 type Present = ReturnType<NatsGroup['readConsumers']>;
 
-/** How many processors are worked on at once. */
-const batchSize = 16;
+/** How many processors are worked on at once: each may have 256 consumers, and a slow server takes seconds for them. */
+const batchSize = 4;
+
+/**
+ * How long no list is read again, for each consumer on it. Many processors that appear one after another would otherwise
+ * read a growing list once each, which takes more than a server may send.
+ */
+const pausePerConsumerMs = 2;
 
 export class GroupConsumers {
   readonly #nats: NatsGroup;
@@ -46,6 +52,8 @@ export class GroupConsumers {
   readonly #lags = new Map<string, LagStatus>();
   /** Grows when others may have changed consumers: what was made is made again. */
   #epoch = 0;
+  /** Not before this time is the list of consumers read again. */
+  #readAtMs = 0;
 
   /** @param onChange something that is known of the processor's consumers has changed */
   constructor(nats: NatsGroup, onChange: (processor: string) => void) {
@@ -96,7 +104,8 @@ export class GroupConsumers {
 
   /** When there is work again that nobody asks for. */
   retryAtMs(areStreamsUsable: boolean): number | undefined {
-    let soonestMs: number | undefined;
+    const isWaiting = [...this.#entries.values()].some((entry) => this.#isDue(entry, areStreamsUsable));
+    let soonestMs = isWaiting ? this.#readAtMs : undefined;
     for (const { wish, attempt } of this.#entries.values()) {
       if (attempt?.refusal === undefined || (wish.kind === 'made' && !areStreamsUsable)) continue;
       soonestMs = Math.min(soonestMs ?? Number.POSITIVE_INFINITY, attempt.atMs + retryMs);
@@ -110,10 +119,12 @@ export class GroupConsumers {
     for (const [processor, entry] of this.#entries) {
       if (this.#isDue(entry, areStreamsUsable)) due.push({ processor, entry, of: this.#digestOf(entry.wish) });
     }
-    if (due.length === 0) return;
+    if (due.length === 0 || performance.now() < this.#readAtMs) return;
     // Read once for all of them: no processor's consumers are another's.
     const present = this.#nats.readConsumers();
     const failure = await refusalOf(present);
+    const count = failure === undefined ? (await present).consumers.length : 0;
+    this.#readAtMs = performance.now() + count * pausePerConsumerMs;
     for (let at = 0; at < due.length; at += batchSize) {
       const batch = due.slice(at, at + batchSize);
       await Promise.all(batch.map(async (one) => this.#attempt(one, failure, present)));

@@ -9,7 +9,7 @@ export interface ServerLimits {
   readonly messageBytes: number;
   /** How much may arrive at once. A line costs far more work than a payload: each of its bytes counts as 16. */
   readonly burstBytes: number;
-  /** How fast that allowance grows back. */
+  /** How fast that allowance grows back. It also grows with what is sent: see `creditFactor`. */
   readonly bytesPerSecond: number;
   /** Writes that the server has not read yet. */
   readonly unreadWrites: number;
@@ -28,6 +28,12 @@ const lineFactor = 16;
 const frameBytes = 256;
 const newline = 10;
 
+/**
+ * A server may answer: each byte sent to it allows as many as these in return. An answer to the creation of a consumer
+ * costs about three times its request. A PONG allows far less than the PING before it costs.
+ */
+const creditFactor = 8;
+
 /** Stricter than the package, which would see other sizes than we in a line with a carriage return in it. */
 const messageLine = /^(?:MSG|HMSG)[ \t]+\S+[ \t]+\d+[ \t]+(?:\S+[ \t]+){0,2}(?<size>\d+)\r\n$/i;
 const otherLine = /^(?:INFO[ \t][^\r]*|PING|PONG|\+OK|-ERR[ \t][^\r]*)\r\n$/i;
@@ -44,6 +50,11 @@ export class ServerMeter {
   constructor(limits: ServerLimits) {
     this.#limits = limits;
     this.#allowance = limits.burstBytes;
+  }
+
+  /** Notes what is sent, which will be answered. */
+  credit(bytes: number): void {
+    this.#allowance = Math.min(this.#limits.burstBytes, this.#allowance + creditFactor * bytes);
   }
 
   /** Counts what has arrived. Returns why no more may be read, as a sentence; undefined: nothing is wrong. */

@@ -141,6 +141,7 @@ class BoundedTransport extends nodeTransport.NodeTransport {
     else if (this.#unreadWrites >= limits.unreadWrites) void this.close(this.#excess('the server does not read'));
     else {
       this.#unreadWrites++;
+      this.#meter?.credit(frame.length);
       this._send(frame).then(this.#written, this.#written);
     }
   }
