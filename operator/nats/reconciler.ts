@@ -41,6 +41,12 @@ export interface NatsReconcilerOptions {
 /** How long after a connection was made NATS is asked for the first time how far processors are behind. */
 const firstObserveMs = 3000;
 
+/**
+ * How long attempts to connect may fail before that is more than the start of the operator: it reconciles every object
+ * first, which leaves little time to answer a server.
+ */
+const startMs = 30_000;
+
 /** Longer than the pause before a server that was left is tried again. */
 const excessLifeMs = 90_000;
 
@@ -64,6 +70,8 @@ export class NatsReconciler {
   /** The facts that `onChange` was last called for. */
   #published = '';
   #isClosed = false;
+  #isStarting = true;
+  readonly #startTimer: NodeJS.Timeout;
   #eventsLeft = eventsPerMinute;
   #eventsSinceMs = 0;
 
@@ -87,6 +95,7 @@ export class NatsReconciler {
     });
     this.#nats.onStatus((status) => this.#onStatus(status === 'up'));
     this.#nats.start();
+    this.#startTimer = setTimeout(() => this.#endStart(), startMs).unref();
   }
 
   /** What is known of the group's NATS. */
@@ -96,6 +105,11 @@ export class NatsReconciler {
     const { problem } = this.#secrets;
     if (problem !== undefined) return { state: problem.isForbidden ? 'unchecked' : 'down', message: problem.message };
     return this.#failure.last === undefined ? { state: 'connecting' } : { state: 'down', message: this.#failure.last };
+  }
+
+  /** True for a while, until the first connection: that there is none yet says nothing new about NATS. */
+  get isStarting(): boolean {
+    return this.#isStarting && this.#excess === undefined;
   }
 
   /** Whether NATS has not been reached for so long that it may be gone for good. */
@@ -161,7 +175,14 @@ export class NatsReconciler {
 
   async close(): Promise<void> {
     this.#isClosed = true;
+    clearTimeout(this.#startTimer);
     await this.#nats.stop();
+  }
+
+  #endStart(): void {
+    if (!this.#isStarting) return;
+    this.#isStarting = false;
+    this.#options.onChange();
   }
 
   /** Asks NATS what exists. What others have deleted or changed is made again. */
@@ -188,6 +209,7 @@ export class NatsReconciler {
 
   #onStatus(isUp: boolean): void {
     if (isUp) {
+      this.#isStarting = false;
       this.#failure.clear();
       this.#downSinceMs = undefined;
       this.#observeAtMs = performance.now() + Math.min(this.#options.observeMs, firstObserveMs);

@@ -47,7 +47,11 @@ export async function applyServers(scope: GroupScope, tools: Tools): Promise<und
 }
 
 export function declareStreams(scope: GroupScope, { buses }: Tools): undefined {
-  if (scope.document !== undefined) scope.found({ bus: asBefore(scope.object, buses.want(scope.document)) });
+  if (scope.document === undefined) return;
+  const bus = buses.want(scope.document);
+  const isConnecting =
+    bus.state === 'connecting' || (bus.state === 'down' && buses.isStarting(scope.namespace, scope.name));
+  scope.found({ bus: isConnecting ? asBefore(scope.object, bus) : bus });
 }
 
 /** Whether no NATS will ever delete the streams: ours has gone, or everything in the namespace goes. */
@@ -68,9 +72,9 @@ function takesStreams({ spec }: KubeObject): boolean {
   return stream?.deletionPolicy === 'Delete';
 }
 
-/** The start of an operator changes no condition: what was found last stays while a connection is being made. */
+/** The start of an operator changes no condition: the last finding stays while a connection is being made. */
 function asBefore(object: KubeObject, bus: BusFacts): BusFacts {
   const condition = conditionIn(object, 'BusReachable');
   const isKnown = condition !== undefined && condition.observedGeneration === object.metadata.generation;
-  return bus.state === 'connecting' && isKnown ? { state: 'asBefore', condition } : bus;
+  return isKnown ? { state: 'asBefore', condition } : bus;
 }
