@@ -86,6 +86,11 @@ export class Buses {
     return bus === undefined ? unconnected(group) : bus.removeStreams();
   }
 
+  /** True while the first connection to the NATS of a group may still be on its way. */
+  isStarting(namespace: string, group: string): boolean {
+    return this.#open.get(groupKey(namespace, group))?.isStarting === true;
+  }
+
   /** Whether the NATS of a group has been out of reach for so long that it may be gone for good. */
   isGone(namespace: string, group: string): boolean {
     return this.#open.get(groupKey(namespace, group))?.isGone === true;
@@ -104,6 +109,12 @@ export class Buses {
   /** Forgets the consumers of a processor that is gone. */
   dropConsumers(namespace: string, group: string, processor: string): void {
     this.#open.get(groupKey(namespace, group))?.dropConsumers(processor);
+  }
+
+  /** The same in whichever group of the namespace it was. */
+  dropProcessor(namespace: string, processor: string): void {
+    const prefix = groupKey(namespace, '');
+    for (const [key, bus] of this.#open) if (key.startsWith(prefix)) bus.dropConsumers(processor);
   }
 
   /** Disconnects from a group that is gone. */

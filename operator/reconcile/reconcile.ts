@@ -57,6 +57,8 @@ export class Reconciler {
       // It may have gone while it was being reconciled.
       secrets.refer(key, '', []);
       rollouts.leave(key);
+      const [kind, namespace = '', name = ''] = key.split('/');
+      if (kind === 'HydrogenMessageProcessor') buses.dropProcessor(namespace, name);
       return undefined;
     }
     if (object.kind === 'HydrogenGroup') return this.#run(groupPhases, new GroupScope(object, store));
