@@ -54,9 +54,10 @@ export interface GatewayDeps {
 
 /** Milliseconds that the owner of a connection gets to answer. */
 const pushTimeoutMs = 5_000;
-/** Milliseconds that disconnect hooks get when the gateway stops, and that are kept for the bus after them. */
+/** Milliseconds that disconnect hooks get when the gateway stops. */
 const finishHooksMs = 5_000;
-const stopBusMs = 1_000;
+/** Milliseconds of the stop that are kept for closing the connection to the bus, which flushes for up to a second. */
+const stopBusMs = 1_500;
 
 export class Gateway {
   readonly readiness: Readiness;
@@ -177,8 +178,9 @@ export class Gateway {
     await this.#sockets.stop();
     const unsavedMessages = bus.messages.unacknowledged.messages;
     if (unsavedMessages > 0) this.#log.messagesUnsaved({ unsavedMessages });
-    const unfinishedHooks = await this.#hooks.finish(Math.min(finishHooksMs, deadline.remainingMs() - stopBusMs));
-    await within(deadline.remainingMs(), this.#lease?.release() ?? Promise.resolve());
+    const beforeBusMs = (): number => Math.max(0, deadline.remainingMs() - stopBusMs);
+    const unfinishedHooks = await this.#hooks.finish(Math.min(finishHooksMs, beforeBusMs()));
+    await within(beforeBusMs(), this.#lease?.release() ?? Promise.resolve());
     await within(deadline.remainingMs(), Promise.all([this.#management.stop(), bus.stop()]));
     await within(deadline.remainingMs(), this.#http.close());
     await this.#probes.stop();
