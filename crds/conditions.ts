@@ -21,11 +21,16 @@ export interface ReasonDefinition {
   readonly meaning: string;
 }
 
+/** The healths that Argo CD knows, the most important one first. */
+const argoHealths = ['Suspended', 'Degraded', 'Progressing', 'Healthy'] as const;
+
 interface ConditionDefinition {
   /** The status while nothing is wrong. */
   readonly good: Exclude<ConditionStatus, 'Unknown'>;
   /** Its meaning while it is True, for the documentation. */
   readonly meaning: string;
+  /** The health of the object in Argo CD while it is True, unless another condition gives a more important one. */
+  readonly health?: (typeof argoHealths)[number];
 }
 
 interface AspectDefinition extends ConditionDefinition {
@@ -36,9 +41,13 @@ interface AspectDefinition extends ConditionDefinition {
 
 /** The conditions that sum up the others, with the reason of the aspect that decides. */
 export const summaries = {
-  Ready: { good: 'True', meaning: 'every condition that decides is as specified' },
-  Reconciling: { good: 'False', meaning: 'the operator or the cluster is at work; absent otherwise' },
-  Stalled: { good: 'False', meaning: 'only a person can help; absent otherwise' },
+  Ready: { good: 'True', meaning: 'every condition that decides is as specified', health: 'Healthy' },
+  Reconciling: {
+    good: 'False',
+    meaning: 'the operator or the cluster is at work; absent otherwise',
+    health: 'Progressing',
+  },
+  Stalled: { good: 'False', meaning: 'only a person can help; absent otherwise', health: 'Degraded' },
 } as const satisfies Record<string, ConditionDefinition>;
 
 /** The conditions about one aspect each, with every reason that each can have. */
@@ -152,6 +161,7 @@ export const aspects = {
   RollingOut: {
     good: 'False',
     meaning: 'pods of an earlier specification are being replaced',
+    health: 'Progressing',
     decidesReady: true,
     reasons: {
       RolledOut: { status: 'False', progress: 'atRest', meaning: 'nothing to do' },
@@ -172,6 +182,7 @@ export const aspects = {
   Paused: {
     good: 'False',
     meaning: 'the operator changes nothing',
+    health: 'Suspended',
     decidesReady: false,
     reasons: {
       NotPaused: { status: 'False', progress: 'atRest', meaning: 'nothing to do' },
@@ -217,6 +228,14 @@ export const conditionTypes: readonly ConditionType[] = [
   ...(Object.keys(summaries) as Summary[]),
   ...(Object.keys(aspects) as Aspect[]),
 ];
+
+/** The conditions that give an object its health in Argo CD while they are True, the most important one first. */
+export function conditionsWithHealth(): readonly (readonly [type: ConditionType, health: string])[] {
+  const known: Readonly<Record<ConditionType, ConditionDefinition>> = { ...summaries, ...aspects };
+  return argoHealths.flatMap((health) =>
+    conditionTypes.filter((type) => known[type].health === health).map((type) => [type, health] as const),
+  );
+}
 
 /** The entry of a reason. */
 export function reasonDefinition<A extends Aspect>(type: A, reason: ReasonOf<A>): ReasonDefinition {

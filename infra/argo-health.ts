@@ -5,7 +5,7 @@
 import * as k8s from 'cdk8s-plus-28/lib/imports/k8s.js';
 import { Construct } from 'constructs';
 
-import type { ConditionType, ReasonOf } from '../crds/conditions.ts';
+import { conditionsWithHealth, type ReasonOf } from '../crds/conditions.ts';
 import { apiVersion } from '../crds/contract.ts';
 import { kinds } from '../crds/index.ts';
 
@@ -17,15 +17,6 @@ export interface HydrogenArgoHealthProps {
   /** Namespace that Argo CD runs in. @default 'argocd' */
   readonly namespace?: string;
 }
-
-/** The health of an object by its conditions: that of the first one that is True. */
-const meanings: readonly (readonly [ConditionType, string])[] = [
-  ['Paused', 'Suspended'],
-  ['Stalled', 'Degraded'],
-  ['Reconciling', 'Progressing'],
-  ['RollingOut', 'Progressing'],
-  ['Ready', 'Healthy'],
-];
 
 const withoutPods: ReasonOf<'Available'> = 'ScaledToZero';
 
@@ -50,7 +41,9 @@ for _, condition in ipairs(obj.status.conditions) do
   conditions[condition.type] = condition
 end
 local meanings = {
-${meanings.map((pair) => `  { ${pair.map((word) => `"${word}"`).join(', ')} },`).join('\n')}
+${conditionsWithHealth()
+  .map((pair) => `  { ${pair.map((word) => `"${word}"`).join(', ')} },`)
+  .join('\n')}
 }
 for _, meaning in ipairs(meanings) do
   local condition = conditions[meaning[1]]
