@@ -75,7 +75,9 @@ async function untilSeen(cluster: TestApiServer): Promise<void> {
 
 /** For each expired version of gateways, the milliseconds until they were listed again. */
 function expiries({ lines }: TestOperator): number[] {
-  const failed = lines.filter(({ msg, resource }) => resource === 'hydrogengateways' && msg.startsWith('a list or'));
+  const failed = lines.filter(
+    ({ msg, resource }) => resource === 'hydrogengateways' && msg.startsWith('list or watch failed'),
+  );
   return failed.filter(({ err }) => err.status === 410).map(({ delayMs }) => delayMs);
 }
 

@@ -71,7 +71,7 @@ test('an operator that was suspended while it lost the lease writes nothing more
   const owner = await holder();
   first.kill('SIGCONT');
   assert.equal(await first.exited, 1);
-  assert.ok(first.lines().some(({ msg }) => String(msg).startsWith('the lease was lost')));
+  assert.ok(first.lines().some(({ msg }) => String(msg).startsWith('lease lost')));
   await holds(async () => (await versions(cluster)) === last && (await holder()) === owner, 1000);
 });
 

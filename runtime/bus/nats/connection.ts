@@ -6,6 +6,7 @@
  */
 
 import { type Msg, type NatsConnection, nuid, type PublishOptions, type Subscription } from 'nats';
+import { within } from '../../../process/timing.ts';
 import { HydrogenError } from '../../errors.ts';
 import type { BusStatus } from '../port/bus.ts';
 import { dial, type NatsConnectionOptions, type NatsEvent } from './dial.ts';
@@ -93,7 +94,7 @@ export class Link {
     clearTimeout(this.#redialTimer);
     this.#connection = undefined;
     if (last === undefined) return;
-    await within(flushTimeoutMs, last.flush());
+    await within(flushTimeoutMs, last.flush().catch(ignore));
     await last.close().catch(() => {});
   }
 
@@ -105,7 +106,7 @@ export class Link {
     return {
       drain: async () => {
         this.#registered.delete(one);
-        if (one.live !== undefined) await within(flushTimeoutMs, one.live.drain());
+        if (one.live !== undefined) await within(flushTimeoutMs, one.live.drain().catch(ignore));
       },
     };
   }
@@ -240,15 +241,6 @@ function listen(connection: NatsConnection, one: Registered): Subscription {
       }
     },
   });
-}
-
-async function within(timeoutMs: number, work: Promise<unknown>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, timeoutMs);
-  });
-  await Promise.race([work.then(ignore, ignore), late]);
-  clearTimeout(timer);
 }
 
 function ignore(): void {}
