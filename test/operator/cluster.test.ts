@@ -115,7 +115,7 @@ test('without the right to secrets it says so once, and runs everything', { skip
   await put(cluster, gateway({ authorizer: { http: { url: 'http://auth/', headers } } }));
   await using running = startOperator(kubeconfig);
   await eventually(() => cluster.get(deploymentPath));
-  const hidden = running.lines.filter(({ msg }) => msg.startsWith('secrets may not be watched'));
+  const hidden = running.lines.filter(({ msg }) => msg.startsWith('no permission to watch or read secrets'));
   assert.equal(hidden.length, 1);
   assert.match(hidden[0].err.message, /cannot list resource "secrets"/);
 });

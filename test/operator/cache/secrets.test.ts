@@ -100,5 +100,5 @@ test('secrets that can be watched but not read are requested once for each versi
   await holds(() => reads() === 1, 200);
   putSecret(api, 'auth', 'other', 'bmV3');
   await eventually(() => reads() === 2);
-  assert.equal(running.lines.filter(({ msg }) => msg.startsWith('secrets may not be')).length, 1);
+  assert.equal(running.lines.filter(({ msg }) => msg.startsWith('no permission to watch or read secrets')).length, 1);
 });

@@ -60,7 +60,7 @@ test('credentials come from a secret, and a condition says when it may not be re
   await using running = startOperator(api.kubeconfig);
   await eventually(() => ready(api, 'hydrogengroups')?.reason === 'SecretNotReadable');
   assert.match(ready(api, 'hydrogengroups').message, /Secret\/nats.*grant/);
-  const hidden = running.lines.filter(({ msg }) => msg.startsWith('secrets may not be watched'));
+  const hidden = running.lines.filter(({ msg }) => msg.startsWith('no permission to watch or read secrets'));
   assert.equal(hidden.length, 1);
 });
 
