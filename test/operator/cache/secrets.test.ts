@@ -75,7 +75,7 @@ test('a secret is read once for each version, and never if no document names it'
   assert.doesNotMatch(JSON.stringify(running.lines), /dGV4dA|bmV3|text/);
 });
 
-test('without the right to secrets everything runs, unchecked', async () => {
+test('without permission to read secrets everything runs, unchecked', async () => {
   await using api = await startFakeApi();
   api.fault = hideSecrets;
   api.put('hydrogengroups', group());
