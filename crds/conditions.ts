@@ -1,6 +1,6 @@
 /**
- * Every type and reason of a condition, in one place: its status, its meaning, and whether work goes on. The operator's
- * findings, `hydrogen describe`, the health check of Argo CD and the table in docs/operator.md are made from this.
+ * Every condition type and reason in one place, with its status, its meaning, and whether work is in progress. The
+ * operator's findings, `hydrogen describe`, Argo CD's health check and the tables in docs/operator.md are derived from it.
  */
 import type { Condition } from './status.ts';
 
@@ -8,7 +8,7 @@ import type { Condition } from './status.ts';
 export type ConditionStatus = Condition['status'];
 
 /**
- * `stalled`: nothing happens until a person helps. `atWork`: the operator or the cluster is working, or waits for
+ * `stalled`: nothing happens until somebody steps in. `atWork`: the operator or the cluster is working, or waiting for
  * another object. `atRest`: nothing happens, and nothing needs to.
  */
 export type Progress = 'stalled' | 'atWork' | 'atRest';
@@ -27,7 +27,7 @@ const argoHealths = ['Suspended', 'Degraded', 'Progressing', 'Healthy'] as const
 interface ConditionDefinition {
   /** The status while nothing is wrong. */
   readonly good: Exclude<ConditionStatus, 'Unknown'>;
-  /** Its meaning while it is True, for the documentation. */
+  /** What it means while it is True, for the documentation. */
   readonly meaning: string;
   /** The health of the object in Argo CD while it is True, unless another condition gives a more important one. */
   readonly health?: (typeof argoHealths)[number];
@@ -39,18 +39,18 @@ interface AspectDefinition extends ConditionDefinition {
   readonly reasons: Readonly<Record<string, ReasonDefinition>>;
 }
 
-/** The conditions that sum up the others, with the reason of the aspect that decides. */
+/** The conditions that summarize the others; each has the reason of the aspect that decides it. */
 export const summaries = {
-  Ready: { good: 'True', meaning: 'every condition that decides is as specified', health: 'Healthy' },
+  Ready: { good: 'True', meaning: 'every condition that it depends on has its good status', health: 'Healthy' },
   Reconciling: {
     good: 'False',
     meaning: 'the operator or the cluster is at work; absent otherwise',
     health: 'Progressing',
   },
-  Stalled: { good: 'False', meaning: 'only a person can help; absent otherwise', health: 'Degraded' },
+  Stalled: { good: 'False', meaning: 'nothing happens until somebody steps in; absent otherwise', health: 'Degraded' },
 } as const satisfies Record<string, ConditionDefinition>;
 
-/** The conditions about one aspect each, with every reason that each can have. */
+/** The conditions about a single aspect, each with every reason that it can have. */
 export const aspects = {
   Accepted: {
     good: 'True',
@@ -89,14 +89,14 @@ export const aspects = {
         status: 'Unknown',
         progress: 'atRest',
         meaning:
-          'the children differ from the specification; set `spec.paused` to false, and what the message lists is ' +
-          'created, changed or deleted',
+          'the children differ from the specification; setting `spec.paused` to false creates, changes or deletes those ' +
+          'that the message lists',
       },
     },
   },
   GroupReady: {
     good: 'True',
-    meaning: 'the group of a gateway or message processor is Ready, and has the consumers of the processor',
+    meaning: "the group of the gateway or message processor is Ready, and NATS has the processor's consumers",
     decidesReady: true,
     reasons: {
       GroupReady: { status: 'True', progress: 'atRest', meaning: 'nothing to do' },
@@ -129,7 +129,7 @@ export const aspects = {
       StreamConflict: {
         status: 'False',
         progress: 'stalled',
-        meaning: 'a stream has other settings, which cannot be changed: specify those, or delete the stream',
+        meaning: 'a stream exists with other settings that cannot be changed: specify those, or delete the stream',
       },
       SecretNotReadable: {
         status: 'Unknown',
@@ -153,7 +153,7 @@ export const aspects = {
       PodsNotReady: {
         status: 'False',
         progress: 'atWork',
-        meaning: 'run the `kubectl describe pods` of the message: the events say what the pods wait for',
+        meaning: 'run the `kubectl describe pods` command in the message: the events say what the pods are waiting for',
       },
       ScaledToZero: { status: 'False', progress: 'atRest', meaning: 'set `spec.replicas`' },
     },
@@ -170,12 +170,14 @@ export const aspects = {
       RolloutStuck: {
         status: 'True',
         progress: 'stalled',
-        meaning: 'run the `kubectl describe pods` of the message: the events say what the new pods wait for',
+        meaning:
+          'run the `kubectl describe pods` command in the message: the events say what the new pods are waiting for',
       },
       RolloutWaiting: {
         status: 'False',
         progress: 'atRest',
-        meaning: 'nothing to do: it waits for its turn to get the image of this release; see [rollouts](#rollouts)',
+        meaning:
+          "nothing to do: the workload is waiting for its turn to get this release's image; see [rollouts](#rollouts)",
       },
     },
   },
@@ -192,7 +194,7 @@ export const aspects = {
   },
   Deleting: {
     good: 'False',
-    meaning: 'the object is deleted, and waits for what the message says',
+    meaning: 'the object is being deleted, and waits for what the message says',
     decidesReady: true,
     reasons: {
       WaitingForMembers: {
@@ -203,12 +205,12 @@ export const aspects = {
       RemovingConsumers: {
         status: 'True',
         progress: 'atWork',
-        meaning: 'nothing to do, or what the message says of NATS; the finalizer may be removed by hand',
+        meaning: 'nothing to do, unless the message reports a problem with NATS; the finalizer may be removed by hand',
       },
       RemovingStreams: {
         status: 'True',
         progress: 'atWork',
-        meaning: 'do what the message says of NATS, or set `stream.deletionPolicy` to `Retain`',
+        meaning: 'solve the problem with NATS that the message reports, or set `stream.deletionPolicy` to `Retain`',
       },
     },
   },
@@ -216,14 +218,14 @@ export const aspects = {
 
 /** A condition about one aspect of an object. */
 export type Aspect = keyof typeof aspects;
-/** A condition that sums up the others. */
+/** A condition that summarizes the others. */
 export type Summary = keyof typeof summaries;
 /** The reasons that an aspect can have. */
 export type ReasonOf<A extends Aspect> = keyof (typeof aspects)[A]['reasons'] & string;
-/** A condition of ours. */
+/** Any condition of ours. */
 export type ConditionType = Aspect | Summary;
 
-/** Every type of condition, those that sum up first. */
+/** Every condition type, the summaries first. */
 export const conditionTypes: readonly ConditionType[] = [
   ...(Object.keys(summaries) as Summary[]),
   ...(Object.keys(aspects) as Aspect[]),
@@ -237,18 +239,18 @@ export function conditionsWithHealth(): readonly (readonly [type: ConditionType,
   );
 }
 
-/** The entry of a reason. */
+/** The table's entry for a reason. */
 export function reasonDefinition<A extends Aspect>(type: A, reason: ReasonOf<A>): ReasonDefinition {
   const reasons: Readonly<Record<string, ReasonDefinition>> = aspects[type].reasons;
   return reasons[reason] as ReasonDefinition; // its type says that it exists
 }
 
-/** True for a reason that an aspect can have; a stored condition may be of another release. */
+/** True for a reason that an aspect can have; a stored condition may have been written by another release. */
 export function isReasonOf<A extends Aspect>(type: A, reason: string): reason is ReasonOf<A> {
   return Object.hasOwn(aspects[type].reasons, reason);
 }
 
-/** True if the status means that nothing is wrong. Types of others are good while they are True. */
+/** True if the status means that nothing is wrong. Condition types that are not ours are good while they are True. */
 export function isGood({ type, status }: { readonly type: string; readonly status: ConditionStatus }): boolean {
   const known: Readonly<Record<string, ConditionDefinition | undefined>> = { ...summaries, ...aspects };
   return status === (known[type]?.good ?? 'True');

@@ -1,6 +1,6 @@
 /**
- * The contract between the process in a pod and the manifests around it: ports, paths, environment variables, labels
- * and grace periods. `runtime/` and `infra/` meet here and nowhere else.
+ * The contract between the process in a pod and the manifests around it: ports, paths, environment variables, names and
+ * the time to stop. `runtime/` and `infra/` meet here and nowhere else.
  */
 
 /** Container ports, the same in every pod. `management` is never put behind an ingress. */
@@ -34,7 +34,7 @@ export const apiVersion = 'hydrogen.dev/v1alpha1';
 /** The namespace of a document that names none. */
 export const defaultNamespace = 'default';
 
-/** Name of a group on the bus. Kubernetes names contain no underscore, so no two groups share a name. */
+/** Name of a group on the bus. Kubernetes names contain no underscores, so no two groups share a name. */
 export function busGroup(namespace: string, name: string): string {
   return `${namespace}_${name}`;
 }

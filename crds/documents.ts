@@ -1,4 +1,4 @@
-/** From YAML text with any number of documents to checked objects, every problem with its line. */
+/** Turns YAML text with any number of documents into checked objects, and reports every problem with its line. */
 import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseAllDocuments } from 'yaml';
 
 import { type DocumentIssue, InvalidDocuments } from './invalid.ts';
@@ -6,7 +6,7 @@ import type { Resource } from './kinds.ts';
 import { parse } from './parse.ts';
 import { segments, valueAt } from './path.ts';
 
-/** Maximum number of places that aliases expand to, in one document. */
+/** Maximum number of alias expansions in one document. */
 const maxAliases = 100;
 
 /**
@@ -33,13 +33,13 @@ export function parseDocuments(text: string, source: string): Resource[] {
   return found.map(({ resource }) => resource);
 }
 
-/** An object, and where it was read from. */
+/** An object and where it was read from. */
 export interface Located {
   readonly resource: Resource;
   readonly origin: Pick<DocumentIssue, 'source' | 'document' | 'line'>;
 }
 
-/** The objects whose kind, namespace and name an earlier object has. */
+/** The objects with the kind, namespace and name of an earlier object. */
 export function duplicates(found: readonly Located[]): DocumentIssue[] {
   const seen = new Set<string>();
   return found.flatMap(({ resource, origin }) => {
@@ -84,7 +84,7 @@ function read(
   return { issues: issues.sort((a, b) => a.line - b.line) };
 }
 
-/** The document's value, or the error that its aliases are too many or unknown. */
+/** The document's value, or the error for too many or unknown aliases. */
 function expand(document: YamlDocument): unknown {
   try {
     return document.toJS({ maxAliasCount: maxAliases });
@@ -94,13 +94,13 @@ function expand(document: YamlDocument): unknown {
   }
 }
 
-/** `HydrogenGateway/chat`, or the part of it that the document has. */
+/** `HydrogenGateway/chat`, or as much of it as the document has. */
 function nameOf(value: unknown): string | undefined {
   const parts = [valueAt(value, 'kind'), valueAt(value, 'metadata.name')];
   return parts.filter((part) => typeof part === 'string').join('/') || undefined;
 }
 
-/** Where in the text the value at `path` is; if it is absent, where the nearest thing around it is. */
+/** Position in the text of the value at `path`, or of the closest enclosing value if it is absent. */
 function offsetOf(document: YamlDocument, path: string): number {
   let offset = document.contents?.range?.[0] ?? 0;
   let node: unknown = document.contents;

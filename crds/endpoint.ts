@@ -1,9 +1,9 @@
-/** The rule for endpoint paths that goes beyond their syntax. */
+/** The rule for endpoint paths that their syntax cannot express. */
 import { type CrossFieldRule, rule } from './rules.ts';
 
 const dotSegment = '(^|/)([.]|%2[eE]){1,2}(/|$)';
 
-/** The rule that the path at `path` has no segment that clients resolve before they connect. */
+/** The rule that the endpoint path at `path` has no segments that clients resolve before they connect. */
 export function endpointPathRule(path: string): CrossFieldRule {
   return rule<string>({
     path,

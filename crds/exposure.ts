@@ -11,7 +11,7 @@ const service = Fields(
   {
     type: withDefault(
       StringEnum(['ClusterIP', 'NodePort', 'LoadBalancer'], {
-        description: 'Type of the Kubernetes service for clients. Default ClusterIP.',
+        description: 'Type of the Kubernetes service that clients connect to. Default ClusterIP.',
       }),
       'ClusterIP',
     ),
@@ -33,7 +33,7 @@ const ingress = Fields(
     tlsSecretName: Type.Optional(
       Text('dnsName', { description: 'Secret with the TLS certificate of the hosts. Absent: no TLS.' }),
     ),
-    annotations: annotations('Annotations of the ingress, for example time-outs of its controller.'),
+    annotations: annotations('Annotations of the ingress, for example time-outs for its controller.'),
   },
   { description: 'Exposes the endpoints through an Ingress. At most one of ingress and httpRoute is set.' },
 );

@@ -26,7 +26,7 @@ export const groupRef = Fields(
   { description: 'The group that this object belongs to, and whose bus it uses. It cannot be changed later.' },
 );
 
-/** A value from elsewhere, for headers and environment variables. */
+/** A value that comes from elsewhere, for headers and environment variables. */
 const valueFrom = Type.Optional(
   Fields(
     { secretKeyRef: secretKeyRef('The key of a secret that holds the value.') },
@@ -97,7 +97,7 @@ export function httpCall(options: Described): TObject<HttpCallFields> {
 export const paused = withDefault(
   Flag({
     description:
-      'Stops the operator from changing anything for this object, so that its children can be edited by hand. Pods ' +
+      'Stops the operator from changing anything for this object, so that its children can be edited by hand. Its pods ' +
       'keep running. Default false.',
   }),
   false,

@@ -59,14 +59,15 @@ const limits = Fields(
     maxBufferedBytes: withDefault(
       Integer(1024, 1073741824, {
         description:
-          'Maximum number of bytes that wait to be sent to one slow client. A push that would exceed it is answered ' +
+          'Maximum number of bytes waiting to be sent to one slow client. A push that would exceed it is answered ' +
           'with 429. Default 1048576 (1 MiB).',
       }),
       1048576,
     ),
     messagesPerSecond: withDefault(
       Integer(0, 1000000, {
-        description: 'Messages per second that are read from one client; the rest wait. 0 means no limit. Default 0.',
+        description:
+          'Maximum number of messages per second that are read from one client; the rest wait. 0 means no limit. Default 0.',
       }),
       0,
     ),
@@ -103,7 +104,7 @@ const management = Fields(
       }),
     ),
   },
-  { description: 'The API by which services push messages to clients and close connections.' },
+  { description: 'The API through which services push messages to clients and close connections.' },
 );
 
 /** Schema of `spec`. */

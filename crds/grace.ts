@@ -1,12 +1,12 @@
 /**
- * How long a process may take from SIGTERM to its end. Manifests grant it as the grace period of the pod, and the process
- * keeps to it as a deadline, so that the kubelet never has to kill one that is still storing messages.
+ * How long a process may take from SIGTERM to its exit. Manifests grant it as the grace period of the pod, and the process
+ * treats it as a deadline, so that the kubelet never has to kill one that is still storing messages.
  */
 import { gatewayStopSeconds, processorStopSeconds } from './contract.ts';
 import type { HydrogenGatewaySpec } from './gateway.ts';
 import type { HydrogenMessageProcessorSpec } from './processor.ts';
 
-/** Milliseconds of the grace period that a process leaves unused, so that it has ended before the kubelet kills it. */
+/** Milliseconds of the grace period that a process leaves unused, so that it exits before the kubelet kills it. */
 export const exitMarginMs = 1_000;
 
 /** Seconds that a gateway has to stop. */
@@ -19,7 +19,7 @@ export function processorGraceSeconds(spec: Pick<HydrogenMessageProcessorSpec, '
   return longestDeliverySeconds(spec) + processorStopSeconds;
 }
 
-/** The most seconds that one attempt may take: the slowest rule, or the rules engine and what it names. */
+/** Maximum seconds that one attempt may take: the slowest rule, or the rules engine plus the destination it chooses. */
 export function longestDeliverySeconds({ routing }: Pick<HydrogenMessageProcessorSpec, 'routing'>): number {
   const { rules = [], rulesEngine } = routing;
   const engine = rulesEngine ? rulesEngine.timeoutSeconds + rulesEngine.destinationTimeoutSeconds : 0;

@@ -1,6 +1,6 @@
 /**
- * Every syntax that a string field may have, once: its regular expression (in the syntax that RE2 and JavaScript share,
- * as it goes into the CRD), its longest form in characters, and the words of its error message.
+ * Every syntax that a string field may have, defined once: its regular expression (in the subset that RE2 and JavaScript
+ * share, because it also goes into the CRD), its maximum length in characters, and the wording of its error message.
  */
 
 /** The syntax of a string field. */
@@ -14,8 +14,8 @@ export interface Grammar {
   readonly isPrivate?: boolean;
 }
 
-// JavaScript, which calls URLs, and Go, by which the API server judges them, read some hosts differently: a last label
-// that is a number but no part of an IPv4 address, old spellings of such addresses. Those are refused.
+// JavaScript, which calls URLs, and Go, in which the API server checks them, read some hosts differently: a last label
+// that is a number but not part of an IPv4 address, and old notations of such addresses. Those are refused.
 const lastLabel = '([A-Za-z_]|[0-9]+[A-WYZa-wyz_-]|[0-9]+[xX][0-9A-Fa-f]*[G-Zg-z_-])[A-Za-z0-9_-]*';
 const name = `([A-Za-z0-9_][A-Za-z0-9_-]*[.])*${lastLabel}[.]?`;
 const byte = '(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])';
@@ -38,7 +38,7 @@ export const grammars = {
   natsUrl: {
     pattern: `^(nats|tls|ws)://${host}${port}/?$`,
     maxLength: 512,
-    words: 'a nats://, tls:// or ws:// URL of a valid host and port, without user name or password',
+    words: 'a nats://, tls:// or ws:// URL with a valid host and port, without user name or password',
   },
   origin: {
     pattern: `^[a-z][a-z0-9+.-]*://([*][.])?${host}${port}$`,
@@ -111,7 +111,7 @@ export const grammars = {
 /** The name of a syntax. */
 export type GrammarName = keyof typeof grammars;
 
-/** The syntax that `pattern` belongs to; undefined when it is none of ours. */
+/** The syntax that `pattern` belongs to; undefined if it is not one of ours. */
 export function grammarOf(pattern: string): Grammar | undefined {
   return Object.values<Grammar>(grammars).find((grammar) => grammar.pattern === pattern);
 }

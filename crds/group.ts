@@ -25,7 +25,7 @@ const tls = Fields(
 const managed = Fields(
   {
     replicas: withDefault(
-      Integer(1, 5, { description: 'Number of NATS servers: 1, 3 or 5, so that there can be a majority. Default 3.' }),
+      Integer(1, 5, { description: 'Number of NATS servers: 1, 3 or 5, so that they can form a majority. Default 3.' }),
       3,
     ),
     storage: withDefault(
@@ -34,7 +34,7 @@ const managed = Fields(
           size: withDefault(
             Quantity({
               description:
-                'Size of the volume of each server. It must hold stream.maxBytes and deadLetter.maxBytes. Default 4Gi.',
+                "Size of each server's volume. It must have room for stream.maxBytes and deadLetter.maxBytes. Default 4Gi.",
             }),
             '4Gi',
           ),
@@ -109,7 +109,7 @@ const stream = Fields(
       'Retain',
     ),
   },
-  { description: 'The JetStream stream that holds client messages until they are delivered.' },
+  { description: 'The JetStream stream that stores client messages until they are delivered.' },
 );
 
 const deadLetter = Fields(
@@ -191,7 +191,7 @@ export const groupRules: readonly CrossFieldRule[] = [
   rule({
     path: 'spec.nats.managed',
     rule: 'self.replicas == oldSelf.replicas || (oldSelf.replicas > 1 && self.replicas > oldSelf.replicas)',
-    message: 'can only be increased, and not from 1: a single server cannot hand its messages to a cluster',
+    message: 'can only be increased, and not from 1: a single server cannot hand its messages over to a cluster',
   }),
   rule({
     path: 'spec.nats.managed',

@@ -1,4 +1,4 @@
-/** Joins gateways and message processors with the group that they name. */
+/** Matches gateways and message processors with the group that they refer to. */
 import { duplicates } from './documents.ts';
 import { type DocumentIssue, InvalidDocuments } from './invalid.ts';
 import type { HydrogenGateway, HydrogenGroup, HydrogenMessageProcessor, Resource } from './kinds.ts';
@@ -11,8 +11,8 @@ export interface ResolvedGroups {
 }
 
 /**
- * The objects by kind, in their order, each gateway and processor with its group, which is one of the same namespace.
- * @throws InvalidDocuments when a group is missing or an object is there twice.
+ * The objects by kind, in their original order, each gateway and processor with its group, which is in the same namespace.
+ * @throws InvalidDocuments when a group is missing or an object occurs twice.
  */
 export function resolveGroups(resources: readonly Resource[]): ResolvedGroups {
   const issues = duplicates(resources.map((resource) => ({ resource, origin: {} })));

@@ -21,7 +21,7 @@ const disconnect = Fields(
     ...httpCallFields(5, 60),
     maxAttempts: withDefault(
       Integer(1, 100, {
-        description: 'Maximum number of calls until one is answered with 2xx. Default 5.',
+        description: 'Maximum number of attempts to get a 2xx answer. Default 5.',
       }),
       5,
     ),

@@ -19,7 +19,7 @@ export type Input<T> =
           ? Static<T>
           : never;
 
-/** `T` with every property and list in it read-only. */
+/** `T` with every property and list inside it read-only. */
 export type DeepReadonly<T> = T extends readonly (infer Item)[]
   ? readonly DeepReadonly<Item>[]
   : T extends object

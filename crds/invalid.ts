@@ -1,6 +1,6 @@
 /** The error for documents that cannot be used. */
 
-/** One problem of a document, and where the document came from as far as that is known. */
+/** One problem with a document, and where the document came from, if known. */
 export interface DocumentIssue {
   /** File name, or whatever the text came from. */
   readonly source?: string;
@@ -8,7 +8,7 @@ export interface DocumentIssue {
   readonly document?: number;
   /** Line in the source, from 1. */
   readonly line?: number;
-  /** `HydrogenGateway/chat`, as far as the document says. */
+  /** `HydrogenGateway/chat`, or as much of it as the document has. */
   readonly object?: string;
   /** Place in the document; empty for the document as a whole. */
   readonly path: string;

@@ -2,7 +2,7 @@
 import { grammarOf } from './grammar.ts';
 import type { Node } from './schema.ts';
 
-/** One problem: where, and what is expected there. */
+/** One problem: where it is, and what is expected there. */
 export interface Issue {
   /** The place as a user would write it: `spec.endpoints[0].path`. */
   readonly path: string;
@@ -38,7 +38,7 @@ function expectation(node: Node): string {
   }
 }
 
-/** The message for a value that is not what `node` accepts. */
+/** The message for a value that `node` does not accept. */
 export function mismatch(node: Node, value: unknown): string {
   const isPrivate = node.pattern !== undefined && grammarOf(node.pattern)?.isPrivate === true;
   if (isPrivate && typeof value === 'string') return `must be ${expectation(node)}`;
@@ -46,7 +46,7 @@ export function mismatch(node: Node, value: unknown): string {
   return `must be ${expectation(node)}, is ${show(value)}${isUnquoted ? ' (put it in quotes)' : ''}`;
 }
 
-/** The message for a count outside of its bounds; undefined when it is inside. */
+/** The message for a count outside its bounds; undefined if it is within them. */
 export function countIssue(
   count: number,
   minimum: number | undefined,
@@ -57,7 +57,7 @@ export function countIssue(
   return `must have ${bounds} entries, has ${count}`;
 }
 
-/** The message for the field `name` where only `known` names exist. */
+/** The message for the unknown field `name`; `known` lists the names that exist. */
 export function unknownField(name: string, known: readonly string[]): string {
   const lower = name.toLowerCase();
   const close = known
@@ -67,7 +67,7 @@ export function unknownField(name: string, known: readonly string[]): string {
   return close ? `unknown field; did you mean ${close.candidate}?` : `unknown field; known here: ${known.join(', ')}`;
 }
 
-/** Number of insertions, deletions and substitutions between two words. */
+/** Number of insertions, deletions and substitutions that turn one word into the other. */
 function distance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, index) => index);
   for (const [i, left] of [...a].entries()) {

@@ -1,4 +1,4 @@
-/** Plain JSON from untrusted values: copied, so that nobody else holds it, or frozen, so that nobody can change it. */
+/** Plain JSON from untrusted values: copied, so that nobody else holds a reference, or frozen, so that nobody can change it. */
 import type { Issue } from './issue.ts';
 import { child, entry } from './path.ts';
 
@@ -32,7 +32,7 @@ export function deepFreeze<T>(value: T): T {
   return Object.freeze(value);
 }
 
-/** Whether `value` is an object and no list. */
+/** Whether `value` is an object and not a list. */
 export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

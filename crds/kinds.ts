@@ -39,7 +39,7 @@ export interface InputOf<Kind extends string, Spec> {
 
 /** Gateways and message processors that share one bus. */
 export type HydrogenGroup = ResourceOf<typeof groupKind, HydrogenGroupSpec>;
-/** Where clients connect. */
+/** The endpoints that clients connect to. */
 export type HydrogenGateway = ResourceOf<typeof gatewayKind, HydrogenGatewaySpec>;
 /** Which service receives which message. */
 export type HydrogenMessageProcessor = ResourceOf<typeof processorKind, HydrogenMessageProcessorSpec>;
@@ -72,7 +72,7 @@ export interface KindDefinition {
 export const kinds: Readonly<Record<Kind, KindDefinition>> = {
   [groupKind]: {
     description:
-      'Gateways and message processors that share one bus: one stream of messages and one set of connections.',
+      'A set of gateways and message processors that share one bus: one stream of messages and one set of connections.',
     schema: groupSpec,
     status: groupStatus,
     rules: [...metadataRules, ...groupRules],

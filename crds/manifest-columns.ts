@@ -1,4 +1,4 @@
-/** The columns of `kubectl get` for each kind; `-o wide` adds those of priority 1. */
+/** The columns of `kubectl get` for each kind; `-o wide` adds those with priority 1. */
 import type { Kind } from './kinds.ts';
 
 /** One entry of `additionalPrinterColumns`. */

@@ -1,5 +1,5 @@
 /**
- * The rules between fields as a CustomResourceDefinition states them: `x-kubernetes-validations` on the node that CEL
+ * The rules between fields in the form of a CustomResourceDefinition: `x-kubernetes-validations` on the node that CEL
  * calls `self`.
  */
 import type { KindDefinition } from './kinds.ts';
@@ -28,7 +28,7 @@ export function validationsOf({ schema, rules }: KindDefinition): Map<string, Va
   return validations;
 }
 
-/** The node at `path`, `[*]` standing for the entries of a list. */
+/** The node at `path`, where `[*]` stands for the entries of a list. */
 function nodeAt(root: Node, path: string): Node | undefined {
   return segments(path).reduce<Node | undefined>(
     (node, segment) => (segment === '*' ? node?.items : node?.properties?.[segment]),
@@ -39,7 +39,7 @@ function nodeAt(root: Node, path: string): Node | undefined {
 const placeholder = /\{([\w.]+)\}/;
 
 function ruleValidation({ path, field, rule, message }: CrossFieldRule, root: Node): Validation {
-  // The API server knows no fields of metadata, so a rule cannot point at one.
+  // A CRD's schema has no fields of metadata, so a rule cannot point at one.
   const isPointing = field !== undefined && path !== '';
   const expression = expressionOf(message, path, root);
   return {
@@ -50,7 +50,7 @@ function ruleValidation({ path, field, rule, message }: CrossFieldRule, root: No
   };
 }
 
-/** `must exceed a ({a}), is {b}` without what depends on values: `must exceed a`. */
+/** `must exceed a ({a}), is {b}` without the parts that depend on values: `must exceed a`. */
 function withoutValues(message: string): string {
   return message.replaceAll(/( \(|, is |)\{[\w.]+\}(\)|) ?/g, '').trim();
 }

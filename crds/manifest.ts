@@ -1,6 +1,6 @@
 /**
- * The CustomResourceDefinitions of the kinds, made of nothing but the schemas and the rules beside them: what a cluster
- * accepts is what `parse` accepts. The same input gives the same bytes.
+ * The CustomResourceDefinitions of the kinds, built only from the schemas and the rules beside them, so that a cluster
+ * accepts what `parse` accepts. The same input gives the same bytes.
  */
 import { apiVersion } from './contract.ts';
 import { type Kind, type KindDefinition, kinds } from './kinds.ts';
@@ -9,7 +9,7 @@ import { type Validation, validationsOf } from './manifest-validations.ts';
 import { child } from './path.ts';
 import { type Node, nodeOf } from './schema.ts';
 
-/** A CustomResourceDefinition of apiextensions.k8s.io/v1, as far as ours go. */
+/** A CustomResourceDefinition of apiextensions.k8s.io/v1, with the fields that ours have. */
 export interface CustomResourceDefinition {
   readonly apiVersion: 'apiextensions.k8s.io/v1';
   readonly kind: 'CustomResourceDefinition';
@@ -52,7 +52,8 @@ const shortNames: Readonly<Record<Kind, string>> = {
 };
 
 /**
- * Argo CD applies the definitions before everything else, whole, and never removes them: that would delete all objects.
+ * Argo CD applies the definitions server-side, before everything else, and never removes them: that would delete all
+ * objects.
  */
 const annotations = {
   'argocd.argoproj.io/sync-options': 'ServerSideApply=true,Prune=false,Delete=false',
@@ -122,11 +123,11 @@ function schemaOf(kind: Kind, definition: KindDefinition): ManifestNode {
   };
   const schema = withValidations(root, '', validations);
   const [lost] = validations.keys();
-  if (lost !== undefined) throw new TypeError(`${kind} has a rule at ${lost}, which is no field`);
+  if (lost !== undefined) throw new TypeError(`${kind} has a rule at ${lost}, which is not a field`);
   return schema;
 }
 
-/** A plain copy of `node`, with each of `validations` on its node; those that were placed are removed from the map. */
+/** A plain copy of `node` with each of `validations` on its node; those that have been placed are removed from the map. */
 function withValidations(node: Node, path: string, validations: Map<string, Validation[]>): ManifestNode {
   const { properties, items, additionalProperties, ...keywords } = node;
   const own = validations.get(path);

@@ -9,7 +9,7 @@ import { Fields, FreeText, Integer, StringMap, Text, withDefault } from './schem
 /** Longest name of an object, in characters: with its suffixes, the name of a child must still be a DNS label. */
 const maxNameLength = 52;
 
-/** A DNS label as services must have it: it begins with a letter. */
+/** A DNS label that is valid as the name of a service: it begins with a letter. */
 const namePattern = '^[a-z]([-a-z0-9]*[a-z0-9])?$';
 
 /** Schema of `metadata`, for `parse` alone: a CRD leaves metadata to the API server. */

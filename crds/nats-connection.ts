@@ -1,10 +1,10 @@
-/** How the members of a group reach its bus: the same for NATS of the user's and for one that hydrogen runs. */
+/** How the members of a group reach its bus, whether NATS belongs to the user or hydrogen runs it. */
 import { managedNatsUrl } from './contract.ts';
 import type { HydrogenGroup } from './kinds.ts';
 
 type Nats = HydrogenGroup['spec']['nats'];
 
-/** Everything of a group that a connection to its NATS servers is made with. */
+/** The settings of a group that a connection to its NATS servers needs. */
 export interface NatsConnectionSpec extends Pick<Nats, 'credentialsSecretRef' | 'tokenSecretRef' | 'tls'> {
   readonly servers: readonly string[];
 }

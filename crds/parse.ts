@@ -1,4 +1,4 @@
-/** From an unknown value to a checked object: copied, with defaults, frozen; or every problem with it. */
+/** Turns an unknown value into a checked object (copied, with defaults, frozen), or lists every problem with it. */
 import { apiVersion } from './contract.ts';
 import { type Issue, show, unknownField } from './issue.ts';
 import { copyJson, deepFreeze, isObject } from './json.ts';
@@ -16,7 +16,7 @@ export type ParseResult =
 
 const envelope = ['apiVersion', 'kind', 'metadata', 'spec', 'status'];
 
-/** Reads one document. `status` is ignored: a cluster reports it, no user writes it. */
+/** Reads one document. `status` is ignored: the cluster reports it, and users do not write it. */
 export function parse(document: unknown): ParseResult {
   const issues: Issue[] = [];
   const copy = copyJson(document, '', issues);
@@ -39,14 +39,14 @@ export function parse(document: unknown): ParseResult {
   };
   issues.push(...checkRules(rules, resource, issues));
   if (issues.length > 0) {
-    // A field that the copy left out must not be reported a second time, as absent.
+    // A field that the copy left out must not be reported again, as absent.
     return { ok: false, issues: issues.filter(({ path }, index) => index < leftOut.length || !leftOut.includes(path)) };
   }
   // The schema has just been checked.
   return { ok: true, resource: deepFreeze(resource) as Resource };
 }
 
-/** The kind, when apiVersion and kind are ours. */
+/** The kind, if apiVersion and kind are ours. */
 function checkHeader(document: Record<string, unknown>, issues: Issue[]): Kind | undefined {
   const before = issues.length;
   if (document.apiVersion !== apiVersion) {

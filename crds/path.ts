@@ -4,7 +4,7 @@
  * entry of a list.
  */
 
-/** A field name, a position in a list, or `*` for every position. */
+/** A field name, an index in a list, or `*` for every index. */
 export type Segment = string | number;
 
 const plainWord = /^[A-Za-z_$][\w$-]*$/;
@@ -48,7 +48,7 @@ export function valueAt(value: unknown, path: string): unknown {
 }
 
 /**
- * Every place in `value` that `pattern` names, with its path and what is there; places that are absent are left out.
+ * Every place in `value` that matches `pattern`, with its path and its value; places that are absent are left out.
  */
 export function placesOf(value: unknown, pattern: string): { path: string; value: unknown }[] {
   let places = [{ path: '', value }];

@@ -87,7 +87,7 @@ const delivery = Fields(
   {
     maxAttempts: withDefault(
       Integer(1, 100, {
-        description: 'Number of failed deliveries after which a message becomes a dead letter. Default 8.',
+        description: 'Number of failed attempts after which a message becomes a dead letter. Default 8.',
       }),
       8,
     ),
@@ -102,8 +102,8 @@ const delivery = Fields(
     backoffSeconds: withDefault(
       List(Integer(0, 3600, { description: 'Seconds.' }), {
         description:
-          'Seconds to wait after the first, second, ... failed delivery; the last entry repeats. A Retry-After header ' +
-          'of the destination takes precedence. Default [1, 2, 5, 10, 30, 60].',
+          'Seconds to wait after the first, second, ... failed attempt; the last entry repeats. A Retry-After header ' +
+          'from the destination takes precedence. Default [1, 2, 5, 10, 30, 60].',
         minItems: 1,
         maxItems: 16,
       }),
@@ -165,7 +165,7 @@ export type HydrogenMessageProcessorSpecInput = Input<typeof processorSpec>;
 export type Rule = NonNullable<HydrogenMessageProcessorSpec['routing']['rules']>[number];
 /** A service of the user's that receives messages. */
 export type Destination = Rule['destination'];
-/** The service that is asked for the destination of each message. */
+/** The service that is asked for each message's destination. */
 export type RulesEngine = NonNullable<HydrogenMessageProcessorSpec['routing']['rulesEngine']>;
 
 /** The rules between fields. */

@@ -1,4 +1,4 @@
-/** Kubernetes quantities, read as a number of bytes. */
+/** Parses Kubernetes quantities as numbers of bytes. */
 import { grammars } from './grammar.ts';
 
 const factors: Readonly<Record<string, number>> = {
@@ -20,7 +20,7 @@ const factors: Readonly<Record<string, number>> = {
 
 /**
  * The bytes that `quantity` (`4Gi`, `1.5M`, `2e6`, `1024`) stands for; a fraction of a byte is rounded up.
- * @throws RangeError when it is not a quantity.
+ * @throws RangeError if it is not a quantity.
  */
 export function parseQuantity(quantity: number | string): number {
   const text = String(quantity);

@@ -1,6 +1,6 @@
 /**
- * Fills in defaults and checks a value against a schema in one walk, as the API server does: a field or map entry that
- * is null counts as absent, an absent one takes its default, and the default's own fields take theirs.
+ * Fills in defaults and checks a value against a schema in one pass, as the API server does: a field or map entry that
+ * is null counts as absent, an absent one gets its default, and the fields of that default get theirs.
  */
 import { countIssue, type Issue, mismatch, show, unknownField } from './issue.ts';
 import { isObject } from './json.ts';
@@ -53,7 +53,7 @@ function resolveList(node: Node, value: unknown, path: string, issues: Issue[]):
   return items;
 }
 
-/** Entries of a set are compared as they are, those of a map by their keys. */
+/** Entries of a set are compared as a whole, those of a list map by their keys. */
 function refuseDuplicates(node: Node, items: readonly unknown[], path: string, issues: Issue[]): void {
   const keys = node['x-kubernetes-list-map-keys'];
   if (node['x-kubernetes-list-type'] === 'atomic') return;

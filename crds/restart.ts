@@ -1,10 +1,10 @@
-/** The settings of a group that a running member cannot take over: its connection to the bus was made from them. */
+/** The settings of a group that a running member cannot take over, because its connection to the bus depends on them. */
 import type { HydrogenGroup } from './kinds.ts';
 import { natsConnectionOf } from './nats-connection.ts';
 
 /**
- * The values by the path of their field. Processes log a change of them, and manifests restart pods for it; both use
- * this list, so that they agree.
+ * The values by field path. When one changes, running processes log it and the manifests restart pods; both use this
+ * list, so that they agree.
  */
 export function restartFacts(group: HydrogenGroup): Readonly<Record<string, unknown>> {
   const { stream, deadLetter, instanceLeaseSeconds } = group.spec;

@@ -1,15 +1,15 @@
 /**
  * Rules that tie several fields together, as data: a CEL expression for the CRD beside the same check in TypeScript.
  *
- * A rule hangs on the node of the document that CEL calls `self`. That node must have no default `{}`: the API server
- * evaluates a rule on the bare default when the CRD is created, before the fields inside are filled in.
+ * A rule is attached to the node of the document that CEL calls `self`. That node must not have the default `{}`: the API
+ * server evaluates a rule on the bare default when the CRD is created, before the fields inside are filled in.
  */
 import { type Issue, show } from './issue.ts';
 import { isWithin, join, placesOf, valueAt } from './path.ts';
 
 /** A rule over the value at `path`. */
 export interface CrossFieldRule<Self = unknown> {
-  /** Where the rule hangs, `[*]` for every entry of a list, `''` for the whole object. Its value is `self`. */
+  /** The node that has the rule: `[*]` for every entry of a list, `''` for the whole object. Its value is `self`. */
   readonly path: string;
   /** The field below `path` that is at fault. Default: the value at `path` itself. */
   readonly field?: string;
@@ -19,7 +19,7 @@ export interface CrossFieldRule<Self = unknown> {
   readonly rule: string;
   /** The error message. `{a.b}` stands for the value of `a.b` below `path`. */
   readonly message: string;
-  /** The rule in TypeScript. Absent: it compares with the former object, which a document does not hold. */
+  /** The rule in TypeScript. Absent: it compares with the previous object, which a document does not contain. */
   check?(self: Self): boolean;
 }
 
@@ -28,7 +28,7 @@ export function rule<Self>(definition: CrossFieldRule<Self>): CrossFieldRule {
   return definition;
 }
 
-/** The rules that `resource` breaks. Places that `known` issues already report as malformed are not checked again. */
+/** An issue for each rule that `resource` breaks. Places that `known` already reports as malformed are not checked again. */
 export function checkRules(rules: readonly CrossFieldRule[], resource: unknown, known: readonly Issue[]): Issue[] {
   return rules.flatMap((rule) =>
     placesOf(resource, rule.path)
@@ -38,7 +38,7 @@ export function checkRules(rules: readonly CrossFieldRule[], resource: unknown, 
   );
 }
 
-/** Whether what `rule` reads at `path` is well-formed: no issue is at it, around it or, for what is read, inside it. */
+/** Whether the values that `rule` reads at `path` are well-formed: no issue is at them, around them or inside them. */
 function isReadable(rule: CrossFieldRule, path: string, known: readonly Issue[]): boolean {
   const read = (rule.reads ?? ['']).map((relative) => join(path, relative));
   return !known.some(

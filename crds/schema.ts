@@ -32,7 +32,7 @@ export interface ListOptions extends Described {
   readonly maxItems: number;
 }
 
-/** The keywords that a schema of this dialect may have, for code that reads schemas. */
+/** The keywords that a schema in this dialect may have, for code that reads schemas. */
 export interface Node {
   readonly type?: 'object' | 'array' | 'string' | 'integer' | 'number' | 'boolean';
   readonly description?: string;
@@ -102,12 +102,12 @@ export function FreeText(
   return Type.String({ maxLength, ...options });
 }
 
-/** A string in a syntax that no user writes, so no message explains it. */
+/** A string in a syntax that users never write, so no message explains it. */
 export function Pattern(pattern: string, maxLength: number, options: Described): TString {
   return Type.String({ pattern, minLength: 1, maxLength, ...options });
 }
 
-/** A moment, as RFC 3339 writes it. */
+/** A moment in RFC 3339 format. */
 export function Timestamp(options: Described): TString {
   return Type.String({ format: 'date-time', maxLength: 64, ...options });
 }
@@ -131,7 +131,7 @@ export function Quantity(options: Partial<Described> = {}): TUnsafe<number | str
   });
 }
 
-/** A map from any names to values of one schema. */
+/** A map from arbitrary names to values of one schema. */
 export function StringMap<T extends TSchema>(
   value: T,
   options: Described & { readonly maxProperties: number },
@@ -158,7 +158,7 @@ export function ListSet<T extends TSchema>(item: T, options: ListOptions): TArra
   return Type.Array(item, { 'x-kubernetes-list-type': 'set', ...options });
 }
 
-/** A list of objects, no two of which agree in all of `keys`. */
+/** A list of objects, no two of which have the same values for all of `keys`. */
 export function ListMap<T extends TObject>(keys: readonly string[], item: T, options: ListOptions): TArray<T> {
   return Type.Array(item, {
     'x-kubernetes-list-type': 'map',

@@ -1,4 +1,4 @@
-/** Which keys of which secrets a document names. */
+/** Finds the secret keys that a document refers to. */
 import type { SecretKeyRef } from './fragments.ts';
 
 /**

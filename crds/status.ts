@@ -35,7 +35,7 @@ const common = {
   observedGeneration: Type.Optional(count('The metadata.generation that the operator has last processed.')),
   conditions: Type.Optional(
     ListMap(['type'], condition, {
-      description: 'Conditions of the object. Ready sums up the others.',
+      description: 'Conditions of the object. Ready summarizes the others.',
       maxItems: 32,
     }),
   ),
@@ -84,11 +84,13 @@ export const processorStatus = Fields(
     lag: Type.Optional(
       Fields(
         {
-          pendingMessages: count('Messages in the stream that have not been delivered to any pod yet.'),
-          unacknowledgedMessages: count('Messages that have been delivered to pods and not been acknowledged yet.'),
+          pendingMessages: count('Number of messages in the stream that have not been delivered to any pod yet.'),
+          unacknowledgedMessages: count(
+            'Number of messages that have been delivered to pods but not acknowledged yet.',
+          ),
           observedTime: Timestamp({ description: 'When these numbers were observed.' }),
         },
-        { description: 'Messages that the processor has not consumed yet.' },
+        { description: 'The messages that the processor has not consumed yet.' },
       ),
     ),
   },

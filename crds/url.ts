@@ -1,7 +1,7 @@
-/** The rule for URLs that goes beyond their syntax. */
+/** The rule for URLs that their syntax cannot express. */
 import { type CrossFieldRule, rule } from './rules.ts';
 
-/** The rule that the URL at `path` can be called. */
+/** The rule that the URL at `path` is one that can be called. */
 export function urlRule(path: string): CrossFieldRule {
   return rule<string>({
     path,

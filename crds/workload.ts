@@ -1,4 +1,4 @@
-/** The pods of a gateway or a message processor: their template and their number. */
+/** The pods of a gateway or message processor: their template and their number. */
 import { Type } from 'typebox';
 
 import { environmentVariable, valueRule } from './fragments.ts';

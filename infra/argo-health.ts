@@ -1,6 +1,6 @@
 /**
- * Argo CD's health checks of the custom resources. Without a check, Argo CD has no health for a kind that it does not
- * know, and a sync ends before a gateway has a pod.
+ * Argo CD's health checks for the custom resources. Without a check, Argo CD reports no health for a kind that it does
+ * not know, and a sync ends before a gateway has a pod.
  */
 import * as k8s from 'cdk8s-plus-28/lib/imports/k8s.js';
 import { Construct } from 'constructs';
@@ -21,11 +21,11 @@ export interface HydrogenArgoHealthProps {
 const withoutPods: ReasonOf<'Available'> = 'ScaledToZero';
 
 /**
- * One check for the three kinds. It reads conditions as kstatus does, with two exceptions that kstatus has no word for:
+ * One check for all three kinds. It reads conditions as kstatus does, with two exceptions that kstatus has no status for:
  * a paused object is Suspended, and one that specifies no pods is Healthy, like a Deployment without replicas. If it
- * were Suspended, a sync with several waves would wait for as long as nobody wants pods.
+ * were Suspended, a sync with several waves would wait for as long as no pods are wanted.
  *
- * Argo CD gives a script neither `string` nor `math`, and never asks it about objects that are being deleted.
+ * Argo CD provides scripts with neither `string` nor `math`, and never runs them for objects that are being deleted.
  */
 const script = `-- Conditions are in the form of kstatus: observedGeneration, Reconciling, Stalled, Ready.
 local health = { status = "Progressing", message = "waiting for the hydrogen operator" }
@@ -62,9 +62,9 @@ return health
 `;
 
 /**
- * The entries of `argocd-cm` that give Argo CD 2.1 and newer a health check for each kind, for those who keep that
+ * The entries of `argocd-cm` that give Argo CD 2.1 and newer a health check for each kind, for users who maintain that
  * config map themselves. There is one key per kind, because only that form can be merged: a wildcard (`hydrogen.dev/*`)
- * is only read within the key `resource.customizations`, a single text with a single author.
+ * is only read inside the key `resource.customizations`, which is one text with one owner.
  */
 export function argoHealthData(): Readonly<Record<string, string>> {
   const [group = ''] = apiVersion.split('/');
@@ -82,7 +82,7 @@ export class HydrogenArgoHealth extends Construct {
   constructor(scope: Construct, id: string, { namespace = defaultArgoNamespace }: HydrogenArgoHealthProps = {}) {
     super(scope, id);
     const name = 'argocd-cm';
-    // Argo CD reads no config map without the second label.
+    // Argo CD ignores config maps without the second label.
     const labels = { 'app.kubernetes.io/name': name, 'app.kubernetes.io/part-of': 'argocd' };
     new k8s.KubeConfigMap(this, 'ConfigMap', { metadata: { name, namespace, labels }, data: argoHealthData() });
   }

@@ -6,7 +6,7 @@ import type { Construct } from 'constructs';
 import { paths } from '../crds/contract.ts';
 import { type Identity, metadataOf } from './labels.ts';
 
-/** Adds the config map; running pods take over a change of it within a minute or so. */
+/** Adds the config map; running pods pick up changes to it within a minute or so. */
 export function addConfigMap(scope: Construct, identity: Identity, name: string, text: string): void {
   new k8s.KubeConfigMap(scope, 'ConfigMap', {
     metadata: metadataOf(identity, name),

@@ -7,7 +7,7 @@ import { clusterScoped } from './cluster-scoped.ts';
 
 /**
  * The definitions of HydrogenGroup, HydrogenGateway and HydrogenMessageProcessor. Give them a chart of their own:
- * they come before everything else, and stay when an app is removed.
+ * they are applied before everything else, and stay when an app is removed.
  */
 export class HydrogenCrds extends Construct {
   constructor(scope: Construct, id: string) {

@@ -17,7 +17,7 @@ export const demoNamespace = 'hydrogen-demo';
 const name = 'echo';
 const port = 8080;
 
-/** Messages to `/echo` come back, by way of NATS and an HTTP service. */
+/** Messages sent to `/echo` come back via NATS and an HTTP service. */
 export class HydrogenDemo extends Construct {
   constructor(scope: Construct, id: string) {
     super(scope, id);

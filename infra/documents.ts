@@ -1,4 +1,4 @@
-/** Documents for constructs and pods: checked when they enter, and reduced to what a pod reads. */
+/** Documents for constructs and pods: checked on entry, and reduced to the fields that a pod reads. */
 import { hash } from 'node:crypto';
 import { stringify } from 'yaml';
 
@@ -14,10 +14,10 @@ import {
   restartFacts,
 } from '../crds/index.ts';
 
-/** The object of a kind. */
+/** The type of an object by its kind. */
 export type ResourceOfKind<K extends Kind> = Extract<Resource, { readonly kind: K }>;
 
-/** Fields of `spec` that shape the workload and that no pod reads. */
+/** Fields of `spec` that only shape the workload; pods do not read them. */
 const workloadFields = [
   'paused',
   'replicas',
@@ -28,11 +28,11 @@ const workloadFields = [
   'template',
 ] as const satisfies readonly (keyof HydrogenGateway['spec'] | keyof HydrogenMessageProcessor['spec'])[];
 
-/** Maximum size of a config map in Kubernetes, minus room for its metadata. */
+/** Maximum size of a config map in Kubernetes, minus space for its metadata. */
 const maxConfigBytes = 1024 * 1024 - 8 * 1024;
 
 /**
- * The object with defaults.
+ * The checked object, with defaults.
  * @throws InvalidDocuments with every problem.
  */
 export function documentOf<K extends Kind>(
@@ -47,7 +47,7 @@ export function documentOf<K extends Kind>(
 }
 
 /**
- * The file that a pod of `member` reads: its group and itself, as YAML.
+ * The file that a pod of `member` reads: the group and the member, as YAML.
  * @throws InvalidDocuments when it does not fit into a config map.
  */
 export function configText(group: HydrogenGroup, member: HydrogenGateway | HydrogenMessageProcessor): string {
@@ -64,7 +64,7 @@ export function configText(group: HydrogenGroup, member: HydrogenGateway | Hydro
   throw new InvalidDocuments([{ object: `${member.kind}/${member.metadata.name}`, path: 'spec', message }]);
 }
 
-/** Digest of the settings that a running process cannot take over: pods restart when it changes. */
+/** Digest of the settings that a running process cannot take over; pods are restarted when it changes. */
 export function restartDigest(group: HydrogenGroup): string {
   return hash('sha256', JSON.stringify([group.metadata.name, restartFacts(group)]), 'hex').slice(0, 16);
 }

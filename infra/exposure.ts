@@ -15,15 +15,15 @@ export interface Backend {
 }
 
 /**
- * Seconds of silence after which ingress-nginx may close a connection: an hour, or twice the time between two pings if
- * that is more. Its own default, a minute, would disconnect clients whose gateway pings less often.
+ * Seconds of silence after which ingress-nginx may close a connection: at least an hour, or twice the ping interval if
+ * that is longer. Its own default, one minute, would disconnect clients whose gateway pings less often.
  */
 const leastIdleSeconds = 3600;
 
-/** Matches that one rule of an HTTPRoute may have in every version of the Gateway API. */
+/** Number of matches that a rule of an HTTPRoute may have in every version of the Gateway API. */
 const maxMatches = 8;
 
-/** Adds the Ingress or the HTTPRoute of the spec. @throws InvalidDocuments for a path that neither can have */
+/** Adds the Ingress or HTTPRoute that the spec asks for. @throws InvalidDocuments for a path that neither can route */
 export function addExposure(scope: Construct, identity: Identity, name: string, spec: Spec, backend: Backend): void {
   const { ingress, httpRoute } = spec;
   if (ingress === undefined && httpRoute === undefined) return;
@@ -81,7 +81,7 @@ function addHttpRoute(scope: Construct, identity: Identity, name: string, input:
       rules: groups.map((group) => ({
         matches: group,
         backendRefs: [{ name: backend.name, port: backend.port }],
-        // Zero means no limit: a connection is one request, as long as its client stays.
+        // Zero means no limit: a connection is a single request that lasts as long as its client stays.
         timeouts: { request: '0s', backendRequest: '0s' },
       })),
     },

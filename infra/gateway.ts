@@ -1,4 +1,4 @@
-/** A gateway in a cluster: from its spec to the objects that run it, without an operator. */
+/** A gateway in a cluster: turns its spec into the objects that run it, without an operator. */
 import type * as k8s from 'cdk8s-plus-28/lib/imports/k8s.js';
 import type { Construct } from 'constructs';
 
@@ -23,14 +23,14 @@ import { addWorkload } from './workload.ts';
 export interface HydrogenGatewayProps extends MemberProps {
   /** `spec` of the custom resource. */
   readonly spec: MemberSpec<HydrogenGatewaySpecInput>;
-  /** Peers that may call the management API, besides pods of the same namespace. @default - none */
+  /** Peers that may call the management API, in addition to pods of the same namespace. @default - none */
   readonly managementFrom?: readonly k8s.NetworkPolicyPeer[];
 }
 
 /** Port of the service for clients. */
 const clientServicePort = 80;
 
-/** Maximum period of an autoscaler's policy, in seconds. */
+/** Maximum period of an autoscaler policy, in seconds. */
 const maxPolicySeconds = 1800;
 
 const resources = { requests: { cpu: '250m', memory: '256Mi' }, limits: { memory: '2Gi' } };
@@ -45,7 +45,7 @@ export class HydrogenGateway extends HydrogenMember {
   readonly deploymentName: string;
   /** Name of the service for clients. */
   readonly serviceName: string;
-  /** Where clients in the cluster connect, followed by the path of an endpoint. */
+  /** Base URL for clients in the cluster; append the path of an endpoint. */
   readonly clientUrl: string;
   /** Base URL of the management API in the cluster. */
   readonly managementUrl: string;

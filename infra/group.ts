@@ -1,4 +1,4 @@
-/** A group in a cluster: its NATS servers, if it runs any. */
+/** A group in a cluster: its managed NATS servers, if any. */
 import { Construct } from 'constructs';
 
 import type { HydrogenGroupSpecInput, HydrogenGroup as ParsedGroup } from '../crds/index.ts';
@@ -14,13 +14,13 @@ export interface HydrogenGroupProps {
   readonly namespace?: string;
   /** `spec` of the custom resource. */
   readonly spec: HydrogenGroupSpecInput;
-  /** Image of the NATS servers of a group with `nats.managed`. @default - the one of this release */
+  /** Image of the NATS servers of a group with `nats.managed`. @default - that of this release */
   readonly natsImage?: string;
 }
 
 /**
- * A group. With `nats.servers` it emits nothing, and only its members read it. With `nats.managed` it emits a stateful
- * set of NATS servers and the objects around it.
+ * A group. With `nats.servers` it emits nothing; only its members use it. With `nats.managed` it emits a stateful set of
+ * NATS servers and the objects that go with it.
  */
 export class HydrogenGroup extends Construct {
   /** The checked document, with defaults. */

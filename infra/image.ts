@@ -1,6 +1,6 @@
-/** Container images by default, and the entry point of ours. */
+/** The default container images, and the entry point of our own. */
 
-/** The entry point of the image, as in the Dockerfile: a program, and the script that it runs. */
+/** The entry point of the image, as in the Dockerfile: a program and the script that it runs. */
 export const entryPoint = { program: 'node', script: '/app/cli/hydrogen.js' } as const;
 
 /** The image of this release of hydrogen; its tag is the version of the package. */

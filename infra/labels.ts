@@ -1,6 +1,6 @@
 /**
- * Labels and selectors. Selectors are immutable in a cluster and these are frozen: changing one means that users must
- * delete their deployments. `app.kubernetes.io/instance` is in none of them, since Argo CD may claim it as its own.
+ * Labels and selectors. Selectors are immutable in a cluster, so these must never change: users would have to delete
+ * their deployments. None of them contains `app.kubernetes.io/instance`, since Argo CD may claim that label.
  */
 
 /** The component that an object belongs to. */
@@ -15,13 +15,13 @@ const selectorKeys = {
   demo: 'hydrogen.dev/demo',
 } as const satisfies Record<Component, string>;
 
-/** The label that holds the name of an object's group. */
+/** The label with the name of an object's group. */
 export const groupLabel = 'hydrogen.dev/group-name';
 
 /** The owner of an object. */
 export interface Identity {
   readonly component: Component;
-  /** Name of the gateway, message processor, group (of its NATS) or operator. */
+  /** Name of the gateway, message processor, group (for its NATS) or operator. */
   readonly name: string;
   readonly namespace: string;
   /** Name of the group. @default - none, for the operator */
@@ -49,7 +49,7 @@ export function labelsOf(identity: Identity): Labels {
   };
 }
 
-/** Metadata of an object of `identity`; every emitted object has exactly this. */
+/** Metadata for an object of `identity`; every emitted object has exactly this. */
 export function metadataOf(
   identity: Identity,
   name: string,

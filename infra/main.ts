@@ -1,4 +1,4 @@
-/** The app behind `npm run synth` and `cdk8s synth`: writes `dist/`, whatever the environment says. */
+/** The app behind `npm run synth` and `cdk8s synth`: writes `dist/`, regardless of the environment. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 

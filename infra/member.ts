@@ -1,4 +1,4 @@
-/** The common part of gateways and message processors: a group, a name, and pods that others may select. */
+/** What gateways and message processors have in common: a group, a name, and pods that others may select. */
 import { createRequire } from 'node:module';
 import { Chart } from 'cdk8s';
 import type * as kplus from 'cdk8s-plus-28';
@@ -13,11 +13,11 @@ import type { ServiceMonitorOptions } from './monitor.ts';
 /** The group of a member: the construct, or a document of a group that is created elsewhere. */
 export type GroupSource = { readonly document: ParsedGroup } | HydrogenGroupInput;
 
-/** Properties of gateways and message processors alike. */
+/** Properties that gateways and message processors share. */
 export interface MemberProps {
   /** Name of the object; every emitted name is derived from it. */
   readonly name: string;
-  /** Namespace, which is also that of the group. @default - that of the group */
+  /** Namespace; it must be that of the group. @default - that of the group */
   readonly namespace?: string;
   /** The group that it belongs to. */
   readonly group: GroupSource;
@@ -27,7 +27,7 @@ export interface MemberProps {
   readonly serviceMonitor?: ServiceMonitorOptions;
 }
 
-/** A spec whose group may be left to the property `group`. */
+/** A spec whose `groupRef` may be left out, because the property `group` determines it. */
 export type MemberSpec<Spec extends { readonly groupRef: unknown }> = Omit<Spec, 'groupRef'> &
   Partial<Pick<Spec, 'groupRef'>>;
 
@@ -44,11 +44,11 @@ export abstract class HydrogenMember extends Construct implements kplus.IPodSele
     this.namespace = namespace;
   }
 
-  /** Labels that select its pods. They do not depend on where the construct is. */
+  /** Labels that select its pods. They do not depend on the construct's place in the app. */
   abstract get selector(): Labels;
 
   toPodSelectorConfig(): kplus.PodSelectorConfig {
-    // Only an app that has loaded cdk8s-plus calls this; the operator never loads its other classes.
+    // Only apps that use cdk8s-plus call this; the operator never loads its other classes.
     const { LabelSelector } = createRequire(import.meta.url)('cdk8s-plus-28') as typeof kplus;
     return {
       labelSelector: LabelSelector.of({ labels: { ...this.selector } }),
@@ -65,18 +65,18 @@ export abstract class HydrogenMember extends Construct implements kplus.IPodSele
   }
 }
 
-/** The namespace of objects of `scope` that name none. */
+/** The namespace of objects in `scope` that specify none. */
 export function namespaceOf(scope: Construct): string {
   return Chart.of(scope).namespace ?? defaultNamespace;
 }
 
-/** The checked group of a source. @throws InvalidDocuments */
+/** The checked group from a source. @throws InvalidDocuments */
 export function groupOf(source: GroupSource): ParsedGroup {
   return 'document' in source ? source.document : documentOf('HydrogenGroup', source.metadata, source.spec);
 }
 
 /**
- * Checks that a member is in the namespace of its group and names it.
+ * Checks that a member is in its group's namespace and refers to that group.
  * @throws InvalidDocuments
  */
 export function assertMembership(
@@ -85,7 +85,7 @@ export function assertMembership(
 ): void {
   const object = `${member.kind}/${member.metadata.name}`;
   if (member.spec.groupRef.name !== metadata.name) {
-    const message = `must be the name of the group it is given, ${metadata.name}, is ${member.spec.groupRef.name}`;
+    const message = `must be the name of the given group, ${metadata.name}, is ${member.spec.groupRef.name}`;
     throw new InvalidDocuments([{ object, path: 'spec.groupRef.name', message }]);
   }
   if (member.metadata.namespace !== metadata.namespace) {

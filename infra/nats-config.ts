@@ -8,24 +8,24 @@ export const natsPaths = { config: '/etc/nats/nats.conf', data: '/data', run: '/
 
 /** Variables that the configuration reads. */
 export const natsEnv = {
-  /** Name of the pod, which is also that of the server. */
+  /** Name of the pod, which is also the server's name. */
   pod: 'POD_NAME',
-  /** The token of the group, as in the secret. */
+  /** The token of the group, unchanged from the secret. */
   token: 'HYDROGEN_NATS_TOKEN',
   /** The token in quotes: a server parses the value of a variable as if it were written in the file. */
   quotedToken: 'HYDROGEN_NATS_TOKEN_QUOTED',
 } as const;
 
-/** Maximum message size, the largest that NATS recommends: a client's message with its context must fit. */
+/** Maximum message size, the largest that NATS recommends: a client message with its context must fit. */
 const maxPayloadBytes = 8 * 1024 * 1024;
 
-/** Seconds over which a stopping server sends its clients to the others: the minimum that NATS allows. */
+/** Seconds over which a stopping server moves its clients to the other servers: the minimum that NATS allows. */
 const lameDuckSeconds = 30;
 
 /**
  * Bytes that JetStream may use beyond the size of the volume. The limits of the two streams may add up to the whole
- * volume and are reserved in full; the bucket of leases has no limit of its own and would be refused without a byte
- * left.
+ * volume and are reserved in full; the lease bucket has no limit of its own and would be refused if there were no
+ * space left.
  */
 const leaseBytes = 1024 * 1024;
 

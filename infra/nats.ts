@@ -16,7 +16,7 @@ import { containerSecurity, podSecurity } from './security.ts';
 import { addService } from './service.ts';
 import { addDisruptionBudget } from './workload.ts';
 
-/** The user of the volumes: the image itself would run as root. */
+/** The user that owns the volumes: by default, the image would run as root. */
 const userId = 1000;
 
 const resources: k8s.ResourceRequirements = {
@@ -27,7 +27,7 @@ const resources: k8s.ResourceRequirements = {
 /** Soft memory limit of the servers' garbage collector, below the memory limit of the container. */
 const memoryTarget = '800MiB';
 
-/** Adds the servers of a group. @param image default: the one of this release */
+/** Adds the servers of a group. @param image default: that of this release */
 export function addNats(scope: Construct, group: HydrogenGroup, managed: Managed, image = natsImage): void {
   const { name, namespace } = group.metadata;
   const identity: Identity = { component: 'nats', name, namespace, group: name };
@@ -54,7 +54,7 @@ export function addNats(scope: Construct, group: HydrogenGroup, managed: Managed
       serviceName: headless,
       replicas: managed.replicas,
       revisionHistoryLimit: 3,
-      // A cluster elects its leader only when a majority is up, so no server may wait for the one before it.
+      // A cluster elects its leader only once a majority is up, so no server may wait for the previous one.
       podManagementPolicy: 'Parallel',
       updateStrategy: { type: 'RollingUpdate' },
       persistentVolumeClaimRetentionPolicy: { whenDeleted: 'Retain', whenScaled: 'Retain' },
@@ -71,7 +71,7 @@ export function addNats(scope: Construct, group: HydrogenGroup, managed: Managed
   ]);
 }
 
-/** The operator, in any namespace: it maintains streams and consumers. */
+/** The operator in any namespace: it maintains streams and consumers. */
 const operator: k8s.NetworkPolicyPeer = {
   namespaceSelector: {},
   podSelector: { matchLabels: { 'app.kubernetes.io/name': 'hydrogen', 'app.kubernetes.io/component': 'operator' } },
@@ -139,7 +139,7 @@ function container(group: HydrogenGroup, image: string): k8s.Container {
       failureThreshold: 3,
     }),
     lifecycle: {
-      // Lame duck: clients move to the other servers one by one before this one is gone.
+      // Lame duck mode: clients move to the other servers one by one before this one stops.
       preStop: { exec: { command: ['nats-server', `--signal=ldm=${natsPaths.run}/nats.pid`] } },
     },
     volumeMounts: [

@@ -1,4 +1,4 @@
-/** Which peers may reach which port of a pod. Egress is not restricted: hooks and destinations may be anywhere. */
+/** Which peers may reach which ports of a pod. Egress is not restricted: hooks and destinations may be anywhere. */
 import * as k8s from 'cdk8s-plus-28/lib/imports/k8s.js';
 import type { Construct } from 'constructs';
 
@@ -18,7 +18,7 @@ export const sameNamespace: k8s.NetworkPolicyPeer = { podSelector: {} };
 /** Every pod of the cluster. */
 export const wholeCluster: k8s.NetworkPolicyPeer = { namespaceSelector: {} };
 
-/** Adds a policy that refuses all traffic but this. */
+/** Adds a policy that blocks all other ingress traffic. */
 export function addNetworkPolicy(
   scope: Construct,
   identity: Identity,

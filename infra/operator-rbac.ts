@@ -1,4 +1,4 @@
-/** The operator's rights: only those that it needs. */
+/** The operator's permissions: only those that it needs. */
 import * as k8s from 'cdk8s-plus-28/lib/imports/k8s.js';
 import type { Construct } from 'constructs';
 
@@ -7,7 +7,7 @@ import { type Identity, labelsOf, metadataOf } from './labels.ts';
 
 const custom = ['hydrogengroups', 'hydrogengateways', 'hydrogenmessageprocessors'];
 
-/** Verbs on children: server-side apply is a patch, and a create the first time. */
+/** Verbs on children: server-side apply needs patch, and also create when the object does not exist. */
 const childVerbs = ['get', 'list', 'watch', 'create', 'patch', 'delete'];
 
 /** The kinds that the constructs of gateways, processors and groups emit, by API group. */
@@ -34,12 +34,12 @@ export const watchRules: readonly k8s.PolicyRule[] = [
   { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] },
 ];
 
-/** Rules for the secrets that documents name, in every namespace that it watches; they can be left out. */
+/** Rules for the secrets that documents refer to, in every namespace that it watches; they can be left out. */
 export const secretRules: readonly k8s.PolicyRule[] = [
   { apiGroups: [''], resources: ['secrets'], verbs: ['get', 'list', 'watch'] },
 ];
 
-/** Rules for its own namespace: the lease of leader election. */
+/** Rules for its own namespace: the leader election lease. */
 export const leaseRules: readonly k8s.PolicyRule[] = [
   { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['get', 'create', 'update'] },
 ];

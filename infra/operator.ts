@@ -1,4 +1,4 @@
-/** The operator in a cluster: its pods, their rights and their metrics. */
+/** The operator in a cluster: its pods, their permissions and their metrics. */
 import * as k8s from 'cdk8s-plus-28/lib/imports/k8s.js';
 import { Construct } from 'constructs';
 
@@ -23,32 +23,32 @@ export interface HydrogenOperatorProps {
   /** The only namespace whose objects it reconciles. @default - every namespace */
   readonly watchNamespace?: string;
   /**
-   * Whether it may read secrets in the namespaces that it watches: it logs in to NATS with those of groups, notices
-   * when one that a document names appears or changes, and reports missing ones. Without this right, groups that need
-   * credentials are not checked and never Ready, though everything runs. @default true
+   * Whether it may read secrets in the namespaces that it watches: it logs in to NATS with those of groups, notices when
+   * one that a document refers to appears or changes, and reports missing ones. Without this permission, groups that need
+   * credentials are not checked and never become Ready, although everything runs. @default true
    */
   readonly readSecrets?: boolean;
   /** Image; it must have `/app/cli/hydrogen.js` with the role `operator`. @default - the image of this release */
   readonly image?: string;
-  /** Number of pods, of which one at a time acts. @default 2 */
+  /** Number of pods, only one of which acts at a time. @default 2 */
   readonly replicas?: number;
 }
 
-/** The operator's namespace by default. */
+/** The operator's default namespace. */
 export const defaultOperatorNamespace = 'hydrogen-system';
 
 const name = 'hydrogen-operator';
 const graceSeconds = 30;
 
 /**
- * The operator rests most of the time, so little memory matters more to it than throughput. The heap may take three
- * quarters of the pod's memory; its nursery is small; garbage is collected after a burst (`operator/garbage.ts`).
- * Without optimising compilers it takes 20 MB less, for code that runs in bursts of seconds. NODE_OPTIONS does not
- * permit the last two.
+ * The operator is idle most of the time, so low memory use matters more than throughput. The heap may take three
+ * quarters of the pod's memory, its young generation is small, and garbage is collected after a burst
+ * (`operator/garbage.ts`). Without optimizing compilers it takes 20 MB less, and they gain little in bursts of seconds.
+ * NODE_OPTIONS does not permit the last two of these settings.
  */
 const v8Flags = ['--max-semi-space-size=4', '--max-old-space-size=384', '--expose-gc', '--no-opt', '--no-maglev'];
 
-/** glibc makes eight arenas for each core. */
+/** By default, glibc creates up to eight arenas per core. */
 const memory: readonly k8s.EnvVar[] = [{ name: 'MALLOC_ARENA_MAX', value: '2' }];
 
 /**
@@ -95,7 +95,7 @@ export class HydrogenOperator extends Construct {
   }
 }
 
-/** The namespace holds its pods to the strictest profile of PodSecurity. */
+/** The namespace enforces the strictest Pod Security profile. */
 function addNamespace(scope: Construct, identity: Identity): void {
   const labels = { ...labelsOf(identity), 'pod-security.kubernetes.io/enforce': 'restricted' };
   clusterScoped(new k8s.KubeNamespace(scope, 'Namespace', { metadata: { name: identity.namespace, labels } }));

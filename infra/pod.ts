@@ -1,5 +1,5 @@
 /**
- * The pods of gateways and message processors. Every field that matters is set; none is left to defaults.
+ * The pods of gateways and message processors. Every field that matters is set explicitly, not left to its default.
  */
 import { dirname } from 'node:path/posix';
 import * as k8s from 'cdk8s-plus-28/lib/imports/k8s.js';
@@ -20,9 +20,9 @@ export interface PodOptions {
   readonly role: 'gateway' | 'mproc';
   /** `spec.template` of the document. */
   readonly template: Template;
-  /** Image when the document names none. @default defaultImage */
+  /** Image if the document specifies none. @default defaultImage */
   readonly image?: string | undefined;
-  /** Resources when the document names none. */
+  /** Resources if the document specifies none. */
   readonly resources: Resources;
   /** Container ports by name. */
   readonly ports: Readonly<Record<string, number>>;
@@ -61,7 +61,7 @@ export function podTemplate(options: PodOptions): k8s.PodTemplateSpec {
   };
 }
 
-/** Quantities of a document as L1 resources. */
+/** A document's quantities as L1 resources. */
 function resourceRequirements({ requests, limits }: Resources): k8s.ResourceRequirements {
   return {
     ...(requests && { requests: quantities(requests) }),
@@ -86,7 +86,7 @@ function container({ role, template, image, resources, ...options }: PodOptions)
     ports: Object.entries(options.ports).map(([name, containerPort]) => ({ name, containerPort, protocol: 'TCP' })),
     resources: resourceRequirements(template.resources ?? resources),
     securityContext: containerSecurity,
-    // A live process must not be killed for being busy: every connection would be lost.
+    // A live process must not be killed because it is busy: every connection would be lost.
     startupProbe: httpProbe(probePaths.live, 'probes', { periodSeconds: 2, timeoutSeconds: 2, failureThreshold: 60 }),
     livenessProbe: httpProbe(probePaths.live, 'probes', { periodSeconds: 10, timeoutSeconds: 5, failureThreshold: 6 }),
     readinessProbe: httpProbe(probePaths.ready, 'probes', { periodSeconds: 5, timeoutSeconds: 3, failureThreshold: 2 }),
@@ -111,7 +111,7 @@ function environment(
   return all.length === 0 ? {} : { env: all };
 }
 
-/** Replicas are spread where possible, unless the document has an affinity. */
+/** Spreads replicas where possible, unless the document has an affinity. */
 function placement(template: Template, selector: Labels): Partial<k8s.PodSpec> {
   const { nodeSelector, tolerations, affinity } = template;
   const spread = (topologyKey: string): k8s.TopologySpreadConstraint => ({

@@ -1,4 +1,4 @@
-/** A message processor in a cluster: from its spec to the objects that run it, without an operator. */
+/** A message processor in a cluster: turns its spec into the objects that run it, without an operator. */
 import type * as k8s from 'cdk8s-plus-28/lib/imports/k8s.js';
 import type { Construct } from 'constructs';
 
@@ -83,7 +83,7 @@ export class HydrogenMessageProcessor extends HydrogenMember {
   }
 }
 
-/** Half of the pods per minute, after five quiet minutes: other pods take over what a removed one leaves unfinished. */
+/** Up to half of the pods per minute, after five quiet minutes: other pods take over a removed pod's unfinished work. */
 const scaleDown: k8s.HpaScalingRulesV2 = {
   stabilizationWindowSeconds: 300,
   selectPolicy: 'Max',

@@ -1,5 +1,5 @@
 /**
- * From documents to plain objects, through the same constructs that a cdk8s app uses. Pure: no files, no cluster, no
+ * Turns documents into plain objects through the same constructs that a cdk8s app uses. Pure: no files, no cluster, no
  * clock.
  */
 import { App, Chart } from 'cdk8s';
@@ -17,11 +17,11 @@ import { HydrogenGroup } from './group.ts';
 import { HydrogenMessageProcessor } from './processor.ts';
 import { type Manifest, ordered } from './yaml.ts';
 
-/** The images of pods whose documents name none. */
+/** The images of pods whose documents specify none. */
 export interface RenderImages {
   /** Image of gateways and message processors. @default - the image of this release */
   readonly image?: string;
-  /** Image of the NATS servers of groups with `nats.managed`. @default - the one of this release */
+  /** Image of the NATS servers of groups with `nats.managed`. @default - that of this release */
   readonly natsImage?: string;
 }
 
@@ -68,11 +68,11 @@ export function synthesize(build: (chart: Chart) => unknown): Manifest[] {
   return manifestsOf(chart);
 }
 
-/** The plain objects below `scope`, with their fields in one order. */
+/** The plain objects below `scope`, with their fields in a fixed order. */
 export function manifestsOf(scope: Construct): Manifest[] {
   return Chart.of(scope)
     .toJson()
-    .map((object) => ordered(object) as Manifest); // an object stays one
+    .map((object) => ordered(object) as Manifest); // an object stays an object
 }
 
 function imageOf({ image }: RenderImages): { readonly image?: string } {

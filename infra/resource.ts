@@ -1,4 +1,4 @@
-/** The custom resources as constructs, for clusters with the operator: typed, and checked in the app. */
+/** The custom resources as constructs, for clusters with the operator: typed, and checked when the app runs. */
 import { ApiObject, type ApiObjectMetadata } from 'cdk8s';
 import type { Construct } from 'constructs';
 
@@ -21,7 +21,7 @@ export interface ResourceMetadata extends ApiObjectMetadata {
 /** Properties of a custom resource. */
 export interface ResourceProps<Spec> {
   readonly metadata: ResourceMetadata;
-  /** `spec`, as a user writes it; defaults are left to the API server. */
+  /** `spec` as a user writes it; the API server adds defaults. */
   readonly spec: Spec;
 }
 

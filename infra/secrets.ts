@@ -1,4 +1,4 @@
-/** The volume that shows a process the secret keys that its documents name. Values never pass through here. */
+/** The volume with the secret keys that a process's documents refer to. Values never pass through here. */
 import type * as k8s from 'cdk8s-plus-28/lib/imports/k8s.js';
 
 import type { SecretKeyRef } from '../crds/index.ts';
@@ -7,8 +7,8 @@ import type { SecretKeyRef } from '../crds/index.ts';
 const fileMode = 0o444;
 
 /**
- * The volume source with `<secret name>/<key>` for each reference, sorted, so that their order in a document does not
- * restart pods; undefined when there is none.
+ * The volume source with `<secret name>/<key>` for each reference, sorted, so that a different order in the document does
+ * not restart pods; undefined if there are no references.
  */
 export function secretsVolume(refs: readonly SecretKeyRef[]): k8s.ProjectedVolumeSource | undefined {
   const keysOf = new Map<string, Set<string>>();

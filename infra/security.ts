@@ -1,7 +1,7 @@
-/** The security contexts of every pod: as the PodSecurity profile `restricted` requires, with a read-only root. */
+/** The security contexts of every pod: what the Pod Security profile `restricted` requires, with a read-only root. */
 import type * as k8s from 'cdk8s-plus-28/lib/imports/k8s.js';
 
-/** The security context of a pod. The image names the user by number. */
+/** The security context of a pod. The image specifies its user by number. */
 export const podSecurity: k8s.PodSecurityContext = {
   runAsNonRoot: true,
   seccompProfile: { type: 'RuntimeDefault' },

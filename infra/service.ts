@@ -4,7 +4,7 @@ import type { Construct } from 'constructs';
 
 import { type Identity, type Labels, metadataOf, selectorOf } from './labels.ts';
 
-/** A port of a service, which forwards to the container port of the same name. */
+/** A port of a service, which forwards to the container port with the same name. */
 export interface ServicePort {
   readonly name: string;
   readonly port: number;
@@ -23,7 +23,7 @@ export interface ServiceOptions {
   readonly annotations?: Labels | undefined;
   /** Labels beyond those of every object. @default - none */
   readonly labels?: Labels;
-  /** Without an address of its own: each pod has a DNS name, whether it is ready or not. @default false */
+  /** Gives the service no address of its own; each pod has a DNS name, ready or not. @default false */
   readonly isHeadless?: boolean;
 }
 

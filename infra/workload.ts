@@ -1,4 +1,4 @@
-/** The common objects of gateways and message processors: deployment, autoscaler and disruption budget. */
+/** The objects that gateways and message processors share: deployment, autoscaler and disruption budget. */
 import { ApiObject } from 'cdk8s';
 import * as k8s from 'cdk8s-plus-28/lib/imports/k8s.js';
 import type { Construct } from 'constructs';
@@ -37,7 +37,7 @@ export function addWorkload(scope: Construct, options: WorkloadOptions): void {
     },
     template,
   });
-  // The L1 classes drop fields that they do not know, but the API server is to check what the user wrote.
+  // The L1 classes drop fields that they do not know, but the API server should check what the user wrote.
   if (affinity && spec) spec.template.spec.affinity = affinity;
   const { apiVersion, kind } = k8s.KubeDeployment.GVK;
   new ApiObject(scope, 'Deployment', { apiVersion, kind, metadata: metadataOf(identity, name), spec });
@@ -45,7 +45,7 @@ export function addWorkload(scope: Construct, options: WorkloadOptions): void {
   addDisruptionBudget(scope, identity, name);
 }
 
-/** Adds a budget of one pod at a time, so that a single replica never blocks the drain of a node. */
+/** Adds a disruption budget of one pod at a time, so that a single replica never blocks draining a node. */
 export function addDisruptionBudget(scope: Construct, identity: Identity, name: string): void {
   new k8s.KubePodDisruptionBudget(scope, 'PodDisruptionBudget', {
     metadata: metadataOf(identity, name),
@@ -82,7 +82,7 @@ function addAutoscaler(
   });
 }
 
-/** Twice the pods or four more per minute, whichever is more. */
+/** At most doubles the pods or adds four per minute, whichever is more. */
 const scaleUp: k8s.HpaScalingRulesV2 = {
   stabilizationWindowSeconds: 0,
   selectPolicy: 'Max',

@@ -1,6 +1,6 @@
 /**
- * Objects as YAML, the same bytes for the same objects: fields in one order whatever the environment sets for cdk8s,
- * lines never wrapped, text blocks unchanged.
+ * Objects as YAML, with the same bytes for the same objects: fields in a fixed order whatever the environment sets for
+ * cdk8s, lines never wrapped, text blocks unchanged.
  */
 import { stringify } from 'yaml';
 
@@ -17,7 +17,7 @@ export function toYaml(objects: readonly Manifest[], header: readonly string[] =
   return comment + documents.join('---\n');
 }
 
-/** `value` with the fields of every object in it in one order. */
+/** `value` with the fields of every object in it in a fixed order. */
 export function ordered(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(ordered);
   if (typeof value !== 'object' || value === null) return value;

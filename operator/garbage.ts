@@ -1,16 +1,16 @@
 /**
- * Gives memory back when a burst of work is over. V8 collects garbage once the heap has grown by a share of itself,
- * which in a process that then rests is hours later: the garbage of a first list of thousands of objects would stay for
- * as long.
+ * Frees memory when a burst of work is over. V8 collects garbage once the heap has grown by a fraction of its size, which
+ * may take hours in a process that is idle: the garbage from a first list of thousands of objects would stay
+ * for that long.
  */
 
-/** With fewer objects there is nothing to gain. */
+/** With fewer objects, a collection would gain nothing. */
 const burst = 500;
 
 export interface GarbageCollectionOptions {
   /** @default - a full collection, where the process was started with `--expose-gc` */
   readonly collect?: () => void;
-  /** After this long without work a burst is over. @default 3_000 */
+  /** A burst is over after this long without work. @default 3_000 */
   readonly quietMs?: number;
 }
 

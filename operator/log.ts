@@ -1,6 +1,7 @@
 /**
- * Every line that the operator logs: one function per event, a constant message, fixed keys. `info` is lifecycle, `warn`
- * degraded but working, `error` needs a person, `debug` is per object. Never the content of a secret.
+ * Every line that the operator logs: one function per event, with a constant message and fixed keys. `info` is for
+ * lifecycle, `warn` for degraded but working, `error` for what somebody must fix, `debug` for single objects. The
+ * content of a secret is never logged.
  */
 import type { Logger } from 'pino';
 
@@ -21,15 +22,15 @@ export function createOperatorLog(log: Logger) {
     watchFailed: (facts: { resource: string; delayMs: number; err: unknown }) =>
       log.warn(facts, 'list or watch failed, will retry'),
     secretsHidden: (facts: { err: unknown }) =>
-      log.info(facts, 'secrets may not be watched or read, references to them are not checked'),
+      log.info(facts, 'no permission to watch or read secrets, references to them are not checked'),
     reconcileFailed: (facts: { object: string; delayMs: number; err: unknown }) =>
       log.warn(facts, 'reconcile failed, will retry'),
     applyRefused: (facts: { object: string; status: number; err: unknown }) =>
       log.error(facts, 'the API server refuses a child of this object'),
     consumersLeft: (facts: { processor: string; group: string }) =>
-      log.warn(facts, 'the consumers of a deleted message processor were left, its group cannot be reached'),
+      log.warn(facts, 'the consumers of a deleted message processor were left behind, its group cannot be reached'),
     streamsLeft: (facts: { group: string }) =>
-      log.warn(facts, 'the streams of a deleted group were left, its NATS is gone'),
+      log.warn(facts, 'the streams of a deleted group were left behind, its NATS is gone'),
     busEvent: (facts: { object: string; event: string; detail: string }) =>
       log[facts.event === 'connected' ? 'info' : 'warn'](facts, 'bus event'),
     eventFailed: (facts: { err: unknown }) => log.warn(facts, 'an event could not be recorded'),

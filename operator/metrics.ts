@@ -28,13 +28,13 @@ export function createOperatorMetrics(gauges: OperatorGauges): OperatorMetrics {
   });
   const waits = new Histogram({
     name: `${prefix}queue_wait_seconds`,
-    help: 'Time that an object in the queue waited for a worker',
+    help: 'Time that objects in the queue waited for a worker',
     buckets: [0.001, 0.01, 0.1, 1, 10, 60],
     registers,
   });
   const calls = new Counter({
     name: `${prefix}api_calls_total`,
-    help: 'Calls to the API server, by verb, resource and status; status 0 is no answer',
+    help: 'Calls to the API server, by verb, resource and status; status 0 means no answer',
     labelNames: ['verb', 'resource', 'status'],
     registers,
   });
@@ -46,7 +46,7 @@ export function createOperatorMetrics(gauges: OperatorGauges): OperatorMetrics {
   });
   new Gauge({
     name: `${prefix}queue_depth`,
-    help: 'Objects in the queue that wait for a worker',
+    help: 'Objects in the queue that are waiting for a worker',
     registers,
     collect() {
       this.set(gauges.queueDepth());

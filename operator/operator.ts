@@ -1,6 +1,6 @@
 /**
- * The operator: watches of the custom resources and their children fill one queue of keys, and whoever holds the lease
- * works through it. A follower watches as well, so that it can act at once.
+ * The operator: watches of the custom resources and their children fill a queue of keys, and the holder of the lease
+ * works through it. Followers watch as well, so that they can take over at once.
  */
 import type { HydrogenGroup } from '../crds/index.ts';
 import { defaultImage, natsImage } from '../infra/index.ts';
@@ -31,32 +31,32 @@ export interface OperatorOptions {
   readonly kube: Kube;
   readonly log: OperatorLog;
   readonly metrics: OperatorMetrics;
-  /** The one namespace that it works for. @default - every namespace */
+  /** The only namespace that it works in. @default - every namespace */
   readonly namespace?: string | undefined;
-  /** Where the lease is, and who we are; undefined: no other operator runs, and this one acts at once. */
+  /** The place of the lease and our identity; undefined: no other operator runs, and this one acts at once. */
   readonly lease?: { readonly namespace: string; readonly name: string; readonly identity: string } | undefined;
   /** Name of this operator's pod, for events. */
   readonly instance: string;
-  /** Image of pods whose document names none. @default - that of this release */
+  /** Image of pods whose document specifies none. @default - that of this release */
   readonly image?: string | undefined;
-  /** How many workloads get the image of this release at once. @default - a tenth of them */
+  /** How many workloads may roll out the image of this release at once. @default - a tenth of them */
   readonly rolloutLimit?: RolloutLimit | undefined;
-  /** Called when the lease was lost: the process must end. */
+  /** Called when the lease has been lost: the process must exit. */
   readonly onLost: () => void;
-  /** @default - the servers of the document */
+  /** @default - the servers in the document */
   readonly serversOf?: (group: HydrogenGroup) => readonly string[];
   readonly timing?: OperatorTiming;
 }
 
 /** For tests; the defaults are for clusters. */
 export interface OperatorTiming {
-  /** How long changes of children are collected. @default 100 */
+  /** How long changes to children are collected before their owner is reconciled. @default 100 */
   readonly collectMs?: number;
   /** How often everything is reconciled again. @default 600_000 */
   readonly resyncMs?: number;
-  /** How often NATS is asked what exists and how far processors are behind. @default 30_000 */
+  /** How often NATS is queried for streams, consumers and lag. @default 30_000 */
   readonly observeMs?: number;
-  /** How long NATS is out of reach before it may be gone for good. @default 30_000 */
+  /** How long NATS must be unreachable before it may be gone for good. @default 30_000 */
   readonly goneMs?: number;
   /** First delay after a failed list or watch. @default 200 */
   readonly watchRetryMs?: number;
@@ -127,7 +127,7 @@ export class Operator {
     return this.#queue.depth;
   }
 
-  /** Workloads that are getting the image of this release, and those that wait for it. */
+  /** Number of workloads that are rolling out the image of this release, and of those that wait for it. */
   get rollouts(): { readonly running: number; readonly waiting: number } {
     return this.#rollouts;
   }
@@ -150,7 +150,7 @@ export class Operator {
     else this.#lease.start();
   }
 
-  /** Finishes what is being worked on, and gives the lease up. */
+  /** Finishes the current work, then releases the lease. */
   async stop(): Promise<void> {
     this.#isStopping = true;
     clearInterval(this.#resync);
@@ -162,7 +162,7 @@ export class Operator {
     await this.#lease?.stop();
   }
 
-  /** A lease that has run out is noticed before the next write, also by a process that was suspended. */
+  /** An expired lease is noticed before the next write, even by a process that was suspended. */
   #mayWrite(): boolean {
     return this.#lease === undefined || this.#lease.isLeading;
   }
@@ -172,7 +172,7 @@ export class Operator {
     return new Buses({
       kube,
       onChange: (key) => this.#queue.add(key),
-      // The name comes from a NATS server, which may say anything.
+      // The name comes from a NATS server, which may send anything.
       onProcessor: (key) => {
         if (this.#store.custom(key) !== undefined) this.#queue.add(key);
       },
@@ -257,7 +257,8 @@ export class Operator {
     if (before !== undefined && before.metadata.uid !== after?.metadata.uid) {
       void this.#reconciler.forget(before).catch((err: unknown) => this.#options.log.failed({ err }));
     }
-    // The answer to our own write may hold news; what others write into a status may be ours to revert, but not at once.
+    // The answer to our own write may contain other changes. What others write into a status may need to be reverted, but
+    // not at once.
     if (isWorthReconciling(before, after)) this.#queue.add(keyOf(object));
     else if (!change.isOwn) this.#queue.add(keyOf(object), this.#collectMs);
     if (object.kind === 'HydrogenGroup') {
@@ -266,7 +267,7 @@ export class Operator {
       return;
     }
     const group = groupNameOf(object);
-    // The group counts its members, and a deleted one may have waited for this.
+    // The group counts its members, and a deleted group may be waiting for this one to go.
     if (group !== undefined && (before === undefined || after === undefined))
       this.#queue.add(groupKey(namespace, group), this.#collectMs);
   }
@@ -304,7 +305,7 @@ export class Operator {
     for (const [key] of this.#store.customs()) this.#queue.add(key);
   }
 
-  /** Rollouts to the image of this release that an earlier operator began hold their places. */
+  /** Rollouts to the image of this release that an earlier operator started keep their slots. */
   #resumeRollouts(): void {
     const releaseImages = [this.#options.image ?? defaultImage, natsImage];
     for (const [key, object] of this.#store.customs()) {

@@ -1,15 +1,15 @@
 /**
- * Work by key. A key waits at most once, is never with two workers, and runs once more when it was added while it was
- * worked on. A key that fails comes back after a delay that doubles. Nothing else in the operator waits: delays are here.
+ * Work by key. A key is in the queue at most once, never runs on two workers at a time, and runs once more if it was added
+ * while it was running. A key that fails comes back after a delay that doubles. All delays in the operator are here.
  */
 
 /**
- * When a key runs again; undefined: when somebody adds it. `isFutile`: the work could not succeed and has reported why,
+ * When a key runs again; undefined: only when it is added. `isFutile`: the work could not succeed and has reported why,
  * so the key comes back after a growing delay, as after a failure.
  */
 export type Outcome = { readonly againAfterMs?: number; readonly isFutile?: boolean } | undefined;
 
-/** The outcome that comes first. */
+/** The outcome whose time comes first. */
 export function soonest(...outcomes: readonly Outcome[]): Outcome {
   const times = outcomes.flatMap((outcome) => outcome?.againAfterMs ?? []);
   const isFutile = outcomes.some((outcome) => outcome?.isFutile === true);
@@ -18,10 +18,10 @@ export function soonest(...outcomes: readonly Outcome[]): Outcome {
 }
 
 export interface QueueOptions {
-  /** Does the work. A rejection brings the key back, after `retryAfterMs` of the error where it has one. */
+  /** Does the work. If it rejects, the key comes back, after the error's `retryAfterMs` if it has one. */
   readonly work: (key: string) => Promise<Outcome>;
   readonly onFailure: (key: string, error: unknown, delayMs: number) => void;
-  /** Called with the milliseconds that a key waited after it was due. */
+  /** Called with the milliseconds for which a key waited once it was due. */
   readonly onTaken?: (waitedMs: number) => void;
   /** @default 4 */
   readonly workers?: number;
@@ -40,7 +40,7 @@ interface Later {
 
 const jitter = 0.1;
 
-/** A server that says when to retry is there, and may let one request of many through at a time. */
+/** A server that says when to retry is up, and may let only one of many requests through at a time. */
 const longestThrottledMs = 10_000;
 
 export class Queue {
@@ -63,7 +63,7 @@ export class Queue {
     return this.#due.size;
   }
 
-  /** @param delayMs not before this long; an earlier time that is already set stays. @default 0 */
+  /** @param delayMs the key runs no earlier than this; an earlier time that is already set stays. @default 0 */
   add(key: string, delayMs = 0): void {
     const set = this.#later.get(key);
     if (delayMs > 0) {
@@ -85,7 +85,7 @@ export class Queue {
     this.#take();
   }
 
-  /** Takes no further keys; resolves when all work has ended. */
+  /** Accepts no more work; resolves when all current work has ended. */
   async stop(): Promise<void> {
     this.#isRunning = false;
     this.#clearTimers();

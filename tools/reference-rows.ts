@@ -1,12 +1,12 @@
-/** The rows of a table of fields: one for each field, the fields inside of it below. */
+/** The rows of a table of fields: one for each field, followed by the fields inside it. */
 import { grammarOf, grammars } from '../crds/grammar.ts';
 import type { ManifestNode } from '../crds/manifest.ts';
 
-/** An object that many fields have, and that the reference therefore explains once. */
+/** An object that occurs in many fields, which the reference therefore explains once. */
 export interface SharedPart {
   readonly title: string;
   readonly words: string;
-  /** Whether `node` is one. */
+  /** Whether `node` is such an object. */
   is(node: ManifestNode): boolean;
 }
 
@@ -29,7 +29,7 @@ export function sharedPartOf(node: ManifestNode): SharedPart | undefined {
   return sharedParts.find((part) => part.is(node));
 }
 
-/** Field, type, default and meaning of `node` and of all that is in it, ready for a Markdown table. */
+/** Field, type, default and meaning of `node` and of everything in it, ready for a Markdown table. */
 export function referenceRows(path: string, node: ManifestNode, isRequired: boolean): string[][] {
   const own = [`\`${path}\``, typeOf(node), defaultOf(node, isRequired), meaningOf(node)].map(cell);
   return [own, ...rowsInside(path, node), ...(node.items ? rowsInside(`${path}[]`, node.items) : [])];
@@ -73,7 +73,7 @@ function defaultOf(node: ManifestNode, isRequired: boolean): string {
   return `\`${JSON.stringify(node.default)}\` ${inWords}`.trim();
 }
 
-/** The description, without a default that has a column of its own, and the syntax in words. */
+/** The description without the default, which has its own column, and the syntax in words. */
 function meaningOf(node: ManifestNode): string {
   const { description = '' } = node;
   const meaning = node.default === undefined ? description : description.replace(defaultSentence, '');

@@ -1,6 +1,6 @@
 /**
- * Writes docs/reference.md, every field of every kind, from the schemas that the API server and `parse` use, and the
- * tables of conditions in docs/operator.md. Run it with `npm run reference`.
+ * Writes docs/reference.md, which lists every field of every kind, from the schemas that the API server and `parse` use,
+ * and the tables of conditions in docs/operator.md. Run it with `npm run reference`.
  */
 import { writeFileSync } from 'node:fs';
 
@@ -10,7 +10,7 @@ import type { Validation } from '../crds/manifest-validations.ts';
 import { writeConditions } from './conditions.ts';
 import { referenceRows, rowsInside, type SharedPart, sharedPartOf, sharedParts } from './reference-rows.ts';
 
-/** The page, from the root. */
+/** Path of the page from the root. */
 export const referencePath = 'docs/reference.md';
 
 /** The text of docs/reference.md. */
@@ -37,8 +37,8 @@ const introduction = [
   'fields and check the same rules, and report every problem with its path. In a cluster, `kubectl explain hgw.spec.limits` shows',
   'the same descriptions.',
   '',
-  'A field with a default may be left out; so may one with neither default nor **required**, and its description says what',
-  'that means. `[]` stands for each entry of a list. Lengths of strings are in characters, those of lists and maps in entries. A',
+  'A field with a default may be left out; so may one that has no default and is not **required**, and its description says',
+  'what that means. `[]` stands for each entry of a list. Strings are measured in characters, lists and maps in entries. A',
   'quantity is a whole number or a string such as `512Mi` or `500m`. The name of an object has at most 52 lower-case',
   'letters, digits and `-`, begins with a letter and does not end with `-`.',
   '',

@@ -1,5 +1,5 @@
 /**
- * Predicates: which changes of a custom resource are worth reconciling. Most are the operator's own writes of a status.
+ * Predicates: which changes to a custom resource are worth reconciling. Most changes are the operator's own status writes.
  */
 
 import { conditionIn, type KubeObject } from '../kube/objects.ts';
@@ -12,7 +12,7 @@ export function isWorthReconciling(before: KubeObject | undefined, after: KubeOb
   return of(before) !== of(after);
 }
 
-/** True if the members of a group would report it as before. */
+/** True if the members of a group would report its state as before. */
 export function isSameReady(before: KubeObject | undefined, after: KubeObject | undefined): boolean {
   const of = (object: KubeObject | undefined): string => {
     const { status, message, observedGeneration } = (object && conditionIn(object, 'Ready')) ?? {};

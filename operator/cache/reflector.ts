@@ -1,7 +1,7 @@
 /**
- * A copy of the objects of one resource that stays current: a list, then a watch from its version. A watch that was cut
- * resumes where it ended; only an expired version is listed again, and what is missing from that list was deleted
- * meanwhile. Silence counts as a dead connection.
+ * Keeps a current copy of the objects of one resource: a list, then a watch from its version. A watch that was cut
+ * resumes where it ended; only an expired version requires a new list, and whatever is missing from that list was deleted
+ * in the meantime. Silence counts as a dead connection.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 
@@ -18,7 +18,7 @@ export interface Change<Kept extends KubeObject = KubeObject> {
   readonly key: string;
   readonly before: Kept | undefined;
   readonly after: Kept | undefined;
-  /** Whether it was learned from the answer to a write of ours. */
+  /** True if it comes from the answer to one of our own writes. */
   readonly isOwn: boolean;
 }
 
@@ -37,18 +37,18 @@ export interface ReflectorOptions<Kept extends KubeObject> extends Selection {
   readonly maxDelayMs?: number;
   /** @default 120_000 */
   readonly inactivityMs?: number;
-  /** Answers to a list which mean that there are no objects for us, and are no failure. @default - none */
+  /** Answers to a list that mean there are no objects for us, and that do not count as failures. @default - none */
   readonly absentOn?: readonly ApiErrorKind[];
-  /** Called with the first such answer since objects could be listed. */
+  /** Called with the first such answer after objects could last be listed. */
   readonly onAbsent?: (error: ApiError) => void;
   /** @default - lists at once */
   readonly turn?: Turn;
 }
 
-/** How often a resource that the server did not know is asked for. */
+/** How often a resource that the server does not know is requested again. */
 const unknownResourceMs = 60_000;
 
-/** A watch that ends in an orderly way sooner than this is followed by a pause. */
+/** A watch that ends normally sooner than this is followed by a pause. */
 const shortWatchMs = 1000;
 
 export class Reflector<Kept extends KubeObject = KubeObject> {
@@ -58,7 +58,7 @@ export class Reflector<Kept extends KubeObject = KubeObject> {
   readonly #objects = new Map<string, Kept>();
   readonly #synced = Promise.withResolvers<void>();
   readonly #stopping = new AbortController();
-  /** The version that a watch would start from; undefined: a list is due. */
+  /** The version that the next watch starts from; undefined: a list is due. */
   #version: string | undefined;
   #isPresent = true;
   #failures = 0;
@@ -76,7 +76,7 @@ export class Reflector<Kept extends KubeObject = KubeObject> {
     return this.#objects;
   }
 
-  /** False while the server does not know the resource, or does not let us see it. */
+  /** False while the server does not know the resource or does not let us see it. */
   get isPresent(): boolean {
     return this.#isPresent;
   }
@@ -95,7 +95,7 @@ export class Reflector<Kept extends KubeObject = KubeObject> {
     await this.#loop;
   }
 
-  /** Takes over the answer to a write, unless the watch is past it and so has shown it, or the end of the object. */
+  /** Takes over the answer to a write, unless the watch is already past it and has shown it, or the object's deletion. */
   learn(kept: Kept): void {
     if (this.#version === undefined || !(Number(kept.metadata.resourceVersion) > Number(this.#version))) return;
     this.#put(keyOf(kept), kept, true);
@@ -144,7 +144,7 @@ export class Reflector<Kept extends KubeObject = KubeObject> {
       else this.#onEvent(event);
     });
     if (failure !== undefined) throw failure;
-    // A server or proxy that ends every watch at once must not be asked in a tight loop.
+    // A server or proxy that ends every watch at once must not be called in a tight loop.
     if (performance.now() - startedMs < shortWatchMs) await this.#pause(baseDelayMs * 5);
   }
 
@@ -155,7 +155,7 @@ export class Reflector<Kept extends KubeObject = KubeObject> {
     if (type === 'BOOKMARK') return;
     const key = keyOf(object);
     const known = this.#objects.get(key);
-    // The answer to a write of ours came first.
+    // The answer to our own write came first.
     if (known !== undefined && isOlder(object, known)) return;
     this.#put(key, type === 'DELETED' ? undefined : this.#options.transform(object));
   }
@@ -178,11 +178,11 @@ export class Reflector<Kept extends KubeObject = KubeObject> {
     const isExpired = isApiError(error, 'gone') && error.status === 410;
     if (!isExpired && this.#isAbsence(error)) return this.#becomeAbsent(error);
     const { baseDelayMs = 200, maxDelayMs = 30_000, onFailure } = this.#options;
-    // A resource that is not found while it is watched has lost its definition: it is listed again.
+    // A resource that is not found during a watch has lost its definition: it is listed again.
     if (isApiError(error, 'gone')) this.#version = undefined;
     const askedMs = error instanceof ApiError ? (error.retryAfterMs ?? 0) : 0;
     const backoffMs = Math.min(maxDelayMs, baseDelayMs * 2 ** Math.min(this.#failures, 20)) * (0.5 + Math.random() / 2);
-    // An expired version is listed again at once, however long the server was out of reach; a second one in a row
+    // An expired version leads to a new list at once, however long the server was unreachable; a second one in a row
     // waits.
     const delayMs = isExpired && !this.#hasExpired ? 0 : Math.max(askedMs, backoffMs);
     this.#hasExpired = isExpired;
@@ -215,7 +215,7 @@ function errorIn({ object }: WatchEvent, type: ResourceType): ApiError {
   return new ApiError(code, `watch of ${type.plural}: ${message}`);
 }
 
-/** Versions of one resource are numbers that grow. */
+/** Versions of one resource are increasing numbers. */
 function isOlder(one: KubeObject, other: KubeObject): boolean {
   return Number(one.metadata.resourceVersion) < Number(other.metadata.resourceVersion);
 }

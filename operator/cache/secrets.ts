@@ -1,6 +1,6 @@
 /**
- * Which objects name which secrets, and whether those exist. Versions come from a watch of metadata; of a secret itself
- * only the names of its keys are kept, read once for each version. No value stays here.
+ * Which objects refer to which secrets, and whether those exist. Versions come from a watch of metadata; of the secrets
+ * themselves only the names of keys are kept, read once for each version. Values are not kept.
  */
 import type { SecretKeyRef } from '../../crds/index.ts';
 import type { Kube } from '../kube/client.ts';
@@ -9,9 +9,9 @@ import { secretType } from '../kube/objects.ts';
 import type { Change } from './reflector.ts';
 
 export interface SecretIndex {
-  /** Takes over a change that a watch shows. Returns the keys of the objects that name the secret. */
+  /** Takes over a change that a watch shows. Returns the keys of the objects that refer to the secret. */
   put(change: Change): readonly string[];
-  /** Replaces the references of an object; none when it is gone. */
+  /** Replaces the references of an object; an empty list when the object is gone. */
   refer(key: string, namespace: string, refs: readonly SecretKeyRef[]): void;
   /**
    * One sentence for each missing secret or key, with what to do. Empty when all exist, or when the operator may not
@@ -25,13 +25,13 @@ export interface SecretIndexOptions {
   readonly kube: Pick<Kube, 'get'>;
   /** Whether secrets can be watched: the operator may lack the right. */
   readonly isVisible: () => boolean;
-  /** Secrets can be watched but not read. Called once. */
+  /** Called once when secrets can be watched but not read. */
   readonly onHidden: (error: unknown) => void;
 }
 
 interface Known {
   readonly version: string;
-  /** Undefined: not read yet. `hidden`: it may not be read. */
+  /** Undefined: not read yet. `hidden`: there is no permission to read it. */
   keys: ReadonlySet<string> | 'hidden' | undefined;
 }
 
@@ -47,7 +47,7 @@ export function createSecretIndex({ kube, isVisible, onHidden }: SecretIndexOpti
       const object = await kube.get(secretType, namespace, name);
       secret.keys = object && new Set(Object.keys((object.data as object | undefined) ?? {}));
     } catch (error) {
-      // It may be listed and not read: it is enough that it exists.
+      // It can be listed but not read: it is enough that it exists.
       if (!isApiError(error, 'forbidden')) throw error;
       secret.keys = 'hidden';
       if (!isHidden) onHidden(error);
@@ -60,7 +60,7 @@ export function createSecretIndex({ kube, isVisible, onHidden }: SecretIndexOpti
     put: ({ before, after }) => {
       const { name = '', namespace = '', resourceVersion = '' } = (after ?? before)?.metadata ?? {};
       const secret = `${namespace}/${name}`;
-      // Most secrets of a cluster are named by no document; of those only the version is kept.
+      // Most secrets in a cluster are not referred to by any document; only the version of those is kept.
       if (after === undefined) known.delete(secret);
       else if (known.get(secret)?.version !== resourceVersion)
         known.set(secret, { version: resourceVersion, keys: undefined });

@@ -18,9 +18,9 @@ export interface Store {
   ownChild(uid: string | undefined, key: string): Child | undefined;
   /** The children that this owner controls. */
   childrenOf(uid: string): readonly Child[];
-  /** Keys of the gateways and message processors that name a group, whether it exists or not. */
+  /** Keys of the gateways and message processors that refer to a group, whether it exists or not. */
   membersOf(namespace: string, group: string): readonly string[];
-  /** The autoscalers, whoever controls them, that set the number of pods of the deployment of this key. */
+  /** The autoscalers, whoever controls them, that set the number of pods of the deployment with this key. */
   autoscalersOf(key: string): readonly KubeObject[];
   putCustom(change: Change): void;
   putChild(change: Change<Child>): void;

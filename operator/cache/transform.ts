@@ -1,6 +1,6 @@
 /**
- * Transforms cut watched objects down to what is read. A thousand gateways have eight thousand children, of which the
- * operator needs to know the owner, what was applied, and the state of their pods.
+ * Transforms cut watched objects down to the fields that are read. A thousand gateways have eight thousand children, and
+ * of each the operator needs only the owner, what was applied, and the state of its pods.
  */
 import { isDeepStrictEqual } from 'node:util';
 
@@ -15,13 +15,13 @@ import {
   type OwnerReference,
 } from '../kube/objects.ts';
 
-/** A child as it is kept in memory. */
+/** A child in the form that is kept in memory. */
 export interface Child extends KubeObject {
   /** Digest of what was applied last, from the child's annotation. */
   readonly appliedDigest: string | undefined;
   /** For a workload: digest of the documents that it was made from. */
   readonly appliedSources: string | undefined;
-  /** The fields that we have applied and still own. */
+  /** The fields that we applied and still own. */
   readonly owned: OwnedFields;
   /** Whether `spec.replicas` would be removed if we stopped applying it. */
   readonly holdsReplicas: boolean;
@@ -39,14 +39,14 @@ interface WorkloadStatus {
   readonly [count: string]: unknown;
 }
 
-/** A custom resource without managed fields, and without the copies of it that clients leave in annotations. */
+/** A custom resource without its managed fields, and without the copies of it that clients leave in annotations. */
 export function transformCustom(object: KubeObject): KubeObject {
   const { managedFields: _, annotations, ...metadata } = object.metadata;
   const ours = Object.entries(annotations ?? {}).filter(([name]) => name.startsWith('hydrogen.dev/'));
   return { ...object, metadata: { ...metadata, ...(ours.length > 0 && { annotations: Object.fromEntries(ours) }) } };
 }
 
-/** The identity and version of a secret, which is all that is read. */
+/** The identity and version of a secret; nothing else is read. */
 export function transformSecret({ apiVersion, kind, metadata }: KubeObject): KubeObject {
   const { name, namespace, resourceVersion } = metadata;
   return {
@@ -88,10 +88,10 @@ export function createChildTransform(): ChildTransform {
   };
 }
 
-/** Most texts and owners that are shared. */
+/** Maximum number of shared texts and owners. */
 const mostShared = 16_384;
 
-/** Keeps values that many children share, such as owners and namespaces, once. */
+/** Keeps a single copy of values that many children share, such as owners and namespaces. */
 function createShare() {
   const texts = new Map<string, string>();
   const lists = new Map<string, readonly OwnerReference[]>();
@@ -100,7 +100,7 @@ function createShare() {
     owners: (owner: OwnerReference): readonly OwnerReference[] => {
       const found = lists.get(owner.uid);
       if (found === undefined) return shared(lists, owner.uid, [owner]);
-      // A reference that somebody has edited is kept apart.
+      // A reference that somebody has edited is kept separately.
       return isDeepStrictEqual(found[0], owner) ? found : [owner];
     },
   };

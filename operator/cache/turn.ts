@@ -1,6 +1,6 @@
-/** Lists one after the other: each holds whole pages in memory. */
+/** Runs lists one after another, because each of them has whole pages in memory. */
 
-/** Runs a list when those before it are done, whether they succeeded or not. */
+/** Runs a list once the earlier ones are done, whether or not they succeeded. */
 export type Turn = (list: () => Promise<void>) => Promise<void>;
 
 export function createTurn(): Turn {

@@ -1,4 +1,4 @@
-/** The watches of the operator: custom resources, their children, and the existence of secrets. */
+/** The operator's watches: custom resources, their children, and the existence of secrets. */
 
 import type { Kube } from '../kube/client.ts';
 import type { ApiError } from '../kube/errors.ts';
@@ -18,11 +18,11 @@ import { createTurn } from './turn.ts';
 export interface Watches {
   /** Resolves when every resource has been listed once. */
   readonly synced: Promise<void>;
-  /** Whether secrets may be watched. */
+  /** Whether the operator has the right to watch secrets. */
   readonly areSecretsVisible: boolean;
   start(): void;
   stop(): Promise<void>;
-  /** Takes over the answer to a write at once; the watch then brings no change. */
+  /** Takes over the answer to a write at once; the watch then reports no change for it. */
   learnCustom(object: KubeObject): void;
   learnChild(child: Child): void;
 }
@@ -47,7 +47,7 @@ export interface WatchesOptions {
   readonly inactivityMs: number | undefined;
 }
 
-/** The label of every child that the constructs make. */
+/** The label of every child that the constructs emit. */
 const labelSelector = 'app.kubernetes.io/managed-by=hydrogen';
 
 export function createWatches(options: WatchesOptions): Watches {
@@ -87,7 +87,7 @@ export function createWatches(options: WatchesOptions): Watches {
       }),
     ]),
   );
-  // Without the right to secrets, only the pods notice that one is missing, and credentials cannot be read.
+  // Without permission for secrets, only the pods notice that one is missing, and credentials cannot be read.
   const secrets = reflect(secretMetadataType, transformSecret, onSecret, {
     absentOn: ['forbidden'],
     onAbsent: options.onSecretsHidden,

@@ -1,7 +1,7 @@
 /**
- * From the wanted children of an object to those in the cluster: applied where they differ, left alone where they are
- * not ours, removed where they are no longer wanted. A child carries a digest of what was applied to it, so one that
- * has not changed costs no request, not even after a restart of the operator.
+ * Brings the children of an object in the cluster in line with the wanted ones: applies those that differ, leaves alone
+ * what is not ours, and removes what is no longer wanted. A child carries a digest of what was applied to it, so one
+ * that has not changed costs no request, not even after a restart of the operator.
  */
 import { isDeepStrictEqual } from 'node:util';
 
@@ -23,16 +23,17 @@ import {
 } from '../kube/objects.ts';
 import { asUpdate, replicasAlone, replicasOf, shortName, wantedChild, withoutSources } from './wanted.ts';
 
-/** The outcome for all children of an object. */
+/** The outcome for all of an object's children. */
 export interface Applied {
-  /** Objects of the same name that belong to somebody else, as `Service/chat-gateway`. */
+  /** Objects with the same name that belong to somebody else, as `Service/chat-gateway`. */
   readonly conflicts: readonly string[];
-  /** Children of a deleted object of the same name, which the cluster is about to remove. */
+  /** Children of a deleted object with the same name, which the cluster is about to remove. */
   readonly leaving: readonly string[];
   readonly written: readonly string[];
   readonly pruned: readonly string[];
   /**
-   * The workload as it is now; the watches may still show it as it was. Undefined: it does not exist, or is not ours.
+   * The workload in its current state; the watches may still show an older one. Undefined: it does not exist, or is not
+   * ours.
    */
   readonly workload?: Child;
 }
@@ -47,10 +48,10 @@ export interface ApplierOptions {
 
 type Verdict = 'unchanged' | 'written' | 'conflict' | 'leaving';
 
-/** The outcome for one object, and the object as it is now when it is ours. */
+/** The outcome for one object, and its current state if it is ours. */
 type One = readonly [verdict: Verdict, child?: Child];
 
-/** No object ever has this version: an apply that names it creates, and is refused where an object exists. */
+/** No object ever has this version: an apply that specifies it creates the object, and is refused if one exists. */
 const versionOfNone = '1';
 
 export class Applier {
@@ -58,7 +59,7 @@ export class Applier {
   readonly #store: Store;
   readonly #transform: ChildTransform;
   readonly #onApplied: (child: Child) => void;
-  /** The fields that we own of children for which the server does not record some applied field, by owner and key. */
+  /** For children with an applied field that the server does not record: the fields that we own, by owner and key. */
   readonly #partlyOwned = new Map<string, Map<string, OwnedFields>>();
 
   constructor({ kube, store, transform, onApplied }: ApplierOptions) {
@@ -69,32 +70,32 @@ export class Applier {
   }
 
   /**
-   * Applies and prunes. A workload that would be refused keeps everything else from being written.
-   * @throws {ApiError} at the first refused object; what comes after it, and pruning, is left for the next time.
+   * Applies and prunes. If the workload would be refused, nothing is written.
+   * @throws {ApiError} at the first refused object; everything after it, including pruning, is left for the next time.
    */
   apply(owner: KubeObject, manifests: readonly Manifest[]): Promise<Applied> {
     return this.#applyAll(owner, wantedOf(owner, manifests), true);
   }
 
-  /** Applies those that have no child yet, and leaves all others unchanged. @throws like `apply` */
+  /** Creates the missing children, and leaves all others unchanged. @throws like `apply` */
   complete(owner: KubeObject, manifests: readonly Manifest[]): Promise<Applied> {
     const { uid } = owner.metadata;
     const isMissing = (one: KubeObject): boolean => this.#store.ownChild(uid, keyOf(one)) === undefined;
     return this.#applyAll(owner, wantedOf(owner, manifests).filter(isMissing), false);
   }
 
-  /** True if this is what was applied last; others may have changed it since. */
+  /** True if exactly this was applied last; others may have changed the object since. */
   isApplied(owner: KubeObject, manifest: Manifest): boolean {
     return this.#isApplied(wantedChild(owner, manifest));
   }
 
-  /** Children that `apply` would create, change or delete; without those that others have changed. */
+  /** Children that `apply` would create, change or delete, except for those that only others have changed. */
   differing(owner: KubeObject, manifests: readonly Manifest[]): readonly string[] {
     const wanted = wantedOf(owner, manifests);
     return [...wanted.filter((one) => !this.#isApplied(one)), ...this.#unwanted(owner, wanted)].map(shortName);
   }
 
-  /** Deletes every child, each only after what it runs; resolves with whether none is left. */
+  /** Deletes every child, each after its own dependents; resolves with true if none is left. */
   async removeAll(owner: KubeObject): Promise<boolean> {
     const children = this.#store.childrenOf(owner.metadata.uid ?? '');
     for (const child of children.filter(({ metadata }) => metadata.deletionTimestamp === undefined)) {
@@ -109,8 +110,8 @@ export class Applier {
   }
 
   /**
-   * The workload comes last, after pruning: it says from which documents all of this was made. While something is in
-   * the way it does not say so, and the next reconciliation does everything again.
+   * The workload comes last, after pruning: its annotation records the documents that all children were rendered from.
+   * While an object is in the way, the annotation is left out, and the next reconciliation applies everything again.
    */
   async #applyAll(owner: KubeObject, wanted: readonly KubeObject[], isWhole: boolean): Promise<Applied> {
     await this.#rehearse(owner, wanted);
@@ -134,7 +135,7 @@ export class Applier {
   }
 
   /**
-   * Asks whether the workload would be refused before anything else is written: pods must not get a configuration for a
+   * Checks whether the workload would be refused before anything else is written: pods must not get a configuration for a
    * template that they will never have.
    */
   async #rehearse(owner: KubeObject, wanted: readonly KubeObject[]): Promise<void> {
@@ -163,7 +164,7 @@ export class Applier {
     }
   }
 
-  /** An object without our labels is not watched, so it must be asked for. @param taken what says that it exists */
+  /** An object without our labels is not watched, so it must be read. @param taken the error that says it exists */
   async #find(owner: KubeObject, wanted: KubeObject, taken?: unknown): Promise<One> {
     const found = await this.#kube.get(childTypeOf(wanted), wanted.metadata.namespace, wanted.metadata.name);
     if (found === undefined && taken !== undefined) throw taken;
@@ -177,7 +178,7 @@ export class Applier {
     if (live.metadata.deletionTimestamp !== undefined) return ['leaving'];
     const type = childTypeOf(wanted);
     if (live.kind === 'Deployment' && live.holdsReplicas && replicasOf(wanted) === undefined) {
-      // An autoscaler takes over: a field that its only owner drops would fall back to 1.
+      // An autoscaler takes over: if the only owner of the field dropped it, it would fall back to 1.
       await this.#kube.apply(type, replicasAlone(live, wanted), { manager: handOverManager });
     }
     return ['written', this.#remember(owner, wanted, await this.#kube.apply(type, asUpdate(wanted, live)))];
@@ -207,7 +208,7 @@ export class Applier {
     return child;
   }
 
-  /** Children that are not wanted any more. */
+  /** Children that are no longer wanted. */
   #unwanted(owner: KubeObject, wanted: readonly KubeObject[]): Child[] {
     const keys = new Set(wanted.map(keyOf));
     return this.#store

@@ -1,7 +1,7 @@
 /**
- * The children of an object, as the constructs render them: applied, with what is in the way as a fact. What a new
- * release makes of unchanged documents waits for its turn, and the number of pods is left to somebody else's
- * autoscaler.
+ * Applies the children of an object as the constructs render them, and reports obstacles as facts. Changes that a new
+ * release makes to unchanged documents' children wait for their turn. Where somebody else's autoscaler sets the number
+ * of pods, it is left alone.
  */
 import { type DocumentIssue, InvalidDocuments } from '../../crds/index.ts';
 import type { Manifest } from '../../infra/index.ts';
@@ -18,7 +18,7 @@ import type { Applied, Applier } from './apply.ts';
 import type { Rollouts } from './rollouts.ts';
 import { objectOf, replicasOf } from './wanted.ts';
 
-/** The outcome, as facts for the status. */
+/** The outcome as facts for the status. */
 export interface Made {
   readonly facts: {
     readonly issues?: readonly DocumentIssue[];
@@ -26,20 +26,20 @@ export interface Made {
     readonly heldImage?: string;
     readonly unapplied?: readonly string[];
   };
-  /** When to try again although nothing has changed, as the queue understands it; undefined: never. */
+  /** When to try again if nothing changes, in the queue's terms; undefined: never. */
   readonly again: { readonly againAfterMs: number } | { readonly isFutile: true } | undefined;
 }
 
-/** Nothing was to be made, or everything is there. */
+/** There was nothing to create, or everything exists. */
 const allMade: Made = { facts: {}, again: undefined };
 
 /** The sources of an object's children. */
 export interface Plan {
-  /** @param image undefined: the document names one */
+  /** @param image undefined: the document specifies one */
   readonly render: (image: string | undefined) => Manifest[];
-  /** The image of this release; undefined: the document names one, which only its user changes. */
+  /** The image of this release; undefined: the document specifies one, which only its user changes. */
   readonly image: string | undefined;
-  /** The documents that it is made from: the object, and its group. */
+  /** The documents that it is rendered from: the object and its group. */
   readonly sources: readonly KubeObject[];
 }
 
@@ -50,9 +50,9 @@ export interface ChildrenOptions {
   readonly log: OperatorLog;
 }
 
-/** How long until a foreign object is checked again, which is not watched. */
+/** How long until a foreign object, which is not watched, is checked again. */
 const conflictRetryMs = 60_000;
-/** How long until a deleted child is checked again, whose label may not be ours. */
+/** How long until a child that is being deleted, and may lack our label, is checked again. */
 const leavingRetryMs = 1000;
 
 export class Children {
@@ -74,7 +74,7 @@ export class Children {
       const { manifests, heldImage, isHeld } = this.#next(owner, plan);
       const applied = await (isHeld ? this.#applier.complete(owner, manifests) : this.#applier.apply(owner, manifests));
       const { written, pruned, workload } = applied;
-      // A change that replaces no pods is a rollout that is over at once.
+      // A change that replaces no pods is a rollout that completes at once.
       if (heldImage === undefined && (workload === undefined || !isRollingOut(workload)))
         this.#rollouts.leave(keyOf(owner));
       if (written.length > 0 || pruned.length > 0) this.#log.applied({ object: keyOf(owner), written, pruned });
@@ -90,11 +90,11 @@ export class Children {
     }
   }
 
-  /** The changes that `make` would make, as a fact; nothing is changed. */
+  /** Reports the changes that `make` would make as a fact, without making them. */
   inspect(owner: KubeObject, plan: Plan): Made['facts'] {
     try {
       const live = this.#store.childrenOf(owner.metadata.uid ?? '').find(isWorkload);
-      // A release's image is nothing that the document asked for.
+      // The document did not ask for the image of a release.
       const image = live && this.#presentImage(live, plan);
       const unapplied = this.#applier.differing(owner, this.#render(owner, plan, image ?? plan.image));
       return unapplied.length === 0 ? {} : { unapplied };
@@ -104,7 +104,7 @@ export class Children {
     }
   }
 
-  /** The objects to apply now: those of this release only when it is this workload's turn. */
+  /** The objects to apply now: those of this release only if it is this workload's turn. */
   #next(owner: KubeObject, plan: Plan): Next {
     const manifests = this.#render(owner, plan, plan.image);
     const manifest = manifests.find((one) => isWorkload(objectOf(one)));
@@ -113,11 +113,11 @@ export class Children {
     if (manifest === undefined || workload === undefined || live === undefined) return { manifests, isHeld: false };
     const present = imageOf(live, workload);
     const isOtherImage = plan.image !== undefined && present !== undefined && present !== imageOf(workload, workload);
-    // The documents are unchanged: it is the release that makes something else of them.
+    // The documents are unchanged: this release renders them differently.
     const isByRelease = live.appliedSources === workload.metadata.annotations?.[appliedSources];
     const isRollout = !this.#applier.isApplied(owner, manifest) && (isByRelease || isOtherImage);
     if (!isRollout || this.#rollouts.admit(keyOf(owner))) return { manifests, isHeld: false };
-    // A change of the documents is applied all the same, without the new image.
+    // A change to the documents is applied nevertheless, without the new image.
     return { manifests: this.#render(owner, plan, present), heldImage: present ?? '', isHeld: isByRelease };
   }
 
@@ -147,7 +147,7 @@ export class Children {
   #refused(owner: KubeObject, error: ApiError): Made {
     const reason = error.kind === 'forbidden' ? 'ApplyForbidden' : 'ApplyRefused';
     this.#log.applyRefused({ object: keyOf(owner), status: error.status, err: error });
-    // A server that has just started denies what it will allow in a moment.
+    // A server that has just started may refuse what it will accept a moment later.
     return { facts: { problem: { reason, message: error.message } }, again: { isFutile: true } };
   }
 }
@@ -155,17 +155,17 @@ export class Children {
 interface Next {
   readonly manifests: readonly Manifest[];
   readonly heldImage?: string;
-  /** Whether what exists stays unchanged. */
+  /** Whether existing children stay unchanged. */
   readonly isHeld: boolean;
 }
 
-/** The image of the container of `object` that is the first one of `rendered`. */
+/** The image in `object` of the container that comes first in `rendered`. */
 function imageOf(object: KubeObject, rendered: KubeObject): string | undefined {
   const [ours] = containersOf(rendered);
   return containersOf(object).find(({ name }) => name === ours?.name)?.image;
 }
 
-/** A workload says what it was made from. */
+/** Annotates a workload with a digest of the documents that it was rendered from. */
 function withSources(manifest: Manifest, sources: readonly KubeObject[]): Manifest {
   const object = objectOf(manifest);
   if (!isWorkload(object)) return manifest;

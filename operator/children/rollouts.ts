@@ -1,17 +1,17 @@
 /**
  * A new release of the operator brings a new image for every workload whose document names none. Rolling them all out
  * at once would disconnect every client of the cluster, and a broken image would take everything down. So only a few
- * roll out at a time, and the next starts when one is complete. A rollout that gets stuck keeps its slot, which holds
- * the others back.
+ * roll out at a time, and the next one starts when one is complete. A rollout that gets stuck keeps its slot and so holds
+ * back the others.
  */
 
 /** How many workloads may roll out at once: a number, or a percentage of all of them, at least one. */
 export type RolloutLimit = { readonly count: number } | { readonly percent: number };
 
 export interface Rollouts {
-  /** Whether the workload of this object may roll out now; if not, `onTurn` is called when it may. */
+  /** True if the workload of this object may roll out now; otherwise `onTurn` is called when it may. */
   admit(key: string): boolean;
-  /** Takes a slot for a workload that was found rolling out, perhaps started by an earlier operator. */
+  /** Takes a slot for a workload that is already rolling out, for example because an earlier operator started it. */
   resume(key: string): void;
   /** Frees the slot: the rollout is complete, or the object is gone, paused or invalid. */
   leave(key: string): void;
@@ -48,7 +48,7 @@ export function createRollouts({ limit, total, onTurn }: RolloutsOptions): Rollo
   function leave(key: string): void {
     waiting.delete(key);
     running.delete(key);
-    // The one whose turn it was may have left as well.
+    // The next in line may have left as well.
     const free = slots() - running.size;
     for (const next of [...waiting].slice(0, Math.max(0, free))) onTurn(next);
   }

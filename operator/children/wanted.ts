@@ -1,5 +1,5 @@
 /**
- * Children as they should be: the rendered objects with their owner, and with digests of what was applied and of its
+ * Wanted children: the rendered objects with their owner, and with digests of the applied content and of its
  * sources.
  */
 import type { Manifest } from '../../infra/index.ts';
@@ -18,21 +18,21 @@ export function wantedChild({ apiVersion, kind, metadata }: KubeObject, manifest
   return { ...child, metadata: { ...child.metadata, annotations } };
 }
 
-/** The same workload without what it was made from, so that the next reconciliation applies everything again. */
+/** The same workload without the digest of its sources, so that the next reconciliation applies everything again. */
 export function withoutSources(object: KubeObject): KubeObject {
   const { [appliedSources]: _, ...annotations } = object.metadata.annotations ?? {};
   return { ...object, metadata: { ...object.metadata, annotations } };
 }
 
 /**
- * The same object as an update of `live`: with its uid, a deleted object is not created again and a foreign one is not
- * taken over.
+ * The same object as an update of `live`: with the uid of `live`, a deleted object is not created again and a foreign
+ * one is not taken over.
  */
 export function asUpdate(wanted: KubeObject, live: KubeObject): KubeObject {
   return { ...wanted, metadata: { ...wanted.metadata, ...uidOf(live) } };
 }
 
-/** The number of pods of `live` and nothing else. */
+/** The number of pods from `live` and nothing else. */
 export function replicasAlone(live: KubeObject, wanted: KubeObject): KubeObject {
   const { apiVersion, kind } = wanted;
   const { namespace, name } = wanted.metadata;

@@ -1,4 +1,4 @@
-/** Credentials that stay current: read again every half a minute, and at once when the server has refused them. */
+/** Credentials that stay current: they are read again every half minute, and at once if the server refuses them. */
 import { Agent } from 'node:https';
 
 import type { Cluster, ClusterCredentials, TlsSettings } from './cluster.ts';
@@ -9,11 +9,11 @@ const maxFreeSockets = 16;
 
 /** The credentials of one request, with its agent. */
 export interface Authenticated extends Omit<ClusterCredentials, 'tls' | 'agent'> {
-  /** Undefined: plain HTTP, without an agent of ours. */
+  /** Undefined: plain HTTP, without our own agent. */
   readonly agent: Agent | undefined;
 }
 
-/** The credentials of a cluster, with one agent for as long as its certificates stay the same. */
+/** The credentials of a cluster, with one agent as long as its certificates stay the same. */
 export class Authentication {
   readonly #cluster: Cluster;
   readonly #isPlain: boolean;
@@ -33,7 +33,7 @@ export class Authentication {
     return this.#found.credentials;
   }
 
-  /** Makes the next call read them again. */
+  /** Makes the next call read the credentials again. */
   forget(): void {
     this.#found = undefined;
   }

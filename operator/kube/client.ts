@@ -1,4 +1,4 @@
-/** The operator's client for the API server, in terms of objects and errors. */
+/** The operator's client for the API server: takes and returns objects, and throws typed errors. */
 import { text } from 'node:stream/consumers';
 import { ApiError, messageOf } from './errors.ts';
 import { type ClusterOptions, findCluster } from './find-cluster.ts';
@@ -23,16 +23,16 @@ export interface KubeList {
   readonly resourceVersion: string;
 }
 
-/** The calls that the operator makes. All of them @throws {ApiError} */
+/** The calls that the operator makes. All of them throw {@link ApiError}. */
 export interface Kube {
   /** Host and port of the API server, for messages. */
   readonly server: string;
   list(type: ResourceType, selection: Selection): Promise<KubeList>;
   /** A list page by page; each page has the version of the whole list. */
   pages(type: ResourceType, selection: Selection): AsyncIterable<KubeList>;
-  /** Resolves when the server ends the watch in an orderly way. `onEvent` must not throw. */
+  /** Resolves when the server ends the watch normally. `onEvent` must not throw. */
   watch(type: ResourceType, options: WatchOptions, onEvent: (event: WatchEvent) => void): Promise<void>;
-  /** Undefined when it does not exist. */
+  /** Undefined if it does not exist. */
   get(type: ResourceType, namespace: string | undefined, name: string): Promise<KubeObject | undefined>;
   /** Server-side apply with force. A `metadata.uid` in the body makes it an update that never creates. */
   apply(
@@ -41,12 +41,12 @@ export interface Kube {
     options?: ApplyOptions,
   ): Promise<KubeObject>;
   create(type: ResourceType, object: KubeObject): Promise<KubeObject>;
-  /** Replaces an object; with `metadata.resourceVersion`, only that version of it. */
+  /** Replaces an object; with `metadata.resourceVersion`, only if it still has that version. */
   replace(type: ResourceType, object: KubeObject): Promise<KubeObject>;
   merge(type: ResourceType, namespace: string, name: string, patch: object): Promise<KubeObject>;
   /**
-   * Deletes the object with this uid, if it exists. @param propagation Foreground: it stays until its own children are
-   * gone
+   * Deletes the object with this uid, if it exists. @param propagation Foreground: the object stays until its own
+   * children are gone
    */
   delete(
     type: ResourceType,
@@ -96,7 +96,7 @@ async function answerTo(transport: Transport, call: ApiCall): Promise<KubeObject
   }
 }
 
-/** Undefined instead of an error of one of these statuses. */
+/** Returns undefined instead of throwing an error with one of these statuses. */
 async function unless(statuses: readonly number[], answer: Promise<KubeObject>): Promise<KubeObject | undefined> {
   try {
     return await answer;
@@ -116,7 +116,7 @@ async function* pagesOf(transport: Transport, type: ResourceType, selection: Sel
   for (let next: string | undefined = ''; next !== undefined; ) {
     const answer = await answerTo(transport, listCall(type, selection, next));
     const { items, metadata } = answer as unknown as ListPage;
-    // The items of a list of built-in kinds come without apiVersion and kind.
+    // In lists of built-in kinds, the items have no apiVersion and kind.
     const typed = (items ?? []).map((item) => ({ ...item, apiVersion, kind }));
     yield { items: typed, resourceVersion: metadata.resourceVersion };
     next = metadata.continue || undefined;

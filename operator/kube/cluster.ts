@@ -1,11 +1,11 @@
-/** A cluster, and the credentials of requests to it. */
+/** A cluster and the credentials for requests to it. */
 
 import type { Agent, AgentOptions } from 'node:https';
 
 /** An API server and our credentials for it. */
 export interface Cluster {
   readonly server: URL;
-  /** Credentials as they are now. @throws when they cannot be read */
+  /** The current credentials. @throws when they cannot be read */
   credentials(): Promise<ClusterCredentials>;
 }
 
@@ -15,7 +15,7 @@ export interface ClusterCredentials {
   /** Name and password, as `name:password`. */
   readonly auth?: string | undefined;
   readonly tls: TlsSettings;
-  /** The agent for a proxy, instead of one of our own. */
+  /** The agent for a proxy, used instead of our own. */
   readonly agent?: Agent | undefined;
 }
 

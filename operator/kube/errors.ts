@@ -1,15 +1,15 @@
-/** Errors between the operator and the API server, by what can be done about them. */
+/** Errors of calls to the API server, classified by what can be done about them. */
 
 /**
  * `gone`: the object or the resource version no longer exists. `conflict`: somebody else was faster. `refused`: the
- * same request will be refused again. `forbidden`: a right is missing. `transient`: worth retrying.
+ * same request will be refused again. `forbidden`: a permission is missing. `transient`: worth retrying.
  */
 export type ApiErrorKind = 'gone' | 'conflict' | 'refused' | 'forbidden' | 'transient';
 
-/** Refusals can contain the whole schema of a kind; nobody reads more than this. */
+/** Maximum length of a message: refusals can contain the whole schema of a kind, which nobody reads. */
 const longestMessage = 1024;
 
-/** An unsuccessful answer of the API server, or no answer at all (`status` 0). */
+/** An unsuccessful answer from the API server, or no answer at all (`status` 0). */
 export class ApiError extends Error {
   readonly status: number;
   readonly kind: ApiErrorKind;
@@ -25,16 +25,16 @@ export class ApiError extends Error {
   }
 }
 
-/** Server-side apply reports a body that does not match the schema as an internal error: a retry cannot help. */
+/** Server-side apply reports a body that does not match the schema as an internal error, but a retry cannot help. */
 const schemaRefusals = /failed to create typed patch object|field not declared in schema|duplicate entries for key/;
 
-/** Messages about a missing right. A quota, a policy or a webhook denies with the same status and other messages. */
+/** Messages about a missing permission. Quotas, policies and webhooks deny with the same status but other messages. */
 const missingRights = /cannot \S+ (resource|path) |cannot set (blockOwnerDeletion|an ownerRef)/;
 
 function classify(status: number, message: string): ApiErrorKind {
   if (status === 404 || status === 410) return 'gone';
   if (status === 409) return 'conflict';
-  // Our object goes with the namespace; until then nothing can be created in it.
+  // Our object will be removed with the namespace; until then nothing can be created in it.
   if (status === 403 && message.includes('because it is being terminated')) return 'transient';
   if (status === 403) return missingRights.test(message) ? 'forbidden' : 'refused';
   if (status === 400 || status === 405 || status === 413 || status === 415 || status === 422) return 'refused';
@@ -42,7 +42,7 @@ function classify(status: number, message: string): ApiErrorKind {
   return 'transient';
 }
 
-/** True if `error` is an answer of one of these kinds. */
+/** True if `error` is an API error of one of these kinds. */
 export function isApiError(error: unknown, ...kinds: readonly ApiErrorKind[]): error is ApiError {
   return error instanceof ApiError && (kinds.length === 0 || kinds.includes(error.kind));
 }

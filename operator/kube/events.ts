@@ -1,4 +1,4 @@
-/** Events of objects, as `kubectl describe` shows them. A repeated event only raises a count, at most once a minute. */
+/** Events of objects, as `kubectl describe` shows them. A repeated event only increments a count, at most once a minute. */
 import { randomBytes } from 'node:crypto';
 import { digest } from '../digest.ts';
 import type { Kube } from './client.ts';
@@ -9,12 +9,12 @@ export interface EventFacts {
   readonly type: 'Normal' | 'Warning';
   readonly reason: string;
   readonly action: string;
-  /** Cut at 1 kB. */
+  /** Truncated to 1,024 characters. */
   readonly note: string;
 }
 
 export interface Events {
-  /** Records an event in the background; one that cannot be recorded is lost. */
+  /** Records an event in the background; an event that cannot be recorded is lost. */
   record(object: KubeObject, event: EventFacts): void;
   /** Resolves when every recorded event is written or lost. */
   settled(): Promise<void>;
@@ -58,7 +58,7 @@ export function createEvents({ kube, instance, onFailure, now = () => new Date()
         await kube.merge(eventType, before.namespace, before.name, { series });
         return;
       } catch (error) {
-        // The server forgets events after an hour or so: it is written as a new one.
+        // The server drops events after about an hour, so it is written as a new one.
         known.delete(key);
         if (!isApiError(error, 'gone')) throw error;
       }
@@ -95,7 +95,7 @@ export function createEvents({ kube, instance, onFailure, now = () => new Date()
   };
 }
 
-/** RFC 3339 with microseconds, which the API requires. */
+/** RFC 3339 with microseconds, as the API requires. */
 export function microTime(time: Date): string {
   return time.toISOString().replace('Z', '000Z');
 }

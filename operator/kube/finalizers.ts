@@ -1,13 +1,13 @@
 /**
- * Finalizers keep an object until the operator has cleaned up after it. They are applied server-side, so those of
- * others stay.
+ * Finalizers keep an object until the operator has cleaned up after it. They are applied server-side, so other
+ * parties' finalizers stay.
  */
 import type { Kind } from '../../crds/index.ts';
 import type { Kube } from './client.ts';
 import { isApiError } from './errors.ts';
 import { customTypes, type KubeObject, namespaceType } from './objects.ts';
 
-/** Keeps a group until its members are gone, and its streams if they are to be deleted with it. */
+/** Keeps a group until its members are gone, and its streams too if they are to be deleted with it. */
 export const groupFinalizer = 'hydrogen.dev/group';
 /** Keeps a message processor until its consumers are gone. */
 export const processorFinalizer = 'hydrogen.dev/consumers';
@@ -34,7 +34,7 @@ export async function release(
     const type = customTypes[object.kind as Kind];
     const { metadata } = await kube.apply(type, finalized(object, []));
     if (!metadata.finalizers?.includes(finalizer)) return;
-    // Another field manager owns it too, such as the one that restored the object from a backup.
+    // Another field manager owns it too, for example one that restored the object from a backup.
     const finalizers = metadata.finalizers.filter((one) => one !== finalizer);
     const { name, namespace = '', resourceVersion } = metadata;
     await kube.merge(type, namespace, name, { metadata: { finalizers, resourceVersion } });
@@ -44,8 +44,8 @@ export async function release(
 }
 
 /**
- * True if the whole namespace is being deleted, which waits for every finalizer in it. False where the operator has no
- * right to ask. @throws {ApiError}
+ * True if the whole namespace is being deleted, which waits for every finalizer in it. False if the operator is not
+ * allowed to check. @throws {ApiError}
  */
 export async function isNamespaceLeaving(kube: Pick<Kube, 'get'>, namespace: string): Promise<boolean> {
   try {

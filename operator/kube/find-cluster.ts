@@ -1,4 +1,4 @@
-/** Which cluster is used: the one that was named, else that of the pod, else that of the user's kubeconfig. */
+/** Chooses the cluster: the one that was specified, else that of the pod, else that of the user's kubeconfig. */
 import type { Cluster } from './cluster.ts';
 import { findInCluster, type InClusterOptions } from './in-cluster.ts';
 import { findByKubeconfig } from './kubeconfig.ts';
@@ -14,7 +14,7 @@ export function findCluster({ kubeconfig, serviceAccount }: ClusterOptions): Clu
   const own = isNamed ? undefined : findInCluster({ serviceAccount });
   if (own !== undefined) return own;
   if (serviceAccount !== undefined && !isNamed) {
-    throw new Error(`KUBERNETES_SERVICE_HOST is not set or ${serviceAccount} holds no token`);
+    throw new Error(`KUBERNETES_SERVICE_HOST is not set or ${serviceAccount} contains no token`);
   }
   return findByKubeconfig(kubeconfig);
 }

@@ -1,6 +1,6 @@
 /**
- * Refuses writes once leadership has been lost: an operator that was suspended must not finish what another one has
- * begun.
+ * Refuses writes once leadership has been lost: an operator that was suspended must not continue work that another one
+ * has taken over.
  */
 
 import type { Kube } from './client.ts';

@@ -1,4 +1,4 @@
-/** Keys: the name of an object in the queue and in the store, and the keys of the objects that it refers to. */
+/** Keys name objects in the queue and in the store. Here are an object's own key and those of objects it refers to. */
 import type { Kind } from '../../crds/index.ts';
 import { controllerOf, customTypes, type KubeObject } from './objects.ts';
 
@@ -12,7 +12,7 @@ export function groupKey(namespace: string, name: string): string {
   return `HydrogenGroup/${namespace}/${name}`;
 }
 
-/** The key of the custom resource that controls an object; undefined when none does. */
+/** The key of the custom resource that controls an object; undefined if there is none. */
 export function ownerKeyOf(object: KubeObject): string | undefined {
   const owner = controllerOf(object);
   if (owner === undefined || !(owner.kind in customTypes)) return undefined;
@@ -20,7 +20,7 @@ export function ownerKeyOf(object: KubeObject): string | undefined {
   return `${owner.kind}/${object.metadata.namespace ?? ''}/${owner.name}`;
 }
 
-/** The name of the group that a gateway or message processor names, whether the rest of it is valid or not. */
+/** The name of the group that a gateway or message processor refers to, whether or not the rest of it is valid. */
 export function groupNameOf({ kind, spec }: KubeObject): string | undefined {
   if (kind === 'HydrogenGroup') return undefined;
   const name = (spec as { groupRef?: { name?: unknown } } | undefined)?.groupRef?.name;

@@ -1,6 +1,6 @@
 /**
- * The only door to @kubernetes/client-node, which reads kubeconfigs and supports all their ways to authenticate. Its
- * API calls are not used: it opens a TLS connection for each of them and drops fields that it does not know.
+ * The only file that imports @kubernetes/client-node, which reads kubeconfigs and supports all their authentication
+ * methods. Its API calls are not used: it opens a TLS connection for each of them and drops fields that it does not know.
  */
 import type { Agent, RequestOptions } from 'node:https';
 import { createRequire } from 'node:module';
@@ -8,8 +8,8 @@ import { createRequire } from 'node:module';
 import type { Cluster } from './cluster.ts';
 
 /**
- * The cluster of the current context. @param path undefined: the one that client-node finds by itself. @throws when
- * there is none
+ * The cluster of the current context. @param path undefined: the kubeconfig that client-node finds by itself. @throws
+ * when there is none
  */
 export function findByKubeconfig(path: string | undefined): Cluster {
   // It loads 90 MB of generated code, which a pod never needs.
@@ -24,7 +24,7 @@ export function findByKubeconfig(path: string | undefined): Cluster {
   return {
     server: new URL(cluster.server),
     credentials: async () => {
-      // Headers and TLS material are filled in; the type of the parameter is that of any HTTPS request.
+      // Fills in headers and TLS material; the parameter has the type of any HTTPS request.
       const options: RequestOptions = {};
       await config.applyToHTTPSOptions(options);
       const { ca, cert, key, pfx, passphrase, servername, rejectUnauthorized } = options;

@@ -1,7 +1,7 @@
 /**
- * Leader election: of several operators, the holder of a Lease acts. Times are measured on our own clock, from when the
- * Lease was seen to change, so that clocks need not agree. A leader that cannot renew in time must stop before another
- * one may begin.
+ * Leader election: of several operators, only the holder of a Lease acts. Times are measured with the local clock, from
+ * the moment the Lease was seen to change, so that clocks need not agree. A leader that cannot renew in time must stop
+ * before another one may begin.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 
@@ -14,16 +14,16 @@ export interface LeaderElectionOptions {
   readonly kube: Pick<Kube, 'get' | 'create' | 'replace'>;
   readonly namespace: string;
   readonly name: string;
-  /** Name of this contender, unique. */
+  /** Unique name of this contender. */
   readonly identity: string;
   readonly onLeading: () => void;
   /** Leadership has ended without `stop`. Called at most once, and only after `onLeading`. */
   readonly onLost: () => void;
   readonly onFollowing?: (holder: string) => void;
   readonly onFailure: (error: unknown) => void;
-  /** How long a Lease lives without being renewed. @default 15_000 */
+  /** How long a Lease is valid without being renewed. @default 15_000 */
   readonly durationMs?: number;
-  /** How long the leader acts without having renewed. @default 10_000 */
+  /** How long the leader keeps acting without a successful renewal. @default 10_000 */
   readonly renewDeadlineMs?: number;
   /** @default 2_000 */
   readonly retryMs?: number;
@@ -42,7 +42,7 @@ export class LeaderElection {
   readonly #durationMs: number;
   readonly #renewDeadlineMs: number;
   readonly #stopping = new AbortController();
-  /** `over`: it has lost or was stopped, and never leads again. */
+  /** `over`: it has lost leadership or was stopped, and never leads again. */
   #state: 'contending' | 'leading' | 'over' = 'contending';
   #observed: { readonly version: string; readonly atMs: number } | undefined;
   #renewedAtMs = 0;
@@ -65,7 +65,7 @@ export class LeaderElection {
     this.#loop ??= this.#run();
   }
 
-  /** Releases the Lease when it is ours, so that another contender need not wait. Call it after the last write. */
+  /** Releases the Lease if it is ours, so that another contender need not wait. Call it after the last write. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     clearTimeout(this.#deadline);
@@ -92,7 +92,7 @@ export class LeaderElection {
     }
   }
 
-  /** Resolves with whether the Lease is ours from now on. */
+  /** Resolves with true if the Lease is ours from now on. */
   async #contend(): Promise<boolean> {
     const { kube, namespace, name, identity, onFollowing } = this.#options;
     const lease = await kube.get(leaseType, namespace, name);

@@ -1,7 +1,7 @@
 /**
- * Decides from an object's managed fields whether it still has what was applied to it: a field that somebody else has
- * changed or removed since is no longer recorded for our field manager. No values are compared, so neither the server's
- * form of a quantity nor its defaults matter. Fields that others add are theirs.
+ * Decides from an object's managed fields whether everything that was applied to it is still there: a field that somebody
+ * else has changed or removed since is no longer recorded for our field manager. No values are compared, so neither the
+ * server's notation of a quantity nor its defaults matter. Fields that others add belong to them.
  */
 import { fieldManager, type KubeObject, type ManagedFields } from './objects.ts';
 
@@ -15,7 +15,7 @@ export interface OwnedFields {
 
 const none: OwnedFields = {};
 
-/** Gateways of one shape own the same fields, which are kept once. */
+/** Gateways of the same shape have the same owned fields, which are kept once. */
 const mostShapes = 4096;
 
 /** The fields that we have applied to an object and still own; equal sets of fields are the same object. */
@@ -45,11 +45,11 @@ export function createFieldsOf(): FieldsOf {
 export function owns({ metadata, apiVersion: _, kind: __, ...content }: KubeObject, fields: OwnedFields): boolean {
   const { labels, annotations } = metadata;
   const named = { ...(labels && { labels }), ...(annotations && { annotations }) };
-  // We own nothing at all: somebody has removed the managed fields, or everything that they were about.
+  // We own nothing at all: somebody has removed the managed fields, or every field that they recorded.
   return fields !== none && holds({ ...content, metadata: named }, fields);
 }
 
-/** True for the entry of what we apply, and not of a subresource or of another operation. */
+/** True for the entry that records our applies, not those of a subresource or of another operation. */
 export function isOurs({ manager, operation, subresource }: ManagedFields): boolean {
   return manager === fieldManager && operation === 'Apply' && !subresource;
 }
@@ -71,7 +71,7 @@ function holdsItem(item: unknown, fields: OwnedFields): boolean {
   );
 }
 
-/** A key that the item leaves out is a default of the server, such as the protocol of a port. */
+/** A key that the item leaves out has a default from the server, such as the protocol of a port. */
 function hasKeys(item: object, keys: Readonly<Record<string, unknown>>): boolean {
   return Object.entries(keys).every(([name, value]) => {
     const given = (item as Record<string, unknown>)[name];

@@ -1,4 +1,4 @@
-/** The kinds of objects that the operator watches and writes, and where the API server keeps them. */
+/** The kinds of objects that the operator watches and writes, and their places in the API. */
 import type { ConditionType } from '../../crds/conditions.ts';
 import { apiVersion } from '../../crds/contract.ts';
 import type { Condition, Kind } from '../../crds/index.ts';
@@ -6,17 +6,17 @@ import type { Condition, Kind } from '../../crds/index.ts';
 /** Field manager of everything that the operator applies. */
 export const fieldManager = 'hydrogen-operator';
 
-/** Field manager that holds the number of pods while an autoscaler takes it over. */
+/** Field manager that owns the number of pods while an autoscaler takes it over. */
 export const handOverManager = 'hydrogen-operator-replicas';
 
 /**
- * Annotation of every child: the digest of what was applied, so that after a restart the operator sees that nothing
+ * Annotation of every child: a digest of what was applied, by which the operator sees after a restart that nothing
  * differs.
  */
 export const appliedDigest = 'hydrogen.dev/applied-digest';
 
 /**
- * Annotation of every workload: a digest of the generations of the documents that it was made from. If they are
+ * Annotation of every workload: a digest of the generations of the documents that it was rendered from. If they are
  * unchanged and the object to apply differs, the difference comes from a new release of the operator.
  */
 export const appliedSources = 'hydrogen.dev/applied-sources';
@@ -69,9 +69,9 @@ export interface ResourceType {
   readonly apiVersion: string;
   readonly kind: string;
   readonly plural: string;
-  /** Whether lists and watches ask for `metadata` alone. */
+  /** Whether lists and watches request only `metadata`. */
   readonly isMetadataOnly?: boolean;
-  /** Silence after which a call fails. @default - that of any call */
+  /** Silence after which a call fails. @default - the same as for any call */
   readonly answerMs?: number;
 }
 
@@ -99,21 +99,21 @@ export const childTypes: readonly ResourceType[] = [
   type('gateway.networking.k8s.io/v1', 'HTTPRoute', 'httproutes'),
 ];
 
-/** Kinds whose definition comes with other software and may be absent. */
+/** Kinds whose definitions come with other software and may be absent. */
 export const optionalKinds: readonly string[] = ['HTTPRoute'];
 
-/** Kinds of which foreign objects matter too: somebody else's autoscaler may set the number of our pods. */
+/** Kinds whose foreign objects matter too: somebody else's autoscaler may set the number of our pods. */
 export const sharedKinds: readonly string[] = ['HorizontalPodAutoscaler'];
 
 export const namespaceType: ResourceType = type('v1', 'Namespace', 'namespaces');
 export const secretType: ResourceType = type('v1', 'Secret', 'secrets');
-/** Secrets as they are watched: their existence and their version. */
+/** Secrets in the form that is watched: only their existence and version. */
 export const secretMetadataType: ResourceType = { ...secretType, isMetadataOnly: true };
-/** On a dead connection, a renewal must fail early enough for another attempt. */
+/** On a dead connection, a renewal must fail early enough to leave time for another attempt. */
 export const leaseType: ResourceType = { ...type('coordination.k8s.io/v1', 'Lease', 'leases'), answerMs: 4000 };
 export const eventType: ResourceType = type('events.k8s.io/v1', 'Event', 'events');
 
-/** The type of a rendered object. @throws for a kind that is not in the list, which would never be pruned */
+/** The type of a rendered object. @throws for a kind that is not in the list, because it would never be pruned */
 export function childTypeOf({ apiVersion: version, kind }: Pick<KubeObject, 'apiVersion' | 'kind'>): ResourceType {
   const found = childTypes.find((candidate) => candidate.apiVersion === version && candidate.kind === kind);
   if (found === undefined) throw new Error(`${version} ${kind} is not among the kinds of children`);

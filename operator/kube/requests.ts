@@ -1,8 +1,8 @@
-/** The calls of the Kubernetes API as requests: paths, queries, and what is sent and accepted. */
+/** Calls of the Kubernetes API as requests: paths, queries, bodies and content types. */
 import { fieldManager, type KubeObject, type ResourceType } from './objects.ts';
 import type { ApiCall } from './transport.ts';
 
-/** Which objects a list or watch is about. */
+/** Which objects a list or watch covers. */
 export interface Selection {
   /** @default - every namespace */
   readonly namespace?: string | undefined;
@@ -13,11 +13,11 @@ export interface ApplyOptions {
   readonly subresource?: 'status';
   /** @default fieldManager */
   readonly manager?: string;
-  /** Whether the server only answers what it would do. @default false */
+  /** Whether the server only reports what it would do. @default false */
   readonly isDryRun?: boolean;
 }
 
-/** Objects of one page of a list. More would be held in memory at once, twice: as text, and parsed. */
+/** Objects in one page of a list. All of a page is in memory twice at the same time: as text and parsed. */
 const pageSize = 100;
 
 /** One page of a list. @param next continuation token of the page before it; empty for the first */
@@ -83,7 +83,7 @@ export function deleteCall(
   return { method: 'DELETE', type, path: pathOf(type, namespace, name), body };
 }
 
-/** Metadata alone halves what goes over the wire, and keeps the content of secrets out of this process. */
+/** Requesting only metadata halves the traffic, and keeps the content of secrets out of this process. */
 function acceptOf({ isMetadataOnly }: ResourceType, list: 'List' | ''): { accept?: string } {
   return isMetadataOnly ? { accept: `application/json;as=PartialObjectMetadata${list};g=meta.k8s.io;v=v1` } : {};
 }

@@ -1,6 +1,6 @@
 /**
- * Requests to an API server, over HTTP/1.1 and one keep-alive agent: a stalled HTTP/2 session would take every watch on
- * it along.
+ * Requests to an API server, over HTTP/1.1 with one keep-alive agent: a stalled HTTP/2 session would stall every watch
+ * on it.
  */
 import { type IncomingMessage, request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
@@ -15,21 +15,21 @@ export interface ApiCall {
   readonly method: string;
   readonly type: ResourceType;
   readonly path: string;
-  /** Verb under which it is counted. @default - the method */
+  /** Verb in the metrics. @default - the method */
   readonly verb?: string;
   readonly body?: object;
   /** @default 'application/json' */
   readonly contentType?: string;
   /** @default 'application/json' */
   readonly accept?: string;
-  /** Silence after which it fails. @default - that of the resource, else 15_000 */
+  /** Silence after which the call fails. @default - that of the resource, else 15_000 */
   readonly timeoutMs?: number;
 }
 
 export interface TransportHooks {
   /** Called with each `Warning` header. */
   readonly onWarning?: (warning: string) => void;
-  /** Called after each call: a method, `LIST` or `WATCH`; status 0 is no answer. */
+  /** Called after each call; the verb is a method, `LIST` or `WATCH`; status 0 means no answer. */
   readonly onCall?: (verb: string, resource: string, status: number) => void;
 }
 
@@ -49,14 +49,14 @@ export class Transport {
     this.#authentication = new Authentication(cluster);
   }
 
-  /** Resolves with the answer once its head has arrived. @throws {ApiError} unless it is a success */
+  /** Resolves with the answer once its headers have arrived. @throws {ApiError} unless the call succeeded */
   async send(call: ApiCall, signal?: AbortSignal): Promise<IncomingMessage> {
     const credentials = await this.#authentication.current();
     let response = await this.#request(call, credentials, signal);
     if (response.statusCode === 401) {
       this.#authentication.forget();
       const renewed = await this.#authentication.current();
-      // The token has been replaced meanwhile; the same one would be refused again.
+      // Worth retrying only if the token has been replaced: the same one would be refused again.
       if (renewed.headers.authorization !== credentials.headers.authorization) {
         response.resume();
         response = await this.#request(call, renewed, signal);
@@ -120,7 +120,7 @@ async function errorOf(call: ApiCall, response: IncomingMessage): Promise<ApiErr
   const body = await text(response).catch(() => '');
   const seconds = Number(response.headers['retry-after']);
   const retryAfterMs = Number.isFinite(seconds) && seconds > 0 ? seconds * 1000 : undefined;
-  // Proxies in between, and the server for a resource that it does not know, answer with text, or with nothing.
+  // Proxies, and the server itself for a resource that it does not know, answer with plain text or an empty body.
   const message = statusMessage(body) || `${call.method} ${call.path.replace(/\?.*/, '')}: ${status} ${body}`.trim();
   return new ApiError(status, message, { retryAfterMs });
 }

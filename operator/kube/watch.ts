@@ -1,5 +1,5 @@
 /**
- * One watch: its events line by line, until the server ends it, the connection is cut or falls silent, or it is
+ * One watch: reads its events line by line until the server ends it, the connection is cut or falls silent, or it is
  * stopped.
  */
 import { createInterface } from 'node:readline';
@@ -17,7 +17,7 @@ export interface WatchEvent {
 
 export interface WatchOptions extends Selection {
   readonly resourceVersion: string;
-  /** After this long the server ends the watch. */
+  /** The server ends the watch after this long. */
   readonly timeoutSeconds: number;
   /** Silence after which the connection counts as dead. Bookmarks come about once a minute. */
   readonly inactivityMs: number;
@@ -28,7 +28,7 @@ export interface WatchOptions extends Selection {
 const overtimeMs = 15_000;
 
 /**
- * Resolves when the server ends the watch in an orderly way, or `signal` or `closing` stops it.
+ * Resolves when the server ends the watch normally, or when `signal` or `closing` stops it.
  * @throws {ApiError} when it is refused or cut
  */
 export async function watch(
@@ -53,7 +53,7 @@ export async function watch(
       failure = error;
     });
     for await (const line of createInterface({ input: response })) {
-      if (line !== '') onEvent(typed(JSON.parse(line) as WatchEvent, type)); // one event a line
+      if (line !== '') onEvent(typed(JSON.parse(line) as WatchEvent, type)); // one event per line
     }
     if (failure !== undefined || !response.complete) throw failure ?? new Error('the connection was cut');
   } catch (cause) {
@@ -67,7 +67,7 @@ export async function watch(
   }
 }
 
-/** Metadata alone comes as an object of a kind of its own. */
+/** Metadata-only objects come with a kind of their own. */
 function typed(event: WatchEvent, { isMetadataOnly, apiVersion, kind }: ResourceType): WatchEvent {
   if (!isMetadataOnly || event.type === 'ERROR') return event;
   return { type: event.type, object: { ...event.object, apiVersion, kind } };

@@ -1,6 +1,6 @@
 /**
- * The NATS of every group. The reconciler of custom resources declares here what it wants and reads what is known, both at
- * once; the work is done by a queue of its own, with the group as key, so that nothing but the group waits for its NATS.
+ * The NATS of every group. The reconciler of custom resources declares here what it wants and reads what is known, neither
+ * of which waits for NATS. The work is done by a separate queue keyed by group, so that only a group waits for its own NATS.
  */
 import type { HydrogenGroup, HydrogenMessageProcessor } from '../../crds/index.ts';
 import { consumerOptionsOf } from '../../runtime/bus/options.ts';
@@ -17,23 +17,23 @@ export interface BusesOptions {
   readonly kube: Pick<Kube, 'get'>;
   /** The facts of a group's NATS have changed. */
   readonly onChange: (groupKey: string) => void;
-  /** What is known of a processor's consumers has changed, or its lag. */
+  /** The facts of a processor's consumers, or its lag, have changed. */
   readonly onProcessor: (processorKey: string) => void;
   readonly onEvent: (groupKey: string, event: string, detail: string) => void;
-  /** The work itself has failed, which is a bug. */
+  /** The work has thrown an error, which is a bug. */
   readonly onBug: (error: unknown) => void;
-  /** Asked before every change in NATS. @default - always */
+  /** Checked before every change in NATS. @default - always true */
   readonly mayWrite?: () => boolean;
-  /** How often NATS is asked what exists and how far processors are behind. @default 30_000 */
+  /** How often NATS is queried for streams, consumers and lag. @default 30_000 */
   readonly observeMs?: number | undefined;
-  /** How long NATS is out of reach before it may be gone for good. @default 30_000 */
+  /** How long NATS must be unreachable before it may be gone for good. @default 30_000 */
   readonly goneMs?: number | undefined;
-  /** Servers instead of those of the document: for an operator outside of the cluster. */
+  /** Servers to use instead of those in the document, for an operator outside the cluster. */
   readonly serversOf?: ((group: HydrogenGroup) => readonly string[]) | undefined;
 }
 
 const workers = 16;
-/** A server that has not answered by now may be silent, and no longer occupies a worker. */
+/** A server that has not answered after this long may be silent; its work no longer occupies a worker. */
 const slowMs = 250;
 
 export class Buses {
@@ -52,35 +52,35 @@ export class Buses {
     this.#queue.start();
   }
 
-  /** Connects where there is no connection with these settings, and has the streams made, or kept while paused. */
+  /** Connects unless there is a connection with these settings, and requests the streams; a pause leaves them unchanged. */
   want(group: HydrogenGroup): BusFacts {
     return this.#want(group).facts;
   }
 
-  /** Connects, and asks for nothing: for a group that is being deleted. */
+  /** Connects without requesting any streams: for a group that is being deleted. */
   look(group: HydrogenGroup): BusFacts {
     return this.#connect(group).facts;
   }
 
-  /** Has the consumers of a processor made. Returns what NATS has against that. */
+  /** Requests the consumers of a processor. Returns the reason why NATS refuses them, if any. */
   wantConsumers(group: HydrogenGroup, processor: HydrogenMessageProcessor): string | undefined {
     const bus = this.#want(group);
     bus.wantConsumers(consumerOptionsOf(processor));
     return bus.refusalOf(processor.metadata.name);
   }
 
-  /** Leaves the consumers of a processor as they are, while it or its group is paused. */
+  /** Leaves the consumers of a processor unchanged while it or its group is paused. */
   keepConsumers(namespace: string, group: string, processor: string): void {
     this.#open.get(groupKey(namespace, group))?.keepConsumers(processor);
   }
 
-  /** Has the consumers of a processor removed, over the connection that exists: the group may be invalid by now. */
+  /** Requests the removal of a processor's consumers over the existing connection: the group may be invalid by now. */
   removeConsumers(namespace: string, group: string, processor: string): Removal {
     const bus = this.#open.get(groupKey(namespace, group));
     return bus === undefined ? unconnected(group) : bus.removeConsumers(processor);
   }
 
-  /** Has the streams of a group removed, in the same way. */
+  /** Requests the removal of a group's streams in the same way. */
   removeStreams(namespace: string, group: string): Removal {
     const bus = this.#open.get(groupKey(namespace, group));
     return bus === undefined ? unconnected(group) : bus.removeStreams();
@@ -91,17 +91,17 @@ export class Buses {
     return this.#open.get(groupKey(namespace, group))?.isStarting === true;
   }
 
-  /** Whether the NATS of a group has been out of reach for so long that it may be gone for good. */
+  /** True if the NATS of a group has been unreachable for so long that it may be gone for good. */
   isGone(namespace: string, group: string): boolean {
     return this.#open.get(groupKey(namespace, group))?.isGone === true;
   }
 
-  /** How far a processor is behind; undefined before NATS has been asked. */
+  /** The lag of a processor; undefined until NATS has been queried. */
   lagOf(namespace: string, group: string, processor: string): LagStatus | undefined {
     return this.#open.get(groupKey(namespace, group))?.lagOf(processor);
   }
 
-  /** A secret that the group names may have changed. */
+  /** Call it when a secret that the group refers to may have changed. */
   expireSecrets(key: string): void {
     this.#open.get(key)?.expireSecrets();
   }
@@ -125,7 +125,7 @@ export class Buses {
     await bus?.close();
   }
 
-  /** Ends every connection, and with them the work that waits for an answer. */
+  /** Closes every connection, which ends the work that is waiting for an answer. */
   async stop(): Promise<void> {
     await Promise.all([...this.#open.values()].map((bus) => bus.close()));
     this.#open.clear();

@@ -1,4 +1,4 @@
-/** The consumers of one group, by message processor: what is wanted, what NATS has said, and the work in between. */
+/** The consumers of one group, by message processor: what is wanted, what NATS answered, and the work in between. */
 import type { NatsGroup, ProcessorLag } from '../../runtime/bus/nats/group.ts';
 import type { ConsumerOptions } from '../../runtime/bus/port/messages.ts';
 import { digest } from '../digest.ts';
@@ -7,7 +7,7 @@ import { isSameLag, type LagStatus } from './lag.ts';
 import { type Removal, removalBlocked, removalDone, removalPending } from './removal.ts';
 import { retryMs } from './streams.ts';
 
-/** `kept`: they are left as they are, because the processor or its group is paused. */
+/** `kept`: they are left unchanged, because the processor or its group is paused. */
 export type ConsumersWish =
   | { readonly kind: 'made'; readonly options: ConsumerOptions }
   | { readonly kind: 'kept' }
@@ -17,7 +17,7 @@ export type ConsumersWish =
 interface Attempt {
   /** Digest of what was wanted. */
   readonly of: string;
-  /** What NATS has against it. */
+  /** Why NATS refused it; undefined: it succeeded. */
   readonly refusal: string | undefined;
   readonly atMs: number;
 }
@@ -50,18 +50,18 @@ export class GroupConsumers {
   readonly #onChange: (processor: string) => void;
   readonly #entries = new Map<string, Entry>();
   readonly #lags = new Map<string, LagStatus>();
-  /** Grows when others may have changed consumers: what was made is made again. */
+  /** Incremented when others may have changed consumers, which makes all of them due again. */
   #epoch = 0;
   /** Not before this time is the list of consumers read again. */
   #readAtMs = 0;
 
-  /** @param onChange something that is known of the processor's consumers has changed */
+  /** @param onChange called when the facts of a processor's consumers, or its lag, have changed */
   constructor(nats: NatsGroup, onChange: (processor: string) => void) {
     this.#nats = nats;
     this.#onChange = onChange;
   }
 
-  /** Returns whether this is another wish than before. */
+  /** Returns true if the wish differs from the previous one. */
   want(processor: string, wish: ConsumersWish): boolean {
     const entry = this.#entries.get(processor);
     if (entry === undefined) this.#entries.set(processor, { wish, attempt: undefined });
@@ -80,29 +80,29 @@ export class GroupConsumers {
     this.#lags.delete(processor);
   }
 
-  /** What NATS has against the consumers of a processor; undefined: nothing that is known. */
+  /** Why NATS refuses the consumers of a processor; undefined: no refusal is known. */
   refusalOf(processor: string): string | undefined {
     return this.#entries.get(processor)?.attempt?.refusal;
   }
 
-  /** How far their removal is, once that is the wish. */
+  /** The progress of their removal, once it is the wish. */
   removalOf(processor: string): Removal {
     const attempt = this.#entries.get(processor)?.attempt;
     if (attempt === undefined) return removalPending;
     return attempt.refusal === undefined ? removalDone : removalBlocked(attempt.refusal);
   }
 
-  /** Undefined before NATS has been asked. */
+  /** Undefined until NATS has been queried. */
   lagOf(processor: string): LagStatus | undefined {
     return this.#lags.get(processor);
   }
 
-  /** Others may have changed them. */
+  /** Call it when others may have changed the consumers. */
   expire(): void {
     this.#epoch += 1;
   }
 
-  /** When there is work again that nobody asks for. */
+  /** When the next retry is due; undefined: there is nothing to retry. */
   retryAtMs(areStreamsUsable: boolean): number | undefined {
     const isWaiting = [...this.#entries.values()].some((entry) => this.#isDue(entry, areStreamsUsable));
     let soonestMs = isWaiting ? this.#readAtMs : undefined;
@@ -120,7 +120,7 @@ export class GroupConsumers {
       if (this.#isDue(entry, areStreamsUsable)) due.push({ processor, entry, of: this.#digestOf(entry.wish) });
     }
     if (due.length === 0 || performance.now() < this.#readAtMs) return;
-    // Read once for all of them: no processor's consumers are another's.
+    // One read serves all of them: processors do not share consumers.
     const present = this.#nats.readConsumers();
     const failure = await refusalOf(present);
     const count = failure === undefined ? (await present).consumers.length : 0;
@@ -138,14 +138,14 @@ export class GroupConsumers {
         ? this.#nats.ensureConsumers(wish.options, await present)
         : this.#nats.deleteConsumers(processor, await present);
     const refusal = failure ?? (await refusalOf(work()));
-    // The processor may be gone by now, or something else be wanted, which is then due.
+    // By now the processor may be gone, or the wish may be a different one, which is then due.
     if (this.#entries.get(processor) !== entry || entry.wish.kind !== wish.kind) return;
     const before = entry.attempt;
     entry.attempt = { of, refusal, atMs: performance.now() };
     if (before === undefined || before.refusal !== refusal) this.#onChange(processor);
   }
 
-  /** Takes over how far processors are behind. Returns whether a processor has fewer consumers than were made for it. */
+  /** Takes over the lags of processors. Returns true if a processor has fewer consumers than were created for it. */
   observe(found: ReadonlyMap<string, ProcessorLag>, observedTime: string): boolean {
     for (const [processor, { pendingMessages, unacknowledgedMessages }] of found) {
       const lag = { pendingMessages, unacknowledgedMessages, observedTime };
@@ -163,13 +163,13 @@ export class GroupConsumers {
     return attempt?.of !== this.#digestOf(wish);
   }
 
-  /** A removal is done once, whatever others do. */
+  /** Does not include the epoch for a removal: it is done once, whatever others do. */
   #digestOf(wish: ConsumersWish): string {
     return digest(wish.kind === 'made' ? [this.#epoch, wish.options] : wish.kind);
   }
 }
 
-/** How many consumers an entry should have, as far as they were made. */
+/** How many consumers were successfully created for an entry. */
 function madeFor({ wish, attempt }: Entry): number {
   if (wish.kind !== 'made' || attempt === undefined || attempt.refusal !== undefined) return 0;
   return wish.options.ordering === 'PerConnection' ? wish.options.partitions : 1;

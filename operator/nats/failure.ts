@@ -1,17 +1,17 @@
 /**
- * Why NATS cannot be reached. An attempt is made every other second, each time at another address, which may fail in its
- * own way. So the reason is every failure of the last half minute, and each is logged when it is new, or once a minute.
+ * Why NATS cannot be reached. An attempt is made about every two seconds, each time at another address, and each address may
+ * fail in its own way. So the reason lists every failure of the last half minute. New failures are logged, and one a minute.
  */
 import { messageOf } from '../kube/errors.ts';
 
 export interface FailureOptions {
-  /** A failure that is worth a log line. */
+  /** Called with a failure that is worth a log line. */
   readonly onNews: (detail: string) => void;
-  /** `last` has changed. */
+  /** Called when `last` has changed. */
   readonly onChange: () => void;
 }
 
-/** How long a reason counts that has not come up again. */
+/** How long a reason counts if it does not occur again. */
 const lifeMs = 30_000;
 const repeatMs = 60_000;
 const mostReasons = 5;
@@ -30,12 +30,12 @@ export class ConnectFailure {
     this.#options = options;
   }
 
-  /** What attempts fail with; undefined: none has failed since the last connection. */
+  /** The reasons why attempts fail; undefined: none has failed since the last connection. */
   get last(): string | undefined {
     return this.#last;
   }
 
-  /** An attempt has failed. @param detail the address that was tried */
+  /** Records a failed attempt. @param detail the address that was tried */
   add(detail: string, cause: unknown): void {
     const reason = cause === undefined ? 'no answer' : messageOf(cause).slice(0, longestReason);
     const nowMs = performance.now();
@@ -51,7 +51,7 @@ export class ConnectFailure {
     if (this.#last !== before) this.#options.onChange();
   }
 
-  /** There is a connection. */
+  /** Forgets all failures: there is a connection. */
   clear(): void {
     this.#seenMs.clear();
     this.#last = undefined;

@@ -1,12 +1,12 @@
-/** How far a message processor is behind, as `status.lag` shows it: written only when the numbers have changed. */
+/** The lag of a message processor, as in `status.lag`: written only when the numbers have changed. */
 import type { HydrogenMessageProcessorStatus } from '../../crds/index.ts';
 import type { KubeObject } from '../kube/objects.ts';
 
 export type LagStatus = NonNullable<HydrogenMessageProcessorStatus['lag']>;
 
 /**
- * The part of a status that holds the lag. What the object has stays while nothing newer is known, as after a restart of
- * the operator, and while the numbers are the same: otherwise a status would be written for the time alone.
+ * The part of a status that contains the lag. The object's present value stays while nothing newer is known, for example
+ * after a restart of the operator, and while the numbers are the same: otherwise the time alone would cause writes.
  */
 export function lagIn({ kind, status }: KubeObject, measured: LagStatus | undefined): { readonly lag?: LagStatus } {
   if (kind !== 'HydrogenMessageProcessor') return {};
@@ -15,7 +15,7 @@ export function lagIn({ kind, status }: KubeObject, measured: LagStatus | undefi
   return lag === undefined ? {} : { lag };
 }
 
-/** Whether the numbers are the same, whenever they were read. */
+/** Whether the numbers are the same, no matter when they were read. */
 export function isSameLag(a: LagStatus | undefined, b: LagStatus | undefined): boolean {
   return a?.pendingMessages === b?.pendingMessages && a?.unacknowledgedMessages === b?.unacknowledgedMessages;
 }

@@ -1,4 +1,4 @@
-/** What the operator's connection to a group's NATS is made from. */
+/** The settings of the operator's connection to a group's NATS. */
 import { type HydrogenGroup, natsConnectionOf, restartFacts } from '../../crds/index.ts';
 import type { NatsGroupOptions } from '../../runtime/bus/nats/group.ts';
 import type { ServerLimits } from '../../runtime/bus/nats/meter.ts';
@@ -6,8 +6,8 @@ import { natsOptionsOf, type ReadSecretKey } from '../../runtime/bus/options.ts'
 import { digest } from '../digest.ts';
 
 /**
- * One server of a tenant must not take the memory of an operator that works for all. A page of 256 consumers is some
- * 250 kB; only those of many processors with `ordering: PerConnection` and many endpoints come near a megabyte.
+ * One tenant's server must not exhaust the memory of an operator that works for all tenants. A page of 256 consumers is
+ * about 250 kB; only many processors with `ordering: PerConnection` and many endpoints bring it close to a megabyte.
  */
 const serverLimits: ServerLimits = {
   messageBytes: 4 * 1024 * 1024,
@@ -16,12 +16,12 @@ const serverLimits: ServerLimits = {
   unreadWrites: 1000,
 };
 
-/** The servers of a group as they are reached from another namespace. */
+/** The servers of a group, as addresses that work from another namespace. */
 export function serversOf(group: HydrogenGroup): readonly string[] {
   return natsConnectionOf(group).servers.map((server) => qualified(server, group.metadata.namespace));
 }
 
-/** Digest of everything that a connection is made with, the settings of the streams among it. */
+/** Digest of everything that a connection depends on, including the settings of the streams. */
 export function connectionDigest(group: HydrogenGroup, servers: readonly string[]): string {
   return digest([servers, restartFacts(group)]);
 }
@@ -36,8 +36,8 @@ export function connectionOptions(
 }
 
 /**
- * A server as it is reached from another namespace: a bare name is that of a service beside the group's pods.
- * `nats://nats:4222` of namespace `chat` is `nats://nats.chat.svc:4222`.
+ * The address of a server from another namespace: a bare name is that of a service in the group's own namespace.
+ * `nats://nats:4222` in namespace `chat` becomes `nats://nats.chat.svc:4222`.
  */
 export function qualified(server: string, namespace: string): string {
   const [, scheme = '', host = '', port = ''] =

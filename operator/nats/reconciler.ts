@@ -1,7 +1,7 @@
 /**
- * Brings the NATS of one group in line with what is wanted of it. What is wanted is declared at any time and known at once;
- * `work` does what is due, whenever the queue calls it, and changes the facts. One connection makes streams and consumers
- * whenever it comes up or their settings change, reverts what others do to them, and carries no messages.
+ * Brings the NATS of one group in line with what is wanted. Wishes can be declared at any time, without waiting; `work`
+ * does what is due whenever the queue calls it, and updates the facts. A single connection, which carries no messages,
+ * creates streams and consumers whenever it comes up or their settings change, and reverts what others do to them.
  */
 import type { HydrogenGroup } from '../../crds/index.ts';
 import type { NatsEvent } from '../../runtime/bus/nats/dial.ts';
@@ -23,22 +23,22 @@ import { GroupStreams, type StreamsWish } from './streams.ts';
 export interface NatsReconcilerOptions {
   readonly kube: Pick<Kube, 'get'>;
   readonly servers: readonly string[];
-  /** There is something for `work` to do. */
+  /** Called when there is something for `work` to do. */
   readonly onDue: () => void;
-  /** The facts of the group have changed. */
+  /** Called when the facts of the group have changed. */
   readonly onChange: () => void;
-  /** What is known of a processor's consumers has changed, or its lag. */
+  /** Called when the facts of a processor's consumers, or its lag, have changed. */
   readonly onProcessor: (name: string) => void;
   readonly onEvent: (event: string, detail: string) => void;
-  /** Asked before every change in NATS. */
+  /** Checked before every change in NATS. */
   readonly mayWrite: () => boolean;
-  /** How often NATS is asked what exists and how far processors are behind. */
+  /** How often NATS is queried for streams, consumers and lag. */
   readonly observeMs: number;
-  /** How long NATS is out of reach before it counts as gone. */
+  /** How long NATS must be unreachable before it counts as gone. */
   readonly goneMs: number;
 }
 
-/** How long after a connection was made NATS is asked for the first time how far processors are behind. */
+/** How long after connecting NATS is first queried for streams, consumers and lag. */
 const firstObserveMs = 3000;
 
 /**
@@ -47,10 +47,10 @@ const firstObserveMs = 3000;
  */
 const startMs = 30_000;
 
-/** Longer than the pause before a server that was left is tried again. */
+/** Longer than the pause before a server that exceeded its limits is tried again. */
 const excessLifeMs = 90_000;
 
-/** What a server causes is logged only so often, and only so much of it. */
+/** Log lines that a server can cause are limited in number and length. */
 const eventsPerMinute = 30;
 const longestDetail = 1000;
 
@@ -63,7 +63,7 @@ export class NatsReconciler {
   readonly #failure: ConnectFailure;
   readonly #streams: GroupStreams;
   readonly #consumers: GroupConsumers;
-  /** Why a connection was closed whose server sent more than it may. It counts until an observation succeeds, or expires. */
+  /** How a server exceeded its limits, for which it was disconnected. Counts until an observation succeeds, or it expires. */
   #excess: { readonly message: string; readonly atMs: number } | undefined;
   #downSinceMs: number | undefined = performance.now();
   #observeAtMs = 0;
@@ -98,7 +98,7 @@ export class NatsReconciler {
     this.#startTimer = setTimeout(() => this.#endStart(), startMs).unref();
   }
 
-  /** What is known of the group's NATS. */
+  /** The state of the group's NATS, as far as it is known. */
   get facts(): BusFacts {
     if (this.#excess !== undefined) return { state: 'down', message: this.#excess.message };
     if (this.#nats.status === 'up') return this.#streams.facts;
@@ -112,7 +112,7 @@ export class NatsReconciler {
     return this.#isStarting && this.#excess === undefined;
   }
 
-  /** Whether NATS has not been reached for so long that it may be gone for good. */
+  /** True if NATS has been unreachable for so long that it may be gone for good. */
   get isGone(): boolean {
     if (this.#excess !== undefined) return true;
     if (this.#failure.last === undefined || this.#downSinceMs === undefined) return false;
@@ -127,7 +127,7 @@ export class NatsReconciler {
     if (this.#consumers.want(options.processor, { kind: 'made', options })) this.#options.onDue();
   }
 
-  /** Leaves the consumers of a processor as they are. */
+  /** Leaves the consumers of a processor unchanged. */
   keepConsumers(processor: string): void {
     this.#consumers.want(processor, { kind: 'kept' });
   }
@@ -146,7 +146,7 @@ export class NatsReconciler {
     this.#consumers.drop(processor);
   }
 
-  /** What NATS has against the consumers of a processor. Without streams there are none, and the group says why. */
+  /** Why NATS refuses the consumers of a processor. Without streams there are no consumers, and the group reports why. */
   refusalOf(processor: string): string | undefined {
     return this.#streams.areUsable ? this.#consumers.refusalOf(processor) : undefined;
   }
@@ -155,7 +155,7 @@ export class NatsReconciler {
     return this.#consumers.lagOf(processor);
   }
 
-  /** A secret that it logs in with may have changed. */
+  /** Call it when a secret that it logs in with may have changed. */
   expireSecrets(): void {
     this.#secrets.expire();
   }
@@ -185,7 +185,7 @@ export class NatsReconciler {
     this.#options.onChange();
   }
 
-  /** Asks NATS what exists. What others have deleted or changed is made again. */
+  /** Queries NATS for streams, consumers and lag. If others have deleted or changed any, all of them become due again. */
   async #observe(): Promise<void> {
     this.#observeAtMs = performance.now() + this.#options.observeMs;
     try {
@@ -238,7 +238,7 @@ export class NatsReconciler {
     if (this.#eventsLeft-- > 0) this.#options.onEvent(event, detail.slice(0, longestDetail));
   }
 
-  /** What is not done does not go on without a connection. */
+  /** Without a connection, a removal that is not done yet is blocked. */
   #reachable(removal: Removal): Removal {
     if (removal.state === 'done' || this.#nats.status === 'up') return removal;
     return removalBlocked(this.#excess?.message ?? 'it cannot be reached');

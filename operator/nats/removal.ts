@@ -1,9 +1,9 @@
-/** How far the removal of something in NATS is. */
+/** The progress of a removal in NATS. */
 export type Removal =
   | { readonly state: 'done' }
-  /** NATS is being asked. */
+  /** The request is under way. */
   | { readonly state: 'pending'; readonly obstacle: string }
-  /** NATS cannot be asked, or refuses; it is tried again. */
+  /** NATS cannot be reached or refuses; the removal is retried. */
   | { readonly state: 'blocked'; readonly obstacle: string };
 
 export const removalDone: Removal = { state: 'done' };

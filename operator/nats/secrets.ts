@@ -1,6 +1,6 @@
 /**
- * The secrets that a connection to NATS needs. A connection is attempted every other second; the API server is asked
- * again when a secret has changed, or after half a minute where that cannot be noticed.
+ * The secrets that a connection to NATS needs. Connections are attempted about every two seconds; a secret is read again
+ * only when it has changed, or after half a minute because changes may go unnoticed.
  */
 import type { SecretKeyRef } from '../../crds/index.ts';
 import type { Kube } from '../kube/client.ts';
@@ -25,7 +25,7 @@ export class LoginSecrets {
     this.#namespace = namespace;
   }
 
-  /** Why a secret could not be read last time; undefined when all could. */
+  /** Why a secret could not be read last time; undefined if all could. */
   get problem(): { readonly message: string; readonly isForbidden: boolean } | undefined {
     for (const { value } of this.#answers.values()) {
       if (value instanceof Error) return { message: value.message, isForbidden: isApiError(value.cause, 'forbidden') };
@@ -44,7 +44,7 @@ export class LoginSecrets {
     return value;
   }
 
-  /** A secret may have changed: the next `read` asks the API server. */
+  /** Call it when a secret may have changed: the next `read` asks the API server. */
   expire(): void {
     this.#answers.clear();
   }

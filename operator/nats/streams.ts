@@ -4,19 +4,19 @@ import { messageOf } from '../kube/errors.ts';
 import type { BusFacts } from '../status/facts.ts';
 import { type Removal, removalBlocked, removalDone, removalPending } from './removal.ts';
 
-/** `kept`: they are only inspected, because the group is paused. `unasked`: nobody has said yet. */
+/** `kept`: they are only inspected, because the group is paused. `unasked`: no wish has been declared yet. */
 export type StreamsWish = 'unasked' | 'made' | 'kept' | 'removed';
 
-/** How long a failure is believed: somebody may have removed its cause. */
+/** A failed attempt is retried after this long, because its cause may be gone. */
 export const retryMs = 10_000;
 
 export class GroupStreams {
   readonly #nats: NatsGroup;
   #wish: StreamsWish = 'unasked';
   #made: BusFacts | undefined;
-  /** Whether they must be made, whatever `made` says: the connection is new, or others have changed them. */
+  /** True if the wish must be carried out again: it or the connection is new, or others may have changed the streams. */
   #isStale = true;
-  /** What is missing or differs; undefined before the first inspection. */
+  /** What is missing or differs; undefined before an inspection has succeeded. */
   #drift: readonly string[] | undefined;
   #uninspected: BusFacts | undefined;
   #removal = removalPending;
@@ -26,7 +26,7 @@ export class GroupStreams {
     this.#nats = nats;
   }
 
-  /** What is known of them; `connecting` before anything is. */
+  /** The state of the streams; `connecting` before anything is known. */
   get facts(): BusFacts {
     if (this.#wish === 'kept') {
       if (this.#drift === undefined) return this.#uninspected ?? { state: 'connecting' };
@@ -36,25 +36,25 @@ export class GroupStreams {
     return { state: this.#wish === 'made' ? 'connecting' : 'up' };
   }
 
-  /** Whether consumers can be made. */
+  /** Whether consumers can be created. */
   get areUsable(): boolean {
     return this.#wish === 'made' && (this.#made?.state === 'up' || this.#made?.state === 'conflict');
   }
 
-  /** How far their removal is, once that is the wish. */
+  /** The progress of their removal, once it is the wish. */
   get removal(): Removal {
     return this.#removal;
   }
 
-  /** When there is work again that nobody asks for. */
+  /** When the next retry is due; undefined: there is nothing to retry. */
   get retryAtMs(): number | undefined {
     return this.#retryAtMs;
   }
 
-  /** Returns whether this is another wish than before. */
+  /** Returns true if the wish differs from the previous one. */
   want(wish: StreamsWish): boolean {
     if (this.#wish === wish) return false;
-    // Facts of before the pause are no longer true.
+    // Facts from before the pause may no longer be true.
     if (this.#wish === 'kept' && this.#drift?.length !== 0) this.#made = undefined;
     this.#wish = wish;
     this.#removal = removalPending;
@@ -62,7 +62,7 @@ export class GroupStreams {
     return true;
   }
 
-  /** Others may have changed them. */
+  /** Call it when others may have changed the streams. */
   expire(): void {
     this.#isStale = true;
     this.#retryAtMs = undefined;
@@ -78,11 +78,14 @@ export class GroupStreams {
     if (wish === 'made') await this.#make();
     else if (wish === 'removed') await this.#remove();
     else if (wish === 'kept' && this.#drift === undefined) await this.#inspect();
-    // A failure is tried again, and what nobody has asked for needs nothing.
+    // Failures are retried. Without a wish there is nothing to retry.
     if (this.#hasFailed(wish)) this.#retryAtMs = performance.now() + retryMs;
   }
 
-  /** Compares them with the settings. Resolves with whether anything has changed since the last time. @throws when NATS cannot be asked */
+  /**
+   * Compares the streams with their settings. Resolves with true if the result differs from the last one.
+   * @throws when NATS cannot be queried
+   */
   async observe(): Promise<boolean> {
     const before = this.#drift?.join('; ');
     const drift = await this.#nats.inspectStreams();
@@ -133,7 +136,7 @@ export class GroupStreams {
   }
 }
 
-/** Whether it is the connection that failed, and not JetStream that refused. */
+/** True if the connection failed, as opposed to a refusal by JetStream. */
 function isUnreachable(error: unknown): boolean {
   return (error as { code?: unknown }).code === 'HYD_BUS_UNREACHABLE';
 }

@@ -1,4 +1,4 @@
-/** The phases of a group: its streams, and the NATS servers that run for it. */
+/** The phases of a group: its streams, and its managed NATS servers. */
 import { natsImage, renderGroup } from '../../infra/index.ts';
 import { groupFinalizer, hold, isHeld, isNamespaceLeaving, release } from '../kube/finalizers.ts';
 import { conditionIn, type KubeObject } from '../kube/objects.ts';
@@ -6,7 +6,7 @@ import type { BusFacts } from '../status/facts.ts';
 import { applyChildren, removalPollMs } from './phases.ts';
 import type { End, GroupScope, Tools } from './scope.ts';
 
-/** A group that is deleted waits for its members, and takes its streams along where it is asked to. */
+/** A deleted group waits for its members to go; then its streams are deleted if its deletion policy says so. */
 export async function removeGroup(scope: GroupScope, tools: Tools): Promise<End | undefined> {
   if (!scope.isDeleted) return undefined;
   const { object, name, namespace, members, document } = scope;
@@ -54,10 +54,10 @@ export function declareStreams(scope: GroupScope, { buses }: Tools): undefined {
   scope.found({ bus: isConnecting ? asBefore(scope.object, bus) : bus });
 }
 
-/** Whether no NATS will ever delete the streams: ours has gone, or everything in the namespace goes. */
+/** True if no NATS will ever delete the streams: our own servers are gone, or the whole namespace is going. */
 async function isNatsLost(scope: GroupScope, { kube, store, buses }: Tools): Promise<boolean> {
   const { object, document, namespace, name } = scope;
-  // Nobody will repair what is deleted.
+  // Nobody will correct a document that is being deleted.
   if (document === undefined) return true;
   if (document.spec.nats.managed !== undefined) {
     const servers = store.childrenOf(object.metadata.uid ?? '').find(({ kind }) => kind === 'StatefulSet');
@@ -66,13 +66,13 @@ async function isNatsLost(scope: GroupScope, { kube, store, buses }: Tools): Pro
   return buses.isGone(namespace, name) && (await isNamespaceLeaving(kube, namespace));
 }
 
-/** Whether its streams go with it, however wrong the rest of it is. */
+/** Whether its streams are deleted with it; the rest of the specification may be invalid. */
 function takesStreams({ spec }: KubeObject): boolean {
   const { stream } = (spec ?? {}) as { stream?: { deletionPolicy?: unknown } };
   return stream?.deletionPolicy === 'Delete';
 }
 
-/** The start of an operator changes no condition: the last finding stays while a connection is being made. */
+/** Starting an operator changes no condition: the last one found stays until there is a connection. */
 function asBefore(object: KubeObject, bus: BusFacts): BusFacts {
   const condition = conditionIn(object, 'BusReachable');
   const isKnown = condition !== undefined && condition.observedGeneration === object.metadata.generation;

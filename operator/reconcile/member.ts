@@ -1,4 +1,4 @@
-/** The phases of a gateway or message processor: the workload that runs it, and the consumers that feed it. */
+/** The phases of a gateway or message processor: its workload, and the consumers of a processor. */
 import { defaultImage, renderGateway, renderProcessor } from '../../infra/index.ts';
 import { hold, isHeld, isNamespaceLeaving, processorFinalizer, release } from '../kube/finalizers.ts';
 import { lagIn } from '../nats/lag.ts';
@@ -7,7 +7,7 @@ import { groupFacts } from './parse.ts';
 import { applyChildren, checkSecrets, isSecretMissing, removalPollMs } from './phases.ts';
 import type { End, MemberScope, Tools } from './scope.ts';
 
-/** Removes the consumers of a processor that is deleted. Pods first: a running processor would make its consumers again. */
+/** Removes the consumers of a deleted processor. Pods go first: a running processor would create its consumers again. */
 export async function removeMember(scope: MemberScope, tools: Tools): Promise<End | undefined> {
   if (!scope.isDeleted) return undefined;
   const { object, key, name, groupName = '' } = scope;
@@ -48,7 +48,7 @@ export async function checkMemberSecrets(scope: MemberScope, tools: Tools): Prom
   if (scope.pausedBy === undefined) await checkSecrets(scope, tools);
 }
 
-/** The consumers of a processor. While it waits for a secret, those that were made last stay in force. */
+/** Requests the consumers of a processor. While it waits for a secret, the existing ones stay unchanged. */
 export async function declareConsumers(scope: MemberScope, { kube, buses }: Tools): Promise<undefined> {
   const { object, name, namespace, document, group, pausedBy } = scope;
   if (document?.kind !== 'HydrogenMessageProcessor' || group === undefined) return;
@@ -79,12 +79,12 @@ function removeConsumers({ name, namespace, group, groupObject }: MemberScope, {
   return buses.removeConsumers(namespace, groupObject.metadata.name, name);
 }
 
-/** Whether there is nothing to wait for: no NATS that will ever remove the consumers, or none that can be asked. */
+/** True if there is nothing to wait for: no NATS will ever remove the consumers, or NATS cannot be asked to. */
 async function isNatsLost(scope: MemberScope, { kube, buses }: Tools): Promise<boolean> {
   const { namespace, group, groupObject } = scope;
   if (groupObject === undefined) return true;
   const isGroupLeaving = groupObject.metadata.deletionTimestamp !== undefined;
-  // Nobody will repair a group that is deleted, and a foreground deletion takes its own servers away before it.
+  // Nobody will correct a deleted group, and a foreground deletion removes its managed servers before the group itself.
   if (isGroupLeaving && (group === undefined || group.spec.nats.managed !== undefined)) return true;
   if (group !== undefined && buses.want(group).state === 'unchecked') return true;
   return buses.isGone(namespace, groupObject.metadata.name) && (await isNamespaceLeaving(kube, namespace));

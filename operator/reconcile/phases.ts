@@ -1,11 +1,11 @@
-/** The phases that all kinds have. */
+/** The phases that all kinds share. */
 import type { Plan } from '../children/children.ts';
 import type { AnyScope, End, Tools } from './scope.ts';
 
-/** How often a removal asks whether the namespace is being deleted, which is not watched. */
+/** How often a removal checks whether the namespace is being deleted: namespaces are not watched. */
 export const removalPollMs = 11_000;
 
-/** A change of a secret that the object names brings the object back. */
+/** From now on, a change of a secret that the object refers to causes a reconciliation. */
 export function referToSecrets({ key, namespace, secretRefs }: AnyScope, { secrets }: Tools): undefined {
   secrets.refer(key, namespace, secretRefs);
 }
@@ -22,12 +22,12 @@ export async function checkSecrets(scope: AnyScope, { secrets }: Tools): Promise
   scope.found({ missingSecrets: await secrets.missing(scope.namespace, scope.secretRefs) });
 }
 
-/** Whether it waits for a secret. */
+/** Whether the object is waiting for a secret. */
 export function isSecretMissing({ facts }: AnyScope): boolean {
   return (facts.missingSecrets ?? []).length > 0;
 }
 
-/** Applies the children; while paused it only finds out what applying them would change. */
+/** Applies the children; while paused, it only determines what applying them would change. */
 export async function applyChildren(scope: AnyScope, plan: Plan, { children, rollouts }: Tools): Promise<undefined> {
   const { object, key, pausedBy } = scope;
   if (pausedBy === undefined && !isSecretMissing(scope)) {

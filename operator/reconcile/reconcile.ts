@@ -1,6 +1,6 @@
 /**
- * From a key to a cluster that is as its object asks. The phases run in order, always from the beginning and at any time,
- * and what they have found is reported once, at the end. Nothing here waits: that is up to the queues.
+ * Brings the cluster in line with the object of a key. A reconciliation may start at any time; it always runs the phases
+ * from the first one, in order, and reports what they found once, at the end. Nothing here waits: delays are in the queues.
  */
 
 import { Children } from '../children/children.ts';
@@ -49,12 +49,12 @@ export class Reconciler {
     this.#reporter = createReporter(options);
   }
 
-  /** @throws {ApiError} what is worth trying again */
+  /** @throws {ApiError} when it is worth retrying */
   async reconcile(key: string): Promise<Outcome> {
     const { store, secrets, rollouts, buses } = this.#tools;
     const object = store.custom(key);
     if (object === undefined) {
-      // It may have gone while it was being reconciled.
+      // The object may have been removed while it was being reconciled.
       secrets.refer(key, '', []);
       rollouts.leave(key);
       const [kind, namespace = '', name = ''] = key.split('/');
@@ -66,18 +66,18 @@ export class Reconciler {
     try {
       return await this.#run(memberPhases, scope);
     } finally {
-      // Its group may have gone meanwhile, and must not leave a connection behind.
+      // Its group may have been removed in the meantime, and must not leave a connection behind.
       const { namespace, groupName = '' } = scope;
       if (store.custom(groupKey(namespace, groupName)) === undefined) await buses.disconnect(namespace, groupName);
     }
   }
 
-  /** Forgets what was remembered of an object that is gone. */
+  /** Forgets everything about an object that is gone. */
   async forget(object: KubeObject): Promise<void> {
     const { applier, secrets, rollouts, buses } = this.#tools;
     const { uid = '', namespace = '', name } = object.metadata;
     applier.forget(uid);
-    // Another object of the same name may exist already; it refers to its secrets when it is reconciled.
+    // Another object with the same name may already exist; its secrets are registered when it is reconciled.
     secrets.refer(keyOf(object), namespace, []);
     rollouts.leave(keyOf(object));
     if (object.kind === 'HydrogenGroup') await buses.disconnect(namespace, name);

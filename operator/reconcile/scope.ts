@@ -1,4 +1,4 @@
-/** What the phases of one reconciliation share: the object, the tools to act with, and what has been found so far. */
+/** What the phases of one reconciliation share: the object, the tools to act with, and what they have found so far. */
 import type { HydrogenGateway, HydrogenGroup, HydrogenMessageProcessor, SecretKeyRef } from '../../crds/index.ts';
 import { secretRefsIn } from '../../crds/secret-refs.ts';
 import type { SecretIndex } from '../cache/secrets.ts';
@@ -16,7 +16,7 @@ import type { Facts } from '../status/facts.ts';
 import type { Document } from '../status/reporter.ts';
 import { groupIn, type Issues, parseObject } from './parse.ts';
 
-/** What phases act with. */
+/** The tools that phases act with. */
 export interface Tools {
   readonly kube: Pick<Kube, 'apply' | 'merge' | 'get'>;
   readonly store: Store;
@@ -26,14 +26,14 @@ export interface Tools {
   readonly rollouts: Rollouts;
   readonly buses: Buses;
   readonly log: OperatorLog;
-  /** Image of pods whose document names none. @default - that of this release */
+  /** Image of pods whose document specifies none. @default - that of this release */
   readonly image?: string | undefined;
 }
 
-/** How a phase ends a reconciliation: `report` skips the phases that follow, `released` leaves nothing to report on. */
+/** How a phase ends a reconciliation: `report` skips the remaining phases, `released` also skips the report. */
 export type End = 'report' | 'released';
 
-/** One step of a reconciliation; undefined: the next one follows. @throws {ApiError} what is worth trying again */
+/** One step of a reconciliation; undefined: the next one follows. @throws {ApiError} when it is worth retrying */
 export type Phase<S> = (scope: S, tools: Tools) => End | undefined | Promise<End | undefined>;
 
 abstract class Scope<D extends Document> {
@@ -44,13 +44,13 @@ abstract class Scope<D extends Document> {
   /** Undefined: the object is invalid, as `issues` say. */
   readonly document: D | undefined;
   readonly issues: Issues | undefined;
-  /** The secrets that it names. */
+  /** The secrets that it refers to. */
   abstract readonly secretRefs: readonly SecretKeyRef[];
-  /** Who has paused it. */
+  /** What pauses it: the object itself or its group. */
   abstract readonly pausedBy: Facts['pausedBy'];
-  /** What the conditions are made from, beside the workload. */
+  /** The facts for the conditions, apart from the workload. */
   facts: Partial<Facts> = {};
-  /** Further fields of the status. */
+  /** Additional fields of the status. */
   status: object = {};
   /** When the object is to be reconciled again. */
   outcome: Outcome;
@@ -83,7 +83,7 @@ export type AnyScope = GroupScope | MemberScope;
 export class GroupScope extends Scope<HydrogenGroup> {
   readonly secretRefs: readonly SecretKeyRef[];
   readonly pausedBy: Facts['pausedBy'];
-  /** Keys of the gateways and message processors that name it. */
+  /** Keys of the gateways and message processors that refer to it. */
   readonly members: readonly string[];
 
   constructor(object: KubeObject, store: Store) {

@@ -1,5 +1,5 @@
 /**
- * From facts to conditions. Pure: the same facts give the same conditions; `lastTransitionTime` moves only when a
+ * Turns facts into conditions. Pure: the same facts give the same conditions. `lastTransitionTime` changes only when a
  * status does.
  */
 import { aspects, isGood, type Summary } from '../../crds/conditions.ts';
@@ -10,7 +10,7 @@ import { type Finding, findingsOf } from './findings.ts';
 /** Longest message of a condition, in characters. */
 const longestMessage = 4096;
 
-/** A condition before it has times. */
+/** A condition without its times. */
 type Statement = Pick<Condition, 'type' | 'status' | 'reason' | 'message'>;
 
 /** The conditions of an object. @param previous its conditions so far @param now RFC 3339 with seconds */
@@ -30,7 +30,7 @@ export function conditionsOf(facts: Facts, previous: readonly Condition[], now: 
   });
 }
 
-/** Ready, and the two conditions that generic tools read; each of those is present only while it is True. */
+/** Ready, and the two conditions that generic tools read, which are present only while they are True. */
 function summariesOf(findings: readonly Finding[]): Statement[] {
   const worst = worstOf(findings);
   if (worst === undefined) return [summary('Ready', 'True', 'Ready', 'all conditions are as specified')];
@@ -41,13 +41,13 @@ function summariesOf(findings: readonly Finding[]): Statement[] {
   return [ready, summary('Reconciling', 'True', worst.reason, worst.message)];
 }
 
-/** The finding that keeps the object from being Ready, if any does. */
+/** The finding that keeps the object from being Ready, if there is one. */
 function worstOf(findings: readonly Finding[]): Finding | undefined {
   const bad = findings.filter((finding) => aspects[finding.type].decidesReady && !isGood(finding));
   return (
     bad.find(({ type }) => type === 'Deleting') ??
     bad.find(({ progress }) => progress === 'stalled') ??
-    // Whatever else is missing is missing because of the pause.
+    // If anything else is missing, it is because of the pause.
     bad.find(({ reason }) => reason === 'Paused') ??
     bad.find(({ status }) => status !== 'Unknown') ??
     bad[0]

@@ -1,5 +1,5 @@
 /**
- * A group with its gateways, message processors and their workloads as a tree of text, with the bad conditions of each.
+ * Draws a group with its gateways, message processors and their workloads as a tree of text, each with its bad conditions.
  */
 
 import { isGood, summaries } from '../../crds/conditions.ts';
@@ -18,7 +18,7 @@ interface Node {
   readonly children: readonly Node[];
 }
 
-/** The tree; undefined when the group does not exist and no object names it. @throws {ApiError} */
+/** The tree; undefined if the group does not exist and no object refers to it. @throws {ApiError} */
 export async function describeGroup(
   kube: Pick<Kube, 'list' | 'get'>,
   namespace: string,
@@ -56,7 +56,7 @@ function workloadsOf(owner: KubeObject, workloads: ReadonlyMap<string, KubeObjec
   return [{ lines: [`${workload.object}  ${counts}`], children: [] }];
 }
 
-/** The name of an object with Ready, then a line for every other bad condition. */
+/** The name of an object and its Ready status, then a line for every other bad condition. */
 function linesOf(object: KubeObject): string[] {
   const ready = conditionIn(object, 'Ready');
   const isStale = ready !== undefined && ready.observedGeneration !== object.metadata.generation;

@@ -1,4 +1,4 @@
-/** Facts: everything observed about an object, from which its conditions are made. */
+/** Facts: everything observed about an object, from which its conditions are derived. */
 import type { ReasonOf } from '../../crds/conditions.ts';
 import type { Condition, DocumentIssue, Kind } from '../../crds/index.ts';
 
@@ -34,21 +34,21 @@ export type GroupFacts =
 export type BusFacts =
   | { readonly state: 'up' }
   | { readonly state: 'connecting' }
-  /** The operator is connecting; the previous condition still counts. */
+  /** The operator is connecting, and the previous condition still counts. */
   | { readonly state: 'asBefore'; readonly condition: Condition }
   /** `paused`: the streams differ from the specification and are left alone. */
   | { readonly state: 'down' | 'refused' | 'conflict' | 'unchecked' | 'paused'; readonly message: string };
 
-/** Everything that the conditions of an object are made from. */
+/** Everything that the conditions of an object are derived from. */
 export interface Facts {
   readonly kind: Kind;
   readonly name: string;
   readonly generation: number;
   readonly issues?: readonly Pick<DocumentIssue, 'path' | 'message'>[];
   readonly pausedBy?: 'object' | 'group' | undefined;
-  /** Children that would be created, changed or deleted if it were not paused, as `Deployment/chat-gateway`. */
+  /** Children that would be created, changed or deleted if the object were not paused, as `Deployment/chat-gateway`. */
   readonly unapplied?: readonly string[];
-  /** One sentence for each secret or key that it names and that does not exist. */
+  /** One sentence for each secret or key that it refers to and that does not exist. */
   readonly missingSecrets?: readonly string[];
   readonly problem?: ApplyProblem | undefined;
   /** For gateways and message processors. */
@@ -58,9 +58,9 @@ export interface Facts {
   readonly bus?: BusFacts;
   /** Undefined: it does not exist yet. */
   readonly workload?: Workload | undefined;
-  /** The image that the pods keep until it is their turn to get that of this release. */
+  /** The image that the pods keep until it is their turn to get the one of this release. */
   readonly heldImage?: string;
-  /** Whether the object is to have a workload: a group with `nats.servers` has none. */
+  /** Whether the object should have a workload: a group with `nats.servers` has none. */
   readonly hasWorkload: boolean;
   readonly deleting?: { readonly reason: ReasonOf<'Deleting'>; readonly message: string };
 }

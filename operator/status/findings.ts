@@ -18,7 +18,7 @@ export interface Finding extends Pick<ReasonDefinition, 'progress'> {
   readonly message: string;
 }
 
-/** One finding for each aspect that these facts say something about. */
+/** One finding for each aspect that the facts cover. */
 export function findingsOf(facts: Facts): Finding[] {
   return [
     acceptedOf(facts),
@@ -56,7 +56,7 @@ function acceptedOf(facts: Facts): Finding {
     return finding(
       'Accepted',
       'Paused',
-      `nothing is applied while paused, and the children differ from what ${object} specifies; to resume would create, change or delete ${unapplied.join(', ')}`,
+      `nothing is applied while paused, and the children differ from what ${object} specifies; resuming would create, change or delete ${unapplied.join(', ')}`,
     );
   }
   if (problem === undefined) return finding('Accepted', 'Accepted', 'the specification is in force');
@@ -96,7 +96,7 @@ function busReachableOf(bus: BusFacts): Finding {
     case 'connecting':
       return finding('BusReachable', 'Connecting', connectingMessage);
     case 'asBefore': {
-      // A release that knew other reasons may have written it.
+      // It may have been written by a release with other reasons.
       const { reason, message } = bus.condition;
       return isReasonOf('BusReachable', reason)
         ? finding('BusReachable', reason, message)
@@ -118,7 +118,7 @@ function busReachableOf(bus: BusFacts): Finding {
       return finding(
         'BusReachable',
         'StreamConflict',
-        `a stream exists with other settings that cannot be changed; delete it or set spec.stream to them: ${bus.message}`,
+        `a stream exists with other settings that cannot be changed; delete it or set spec.stream accordingly: ${bus.message}`,
       );
     case 'unchecked':
       return finding('BusReachable', 'SecretNotReadable', bus.message);
@@ -137,7 +137,7 @@ function availableOf({ workload, kind, name }: Facts): Finding {
   if (workload === undefined) return finding('Available', 'NotCreated', `${kind}/${name} has no workload yet`);
   const { object, available, desired } = workload;
   if (desired === 0) {
-    return finding('Available', 'ScaledToZero', `${object} is scaled to no pods; set spec.replicas`);
+    return finding('Available', 'ScaledToZero', `${object} is scaled to zero pods; set spec.replicas`);
   }
   const counts = `${available} of ${desired} pods of ${object} are available`;
   if (available >= desired) return finding('Available', 'Available', counts);
@@ -155,17 +155,17 @@ function rollingOutOf({ workload, kind, name, heldImage }: Facts): Finding {
     return finding(
       'RollingOut',
       'PodsUpdating',
-      `${updated} of ${desired} pods of ${object} run what was applied last, ${existing} exist`,
+      `${updated} of ${desired} pods of ${object} run the specification that was applied last, and ${existing} exist`,
     );
   }
   if (heldImage !== undefined) {
     return finding(
       'RollingOut',
       'RolloutWaiting',
-      `${object} keeps ${heldImage} and its settings until it is its turn to get those of this release; set spec.template.image to hold an image`,
+      `${object} keeps ${heldImage} and its settings until it is its turn to get those of this release; set spec.template.image to pin an image`,
     );
   }
-  return finding('RollingOut', 'RolledOut', `every pod of ${object} runs what was applied last`);
+  return finding('RollingOut', 'RolledOut', `every pod of ${object} runs the specification that was applied last`);
 }
 
 function pausedOf({ pausedBy, groupName }: Facts): Finding {

@@ -1,12 +1,12 @@
 /**
- * The part of a live status that can be compared with a wanted one: only the fields in question, since what others add
- * is theirs. Children are compared by what the API server records instead (`kube/managed-fields.ts`).
+ * The part of a live status that can be compared with a wanted one: only the wanted fields, since what others add belongs
+ * to them. For children, the API server's managed fields are used instead (`kube/managed-fields.ts`).
  */
 
 /** Fields that identify the items of a list of objects, whatever their order. */
 const itemKeys = ['name', 'uid', 'containerPort', 'port', 'topologyKey', 'type', 'host', 'path'] as const;
 
-/** The part of `live` that `desired` speaks of; undefined where it is absent. */
+/** The part of `live` that `desired` covers; undefined where it is absent. */
 export function project(desired: unknown, live: unknown): unknown {
   if (Array.isArray(desired)) return Array.isArray(live) ? projectList(desired, live) : undefined;
   if (typeof desired !== 'object' || desired === null) return live;

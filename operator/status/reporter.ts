@@ -14,8 +14,8 @@ export type Document = HydrogenGroup | HydrogenGateway | HydrogenMessageProcesso
 
 export interface Reporter {
   /**
-   * @param found facts besides the workload, which is looked up @param more additional fields of the status
-   * @param document undefined: it is invalid @throws {ApiError}
+   * @param found facts apart from the workload, which is looked up @param more additional fields of the status
+   * @param document undefined: the object is invalid @throws {ApiError}
    */
   report(object: KubeObject, found: Partial<Facts>, more?: object, document?: Document): Promise<void>;
 }

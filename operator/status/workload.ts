@@ -1,4 +1,4 @@
-/** The workload and the addresses of an object, as its status reports them. */
+/** The workload and the addresses of an object for its status. */
 
 import { managementServiceName, natsServiceName, ports } from '../../crds/contract.ts';
 import type { HydrogenGateway, Kind } from '../../crds/index.ts';
@@ -22,7 +22,7 @@ interface WorkloadStatus {
   readonly conditions?: readonly { readonly type: string; readonly status: string; readonly reason?: string }[];
 }
 
-/** Key of the workload of an object of this kind and name. */
+/** Key of the workload that belongs to an object with this kind and name. */
 export function workloadKey(kind: Kind, namespace: string, name: string): string {
   switch (kind) {
     case 'HydrogenGroup':
@@ -51,13 +51,13 @@ export function workloadOf(object: KubeObject | undefined): Workload | undefined
   };
 }
 
-/** The workload that the object controls, if any; a foreign one of the same name does not count. */
+/** The workload that the object controls, if any; a foreign one with the same name does not count. */
 export function ownWorkload(store: Store, object: KubeObject): Workload | undefined {
   const { uid = '' } = object.metadata;
   return workloadOf(store.childrenOf(uid).find(isWorkload));
 }
 
-/** The containers of a deployment or stateful set; others may have inserted theirs before ours. */
+/** The containers of a deployment or stateful set; others may have inserted some before ours. */
 export function containersOf({ spec }: KubeObject): readonly { readonly name?: string; readonly image?: string }[] {
   const { template } = (spec ?? {}) as {
     template?: { spec?: { containers?: readonly { name?: string; image?: string }[] } };
@@ -65,13 +65,13 @@ export function containersOf({ spec }: KubeObject): readonly { readonly name?: s
   return template?.spec?.containers ?? [];
 }
 
-/** True while pods of an earlier specification are left, or may be. */
+/** True while there are pods of an earlier specification, or may be. */
 export function isRollingOut(object: KubeObject): boolean {
   const workload = workloadOf(object);
   if (workload === undefined) return false;
   const { isObserved, existing, updated, desired } = workload;
-  // A deployment keeps old pods until new ones are available. A stateful set replaces them in place, and makes the new
-  // revision the current one once all of them are ready.
+  // A deployment keeps old pods until new ones are available. A stateful set replaces them in place, and the new revision
+  // becomes the current one once all of them are ready.
   const { currentRevision, updateRevision } = (object.status ?? {}) as WorkloadStatus;
   return !isObserved || existing > updated || updated < desired || currentRevision !== updateRevision;
 }

@@ -1,6 +1,6 @@
 /**
- * Writes the status of an object when it differs from the live one; a condition keeps its time until its status
- * changes.
+ * Writes the status of an object if it differs from the live one; a condition keeps its transition time until its
+ * status changes.
  */
 import { type ConditionType, conditionTypes } from '../../crds/conditions.ts';
 import type { Condition, Kind } from '../../crds/index.ts';
@@ -13,13 +13,13 @@ import type { Facts } from './facts.ts';
 import { project } from './projection.ts';
 
 export interface StatusWriter {
-  /** Resolves with the conditions worth an event: `Ready` turned true, `Stalled` set for another reason. */
+  /** Resolves with the conditions that are worth an event: `Ready` that became True, `Stalled` with a new reason. */
   write(object: KubeObject, facts: Facts, more: object): Promise<readonly Condition[]>;
 }
 
 export interface StatusWriterOptions {
   readonly kube: Pick<Kube, 'apply'>;
-  /** Called with the object after a write, which no watch has shown yet: the next write is compared with it. */
+  /** Called with the object after a write, before any watch shows it: the next write is compared with it. */
   readonly onWritten: (object: KubeObject) => void;
   readonly now?: () => Date;
 }
@@ -45,7 +45,7 @@ export function createStatusWriter({ kube, onWritten, now = () => new Date() }: 
         };
         onWritten(await kube.apply(customTypes[kind as Kind], body, { subresource: 'status' }));
       } catch (error) {
-        // The object is gone, or another one has its name by now: there is nothing to report to.
+        // The object is gone, or another one has its name by now: there is no status to write.
         if (isApiError(error, 'gone', 'conflict')) return [];
         throw error;
       }

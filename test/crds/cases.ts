@@ -458,7 +458,7 @@ nats:
     title: 'a NATS URL of another scheme',
     yaml: group('nats: {servers: ["http://a"]}'),
     issues: [
-      'spec.nats.servers[0]: must be a nats://, tls:// or ws:// URL of a valid host and port, without user name or password, is "http://a"',
+      'spec.nats.servers[0]: must be a nats://, tls:// or ws:// URL with a valid host and port, without user name or password, is "http://a"',
     ],
   },
   {

@@ -3,7 +3,7 @@ import test from 'node:test';
 
 import { aspects, conditionTypes, isGood, isReasonOf, reasonDefinition } from '../../crds/conditions.ts';
 
-test('a reason belongs to a type, which the compiler knows as well', () => {
+test('a reason belongs to a type, and the compiler knows to which one', () => {
   assert.equal(reasonDefinition('Accepted', 'InvalidSpec').progress, 'stalled');
   // @ts-expect-error a reason of another type
   assert.equal(reasonDefinition('Available', 'InvalidSpec'), undefined);
@@ -27,7 +27,7 @@ test('each aspect has a reason for its good status, and one with a good status i
   }
 });
 
-test('a condition is good by its type; one that is not ours while it is True', () => {
+test('the type of a condition decides when it is good; one that is not ours is good while it is True', () => {
   assert.ok(isGood({ type: 'Available', status: 'True' }));
   assert.ok(!isGood({ type: 'Available', status: 'Unknown' }));
   assert.ok(isGood({ type: 'RollingOut', status: 'False' }));

@@ -133,7 +133,7 @@ kind: Deployment
   );
 });
 
-test('finds the line of a value behind an alias', () => {
+test('finds the line of a value that an alias refers to', () => {
   const text = group.replace('spec:', 'x: &nats {replicas: 2}\nspec:').replace('spec: {', 'spec: {stream: *nats, ');
   assert.deepEqual(linesOf(text), [
     'app.yaml:4 HydrogenGroup/chat: x: unknown field; known here: apiVersion, kind, metadata, spec, status',

@@ -20,7 +20,7 @@ const processor = (metadata: string, name: string): Resource[] =>
     `groupRef: {name: ${name}}, routing: {rules: [{name: a, pattern: a, destination: {url: "http://a"}}]}`,
   );
 
-test('joins gateways and processors with the group of their namespace', () => {
+test('matches gateways and processors with the group in their namespace', () => {
   const resolved = resolveGroups([
     ...gateway('name: g', 'chat'),
     ...group('name: chat'),
@@ -53,7 +53,7 @@ test('names every object whose group is missing, and the known groups', () => {
   });
 });
 
-test('says so when there are no groups at all', () => {
+test('reports that there are no groups at all', () => {
   assert.throws(() => resolveGroups(gateway('name: g', 'chat')), /known groups: none$/);
 });
 

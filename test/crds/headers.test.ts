@@ -15,7 +15,7 @@ test('a header value is Latin-1 without control characters, except tab', () => {
     assert.ok(!isHeaderValue(value), value);
 });
 
-test('every value that a document may hold can be sent', () => {
+test('every value that a document may contain can be sent', () => {
   const pattern = new RegExp(grammars.headerValue.pattern);
   for (let code = 0; code < 0x2000; code += 1) {
     const value = `a${String.fromCharCode(code)}b`;

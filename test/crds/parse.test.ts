@@ -69,7 +69,7 @@ test('fills in every default, also inside absent objects', () => {
   });
 });
 
-test('returns the same for its own result', () => {
+test('returns its own result unchanged', () => {
   for (const { yaml } of validCases) {
     const first = parse(parseYaml(yaml));
     assert.ok(first.ok);
@@ -125,7 +125,7 @@ test('does not list fields of the prototype as known', () => {
   assert.match(issuesOf({ ...minimal, toString: 'x' }).join(), /^toString: unknown field/);
 });
 
-test('refuses what is not plain JSON, once', () => {
+test('refuses anything that is not plain JSON, once', () => {
   const cyclic: Record<string, unknown> = {};
   cyclic.self = cyclic;
   const refused: readonly [unknown, string][] = [

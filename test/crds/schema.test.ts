@@ -96,7 +96,7 @@ test('does not list a field with a default as required', () => {
 });
 
 for (const [kind, { schema, rules }] of Object.entries(kinds)) {
-  test(`hangs each rule of ${kind} on a node that exists and does not default to an object`, () => {
+  test(`attaches each rule of ${kind} to a node that exists and does not default to an object`, () => {
     for (const { path } of rules.filter((rule) => rule.path !== '')) {
       const byDefault = nodeAt(nodeOf(schema), path).default;
       assert.ok(byDefault === undefined || Array.isArray(byDefault), path);

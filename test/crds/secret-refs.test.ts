@@ -19,7 +19,7 @@ test('finds references at any depth, in lists as well', () => {
   ]);
 });
 
-test('every field that refers to a secret is named so that it is found', () => {
+test('every field that refers to a secret has a name by which it is found', () => {
   const places = Object.values(kinds).flatMap(({ schema }) => secretFields(nodeOf(schema), ''));
   assert.ok(places.length > 10, places.join());
   for (const place of places) assert.match(place, /secretKeyRef$|SecretRef$/);

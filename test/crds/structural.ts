@@ -1,4 +1,4 @@
-/** A lint for structural schemas: finds without an API server what one would refuse in a schema. */
+/** A lint for structural schemas: finds, without an API server, what an API server would refuse in a schema. */
 import type { TSchema } from 'typebox';
 
 import type { Issue } from '../../crds/issue.ts';

@@ -70,7 +70,7 @@ test('refuses a member whose namespace or group is not that of its group', () =>
   );
   assert.throws(
     gatewayWith({ spec: { endpoints, groupRef: { name: 'other' } } }),
-    /spec\.groupRef\.name: must be the name of the group it is given, chat, is other/,
+    /spec\.groupRef\.name: must be the name of the given group, chat, is other/,
   );
 });
 

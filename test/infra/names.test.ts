@@ -21,7 +21,7 @@ test('refuses the name of a group that leaves no room for its NATS servers', () 
       {
         object: `HydrogenGroup/${'a'.repeat(48)}`,
         path: 'metadata.name',
-        message: 'must have at most 47 characters, so that the names made from it fit into 63, has 48',
+        message: 'must have at most 47 characters, so that names derived from it fit into 63, has 48',
       },
     ]),
   );

@@ -1,4 +1,4 @@
-/** The number of pods belongs to whatever autoscaler there is, ours or not. */
+/** The number of pods belongs to the autoscaler, if there is one, whether ours or somebody else's. */
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
@@ -14,7 +14,7 @@ const autoscaler = (target: string): Any => ({
   spec: { scaleTargetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: target }, maxReplicas: 9 },
 });
 
-test("somebody else's autoscaler of the deployment has the number of pods to itself", async () => {
+test("somebody else's autoscaler of the deployment alone sets the number of pods", async () => {
   await using api = await startFakeApi();
   api.put('hydrogengroups', group());
   api.put('hydrogengateways', gateway({ replicas: 2 }));

@@ -1,4 +1,4 @@
-/** The operator before a real API server: with exactly the rights of dist/operator.yaml, and real server-side apply. */
+/** The operator with a real API server: exactly the permissions in dist/operator.yaml, and real server-side apply. */
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
@@ -19,7 +19,7 @@ const skip = await apiServerOrSkip();
 const deploymentPath = '/apis/apps/v1/namespaces/shop/deployments/chat-gateway';
 const gatewayPath = `${custom}/hydrogengateways/chat`;
 
-test('with exactly its rights it makes every child, leads, records events, and writes nothing twice', {
+test('with exactly its permissions it creates every child, leads, records events, and writes nothing twice', {
   skip,
 }, async () => {
   await using cluster = await startCluster();
@@ -90,7 +90,7 @@ test('with exactly its rights it makes every child, leads, records events, and w
   );
 });
 
-test('with exactly its rights it waits for a secret, sees it come, and never sees what it holds', {
+test('with exactly its permissions it waits for a secret, notices its arrival, and never sees its content', {
   skip,
 }, async () => {
   await using cluster = await startCluster();
@@ -107,7 +107,7 @@ test('with exactly its rights it waits for a secret, sees it come, and never see
   assert.doesNotMatch(JSON.stringify(running.lines), /open-sesame/);
 });
 
-test('without the right to secrets it says so once, and runs everything', { skip }, async () => {
+test('without permission to read secrets it says so once, and runs everything', { skip }, async () => {
   await using cluster = await startCluster();
   const kubeconfig = await asOperator(cluster, { readSecrets: false });
   await put(cluster, group());
@@ -115,12 +115,12 @@ test('without the right to secrets it says so once, and runs everything', { skip
   await put(cluster, gateway({ authorizer: { http: { url: 'http://auth/', headers } } }));
   await using running = startOperator(kubeconfig);
   await eventually(() => cluster.get(deploymentPath));
-  const hidden = running.lines.filter(({ msg }) => msg.startsWith('secrets may not be watched'));
+  const hidden = running.lines.filter(({ msg }) => msg.startsWith('no permission to watch or read secrets'));
   assert.equal(hidden.length, 1);
   assert.match(hidden[0].err.message, /cannot list resource "secrets"/);
 });
 
-test('limited to one namespace it needs no right outside of it', { skip }, async () => {
+test('limited to one namespace it needs no permission outside it', { skip }, async () => {
   await using cluster = await startCluster();
   const kubeconfig = await asOperator(cluster, { watchNamespace: 'shop' });
   await put(cluster, group());
@@ -224,7 +224,7 @@ test('a status is applied beside the conditions of others, and a watch shows it'
   }
 });
 
-test('a finalizer that whoever created the object owns as well is taken off all the same', { skip }, async () => {
+test('a finalizer that the creator of the object owns too is removed nevertheless', { skip }, async () => {
   await using cluster = await startCluster();
   const kubeconfig = await asOperator(cluster);
   const restored = processor();

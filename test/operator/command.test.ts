@@ -44,7 +44,7 @@ const holderOf = (api: FakeApi): string | undefined =>
   api.get('leases', 'hydrogen-operator', 'hydrogen-system')?.spec.holderIdentity;
 const patience = { timeoutMs: 30_000 };
 
-test('it leads, is ready, counts its calls, and gives the lease up on SIGTERM with exit code 0', async () => {
+test('it leads, is ready, counts its calls, and on SIGTERM releases the lease and exits with code 0', async () => {
   await using api = await startFakeApi();
   api.put('hydrogengroups', group());
   api.put('hydrogengateways', gateway());
@@ -64,7 +64,7 @@ test('it leads, is ready, counts its calls, and gives the lease up on SIGTERM wi
   assert.equal(holderOf(api), '');
 });
 
-test('an operator that was suspended writes nothing after another one has taken over, and ends with code 1', async () => {
+test('an operator that was suspended writes nothing after another one has taken over, and exits with code 1', async () => {
   await using api = await startFakeApi();
   api.put('hydrogengroups', group());
   await using first = await start(api, '--image', 'first:1');
@@ -88,7 +88,7 @@ test('an operator that was suspended writes nothing after another one has taken 
   assert.deepEqual([...new Set(images)], ['second:1']);
 });
 
-test('without a cluster, and for a group that is not there, it says so in one line with exit code 2', async () => {
+test('a missing cluster or group is reported in one line, with exit code 2', async () => {
   await using api = await startFakeApi();
   const run = promisify(execFile);
   for (const [args, message] of [

@@ -1,4 +1,4 @@
-/** What a real API server accounts for: which changes by others are set back by an operator that starts, and which are left. */
+/** Managed fields of a real API server: which changes by others a starting operator reverts, and which it leaves alone. */
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
@@ -36,7 +36,7 @@ const documents = [
   }),
 ];
 
-/** The children that an operator writes until it has looked at everything. */
+/** The children that an operator writes until it has checked everything. */
 async function writtenByNext(kubeconfig: string): Promise<string[]> {
   await using running = startOperator(kubeconfig);
   const looked = (): Set<string> =>
@@ -50,7 +50,7 @@ async function patch(cluster: TestApiServer, path: string, body: Any): Promise<v
   assert.equal(answer.status, 200, JSON.stringify(answer.body));
 }
 
-test('an operator that starts writes what differs, as the API server accounts for it, and nothing else', {
+test('an operator that starts writes what differs according to the managed fields, and nothing else', {
   skip,
 }, async (t) => {
   await using cluster = await startCluster();
@@ -62,7 +62,7 @@ test('an operator that starts writes what differs, as the API server accounts fo
     assert.deepEqual(await writtenByNext(kubeconfig), []);
   });
 
-  await t.test('what others add is left: labels, annotations, sidecars, and what an autoscaler scales', async () => {
+  await t.test('not what others add: labels, annotations, sidecars, and the scale set by an autoscaler', async () => {
     const sidecar = { spec: { template: { spec: { containers: [{ name: 'sidecar', image: 'other' }] } } } };
     await patch(cluster, paths.deployment, sidecar);
     await patch(cluster, `${paths.deployment}/scale`, { spec: { replicas: 4 } });
@@ -80,7 +80,7 @@ test('an operator that starts writes what differs, as the API server accounts fo
       containers({ env: [{ name: 'TZ', value: 'X' }] }),
     ],
     [
-      'a variable that was taken away',
+      'a removed variable',
       'Deployment/chat-gateway',
       paths.deployment,
       containers({ env: [{ name: 'TZ', $patch: 'delete' }] }),
@@ -90,7 +90,7 @@ test('an operator that starts writes what differs, as the API server accounts fo
     ['edited data', 'ConfigMap/chat-gateway', paths.configMap, { data: { 'hydrogen.yaml': 'x' } }],
     ['an edited autoscaler', 'HorizontalPodAutoscaler/chat-gateway', paths.autoscaler, { spec: { maxReplicas: 9 } }],
     [
-      'a digest that was taken away',
+      'a removed digest',
       'Service/chat-gateway',
       paths.service,
       { metadata: { annotations: { [appliedDigest]: null } } },
@@ -118,7 +118,7 @@ test('an operator that starts writes what differs, as the API server accounts fo
     });
   }
 
-  await t.test('what another one has applied by force', async () => {
+  await t.test('what another manager has applied by force', async () => {
     const { apiVersion, kind } = await cluster.get(paths.service);
     const body = { apiVersion, kind, metadata: { name: 'chat-gateway' }, spec: { type: 'NodePort' } };
     assert.equal((await cluster.apply(paths.service, body, 'another')).status, 200);
@@ -126,7 +126,7 @@ test('an operator that starts writes what differs, as the API server accounts fo
     assert.equal((await cluster.get(paths.service)).spec.type, 'ClusterIP');
   });
 
-  await t.test('an object whose accounts were wiped out', async () => {
+  await t.test('an object whose managed fields were erased', async () => {
     const wipe = { metadata: { managedFields: [{}] } };
     const headers = { 'content-type': 'application/merge-patch+json' };
     assert.equal((await cluster.call('PATCH', paths.configMap, wipe, headers)).status, 200);
@@ -134,7 +134,7 @@ test('an operator that starts writes what differs, as the API server accounts fo
     assert.deepEqual(await writtenByNext(kubeconfig), []);
   });
 
-  await t.test('what the document asks for since then', async () => {
+  await t.test('what the document has changed since', async () => {
     await put(cluster, gateway({ autoscaling: { minReplicas: 2, maxReplicas: 7 } }));
     const written = await writtenByNext(kubeconfig);
     assert.ok(written.includes('HorizontalPodAutoscaler/chat-gateway'), written.join());
@@ -151,7 +151,7 @@ function label(name: string, value: string | null): Any {
   return { metadata: { labels: { [name]: value } } };
 }
 
-/** What a person would call the object: without versions and accounts. */
+/** The object without versions and managed fields. */
 function contentOf({ metadata, spec, data }: Any): Any {
   const { labels, annotations, ownerReferences } = metadata;
   delete annotations?.['deployment.kubernetes.io/revision'];

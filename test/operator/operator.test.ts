@@ -1,4 +1,4 @@
-/** The whole operator before an API server that does what the test says. */
+/** The whole operator with an API server that does what the test says. */
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
@@ -22,7 +22,7 @@ const isChildWrite = ({ method, path }: Seen): boolean =>
 const reasonOf = (api: FakeApi, plural: string, type: string): string | undefined =>
   condition(api.get(plural, 'chat'), type)?.reason;
 
-/** Resolves when the gateway's deployment is there and its status says so. */
+/** Resolves when the gateway's deployment exists and its status says so. */
 async function settled(api: FakeApi): Promise<void> {
   await eventually(() => api.get('deployments', 'chat-gateway') !== undefined);
   await eventually(() => reasonOf(api, 'hydrogengateways', 'Available') === 'PodsNotReady');
@@ -38,7 +38,7 @@ function rollOut(api: FakeApi, name: string): void {
   });
 }
 
-test('a gateway waits for its group, says so, and runs once the group is there', async () => {
+test('a gateway waits for its group, says so, and runs once the group exists', async () => {
   await using api = await startFakeApi();
   await using _ = startOperator(api.kubeconfig);
   api.put('hydrogengateways', gateway());
@@ -53,7 +53,7 @@ test('a gateway waits for its group, says so, and runs once the group is there',
   }
 });
 
-test('an object that did not change costs no write, however often it is reconciled', async () => {
+test('an unchanged object costs no writes, however often it is reconciled', async () => {
   await using api = await startFakeApi();
   api.put('hydrogengroups', group());
   api.put('hydrogengateways', gateway({ autoscaling: { maxReplicas: 3 } }));
@@ -68,12 +68,12 @@ test('an object that did not change costs no write, however often it is reconcil
     await eventually(() => reports() > looked + times);
     return api.writes().slice(before);
   };
-  // The last words of the connection that is refused may still arrive.
+  // The last reports about the refused connection may still arrive.
   await eventually(async () => (await writesWhileLooking(10)).length === 0);
   assert.deepEqual(await writesWhileLooking(20), []);
 });
 
-test('drift is corrected: an edited field is set back, a deleted child is made again', async () => {
+test('drift is corrected: an edited field is reverted, a deleted child is created again', async () => {
   await using api = await startFakeApi();
   api.put('hydrogengroups', group());
   api.put('hydrogengateways', gateway());
@@ -132,7 +132,7 @@ test("somebody else's object of the same name is never touched, and a condition 
   assert.equal(api.get('services', 'chat-gateway').metadata.resourceVersion, metadata.resourceVersion);
 });
 
-test('an invalid spec leaves what runs alone, and its condition lists every problem', async () => {
+test('an invalid spec changes nothing that runs, and its condition lists every problem', async () => {
   await using api = await startFakeApi();
   api.put('hydrogengroups', group());
   api.put('hydrogengateways', gateway());
@@ -170,7 +170,7 @@ test('a paused gateway, and one whose group is paused, has no child written', as
   await eventually(() => api.get('deployments', 'chat-gateway').spec.template.spec.containers[0].image === 'else:2');
 });
 
-test('a missing right ends in a condition that names it, and in no hot loop', async () => {
+test('a missing permission results in a condition that names it, and not in a hot loop', async () => {
   await using api = await startFakeApi();
   const message = 'deployments.apps is forbidden: User "o" cannot patch resource "deployments"';
   api.fault = ({ method, path }) =>
@@ -186,7 +186,7 @@ test('a missing right ends in a condition that names it, and in no hot loop', as
   await holds(() => tries() <= before + 1, 200);
 });
 
-test('a server that fails, throttles or is asked for a schema that it does not know is handled as what it is', async () => {
+test('a server that fails, throttles or refuses a schema is handled accordingly', async () => {
   await using api = await startFakeApi();
   const faults = [
     { status: 500, message: 'etcdserver: leader changed' },
@@ -222,7 +222,7 @@ test('the status follows the pods: counts, selector, addresses and conditions', 
   assert.equal(status.observedGeneration, metadata.generation);
 });
 
-test('a group that is deleted waits for its members and says which', async () => {
+test('a deleted group waits for its members and lists them', async () => {
   await using api = await startFakeApi();
   api.put('hydrogengroups', group());
   api.put('hydrogengateways', gateway());
@@ -236,7 +236,7 @@ test('a group that is deleted waits for its members and says which', async () =>
   await eventually(() => api.list('deployments').length === 0);
 });
 
-test('watches that are cut or have expired keep nothing from being seen', async () => {
+test('no change is missed when watches are cut or have expired', async () => {
   await using api = await startFakeApi();
   await using _ = startOperator(api.kubeconfig);
   api.put('hydrogengroups', group());
@@ -262,7 +262,7 @@ test('an event says why an object is stuck, once for each reason', async () => {
   assert.equal(event.regarding.uid, api.get('hydrogengateways', 'chat').metadata.uid);
 });
 
-test('a processor of a group whose bus is down runs all the same', async () => {
+test('a processor runs even if the bus of its group is down', async () => {
   await using api = await startFakeApi();
   api.put('hydrogengroups', group());
   api.put('hydrogenmessageprocessors', processor());
@@ -271,7 +271,7 @@ test('a processor of a group whose bus is down runs all the same', async () => {
   await eventually(() => reasonOf(api, 'hydrogenmessageprocessors', 'GroupReady') === 'GroupNotReady');
 });
 
-test('a status that goes there and back again within a moment ends as it should, and an edited one is set back', async () => {
+test('a status that changes back and forth quickly ends up right, and an edited one is reverted', async () => {
   await using api = await startFakeApi();
   api.put('hydrogengroups', group());
   api.put('hydrogengateways', gateway());

@@ -1,4 +1,4 @@
-/** What a paused object says of itself: whether what it asks for is in force, and what going on would change. */
+/** What a paused object reports: whether its specification is in force, and what resuming would change. */
 
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
@@ -24,7 +24,7 @@ const message = (api: FakeApi): string => condition(api.get('hydrogengateways', 
 const isChild = ({ path }: Any): boolean => !path.includes('hydrogen.dev') && !path.includes('/events');
 const childWrites = (api: FakeApi): number => api.writes().filter(isChild).length;
 
-/** A cluster in which a gateway is in force. */
+/** A cluster in which a gateway's specification is in force. */
 async function startRunning(more: Any = {}): Promise<FakeApi> {
   const api = await startFakeApi();
   api.put('hydrogengroups', group());
@@ -44,7 +44,7 @@ test('a paused object whose specification is in force says so', async () => {
   assert.equal(childWrites(api), before);
 });
 
-test('one that asks for something else by now is not Ready, and names what going on would change', async () => {
+test('one whose specification has changed is not Ready, and lists what resuming would change', async () => {
   await using api = await startRunning({ autoscaling: { maxReplicas: 3 } });
   await using _ = startOperator(api.kubeconfig, { image: 'release:1' });
   api.put('hydrogengateways', gateway({ paused: true, autoscaling: { maxReplicas: 9 } }));
@@ -69,7 +69,7 @@ test('one that would lose a child names it', async () => {
   assert.match(message(api), /HorizontalPodAutoscaler\/chat-gateway/);
 });
 
-test('one that was paused before it had anything says that nothing is there yet', async () => {
+test('one that was paused before it had any children says that nothing exists yet', async () => {
   await using api = await startFakeApi();
   api.put('hydrogengroups', group());
   api.put('hydrogengateways', gateway({ paused: true }));
@@ -79,7 +79,7 @@ test('one that was paused before it had anything says that nothing is there yet'
   assert.deepEqual(api.list('deployments'), []);
 });
 
-test('the image of another release is nothing that a paused object has asked for', async () => {
+test('a new release image does not count as a change to a paused object', async () => {
   await using api = await startRunning();
   api.put('hydrogengateways', gateway({ paused: true }));
   await using _ = startOperator(api.kubeconfig, { image: 'release:2' });
@@ -96,7 +96,7 @@ test('a gateway whose group is paused reports the group, and what the group woul
   assert.match(message(api), /ConfigMap\/chat-gateway/);
 });
 
-test('a paused group says whether its streams are there, and makes none before it goes on', { skip }, async () => {
+test('a paused group says whether its streams exist, and creates none before it resumes', { skip }, async () => {
   await using nats = await startNats();
   await using api = await startFakeApi();
   await using _ = startOperator(api.kubeconfig, { timing: { observeMs: 100 } });
@@ -114,7 +114,7 @@ test('a paused group says whether its streams are there, and makes none before i
   await eventually(() => reachable() === 'True BusReachable');
   assert.equal((await observe(nats.url)).streams.length, 3);
 
-  // With other settings a pause keeps the streams as they are.
+  // While paused, other settings leave the streams unchanged.
   const changed = { paused: true, stream: { maxAgeSeconds: 7200 } };
   api.put('hydrogengroups', group(nats.url, changed));
   await eventually(() => reachable() === 'Unknown Paused');

@@ -12,7 +12,7 @@ function start(work: (key: string) => Promise<Outcome>, workers = 4): { queue: Q
   return { queue, delays };
 }
 
-test('a key that is added while it is worked on is worked on once more, and never by two workers', async () => {
+test('a key that is added while it is running runs once more, and never on two workers', async () => {
   const release = Promise.withResolvers<void>();
   let running = 0;
   let most = 0;
@@ -34,7 +34,7 @@ test('a key that is added while it is worked on is worked on once more, and neve
   await queue.stop();
 });
 
-test('no more keys are worked on at once than there are workers', async () => {
+test('no more keys run at once than there are workers', async () => {
   const release = Promise.withResolvers<void>();
   let running = 0;
   let most = 0;
@@ -55,7 +55,7 @@ test('no more keys are worked on at once than there are workers', async () => {
   await queue.stop();
 });
 
-test('a failure comes back later and later up to a bound, and success forgets it', async () => {
+test('the delay after failures grows up to a limit, and success resets it', async () => {
   let failuresLeft = 6;
   const { queue, delays } = start(async () => {
     if (failuresLeft-- > 0) throw new Error('no');
@@ -88,7 +88,7 @@ test('waits as long as the server asks for', async () => {
   await queue.stop();
 });
 
-test('a server that keeps saying when to come again is asked again soon enough, however often it has said so', async () => {
+test('a server that keeps saying when to retry is retried soon enough, however often it has said so', async () => {
   const delays: number[] = [];
   const queue = new Queue({
     work: () => Promise.reject(Object.assign(new Error('too many requests'), { retryAfterMs: 1 })),
@@ -102,12 +102,12 @@ test('a server that keeps saying when to come again is asked again soon enough, 
   queue.add('a');
   await eventually(() => delays.length === 12);
   await queue.stop();
-  // It doubles from one second on, and stays where it says anything at all.
+  // The delay doubles from one second on, up to the limit for servers that say when to retry.
   assert.ok(delays.slice(0, 3).every((delayMs, index) => delayMs >= 900 * 2 ** index));
   assert.ok(Math.max(...delays) <= 10_000);
 });
 
-test('of two later times for a key the earlier one counts', async () => {
+test('of two delayed times for a key, the earlier one counts', async () => {
   const runs: number[] = [];
   const { queue } = start(async () => {
     runs.push(performance.now());
@@ -121,7 +121,7 @@ test('of two later times for a key the earlier one counts', async () => {
   await queue.stop();
 });
 
-test('stop waits for the work that has begun and begins no other', async () => {
+test('stop waits for work that has begun and starts no more', async () => {
   const release = Promise.withResolvers<void>();
   let begun = 0;
   let done = 0;
@@ -140,7 +140,7 @@ test('stop waits for the work that has begun and begins no other', async () => {
   await holds(() => begun === 1, 30);
 });
 
-test('a key whose work is futile comes back later and later, without counting as a failure', async () => {
+test('a key whose work is futile comes back after a growing delay, without counting as a failure', async () => {
   const times: number[] = [];
   const { queue, delays } = start(async () => {
     times.push(performance.now());
@@ -161,7 +161,7 @@ test('the soonest of several outcomes counts, and futility is not forgotten', ()
   assert.deepEqual(soonest({ isFutile: true }, { againAfterMs: 3 }), { againAfterMs: 3, isFutile: true });
 });
 
-test('slow work gives its worker to other keys, and is still never with two workers', async () => {
+test('slow work frees its worker for other keys, but its key still never runs on two workers', async () => {
   const release = Promise.withResolvers<void>();
   const runs: string[] = [];
   const queue = new Queue({

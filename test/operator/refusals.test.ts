@@ -1,6 +1,6 @@
 /**
- * What a real API server refuses of that which a document asks for: told with its cause, harmless to what runs, and in
- * force as soon as the document is corrected, or by itself once the cluster is.
+ * What a real API server refuses: it is reported with its cause, does not harm what runs, and takes effect as soon as the
+ * document is corrected, or by itself once the cluster accepts it.
  */
 
 import assert from 'node:assert/strict';
@@ -118,7 +118,7 @@ for (const [index, [mistake, template, cause]] of mistakes.entries()) {
   });
 }
 
-/** What the server says to a deployment of this image, without keeping it. */
+/** The server's answer to a deployment with this image, in a dry run. */
 async function judge(image: string): Promise<ApiAnswer> {
   const labels = { app: 'judged' };
   const template = { metadata: { labels }, spec: { containers: [{ name: 'one', image }] } };
@@ -129,7 +129,7 @@ async function judge(image: string): Promise<ApiAnswer> {
 }
 
 interface Obstacle {
-  /** In the namespace, deployments of the image `else:*` are refused from now on. */
+  /** From now on, the namespace refuses deployments with the image `else:*`. */
   raise(): Promise<void>;
   /** Not any more. */
   lift(): Promise<void>;
@@ -177,7 +177,7 @@ const obstacles: Readonly<Record<string, () => Obstacle>> = {
 };
 
 for (const [title, obstacleOf] of Object.entries(obstacles)) {
-  test(`${title} holds a change up, the old pods stay, and when it is gone the change comes by itself`, {
+  test(`${title} holds up a change, the old pods stay, and the change is applied by itself once the obstacle is gone`, {
     skip,
   }, async () => {
     const obstacle = obstacleOf();
@@ -199,7 +199,7 @@ for (const [title, obstacleOf] of Object.entries(obstacles)) {
 
 const quotaPath = '/api/v1/namespaces/shop/resourcequotas/small';
 
-/** Sets the quota of deployments, and does what its controller would: without one nobody counts what is there. */
+/** Sets the quota of deployments, and acts for the controller, without which nobody counts existing ones. */
 async function allow(more: number): Promise<void> {
   const used = { 'count/deployments.apps': `${(await cluster.get(deployments)).items.length}` };
   const hard = { 'count/deployments.apps': `${Number(used['count/deployments.apps']) + more}` };
@@ -212,7 +212,9 @@ async function allow(more: number): Promise<void> {
   await untilAnswered(more > 0 ? 201 : 403);
 }
 
-test('a quota keeps a gateway from its pods, which come by themselves once it is raised', { skip }, async (context) => {
+test('a quota keeps a gateway from getting pods, which appear by themselves once it is raised', {
+  skip,
+}, async (context) => {
   await allow(0);
   const startedMs = performance.now();
   await put(cluster, named('waits'));
@@ -226,10 +228,10 @@ test('a quota keeps a gateway from its pods, which come by themselves once it is
   context.diagnostic(`refused for ${refused} s, in force ${waited} s after the quota was raised`);
 });
 
-test('who does not want to wait for the next try touches the object', { skip }, async () => {
+test('touching the object retries at once', { skip }, async () => {
   await allow(0);
   await put(cluster, named('touched'));
-  // The eighth try comes 13 s after the seventh.
+  // The eighth attempt comes 13 s after the seventh.
   await eventually(() => refusalsOf('touched').length >= 7, patience);
   await allow(1);
   const touch = { metadata: { annotations: { touched: 'yes' } } };

@@ -75,7 +75,7 @@ test('a secret is read once for each version, and never if no document names it'
   assert.doesNotMatch(JSON.stringify(running.lines), /dGV4dA|bmV3|text/);
 });
 
-test('without the right to secrets everything runs, unchecked', async () => {
+test('without permission to read secrets everything runs, unchecked', async () => {
   await using api = await startFakeApi();
   api.fault = hideSecrets;
   api.put('hydrogengroups', group());
@@ -100,5 +100,5 @@ test('secrets that can be watched but not read are requested once for each versi
   await holds(() => reads() === 1, 200);
   putSecret(api, 'auth', 'other', 'bmV3');
   await eventually(() => reads() === 2);
-  assert.equal(running.lines.filter(({ msg }) => msg.startsWith('secrets may not be')).length, 1);
+  assert.equal(running.lines.filter(({ msg }) => msg.startsWith('no permission to watch or read secrets')).length, 1);
 });

@@ -17,7 +17,7 @@ test('a limit is a number of at least 1 or a percentage', () => {
   }
 });
 
-test('a percentage is of all workloads, and at least one', () => {
+test('a percentage applies to all workloads, and is at least one', () => {
   let total = 3;
   const rollouts = createRollouts({ limit: { percent: 50 }, total: () => total, onTurn: () => undefined });
   assert.deepEqual([rollouts.admit('a'), rollouts.admit('b')], [true, false]);
@@ -38,7 +38,7 @@ test('waiting objects are woken when a slot is free, and leaving twice frees one
   assert.deepEqual([rollouts.admit('b'), rollouts.admit('c')], [true, false]);
 });
 
-test('a slot that nobody takes goes to the next in line', () => {
+test('a slot that is not taken goes to the next in line', () => {
   const woken: string[] = [];
   const rollouts = createRollouts({ limit: { count: 1 }, total: () => 9, onTurn: (key) => void woken.push(key) });
   for (const key of ['a', 'b', 'c']) rollouts.admit(key);
@@ -90,7 +90,7 @@ test('an image in the document is applied at once, and the pods keep it', async 
   await eventually(() => imageOf(api, 'c') === 'mine:1');
 });
 
-test('a rollout that gets stuck holds the others back, also after another operator takes over', async () => {
+test('a rollout that gets stuck holds back the others, even after another operator takes over', async () => {
   await using api = await startReleased();
   {
     await using running = startOperator(api.kubeconfig, { image: 'release:2', rolloutLimit: { count: 1 } });
@@ -149,7 +149,7 @@ test('a rollout that the user started takes no slot when the operator starts', a
   await eventually(() => running.operator.rollouts.waiting === 1);
 });
 
-test('the percentage counts workloads only, so not a group without one', async () => {
+test('the percentage counts only workloads, so not a group without one', async () => {
   await using api = await startReleased();
   for (let index = 0; index < 7; index++) {
     api.put('hydrogengroups', { ...group(), metadata: { name: `g${index}`, namespace: 'shop' } });

@@ -1,14 +1,14 @@
-/** Which field manager owns what, as far as tests need it: every list counts as one field, and only applies own anything. */
+/** Managed fields, as far as tests need them: every list counts as one field, and only applies own anything. */
 
 import type { Any } from '../../kit/any.ts';
 
-/** `managedFields` after a change that is no apply: what it changed or took away is nobody's. */
+/** `managedFields` after a change that is not an apply: nobody owns what it changed or removed. */
 export function accountsAfter(before: Any, after: Any): Any[] {
   const accounts: Any[] = before?.metadata.managedFields ?? [];
   return accounts.map((account) => ({ ...account, fieldsV1: kept(account.fieldsV1, before, after) }));
 }
 
-/** `managedFields` after an apply with force: what the body speaks of is its manager's, and no longer another's if it changed. */
+/** `managedFields` after a forced apply: its manager owns what the body contains; others lose what it changed. */
 export function accountsAfterApply(before: Any, after: Any, body: Any, manager: string): Any[] {
   const others = accountsAfter(before, after).filter((account) => account.manager !== manager);
   const { apiVersion: _, kind: __, ...content } = body;
@@ -25,7 +25,7 @@ function fieldsOf(value: Any): Any {
   return Object.fromEntries(Object.entries(value).map(([name, field]) => [`f:${name}`, fieldsOf(field)]));
 }
 
-/** A map whose fields are all gone is gone as well. */
+/** A map without any fields left is removed as well. */
 function kept(fields: Any, before: Any, after: Any): Any {
   const entries = Object.entries(fields as Record<string, Any>).flatMap(([path, below]): [string, Any][] => {
     const name = path.slice(2);

@@ -15,7 +15,7 @@ import { merge, ObjectStore, type StoreEvent } from './store.ts';
 
 export type { Any } from '../../kit/any.ts';
 
-/** A request as it came. */
+/** A request as it arrived. */
 export interface Seen {
   readonly method: string;
   /** Path without the query. */
@@ -43,7 +43,7 @@ interface FakeAnswer {
   readonly headers?: Fault['headers'];
 }
 
-/** Where a request leads to. */
+/** The target of a request. */
 interface Target {
   readonly plural: string;
   readonly namespace: string | undefined;
@@ -96,7 +96,7 @@ export class FakeApi implements AsyncDisposable {
     return this.seen.filter(({ method }) => method !== 'GET');
   }
 
-  /** Adds or replaces an object, as its user would; `spec` that differs is a new generation. */
+  /** Adds or replaces an object, as a user would; a changed `spec` gives it a new generation. */
   put(plural: string, object: Any): Any {
     return this.#store.merge(plural, object);
   }
@@ -109,12 +109,12 @@ export class FakeApi implements AsyncDisposable {
     return this.#store.list(plural);
   }
 
-  /** Deletes as a user would: an object with finalizers only gets its deletion time. */
+  /** Deletes as a user would: an object with finalizers only gets a deletion timestamp. */
   remove(plural: string, name: string, namespace = 'shop'): void {
     this.#store.remove(plural, namespace, name);
   }
 
-  /** Cuts every watch without a word. */
+  /** Cuts every watch without notice. */
   dropWatches(): void {
     for (const { response } of this.#watchers) response.destroy();
   }
@@ -136,7 +136,7 @@ export class FakeApi implements AsyncDisposable {
     await rm(this.#folder, { recursive: true, force: true });
   }
 
-  /** Undefined for a watch, which is answered bit by bit. */
+  /** Undefined for a watch, which is answered piece by piece. */
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<FakeAnswer | undefined> {
     const url = new URL(request.url ?? '', 'http://fake');
     const body = await text(request);

@@ -1,4 +1,4 @@
-/** An operator before a real API server: its rights, and objects as a user would apply them. */
+/** An operator with a real API server: its permissions, and objects as a user would apply them. */
 
 import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
@@ -8,10 +8,10 @@ import type { TestApiServer } from '../../kit/apiserver.ts';
 import type { TcpProxy } from '../../kit/tcp-proxy.ts';
 import type { Any } from './api.ts';
 
-/** Where the custom resources are. */
+/** Paths of the custom resources. */
 export const customPath = '/apis/hydrogen.dev/v1alpha1/namespaces/shop';
 
-/** Applies as a user would; a field that is left out is taken away. */
+/** Applies as a user would; a field that is left out is removed. */
 export async function put(cluster: TestApiServer, object: Any): Promise<Any> {
   const path = `${customPath}/${object.kind.toLowerCase()}s/${object.metadata.name}`;
   const { status, body } = await cluster.apply(path, object, 'user');
@@ -25,7 +25,7 @@ function pathOf({ apiVersion, kind, metadata }: Any): string {
   return `${root}${scope}/${kind.toLowerCase().replace(/y$/, 'ie')}s/${metadata.name}`;
 }
 
-/** A kubeconfig of the operator's service account, whose only rights are those of the emitted roles. */
+/** A kubeconfig of the operator's service account, whose only permissions are those of the emitted roles. */
 export async function asOperator(cluster: TestApiServer, props: HydrogenOperatorProps = {}): Promise<string> {
   const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'shop' } };
   await cluster.apply('/api/v1/namespaces/shop', namespace);
@@ -36,7 +36,7 @@ export async function asOperator(cluster: TestApiServer, props: HydrogenOperator
   return cluster.kubeconfigOf('hydrogen-system', 'hydrogen-operator');
 }
 
-/** The same user by another way. */
+/** The same user over a different connection. */
 export async function throughProxy(kubeconfig: string, { port }: TcpProxy): Promise<string> {
   const config = JSON.parse(await readFile(kubeconfig, 'utf8'));
   config.clusters[0].cluster.server = `https://127.0.0.1:${port}`;

@@ -1,4 +1,4 @@
-/** An operator in this process, with timings for tests, and the documents that it is tried with. */
+/** An operator in this process, with timings for tests, and the documents that it is tested with. */
 
 import type { RolloutLimit } from '../../../operator/children/rollouts.ts';
 import { createKube } from '../../../operator/kube/client.ts';
@@ -12,7 +12,7 @@ import type { Any, Fault, Seen } from './api.ts';
 export interface TestOperator extends AsyncDisposable {
   readonly operator: Operator;
   readonly metrics: OperatorMetrics;
-  /** Lines that it logged, parsed. */
+  /** The parsed lines that it logged. */
   readonly lines: Any[];
 }
 
@@ -60,7 +60,7 @@ export function startOperator(kubeconfig: string, options: TestOperatorOptions =
   };
 }
 
-/** Calls of the API server that have these labels, so far. */
+/** Number of calls to the API server with these labels so far. */
 export async function callsOf(
   { metrics }: TestOperator,
   wanted: { readonly verb?: string; readonly resource?: string; readonly status?: string } = {},
@@ -74,7 +74,7 @@ export async function callsOf(
 
 const shop = { namespace: 'shop' };
 
-/** A group; without a server nobody answers at its address. */
+/** A group; without a server, nothing answers at its address. */
 export const group = (server = 'nats://127.0.0.1:1', more: Any = {}): Any =>
   groupDocument({ nats: { servers: [server] }, ...more }, shop);
 
@@ -82,7 +82,7 @@ export const gateway = (more: Any = {}): Any => gatewayDocument(more, shop);
 
 export const processor = (more: Any = {}): Any => processorDocument(more, shop);
 
-/** As a server that does not show secrets to the operator. */
+/** Acts like a server that does not let the operator see secrets. */
 export function hideSecrets({ path }: Seen): Fault | undefined {
   const message =
     'secrets is forbidden: User "system:serviceaccount:hydrogen-system:hydrogen-operator" cannot list resource "secrets" in API group ""';

@@ -1,4 +1,4 @@
-/** The objects of the API server in this process: versions, generations, finalizers, garbage collection, and their past. */
+/** The objects of the API server in this process: versions, generations, finalizers, garbage collection, and history. */
 
 import type { Any } from '../../kit/any.ts';
 import { accountsAfter, accountsAfterApply, equal } from './accounts.ts';
@@ -38,7 +38,7 @@ export class ObjectStore {
     return this.#past.filter((event) => event.version > version);
   }
 
-  /** Adds or replaces an object, as its user would: what it does not speak of stays. */
+  /** Adds or replaces an object, as a user would: fields that it does not contain stay. */
   merge(plural: string, object: Any): Any {
     const before = this.get(plural, object.metadata.namespace, object.metadata.name);
     const after = merge(before ?? {}, object);
@@ -51,7 +51,7 @@ export class ObjectStore {
     return this.put(plural, applied(before, body, subresource, manager));
   }
 
-  /** Stores the object as it is; one that did not change keeps its version. */
+  /** Stores the object unchanged; one that did not change keeps its version. */
   put(plural: string, wanted: Any): Any {
     const key = keyOf(plural, wanted.metadata.namespace, wanted.metadata.name);
     const before = this.#objects.get(key);
@@ -71,7 +71,7 @@ export class ObjectStore {
     return object;
   }
 
-  /** Deletes as a user would: an object with finalizers only gets its deletion time. */
+  /** Deletes as a user would: an object with finalizers only gets a deletion timestamp. */
   remove(plural: string, namespace: string | undefined, name: string): void {
     const object = this.get(plural, namespace, name);
     if (object === undefined) return;

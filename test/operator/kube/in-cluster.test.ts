@@ -35,7 +35,7 @@ function within<T>(env: Record<string, string>, fn: () => T): T {
   }
 }
 
-test('a pod finds its server, also at an IPv6 address, and sends the current token', async () => {
+test('a pod finds its server, even at an IPv6 address, and sends the current token', async () => {
   await using files = await account('first');
   const find = (host: string, port: string) =>
     within({ KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port }, () =>

@@ -74,7 +74,7 @@ test('a leader that cannot renew gives up before another one may begin', async (
   assert.equal(a.lease.isLeading, false);
 });
 
-test('a holder whose clock is wrong keeps its lease for as long as it renews it', async () => {
+test('a holder whose clock is wrong keeps its lease as long as it renews it', async () => {
   await using api = await startFakeApi();
   await using a = contend(api, 'a');
   await eventually(() => a.lease.isLeading);

@@ -26,7 +26,7 @@ const live = (fieldsV1: object, more: object = {}): KubeObject => ({
 });
 const isInForce = (object: KubeObject): boolean => owns(wanted, createFieldsOf()(object));
 
-test('an object whose applied fields are all ours is in force', () => {
+test('an object whose applied fields are all ours still has what was applied', () => {
   assert.equal(isInForce(live(fields)), true);
 });
 

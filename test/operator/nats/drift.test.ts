@@ -28,7 +28,7 @@ test('a stream with other settings that cannot be changed is reported and not de
   assert.match(ready(api, 'hydrogengroups').message, /HYDROGEN_shop_chat has \w+/);
 });
 
-test('streams and consumers that somebody deletes are made again', { skip }, async () => {
+test('streams and consumers that somebody deletes are created again', { skip }, async () => {
   await using nats = await startNats();
   await using api = await startFakeApi();
   await using _ = startOperator(api.kubeconfig, { timing: { observeMs: 100 } });
@@ -54,7 +54,7 @@ test('notices when somebody resolves a conflict of streams', { skip }, async () 
 });
 
 for (const name of streamNames) {
-  test(`${name} that somebody deletes is made again, in a group that nobody uses`, { skip }, async () => {
+  test(`${name} that somebody deletes is created again in a group that nobody uses`, { skip }, async () => {
     await using nats = await startNats();
     await using api = await startFakeApi();
     await using _ = startOperator(api.kubeconfig, { timing });
@@ -65,7 +65,7 @@ for (const name of streamNames) {
   });
 }
 
-test('a setting of a stream that somebody changes is set back, and then there is rest', { skip }, async () => {
+test('a stream setting that somebody changes is reverted, and then nothing more is written', { skip }, async () => {
   await using nats = await startNats();
   await using api = await startFakeApi();
   await using running = startOperator(api.kubeconfig, { timing });
@@ -83,7 +83,7 @@ test('a setting of a stream that somebody changes is set back, and then there is
   await holds(() => looked() <= before + 1, 500);
 });
 
-test('one of many consumers of a processor that somebody deletes is made again', { skip }, async () => {
+test("one of a processor's many consumers that somebody deletes is created again", { skip }, async () => {
   await using nats = await startNats();
   await using api = await startFakeApi();
   await using _ = startOperator(api.kubeconfig, { timing });
@@ -94,7 +94,7 @@ test('one of many consumers of a processor that somebody deletes is made again',
   await eventually(async () => (await observe(nats.url)).consumers.includes('chat_p2of4'));
 });
 
-test('a conflict that nobody resolves is checked now and then, and changes nothing', { skip }, async () => {
+test('a conflict that nobody resolves is checked repeatedly, and changes nothing', { skip }, async () => {
   await using nats = await startNats();
   await addMemoryStream(nats.url);
   await using api = await startFakeApi();
@@ -124,7 +124,7 @@ test('groups whose JetStream is silent keep no other object waiting', { skip }, 
   api.put('hydrogengroups', group(nats.url));
   api.put('hydrogengateways', gateway());
   await eventually(() => api.get('deployments', 'chat-gateway') !== undefined, { timeoutMs: 20_000 });
-  // Each of the 40 would hold one of four workers for the five seconds of a request that nobody answers.
+  // Each of the 40 would occupy one of four workers for the five seconds of an unanswered request.
   assert.ok(performance.now() - startedMs < 5000, `${performance.now() - startedMs} ms`);
   await eventually(() => condition(api.get('hydrogengroups', 'silent0'), 'BusReachable')?.status === 'False');
 });

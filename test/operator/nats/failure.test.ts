@@ -1,11 +1,11 @@
-/** Attempts to connect that fail again and again. */
+/** Connection attempts that fail again and again. */
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
 import { ConnectFailure } from '../../../operator/nats/failure.ts';
 
-test('the same failure at one address after the other is reported once, and changes nothing', () => {
+test('the same failure at one address after another is reported once, and changes nothing', () => {
   const told: string[] = [];
   let others = 0;
   const failure = new ConnectFailure(['nats://a', 'nats://b'], {

@@ -1,4 +1,4 @@
-/** What the NATS server of one group can do to an operator that works for all of them. */
+/** What one group's NATS server can do to an operator that works for all groups. */
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
@@ -11,7 +11,7 @@ import { condition, group, processor, startOperator } from '../kit/operator.ts';
 const mebibyte = 1024 * 1024;
 const kilobytes = 'x'.repeat(65_536);
 
-/** The most memory that the process takes beyond what it has now. */
+/** Measures the peak memory of the process beyond its present use. */
 function watchMemory(): { readonly growthBytes: number; stop(): void } {
   globalThis.gc?.();
   const before = process.memoryUsage.rss();
@@ -52,7 +52,7 @@ const attacks: readonly (readonly [title: string, server: HostileNatsOptions, sa
     /a line of more than 65536 bytes/,
   ],
   [
-    'a greeting that is none',
+    'something other than a greeting',
     { onConnect: ({ flood }) => flood('HTTP/1.1 200 OK\r\n'.repeat(1000)) },
     /does not speak the NATS protocol/,
   ],
@@ -97,7 +97,7 @@ const attacks: readonly (readonly [title: string, server: HostileNatsOptions, sa
     /does not read|more than 16777216 bytes at once/,
   ],
   [
-    'something that is no protocol',
+    'something outside the protocol',
     { onReady: ({ flood }) => flood('what?\r\n'.repeat(1000)) },
     /does not speak the NATS protocol/,
   ],
@@ -134,7 +134,7 @@ const attacks: readonly (readonly [title: string, server: HostileNatsOptions, sa
 ];
 
 for (const [title, server, says] of attacks) {
-  test(`a NATS server that sends ${title} is left, and the group says why`, async () => {
+  test(`a NATS server that sends ${title} is disconnected, and the group says why`, async () => {
     await using nats = await startHostileNats(server);
     await using api = await startFakeApi();
     await using running = startOperator(api.kubeconfig, { timing: { observeMs: 200 } });
@@ -154,7 +154,7 @@ for (const [title, server, says] of attacks) {
   });
 }
 
-test('a NATS server that accepts connections and says nothing keeps none of them', async () => {
+test('connections to a NATS server that accepts them and says nothing are all closed', async () => {
   await using nats = await startHostileNats({ onConnect: () => undefined });
   await using api = await startFakeApi();
   await using _ = startOperator(api.kubeconfig);

@@ -13,7 +13,7 @@ export const streamNames: readonly string[] = [streamName, `${streamName}_DLQ`, 
 /** The condition Ready of an object that is called `chat`. */
 export const ready = (api: FakeApi, plural: string): Any => condition(api.get(plural, 'chat'), 'Ready');
 
-/** Does something with JetStream, over a connection of its own. */
+/** Does something with JetStream over a separate connection. */
 export async function administer<T>(url: string, work: (manager: JetStreamManager) => Promise<T>): Promise<T> {
   const connection = await connect({ servers: url });
   try {
@@ -32,7 +32,7 @@ export function observe(url: string): Promise<{ streams: string[]; consumers: st
   });
 }
 
-/** Makes the stream of client messages otherwise than the operator would: it keeps messages in memory. */
+/** Creates the stream of client messages differently from the operator: it stores messages in memory. */
 export function addMemoryStream(url: string): Promise<unknown> {
   const config = { name: streamName, subjects: ['hydrogen.shop_chat.c2s.>'], storage: 'memory' as never };
   return administer(url, (manager) => manager.streams.add(config));

@@ -1,4 +1,4 @@
-/** Groups before a real NATS server: connections, streams, consumers, and how far they are behind. */
+/** Groups with a real NATS server: connections, streams, consumers and lag. */
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
@@ -45,7 +45,7 @@ test('the group and its members report a bus that goes away and comes back', { s
   await eventually(() => memberSays() === 'True');
 });
 
-test('credentials come from a secret, and a condition says when it may not be read or is not there', {
+test('credentials come from a secret, and a condition says when it is not readable or does not exist', {
   skip,
 }, async () => {
   await using nats = await startNats({ args: ['--auth', 'open-sesame'] });
@@ -60,7 +60,7 @@ test('credentials come from a secret, and a condition says when it may not be re
   await using running = startOperator(api.kubeconfig);
   await eventually(() => ready(api, 'hydrogengroups')?.reason === 'SecretNotReadable');
   assert.match(ready(api, 'hydrogengroups').message, /Secret\/nats.*grant/);
-  const hidden = running.lines.filter(({ msg }) => msg.startsWith('secrets may not be watched'));
+  const hidden = running.lines.filter(({ msg }) => msg.startsWith('no permission to watch or read secrets'));
   assert.equal(hidden.length, 1);
 });
 
@@ -94,7 +94,7 @@ test('credentials are read again as soon as their secret appears or changes, and
   assert.doesNotMatch(JSON.stringify(running.lines), /-sesame/);
 });
 
-test('how far a processor is behind is in its status, and costs a write only when it changes', { skip }, async () => {
+test('the lag of a processor is in its status, and costs a write only when it changes', { skip }, async () => {
   await using nats = await startNats();
   await using api = await startFakeApi();
   await using _ = startOperator(api.kubeconfig, { timing: { observeMs: 50 } });
@@ -141,7 +141,7 @@ test('a bus that refuses the login says so', { skip }, async () => {
   await eventually(() => /authorization/i.test(ready(api, 'hydrogengroups')?.message));
 });
 
-test('a processor that was changed while no operator ran gets its consumers once NATS is connected', {
+test('a processor that was changed while no operator was running gets its consumers once NATS is connected', {
   skip,
 }, async () => {
   await using nats = await startNats();
@@ -161,7 +161,7 @@ test('a processor that was changed while no operator ran gets its consumers once
   await eventually(async () => (await observe(nats.url)).consumers.join() === 'chat_p0of2,chat_p1of2');
 });
 
-test('a bare name of a server is that of a service in the namespace of the group', () => {
+test('a bare server name is that of a service in the namespace of the group', () => {
   for (const [server, reached] of [
     ['nats://nats:4222', 'nats://nats.shop.svc:4222'],
     ['tls://my-nats', 'tls://my-nats.shop.svc'],

@@ -1,4 +1,4 @@
-/** What is left in NATS of deleted processors and groups, and when there is nothing to wait for. */
+/** What deleted processors and groups leave behind in NATS, and when there is nothing to wait for. */
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
@@ -18,7 +18,7 @@ const isGone = (api: FakeApi, plural: string): boolean => api.get(plural, 'chat'
 const has = ({ lines }: TestOperator, message: string): boolean => lines.some(({ msg }) => msg.startsWith(message));
 const invalid = (url: string): Any => group(url, { instanceLeaseSeconds: -1 });
 
-test('a deleted processor takes its pods and then its consumers along', { skip }, async () => {
+test('deleting a processor removes its pods and then its consumers', { skip }, async () => {
   await using nats = await startNats();
   await using api = await startFakeApi();
   await using _ = startOperator(api.kubeconfig);
@@ -79,7 +79,7 @@ test('streams that NATS refuses to delete keep the group, which says why', { ski
   assert.match(ready(api, 'hydrogengroups').message, /NATS does not delete the streams: .+; to leave them/);
 });
 
-test('a processor whose group has become invalid takes its consumers along over the connection that there is', {
+test('the consumers of a deleted processor whose group is invalid are removed over the existing connection', {
   skip,
 }, async () => {
   await using nats = await startNats();
@@ -96,7 +96,7 @@ test('a processor whose group has become invalid takes its consumers along over 
   assert.ok(!has(running, consumersLeft));
 });
 
-test('without a connection to the NATS of an invalid group a processor waits until it is repaired', {
+test('a processor waits until its invalid group is corrected if there is no connection to its NATS', {
   skip,
 }, async () => {
   await using nats = await startNats();
@@ -132,7 +132,7 @@ test('a processor does not wait for a group that is invalid and deleted as well'
   assert.ok(has(running, consumersLeft));
 });
 
-/** A processor and a group that shall take its streams along, whose NATS has gone for good. */
+/** A processor and a group with deletionPolicy Delete, whose NATS is gone for good. */
 async function startOrphans(api: FakeApi): Promise<TestOperator> {
   await using nats = await startNats();
   const running = startOperator(api.kubeconfig, { timing: { goneMs: 300 } });
@@ -143,7 +143,7 @@ async function startOrphans(api: FakeApi): Promise<TestOperator> {
   return running;
 }
 
-test('in a namespace that is deleted nothing waits for a NATS that is gone', { skip }, async () => {
+test('in a namespace that is being deleted nothing waits for a NATS that is gone', { skip }, async () => {
   await using api = await startFakeApi();
   await using running = await startOrphans(api);
   const { metadata } = api.get('namespaces', 'shop', '');
@@ -156,7 +156,7 @@ test('in a namespace that is deleted nothing waits for a NATS that is gone', { s
   assert.ok(has(running, consumersLeft) && has(running, streamsLeft));
 });
 
-test('in a namespace that stays both wait for a NATS that is gone, however long', { skip }, async () => {
+test('in a namespace that stays, both wait for a NATS that is gone, however long it takes', { skip }, async () => {
   await using api = await startFakeApi();
   await using running = await startOrphans(api);
   api.remove('hydrogenmessageprocessors', 'chat');
@@ -167,7 +167,7 @@ test('in a namespace that stays both wait for a NATS that is gone, however long'
   assert.ok(!has(running, consumersLeft));
 });
 
-test('a group goes over a NATS that takes its time, and makes nothing meanwhile', { skip }, async () => {
+test('a group is removed even if its NATS is slow, and creates nothing in the meantime', { skip }, async () => {
   await using nats = await startNats();
   await using proxy = await startTcpProxy(nats.port);
   await using api = await startFakeApi();
@@ -180,7 +180,7 @@ test('a group goes over a NATS that takes its time, and makes nothing meanwhile'
   await holds(async () => (await observe(nats.url)).streams.length === 0, 300);
 });
 
-test('an invalid group takes its streams along as well, or says that they were left', { skip }, async () => {
+test('deleting an invalid group removes its streams too, or reports that they were left behind', { skip }, async () => {
   await using nats = await startNats();
   await using api = await startFakeApi();
   const wrong = group(nats.url, { stream: { deletionPolicy: 'Delete' }, instanceLeaseSeconds: -1 });

@@ -16,7 +16,7 @@ function of(facts: Partial<Facts>, previous: readonly Condition[] = []): Record<
   return Object.fromEntries(conditions.map((condition) => [condition.type, condition]));
 }
 
-/** Ready's status and reason, and which of the kstatus pair is there. */
+/** Ready's status and reason, and which of the two kstatus conditions is present. */
 function summary(facts: Partial<Facts>): string {
   const { Ready, Reconciling, Stalled } = of(facts);
   return `${Ready?.status} ${Ready?.reason}${Reconciling ? ' Reconciling' : ''}${Stalled ? ' Stalled' : ''}`;
@@ -60,12 +60,12 @@ const cases: readonly (readonly [string, Partial<Facts>, string])[] = [
   ['a secret that may not be read', { bus: { state: 'unchecked', message: 'grant it' } }, 'Unknown SecretNotReadable'],
   ['streams that are missing in a pause', { bus: { state: 'paused', message: 'gone' } }, 'Unknown Paused'],
   [
-    'a pause that keeps a change back',
+    'a pause that holds back a change',
     { pausedBy: 'object', unapplied: ['Deployment/chat-gateway'] },
     'Unknown Paused',
   ],
   [
-    'a pause before there was anything',
+    'a pause before any children existed',
     { pausedBy: 'group', unapplied: ['Deployment/chat-gateway'], workload: undefined },
     'Unknown Paused',
   ],
@@ -99,7 +99,7 @@ test('every message names its object, and every problem of a spec is in the mess
   assert.match(Available?.message ?? '', /Deployment\/chat-gateway/);
 });
 
-test('a message is never longer than an API server takes', () => {
+test('a message is never longer than an API server accepts', () => {
   const { Accepted } = of({ issues: [{ path: 'spec', message: 'x'.repeat(60_000) }] });
   assert.ok((Accepted?.message.length ?? 0) <= 4096);
 });
