@@ -83,7 +83,9 @@ export const errors = {
   HYD_CONFIG_INVALID: { message: 'the configuration is invalid' },
   HYD_DEAD_LETTER_MISSING: { message: 'there is no such dead letter' },
   HYD_BUS_STOPPED: { message: 'the bus was stopped before it acknowledged the message' },
-  HYD_DEAD_LETTERS_REFUSED: { message: 'the dead-letter stream accepts no more: purge it or raise deadLetter.maxBytes' },
+  HYD_DEAD_LETTERS_REFUSED: {
+    message: 'the dead-letter stream accepts no more: purge it or raise deadLetter.maxBytes',
+  },
   HYD_STREAM_CONFLICT: { message: 'the stream or consumer exists with settings that cannot be changed in place' },
 } as const satisfies Record<string, ErrorEntry>;
 
