@@ -1,6 +1,6 @@
 /**
- * Closed-loop clients: each sends its next message when it has the answer to the last one. The rate is therefore that of
- * the path under test, and no queue in front of it hides latency.
+ * Closed-loop clients: each sends its next message once it has the answer to the last one. The rate is therefore that
+ * of the path under test, and no queue in front of it hides latency.
  */
 
 import { once } from 'node:events';
@@ -101,7 +101,7 @@ async function openClient(
   broken.catch(() => undefined); // reported through the race over all clients; here only so that it is handled
 
   socket.on('message', (data) => {
-    if (isClosing || data.toString() !== expected) return; // an answer given twice: delivery is at least once
+    if (isClosing || data.toString() !== expected) return; // a duplicate answer: delivery is at least once
     onAnswer(Math.max(1, Math.round((performance.now() - sentMs) * 1e6)));
     sendNext();
   });

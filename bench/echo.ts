@@ -118,7 +118,7 @@ function printRound(round: number, name: string, measurement: Measurement | unde
   const cpu = Object.entries(cpuMicroseconds).map(([part, us]) => `${part} ${us.toFixed(1)}`);
   console.log(
     `${round}  ${name.padEnd(8)} ${rate.toFixed(0).padStart(6)}/s  p50 ${p50Ms.toFixed(2)} ms  p99 ${p99Ms.toFixed(2)} ms  ` +
-      `CPU us/message: ${cpu.join(', ')}, in all ${cpuInAll(measurement).toFixed(1)}`,
+      `CPU us/message: ${cpu.join(', ')}, in total ${cpuInAll(measurement).toFixed(1)}`,
   );
   if (silentClients > 0) console.log(`   WARNING: ${silentClients} clients got no answer`);
 }
@@ -130,7 +130,7 @@ function printMedians(floor: PathRounds, own: PathRounds, other: PathRounds | un
   }
   const ratio = ratioOf(own, floor, ({ rate }) => rate);
   console.log(`  durable / floor: ${ratio.toFixed(3)}  ${verdict(ratio >= goals.ratio, `>= ${goals.ratio}`)}`);
-  console.log(`  the same of CPU: ${ratioOf(floor, own, cpuInAll).toFixed(3)}`);
+  console.log(`  the same by CPU: ${ratioOf(floor, own, cpuInAll).toFixed(3)}`);
   for (const [part, goal] of [
     ['gateway', goals.gatewayMicroseconds],
     ['mproc', goals.mprocMicroseconds],
@@ -148,7 +148,7 @@ function printComparison(own: PathRounds, other: PathRounds): void {
     rate: ({ rate }) => rate,
     p50: ({ p50Ms }) => p50Ms,
     p99: ({ p99Ms }) => p99Ms,
-    'CPU in all': cpuInAll,
+    'CPU in total': cpuInAll,
     'CPU gateway': cpuOf('gateway'),
     'CPU mproc': cpuOf('mproc'),
     'CPU nats': cpuOf('nats-server'),

@@ -31,7 +31,7 @@ type Result = Record<keyof typeof rows, number>;
 
 const rows = {
   inForce: ['s', 'until all are in force'],
-  callsEach: ['', 'requests a gateway'],
+  callsEach: ['', 'requests per gateway'],
   writesEach: ['', '  of these, writes'],
   cpu: ['s', 'CPU for it'],
   residentAtStart: ['MB', 'RSS at start'],
@@ -42,8 +42,8 @@ const rows = {
   idleRequests: ['', 'requests meanwhile, except the lease'],
   firstPass: ['s', 'first pass after a restart'],
   firstPassCpu: ['s', 'CPU for it'],
-  firstPassReads: ['', 'reads of it'],
-  firstPassWrites: ['', 'writes of it'],
+  firstPassReads: ['', '  its reads'],
+  firstPassWrites: ['', '  its writes'],
   residentAgain: ['MB', 'RSS after it'],
   peakAgain: ['MB', 'RSS at its peak'],
 } as const satisfies Record<string, readonly [unit: string, what: string]>;
@@ -70,7 +70,10 @@ for (const [name, [unit, what]] of Object.entries(rows) as [keyof Result, readon
   console.log(`${what.padEnd(38)} ${compared}${format(now)} ${unit}${ratio}${verdict(name, now)}`);
 }
 
-/** @param isInPod with the files of a service account; otherwise with a kubeconfig, the one thing older checkouts accept */
+/**
+ * @param isInPod with the files of a service account; otherwise with a kubeconfig, which is all that older checkouts
+ * accept
+ */
 async function measure(checkout: string, isInPod: boolean): Promise<Result> {
   await using run = new AsyncDisposableStack();
   const shipped = run.use(await ship(checkout));
@@ -97,7 +100,7 @@ async function measureBurst(shipped: Shipped, cluster: BenchCluster, natsUrl: st
   const atEnd = await operator.figures();
   const memory = operator.process.memoryBytes();
   const perSecond = (cpuSeconds(operator) - cpuBefore - cpu) / idleSeconds;
-  console.log(`requests a gateway by verb: ${perGateway(before, after)}; lease: ${after.calls.lease}`);
+  console.log(`requests per gateway by verb: ${perGateway(before, after)}; lease: ${after.calls.lease}`);
   return {
     inForce,
     callsEach: (requests(after) - requests(before)) / gateways,
@@ -140,7 +143,7 @@ function start(shipped: Shipped, { kubeconfig, pod }: BenchCluster, isInPod: boo
     : startOperatorProcess(shipped, ['--kubeconfig', kubeconfig]);
 }
 
-/** Resolves when nothing was reconciled or requested for some seconds, longer than anything is delayed. */
+/** Resolves when nothing was reconciled or requested for some seconds, longer than any delay. */
 async function atRest(operator: OperatorProcess): Promise<void> {
   let before = await operator.figures();
   for (let quietSeconds = 0; quietSeconds < 8; quietSeconds += 1) {

@@ -24,7 +24,7 @@ export interface BenchProcess extends AsyncDisposable {
   answers(url: string): Promise<void>;
 }
 
-/** Starts a process; disposal sends SIGTERM, then SIGKILL. If it ends before, the end of its output is printed. */
+/** Starts a process; disposal sends SIGTERM, then SIGKILL. If it ends earlier, the end of its output is printed. */
 export function startBenchProcess(
   name: string,
   command: string,
@@ -86,7 +86,7 @@ function hasExited(child: ChildProcess): boolean {
   return child.exitCode !== null || child.signalCode !== null || child.pid === undefined;
 }
 
-/** Fields 14 and 15 of /proc/<pid>/stat; the second field, the command, may itself hold spaces and parentheses. */
+/** Fields 14 and 15 of /proc/<pid>/stat; the second field, the command, may itself contain spaces and parentheses. */
 function cpuMicrosecondsOf(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');

@@ -2,7 +2,10 @@
 
 import { availableParallelism, cpus, loadavg } from 'node:os';
 
-/** Names the machine, and warns when others use it. @param trustworthy what a busy machine does not change */
+/**
+ * Names the machine, and warns when others use it.
+ * @param trustworthy the figures that a busy machine does not change
+ */
 export function printMachine(trustworthy: string): void {
   console.log(`Node ${process.version}, ${availableParallelism()} x ${cpus()[0]?.model ?? 'unknown CPU'}\n`);
   const [load = 0] = loadavg();

@@ -61,8 +61,8 @@ const medianMs = median(msPerGateway);
 const verdict = (isMet: boolean): string => (isMet ? 'met' : 'MISSED');
 console.log(`${count} gateways, ${renderEach() / count} objects each, median of ${rounds} rounds`);
 console.log(
-  `time      ${medianMs.toFixed(3)} ms a gateway    goal: under ${goalMs} ms    ${verdict(medianMs < goalMs)}`,
+  `time      ${medianMs.toFixed(3)} ms per gateway    goal: under ${goalMs} ms    ${verdict(medianMs < goalMs)}`,
 );
 console.log(
-  `retained  ${retained.toFixed(1)} bytes a gateway    goal: under ${goalBytes}    ${verdict(retained < goalBytes)}`,
+  `retained  ${retained.toFixed(1)} bytes per gateway    goal: under ${goalBytes}    ${verdict(retained < goalBytes)}`,
 );

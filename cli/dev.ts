@@ -87,7 +87,7 @@ class Roles {
   /** @throws {HydrogenError} HYD_CONFIG_INVALID */
   constructor({ gateways, processors }: Documents, options: DevOptions) {
     if (gateways.length + processors.length === 0) {
-      const detail = 'the documents hold neither a HydrogenGateway nor a HydrogenMessageProcessor';
+      const detail = 'the documents contain neither a HydrogenGateway nor a HydrogenMessageProcessor';
       throw new HydrogenError('HYD_CONFIG_INVALID', detail);
     }
     this.#options = options;
@@ -107,7 +107,7 @@ class Roles {
     }
   }
 
-  /** @throws when a port can't be had; then everything is stopped */
+  /** @throws when a port is not available; everything is stopped then */
   async start(echoServer: EchoServer | undefined): Promise<void> {
     try {
       for (const role of this.#all) await role.start();

@@ -10,7 +10,7 @@ export interface EchoServer {
   stop(): void;
 }
 
-/** A body that is not a message of a gateway is answered with 400. @throws when the port can't be had. */
+/** A body that is not a message of a gateway is answered with 400. @throws when the port is not available. */
 export async function echo(port: number, host: string): Promise<EchoServer> {
   const server = createServer(async (request, response) => {
     const chunks: Buffer[] = [];

@@ -109,7 +109,7 @@ function addOperator(program: Command): void {
     .addOption(
       new Option(
         '--service-account <dir>',
-        'directory with the token and ca.crt of a pod, if not the usual one',
+        'directory with the token and ca.crt of a pod, if it is not the usual one',
       ).conflicts('kubeconfig'),
     )
     .option('--image <image>', 'image of pods whose document names none (default: the image of this release)')
@@ -118,7 +118,7 @@ function addOperator(program: Command): void {
         .default(parseRolloutLimit('10%'), '10%')
         .argParser(rolloutLimit),
     )
-    .option('--no-leader-elect', 'act without a lease: only where no other operator runs')
+    .option('--no-leader-elect', 'run without leader election: only if no other operator runs')
     .option('--lease-namespace <namespace>', 'namespace of the lease (default: POD_NAMESPACE, else hydrogen-system)')
     .addOption(probePortOption())
     .option('--host <address>', 'address to listen on (default: every address)')
@@ -146,7 +146,7 @@ function addManifests(program: Command): void {
       '--watch-namespace <namespace>',
       'let the operator reconcile this namespace only (default: every namespace)',
     )
-    .option('--no-read-secrets', 'give the operator no right to secrets: it does not check the ones documents name')
+    .option('--no-read-secrets', 'give the operator no access to secrets: it does not check those that documents name')
     .option('--crds-only', 'print the CustomResourceDefinitions only')
     .action(async (options) => print((await import('./manifests.ts')).manifests(options)));
 
@@ -161,7 +161,7 @@ function addManifests(program: Command): void {
 function addEcho(program: Command): void {
   program
     .command('echo')
-    .description('run a destination that answers every message with itself, to try things with')
+    .description('run a destination that answers every message with itself, for trying things out')
     .addOption(new Option('--port <port>', 'port to listen on').default(8099).argParser(port))
     .option('--host <address>', 'address to listen on', '127.0.0.1')
     .action(async ({ port, host }) => {

@@ -9,7 +9,7 @@ export interface ManifestsOptions {
   readonly crdsOnly?: boolean;
   /** The only namespace that the operator reconciles. */
   readonly watchNamespace?: string;
-  /** False: the operator gets no right to secrets. */
+  /** False: the operator gets no access to secrets. */
   readonly readSecrets?: boolean;
 }
 

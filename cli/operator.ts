@@ -72,7 +72,7 @@ export async function runOperator(options: OperatorCommandOptions): Promise<void
   running.start();
   const signal = await Promise.race([stopped, lost.promise]);
   log.stopping({ signal });
-  // Somebody else may act by now: what is still being written is cut off.
+  // Another operator may lead by now, so writes that are under way are cut off.
   if (signal === 'lost lease') kube.close();
   await running.stop();
   await probes.stop();

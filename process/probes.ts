@@ -12,7 +12,7 @@ export interface ProbeSource {
 
 /**
  * `/livez` answers 200 for as long as the event loop runs: a restart would not bring back a bus or a cluster that is
- * down. A request whose answer cannot be made, such as a scrape with a collector that fails, is answered with 500.
+ * down. A request that cannot be served, such as a scrape whose collector fails, is answered with 500.
  */
 export class ProbeServer {
   readonly #source: ProbeSource;

@@ -1,4 +1,4 @@
-/** Waiting with an end: for a while, for something but no longer than a while, and for several things until one moment. */
+/** Waiting with a limit: for a time, for something up to a time, and for several things until one deadline. */
 
 /** Resolves after `ms`, or at once when `signal` aborts. */
 export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
@@ -27,7 +27,7 @@ export async function within<T>(ms: number, work: Promise<T>): Promise<T | undef
   }
 }
 
-/** One moment by which several things must be done, one after another. */
+/** One deadline for several things that are done one after another. */
 export class Deadline {
   readonly #atMs: number;
 
@@ -36,7 +36,7 @@ export class Deadline {
     this.#atMs = performance.now() + ms;
   }
 
-  /** What is left, 0 once it has passed. @param maxMs the most that the caller wants */
+  /** Milliseconds left, 0 once it has passed. @param maxMs the most that the caller wants */
   remainingMs(maxMs = Number.POSITIVE_INFINITY): number {
     return Math.max(0, Math.min(maxMs, this.#atMs - performance.now()));
   }

@@ -1,6 +1,6 @@
 /**
- * The only source of close codes. 1000 to 1014 are RFC 6455 section 7.4 and the IANA registry; 4000 to 4999 are ours to
- * promise about: 4000-4499 mean "connect again", 4500-4999 mean "do not".
+ * The only source of close codes. 1000 to 1014 are RFC 6455 section 7.4 and the IANA registry; 4000 to 4999 are for
+ * private use, and their meaning is ours to define: 4000-4499 mean "connect again", 4500-4999 mean "do not".
  */
 
 export const closeCodes = {
@@ -8,7 +8,7 @@ export const closeCodes = {
   goingAway: 1001,
   protocolError: 1002,
   unsupportedData: 1003,
-  /** Never on the wire: the client's close frame held no code. */
+  /** Never on the wire: the client's close frame had no code. */
   noStatus: 1005,
   /** Never on the wire: the connection ended without a close frame. */
   abnormal: 1006,

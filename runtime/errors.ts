@@ -1,7 +1,7 @@
 /**
- * Every refusal and failure that a client, a service or an operator can meet, in one table: the stable code, the
- * sentence that goes with it, and what it does. `http` is the status of the upgrade or management answer, `close` the
- * WebSocket close code, `delivery` what happens to the client message. Codes are an API: never renamed, never reused.
+ * Every refusal and failure that a client, a service or an operator can encounter, in one table: the stable code, its
+ * sentence, and its effect. `http` is the status of the upgrade or management answer, `close` the WebSocket close code,
+ * `delivery` what happens to the client message. Codes are an API: never renamed, never reused.
  */
 
 export interface ErrorEntry {
@@ -12,7 +12,7 @@ export interface ErrorEntry {
 }
 
 export const errors = {
-  // Refused upgrades: the client gets an HTTP answer and no socket is ever opened.
+  // Refused upgrades: the client gets an HTTP answer and no WebSocket is opened.
   HYD_UPGRADE_REQUIRED: { message: 'this port speaks WebSocket only: send an upgrade request', http: 426 },
   HYD_BAD_UPGRADE: {
     message: 'the upgrade request is not a valid WebSocket handshake (RFC 6455 section 4.2.1)',
@@ -22,11 +22,11 @@ export const errors = {
   HYD_ORIGIN_FORBIDDEN: { message: 'this origin is not among allowedOrigins', http: 403 },
   HYD_UNAUTHORIZED: { message: 'the authorizer did not accept this client', http: 401 },
   HYD_FORBIDDEN: { message: 'the authorizer refused this client', http: 403 },
-  HYD_AUTHORIZER_UNAVAILABLE: { message: 'the authorizer could not be asked', http: 503 },
-  HYD_AUTHORIZER_INVALID: { message: 'the authorizer gave an answer that is not {"context": {...}}', http: 503 },
+  HYD_AUTHORIZER_UNAVAILABLE: { message: 'the authorizer is unavailable', http: 503 },
+  HYD_AUTHORIZER_INVALID: { message: 'the authorizer\'s answer is not {"context": {...}}', http: 503 },
   HYD_CLIENT_LEFT: { message: 'the client left before its upgrade was answered', http: 400 },
   HYD_CONNECT_HOOK_REFUSED: { message: 'the connect hook refused this connection', http: 500 },
-  HYD_TOO_MANY_CONNECTIONS: { message: 'this gateway holds limits.maxConnections connections', http: 503 },
+  HYD_TOO_MANY_CONNECTIONS: { message: 'this gateway has reached limits.maxConnections', http: 503 },
   HYD_NOT_READY: { message: 'the bus is unreachable or no message processor consumes this endpoint yet', http: 503 },
   HYD_DRAINING: {
     message: 'this gateway is shutting down: connect again to reach another one',
@@ -42,7 +42,7 @@ export const errors = {
   HYD_BUS_UNREACHABLE: { message: 'the message bus is unreachable', http: 503, close: 1013 },
   HYD_MESSAGES_UNSAVED: { message: 'the last messages could not be saved: connect again and resend them', close: 1013 },
   HYD_SLOW_CLIENT: { message: 'the client reads slower than messages arrive', http: 429, close: 1013 },
-  HYD_HEARTBEAT_TIMEOUT: { message: 'the client answered no ping within heartbeat.timeoutSeconds', close: 1006 },
+  HYD_HEARTBEAT_TIMEOUT: { message: 'the client did not answer a ping within heartbeat.timeoutSeconds', close: 1006 },
 
   // Management API.
   HYD_CONNECTION_ID_INVALID: { message: 'this is not a connection id', http: 404 },
@@ -66,15 +66,15 @@ export const errors = {
     delivery: 'retry',
   },
   HYD_DESTINATION_REJECTED: {
-    message: 'the destination answered that it will never take this message',
+    message: 'the destination rejected this message for good',
     delivery: 'deadLetter',
   },
   HYD_ANSWER_TOO_LARGE: { message: 'the answer is larger than the limit', delivery: 'retry' },
-  HYD_RULES_ENGINE_FAILED: { message: 'the rules engine gave no usable answer', delivery: 'retry' },
-  HYD_HOST_FORBIDDEN: { message: 'the rules engine named a URL that allowedHosts does not admit', delivery: 'retry' },
+  HYD_RULES_ENGINE_FAILED: { message: 'the rules engine did not give a usable answer', delivery: 'retry' },
+  HYD_HOST_FORBIDDEN: { message: 'the rules engine named a URL that allowedHosts does not allow', delivery: 'retry' },
   HYD_NO_RULE_MATCHED: { message: 'no rule matches the message', delivery: 'deadLetter' },
   HYD_MESSAGE_UNREADABLE: {
-    message: 'the message on the stream is not in the form that gateways write',
+    message: 'the message on the stream is not in the format that gateways write',
     delivery: 'deadLetter',
   },
   HYD_SECRET_MISSING: { message: 'a referenced secret is missing or cannot be used', delivery: 'retry' },
@@ -83,7 +83,9 @@ export const errors = {
   HYD_CONFIG_INVALID: { message: 'the configuration is invalid' },
   HYD_DEAD_LETTER_MISSING: { message: 'there is no such dead letter' },
   HYD_BUS_STOPPED: { message: 'the bus was stopped before it acknowledged the message' },
-  HYD_DEAD_LETTERS_REFUSED: { message: 'the dead-letter stream takes no more: purge it or raise deadLetter.maxBytes' },
+  HYD_DEAD_LETTERS_REFUSED: {
+    message: 'the dead-letter stream accepts no more: purge it or raise deadLetter.maxBytes',
+  },
   HYD_STREAM_CONFLICT: { message: 'the stream or consumer exists with settings that cannot be changed in place' },
 } as const satisfies Record<string, ErrorEntry>;
 

@@ -1,4 +1,4 @@
-/** A first-in first-out queue whose `shift` costs the same however long it is; an array's does not. */
+/** A first-in first-out queue whose `shift` costs the same at any length, unlike that of an array. */
 export class Fifo<T> {
   #items: (T | undefined)[] = [];
   #head = 0;

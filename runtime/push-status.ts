@@ -1,4 +1,4 @@
-/** What a push to a connection came to: the words of the bus, of the management API and of the metrics. */
+/** The outcome of a push to a connection, in the words of the bus, the management API and the metrics. */
 
 /** What the gateway that owns the connection answers. */
 export type OwnerStatus =
@@ -10,12 +10,12 @@ export type OwnerStatus =
   | 'gone'
   /** The client's buffer has no room: nothing was sent. */
   | 'full'
-  /** The message is larger than the client's buffer, or than what the bus carries: nothing was sent. */
+  /** The message is larger than the client's buffer, or than the bus accepts: nothing was sent. */
   | 'tooLarge'
   /** The owner does not know this form of request: it runs another release. */
   | 'invalid';
 
-/** What the gateway that was asked for the push says. */
+/** What the gateway that received the push answers. */
 export type PushStatus =
   | OwnerStatus
   /** The owner did not answer: it may or may not have happened. */

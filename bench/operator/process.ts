@@ -19,7 +19,7 @@ export interface Shipped extends AsyncDisposable {
 
 /** Figures from the metrics of the operator. */
 export interface OperatorFigures {
-  /** Requests by verb, those of the lease apart as `lease`. */
+  /** Requests by verb; those of the lease are counted as `lease`. */
   readonly calls: Readonly<Record<string, number>>;
   /** Reconciliations of custom resources. */
   readonly reconciles: number;
@@ -52,7 +52,7 @@ export async function ship(checkout: string): Promise<Shipped> {
   };
 }
 
-/** Resolves when its probes answer; its first list may still be under way. */
+/** Resolves when its probes answer; its first lists may still be under way. */
 export async function startOperatorProcess(
   { command, flags, env }: Shipped,
   args: readonly string[],
@@ -77,11 +77,11 @@ export async function startOperatorProcess(
   };
 }
 
-/** Packages that come with source maps inside of their code, which the image leaves out. */
+/** Packages whose code contains source maps, which the image leaves out. */
 const mapped: readonly string[] = ['cdk8s', 'cdk8s-plus-28', 'constructs'];
 const inlineMap = /^\/\/# sourceMappingURL=data:.*$/gm;
 
-/** Packages as installed, without what the recipe of the image removes and a process would hold in memory. */
+/** Packages as installed, without what the recipe of the image removes and a process would keep in memory. */
 async function layPackages(from: string, to: string, recipe: string): Promise<void> {
   await mkdir(to);
   const changed = recipe.includes('sourceMappingURL') ? mapped : [];
@@ -109,7 +109,7 @@ function shippedSettings(command: string): Pick<Shipped, 'flags' | 'env'> {
   const [container] = deployment.spec.template.spec.containers;
   const env: { name: string; value?: string }[] = container.env;
   return {
-    // A checkout from before the flags has none.
+    // A checkout older than the flags has none.
     flags: container.command?.slice(1, -1) ?? [],
     env: Object.fromEntries(env.flatMap(({ name, value }) => (value === undefined ? [] : [[name, value]]))),
   };

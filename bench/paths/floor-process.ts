@@ -1,7 +1,7 @@
 /**
  * The cost of the same work with no bus: one process takes a message from a socket, posts it to the destination in the
  * body that hydrogen sends, and writes the answer back. Nothing is stored, routed, retried or counted. It uses undici's
- * `dispatch`, twice as fast as `request`: a floor is no floor when it can be lowered. Runs as a process:
+ * `dispatch`, twice as fast as `request`: a floor that can be lowered is not a floor. Runs as a process:
  * `floor-process.ts PORT DESTINATION_URL`.
  */
 

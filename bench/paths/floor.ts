@@ -1,4 +1,4 @@
-/** The least that a gateway from WebSocket to HTTP can cost: one process, no bus; see floor-process.ts. */
+/** The minimum cost of a gateway from WebSocket to HTTP: one process, no bus; see floor-process.ts. */
 
 import { join } from 'node:path';
 

@@ -1,4 +1,4 @@
-/** A nats-server as tests find it, with JetStream on files in a directory of its own. */
+/** The nats-server that tests use, with JetStream on files in a directory of its own. */
 
 import { findNatsServer } from '../../test/kit/nats-binary.ts';
 import { freePortBase } from '../../test/kit/ports.ts';

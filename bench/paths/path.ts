@@ -1,4 +1,4 @@
-/** A path of messages from clients to the destination and back: what a benchmark compares. */
+/** A path of messages from clients to the destination and back: benchmarks compare these. */
 
 import type { BenchProcess } from '../processes.ts';
 

@@ -36,12 +36,12 @@ interface Due {
 
 type Present = ReturnType<NatsGroup['readConsumers']>;
 
-/** How many processors are worked on at once: each may have 256 consumers, and a slow server takes seconds for them. */
+/** Number of processors that are worked on at once. Each may have 256 consumers, which take a slow server seconds. */
 const batchSize = 4;
 
 /**
- * How long no list is read again, for each consumer on it. Many processors that appear one after another would otherwise
- * read a growing list once each, which takes more than a server may send.
+ * Milliseconds until the list of consumers may be read again, for each consumer on it. Otherwise each of many processors
+ * that appear one after another would have the growing list read once more, which exceeds what a server may send.
  */
 const pausePerConsumerMs = 2;
 
@@ -52,7 +52,7 @@ export class GroupConsumers {
   readonly #lags = new Map<string, LagStatus>();
   /** Incremented when others may have changed consumers, which makes all of them due again. */
   #epoch = 0;
-  /** Not before this time is the list of consumers read again. */
+  /** When the list of consumers may be read again. */
   #readAtMs = 0;
 
   /** @param onChange called when the facts of a processor's consumers, or its lag, have changed */

@@ -42,8 +42,8 @@ export interface NatsReconcilerOptions {
 const firstObserveMs = 3000;
 
 /**
- * How long attempts to connect may fail before that is more than the start of the operator: it reconciles every object
- * first, which leaves little time to answer a server.
+ * How long the first attempts to connect may fail without changing a condition. An operator that starts reconciles every
+ * object, which can keep it from answering a server in time.
  */
 const startMs = 30_000;
 
@@ -107,7 +107,7 @@ export class NatsReconciler {
     return this.#failure.last === undefined ? { state: 'connecting' } : { state: 'down', message: this.#failure.last };
   }
 
-  /** True for a while, until the first connection: that there is none yet says nothing new about NATS. */
+  /** True until the first connection, but not for long: a failure says little about NATS until then. */
   get isStarting(): boolean {
     return this.#isStarting && this.#excess === undefined;
   }

@@ -1,6 +1,6 @@
 /**
- * From documents to the options of a bus. Gateways, message processors and the operator all ask here: if they read a
- * document in different ways, pods and operator would keep changing each other's streams and consumers.
+ * Derives the options of a bus from documents. Gateways, message processors and the operator all use these functions:
+ * if they read a document in different ways, pods and operator would keep changing each other's streams and consumers.
  */
 
 import { busGroup } from '../../crds/contract.ts';
@@ -14,10 +14,10 @@ import {
 import type { NatsBusOptions } from './nats/nats.ts';
 import type { ConsumerOptions } from './port/messages.ts';
 
-/** The value of a key of a secret. It is read again for every connection. */
+/** Reads the value of a secret's key; called again for every connection. */
 export type ReadSecretKey = (ref: SecretKeyRef) => string | Promise<string>;
 
-/** How a group's bus is reached and kept on NATS, except for `clientName`. */
+/** How a group's bus is reached and set up on NATS, except for `clientName`. */
 export function natsOptionsOf(group: HydrogenGroup, read: ReadSecretKey): Omit<NatsBusOptions, 'clientName'> {
   const { stream, deadLetter, instanceLeaseSeconds } = group.spec;
   const { servers, tls, credentialsSecretRef, tokenSecretRef } = natsConnectionOf(group);
@@ -46,7 +46,7 @@ export function natsOptionsOf(group: HydrogenGroup, read: ReadSecretKey): Omit<N
   };
 }
 
-/** The part of a HydrogenMessageProcessor that its consumers are made from. */
+/** The part of a HydrogenMessageProcessor that determines its consumers. */
 export interface ConsumerDocument {
   readonly metadata: { readonly name: string };
   readonly spec: Pick<HydrogenMessageProcessorSpec, 'endpoints' | 'delivery'>;

@@ -1,6 +1,6 @@
 /**
  * Every subject, stream and bucket name of a group, and how a subject is parsed. Nothing becomes a token of a subject
- * unless it is checked or encoded here, so that no client, path or name can reach a subject of another.
+ * unless it is checked or encoded here, so that no client, path or name can reach another's subject.
  */
 
 import { HydrogenError } from '../errors.ts';
@@ -27,11 +27,14 @@ export interface Subjects {
   readonly allClientMessages: string;
   readonly allDeadLetters: string;
   readonly broadcast: string;
-  /** @throws {HydrogenError} HYD_CONNECTION_ID_INVALID when the id is no token, HYD_CONFIG_INVALID for an empty path */
+  /**
+   * @throws {HydrogenError} HYD_CONNECTION_ID_INVALID when the id is not a valid token, HYD_CONFIG_INVALID for an empty
+   * path
+   */
   clientMessage(endpoint: string, connectionId: string): string;
-  /** @throws {HydrogenError} HYD_CONNECTION_ID_INVALID when the id is no token */
+  /** @throws {HydrogenError} HYD_CONNECTION_ID_INVALID when the id is not a valid token */
   instance(instanceId: string): string;
-  /** @throws {HydrogenError} HYD_CONFIG_INVALID when the name is no token */
+  /** @throws {HydrogenError} HYD_CONFIG_INVALID when the name is not a valid token */
   deadLetters(processor: string): string;
   /**
    * Disjoint filters that cover the given endpoints (undefined: all) in one lane of `lanes`: the partitions p with
@@ -46,7 +49,10 @@ const tokenPattern = /^[A-Za-z0-9_-]+$/;
 const connectionPattern = /^[A-Za-z0-9-]+$/;
 const cachedEndpoints = 1024;
 
-/** Names for a group, `<namespace>_<name>` in a cluster. @throws {HydrogenError} HYD_CONFIG_INVALID when it is no token */
+/**
+ * Names for a group, `<namespace>_<name>` in a cluster.
+ * @throws {HydrogenError} HYD_CONFIG_INVALID when it is not a valid token
+ */
 export function createSubjects(group: string): Subjects {
   const prefix = `hydrogen.${checkedName(group)}`;
   const clientPrefix = `${prefix}.c2s.`;
@@ -134,10 +140,13 @@ function partitionsOf(lane: number, lanes: number): number[] {
   return partitions;
 }
 
-/** The name itself when it may be one token. @throws {HydrogenError} HYD_CONFIG_INVALID */
+/** The name itself, if it is valid as one token. @throws {HydrogenError} HYD_CONFIG_INVALID */
 export function checkedName(name: string): string {
   if (tokenPattern.test(name)) return name;
-  throw new HydrogenError('HYD_CONFIG_INVALID', `${JSON.stringify(name)} may hold only letters, digits, "_" and "-"`);
+  throw new HydrogenError(
+    'HYD_CONFIG_INVALID',
+    `${JSON.stringify(name)} may contain only letters, digits, "_" and "-"`,
+  );
 }
 
 function checkedId(id: string): string {

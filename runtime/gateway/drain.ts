@@ -1,7 +1,7 @@
 /**
  * The end of a gateway's connections: they are closed with 1001, spread evenly over the drain period so that their
- * clients do not all come back at once, and what they sent before they saw it is stored. A client whose messages the bus
- * does not take is closed with 1013 instead.
+ * clients do not all come back at once, and what they sent before they saw the close frame is stored. A client whose
+ * messages the bus does not store is closed with 1013 instead.
  */
 
 import { type Deadline, sleep, within } from '../../process/timing.ts';
@@ -12,7 +12,9 @@ import { closeFor, type Intake } from './intake.ts';
 
 /** Connections that are due within one turn are closed together. */
 const turnMs = 100;
-/** Milliseconds that the bus gets to acknowledge what a connection has sent, before it is closed as unsaved. */
+/**
+ * Milliseconds that the bus has to acknowledge what a connection has sent, before the connection is closed with 1013.
+ */
 const settleMs = 1_500;
 /** Milliseconds after the period for the last closing handshakes, and for what the bus has not acknowledged. */
 const handshakeMs = 3_000;
@@ -27,9 +29,9 @@ export interface DrainDeps {
 }
 
 /**
- * Resolves when nothing is open and the bus has what was sent, or when their time is up.
- * @param connectHookMs how long an upgrade may still need
- * @param deadline by which the gateway must have stopped
+ * Resolves when no connection is left and the bus has stored what was sent, or when the time for that is up.
+ * @param connectHookMs how long an upgrade may still take
+ * @param deadline when the gateway must have stopped
  */
 export async function drain(
   { sockets, messages, intake }: DrainDeps,
@@ -57,7 +59,7 @@ async function closeOne(connection: Connection, messages: MessageBus, intake: In
   await within(settleMs, intake.settled(connection));
   const isSaved = connection.unacknowledgedMessages === 0 && !messages.isPressed;
   closeFor(connection, isSaved ? 'HYD_DRAINING' : 'HYD_MESSAGES_UNSAVED');
-  // What it sent before it saw the close frame is still read; only the bus may hold that up.
+  // What it sent before it saw the close frame is still read; only pressure of the bus may delay that.
   connection.release(holds.drain | holds.rate);
 }
 

@@ -1,6 +1,6 @@
 /**
- * A gateway: client sockets on one side, the bus on the other, services called over HTTP in between. This file composes;
- * what each part does is in `socket/`, `bus/`, `http/` and the other files of this folder.
+ * A gateway: client sockets on one side, the bus on the other, services called over HTTP in between. This file composes
+ * the parts, which are in `socket/`, `bus/`, `http/` and the other files of this folder.
  */
 
 import { isDeepStrictEqual } from 'node:util';
@@ -47,14 +47,14 @@ export interface GatewayDeps {
   readonly ports: GatewayPorts;
   /** Address to listen on; default: every one. */
   readonly host?: string | undefined;
-  /** Base URL of the management API for destinations; `spec.management.callbackUrl` goes before it. */
+  /** Base URL of the management API for destinations; `spec.management.callbackUrl` takes precedence. */
   readonly callbackUrl?: string | undefined;
   readonly version: string;
 }
 
-/** Milliseconds that the owner of a connection gets to answer. */
+/** Milliseconds that the owner of a connection has to answer. */
 const pushTimeoutMs = 5_000;
-/** Milliseconds that disconnect hooks get when the gateway stops. */
+/** Milliseconds that disconnect hooks have when the gateway stops. */
 const finishHooksMs = 5_000;
 /** Milliseconds of the stop that are kept for closing the connection to the bus, which flushes for up to a second. */
 const stopBusMs = 1_500;
@@ -126,7 +126,7 @@ export class Gateway {
     return this.#ports;
   }
 
-  /** Resolves when it listens; ready comes later, when the bus is. @throws when a port can't be had. */
+  /** Resolves when it listens; it becomes ready later, once the bus is. @throws when a port is not available. */
   async start(): Promise<void> {
     const { bus, ports, host, version } = this.#deps;
     this.#listenToBus();
@@ -147,7 +147,10 @@ export class Gateway {
     this.readiness.update();
   }
 
-  /** Takes a new configuration over without touching connections; what needs a restart is logged and left. */
+  /**
+   * Applies a new configuration without touching connections; fields that need a restart are logged and keep their
+   * values.
+   */
   reconfigure(next: GatewayConfig): void {
     if (isDeepStrictEqual(next, this.#config)) return;
     const fields = restartFields(this.#initial, next);
@@ -158,7 +161,7 @@ export class Gateway {
   }
 
   /**
-   * Drains and stops: within the grace period that manifests grant, whatever the bus and the services do. See
+   * Drains and stops within the grace period that manifests grant, whatever the bus and the services do. See
    * docs/architecture.md. Never rejects. @param signal for the log. @param maxDrainMs shortens `drain.periodSeconds`.
    */
   async stop(signal = 'stop', maxDrainMs = Number.POSITIVE_INFINITY): Promise<void> {
@@ -229,7 +232,7 @@ export class Gateway {
     bus.peers.serve(this.instanceId, (payload) => this.#answerPeer(payload));
   }
 
-  /** Why an upgrade to this endpoint is not welcome now. */
+  /** Why an upgrade to this endpoint is refused now; undefined when it is not. */
   #refusal(endpoint: string): HydrogenError | undefined {
     const { bus } = this.#deps;
     if (this.#state !== 'serving') return new HydrogenError('HYD_DRAINING');
@@ -268,7 +271,7 @@ export class Gateway {
     { path, remoteAddress, durationMs }: { path: string; remoteAddress: string; durationMs: number },
   ): void {
     const { code, message, cause } = error;
-    // The client is not told which secret is missing; the log is.
+    // The log names the missing secret; the answer to the client does not.
     const detail = cause instanceof HydrogenError ? `${message}: ${cause.message}` : message;
     this.#metrics.refused.add(code);
     this.#log.upgradeRefused({ code, path, remoteAddress, durationMs: Math.round(durationMs), detail });

@@ -1,4 +1,6 @@
-/** The hooks of a gateway, with its configuration, its metrics and its log; what is posted is in `http/services/hooks.ts`. */
+/**
+ * The hooks of a gateway, bound to its configuration, metrics and log; the requests are in `http/services/hooks.ts`.
+ */
 
 import type { HttpCall } from '../../crds/index.ts';
 import { within } from '../../process/timing.ts';
@@ -32,7 +34,7 @@ export interface GatewayHooksDeps {
 export class GatewayHooks {
   readonly #deps: GatewayHooksDeps;
   readonly #stopping = new AbortController();
-  /** Disconnect hooks that are not done. */
+  /** Disconnect hooks that have not finished. */
   readonly #unfinished = new Set<Promise<void>>();
 
   constructor(deps: GatewayHooksDeps) {
@@ -64,7 +66,9 @@ export class GatewayHooks {
     void call.finally(() => this.#unfinished.delete(call));
   }
 
-  /** Lets every unfinished disconnect hook make one last attempt; resolves with how many were not done after `maxMs`. */
+  /**
+   * Lets every unfinished disconnect hook make one last attempt; resolves with how many had not finished after `maxMs`.
+   */
   async finish(maxMs: number): Promise<number> {
     this.#stopping.abort();
     await within(maxMs, Promise.all(this.#unfinished));

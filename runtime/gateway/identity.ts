@@ -1,4 +1,4 @@
-/** Who a gateway is, and what it was asked to be. */
+/** The identity of a gateway: its name, its group, its instance id and its callback URL. */
 
 import { randomBytes } from 'node:crypto';
 import { busGroup } from '../../crds/contract.ts';

@@ -1,6 +1,6 @@
 /**
- * Takes client messages from their sockets to the bus, and the bus's back-pressure to the sockets. Nothing that was read
- * from a client is thrown away: it is stored, or the connection is closed with a code that says it was not.
+ * Carries client messages from sockets to the bus, and back-pressure from the bus to sockets. Nothing read from a
+ * client is thrown away: it is stored, or the connection is closed with a code that says it was not.
  */
 
 import type { MessageBus } from '../bus/port/messages.ts';
@@ -20,7 +20,7 @@ export interface IntakeDeps {
   readonly metrics: GatewayMetrics;
 }
 
-/** Client messages and bytes of one connection that may wait for the bus before reading from it is held. */
+/** Client messages and bytes of one connection that may wait for the bus before the connection is held. */
 const maxUnacknowledgedMessages = 128;
 const maxUnacknowledgedBytes = 1_048_576;
 
@@ -35,7 +35,7 @@ export class Intake {
     this.#deps = deps;
   }
 
-  /** To be called once, before the first message. */
+  /** Call it once, before the first message. */
   open(connection: Connection): void {
     const { identity, messages } = this.#deps;
     connection.envelopePrefix = envelopePrefix({

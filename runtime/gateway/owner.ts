@@ -1,4 +1,4 @@
-/** What a gateway does with the connections it owns when a service asks for it, here or through another gateway. */
+/** Does what services ask of the connections that this gateway owns, directly or through another gateway. */
 
 import type { Broadcast, OwnerRequest } from '../peers/codec.ts';
 import type { Owner, OwnerAnswer } from '../peers/push.ts';

@@ -1,6 +1,7 @@
 /**
- * How gateways and processors of a group talk about connections over the bus: requests to the owner of a connection
- * and broadcasts. One byte says what it is; the data follows unencoded, so that a push is copied, not parsed.
+ * The format in which gateways and processors of a group talk about connections over the bus: requests to the owner of
+ * a connection and broadcasts. One byte says what it is; the data follows unencoded, so that a push is copied, not
+ * parsed.
  *
  *     send        op(1: text, 2: binary) length(1) id data
  *     disconnect  op(3) length(1) id close-code(2, big-endian) reason
@@ -14,7 +15,10 @@ import type { OwnerStatus } from '../push-status.ts';
 
 export type OwnerRequest =
   | { readonly kind: 'send'; readonly connectionId: string; readonly data: Uint8Array; readonly isBinary: boolean }
-  /** As send, but done when the owner has taken it: a client too slow for it is closed, and nobody waits for its socket. */
+  /**
+   * As send, but done when the owner has taken it: a client too slow for it is closed, and nothing waits for its
+   * socket.
+   */
   | { readonly kind: 'reply'; readonly connectionId: string; readonly data: Uint8Array; readonly isBinary: boolean }
   | { readonly kind: 'disconnect'; readonly connectionId: string; readonly closeCode: number; readonly reason: string }
   | { readonly kind: 'describe'; readonly connectionId: string };
@@ -47,7 +51,7 @@ export function encodeRequest(request: OwnerRequest): Uint8Array {
   }
 }
 
-/** Undefined when the bytes are none of the forms above, as a newer or foreign peer may send them. */
+/** Undefined when the bytes have none of the forms above, which a newer or foreign peer may send. */
 export function decodeRequest(payload: Uint8Array): OwnerRequest | undefined {
   const bytes = asBuffer(payload);
   const rest = 2 + (bytes[1] ?? 0);

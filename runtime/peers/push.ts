@@ -1,6 +1,6 @@
 /**
- * Reaching a connection of the group from any process of it. The id names its owner, so there is no look-up: here if it
- * is ours, else one request over the bus. The results are what the management API promises to be true.
+ * Reaches a connection of the group from any of its processes. The id names its owner, so there is no look-up: here if
+ * it is ours, else one request over the bus. The management API promises that these results are true.
  */
 
 import { within } from '../../process/timing.ts';
@@ -11,7 +11,7 @@ import { decodeAnswer, encodeRequest, type OwnerRequest } from './codec.ts';
 
 export interface PushOutcome {
   readonly status: PushStatus;
-  /** What the owner says of the connection, for `describe`: JSON. */
+  /** What the owner says about the connection, for `describe`: JSON. */
   readonly data: string;
 }
 
@@ -43,7 +43,7 @@ export interface PushBus {
   readonly leases: LeaseBus;
 }
 
-/** @param local who owns the connections of `instanceId` in this process, if anybody. */
+/** @param local the owner of the connections of `instanceId` in this process, if there is one. */
 export function createPush(
   { peers, leases }: PushBus,
   timeoutMs: number,
@@ -53,7 +53,7 @@ export function createPush(
     async ask(request) {
       const instanceId = request.connectionId.slice(0, request.connectionId.indexOf('-'));
       if (local !== undefined && instanceId === local.instanceId) {
-        // A client that does not read keeps its owner waiting; the answer is then the same as another gateway would get.
+        // A client that does not read keeps its owner waiting; the answer is then the same as for another gateway.
         const answer = await within(timeoutMs, local.owner.answer(request));
         return { status: 'timeout', data: '', ...answer };
       }

@@ -1,7 +1,7 @@
 /**
- * One attempt to deliver one message: find its destination, post it, and end the delivery on the bus by the outcome.
- * A message is acknowledged only after a 2xx (or when the configuration says to drop it), and terminated only after its
- * dead letter is stored.
+ * One attempt to deliver one message: find its destination, post it, and end the delivery on the bus according to the
+ * outcome. A message is acknowledged only after a 2xx (or when the configuration says to drop it), and terminated only
+ * after its dead letter is stored.
  */
 
 import type { DeadLetterBus, DeadLetterCause } from '../bus/port/dead-letters.ts';
@@ -51,7 +51,7 @@ export class Attempts {
     this.#burials = new Burials(deps.deadLetters, burialPatienceMs);
   }
 
-  /** Resolves when nothing of the attempt is left to do; a rejection is a bug. */
+  /** Resolves when the attempt is complete; a rejection is a bug. */
   async run(delivery: Delivery, settings: ProcessorSettings): Promise<void> {
     const attempt: Attempt = { delivery, settings, startedMs: performance.now() };
     const cause = this.#burials.causeOf(delivery.id);

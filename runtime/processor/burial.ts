@@ -1,7 +1,7 @@
 /**
  * Storing dead letters. When the dead-letter stream takes nothing (it is full, say), a message must neither be lost nor
- * keep its place among those in flight: it is handed back, and when it comes again it is not posted again but waits for
- * the same letter.
+ * keep its place among those in flight: it is handed back, and when it is delivered again it is not posted again but
+ * waits for the same letter.
  */
 
 import { within } from '../../process/timing.ts';
@@ -9,7 +9,10 @@ import type { DeadLetterBus, DeadLetterCause } from '../bus/port/dead-letters.ts
 import type { ClientMessage, Delivery } from '../bus/port/messages.ts';
 import { HydrogenError } from '../errors.ts';
 
-/** `refused`: not stored yet, the bus goes on trying. `stopped`: the bus ends; the message is delivered again elsewhere. */
+/**
+ * `refused`: not stored yet, the bus keeps trying. `stopped`: the bus has stopped, and the message is delivered again
+ * elsewhere.
+ */
 export type Burial = 'stored' | 'refused' | 'stopped';
 
 interface Grave {
@@ -55,7 +58,7 @@ export class Burials {
       if (error.code === 'HYD_BUS_STOPPED') return false;
       const { id, connectionId, endpoint, callbackUrl, payload } = message;
       if (error.code !== 'HYD_MESSAGE_TOO_LARGE' || payload.byteLength === 0) throw error;
-      // The bus carries less than when it took this message: the letter is kept without its body.
+      // The bus accepts less now than when it took this message: the letter is kept without its body.
       const detail = `${cause.detail} (the body of ${payload.byteLength} bytes is too large to be kept)`;
       const empty = { id, connectionId, endpoint, callbackUrl, payload: new Uint8Array(0) };
       return this.#store(processor, empty, attempts, { ...cause, detail });

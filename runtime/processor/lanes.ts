@@ -1,7 +1,7 @@
 /**
- * The deliveries that are open in this process. Those of one connection run one after another in the order in which they
- * arrived; different connections run side by side, `maxRunning` at once. A failed delivery does not hold up its
- * successors here: strict order through retries is the bus's part (`ordering: PerConnection`).
+ * The deliveries that are open in this process. Those of one connection run one after another in the order in which
+ * they arrived; different connections run side by side, `maxRunning` at once. A failed delivery does not hold up its
+ * successors here: strict order through retries is up to the bus (`ordering: PerConnection`).
  */
 
 import type { Delivery } from '../bus/port/messages.ts';
@@ -15,12 +15,12 @@ interface Entry {
 }
 
 export class Lanes {
-  /** May be changed at any time; what runs goes on. */
+  /** May be changed at any time; running deliveries continue. */
   maxRunning: number;
   readonly #run: (delivery: Delivery) => Promise<void>;
   /** The last entry of each connection that has any. */
   readonly #tails = new Map<string, Entry>();
-  /** First of their connection, but too many are running. */
+  /** Deliveries that are first of their connection and wait because too many are running. */
   readonly #blocked = new Fifo<Entry>();
   readonly #open = new Set<Entry>();
   readonly #running = new Set<Entry>();
@@ -52,14 +52,14 @@ export class Lanes {
   /** Reports to the bus that everything open for at least `minAgeMs`, started or not, is still at work. */
   keepAlive(minAgeMs: number): void {
     const latestMs = performance.now() - minAgeMs;
-    // Insertion order is arrival order: behind the first young one all are young.
+    // Insertion order is arrival order: after the first young one all are young.
     for (const { delivery, arrivedAtMs } of this.#open) {
       if (arrivedAtMs > latestMs) return;
       delivery.working();
     }
   }
 
-  /** Removes and returns what has not been started. */
+  /** Removes and returns the deliveries that have not started. */
   takeWaiting(): Delivery[] {
     const taken: Delivery[] = [];
     this.#blocked.drain();

@@ -35,9 +35,9 @@ export interface MessageProcessorDeps {
   readonly version: string;
 }
 
-/** Milliseconds that the gateway of a connection gets to take a reply. */
+/** Milliseconds that the gateway of a connection has to accept a reply. */
 const replyTimeoutMs = 5_000;
-/** Milliseconds that deliveries get beyond the longest that one may take. */
+/** Milliseconds that deliveries have beyond the longest that one may take. */
 const deliveryMarginMs = 1_000;
 
 export class MessageProcessor {
@@ -52,7 +52,7 @@ export class MessageProcessor {
   #state: 'new' | 'running' | 'stopping' = 'new';
   #probePort: number | undefined;
 
-  /** @throws {HydrogenError} HYD_CONFIG_INVALID, for a pattern that is no regular expression */
+  /** @throws {HydrogenError} HYD_CONFIG_INVALID, for example for a pattern that is not a regular expression */
   constructor(config: ProcessorConfig, deps: MessageProcessorDeps) {
     const { bus, secrets } = deps;
     const { name, namespace } = config.processor.metadata;
@@ -86,7 +86,7 @@ export class MessageProcessor {
     return this.#probePort;
   }
 
-  /** Resolves when it listens; ready comes later, when the bus is. @throws when the port can't be had. */
+  /** Resolves when it listens; it becomes ready later, once the bus is. @throws when the port is not available. */
   async start(): Promise<void> {
     const { bus, host, version } = this.#deps;
     bus.onStatus((status, err) => {
@@ -103,7 +103,7 @@ export class MessageProcessor {
     this.#statistics.schedule(this.#config.processor.spec.statsIntervalSeconds);
   }
 
-  /** Takes a new configuration over, nothing open is dropped; one that is invalid is logged, and the old one stays. */
+  /** Applies a new configuration without dropping open deliveries; an invalid one is logged, and the old one stays. */
   reconfigure(next: ProcessorConfig): void {
     if (isDeepStrictEqual(next, this.#config)) return;
     this.#worker.reconfigure(next.processor).then(
@@ -116,8 +116,9 @@ export class MessageProcessor {
   }
 
   /**
-   * Gives back what was not started, finishes what was, and stops: within the grace period that manifests grant, whatever
-   * the bus does. Never rejects. @param signal for the log. @param maxGraceMs shortens the time for open deliveries.
+   * Hands back deliveries that have not started, finishes the others, and stops, within the grace period that manifests
+   * grant and whatever the bus does. Never rejects. @param signal for the log. @param maxGraceMs shortens the time for
+   * open deliveries.
    */
   async stop(signal = 'stop', maxGraceMs = Number.POSITIVE_INFINITY): Promise<void> {
     if (this.#state === 'stopping') return;

@@ -1,4 +1,4 @@
-/** Where each message of a processor goes: by rules, or by a rules engine that is asked. */
+/** Decides where each message of a processor goes, by rules or by asking a rules engine. */
 
 import type { Header, HydrogenMessageProcessorSpec, Rule, RulesEngine } from '../../crds/index.ts';
 import type { Delivery } from '../bus/port/messages.ts';
@@ -17,7 +17,7 @@ export type Route =
   | { readonly kind: 'abandoned' };
 
 export interface Router {
-  /** At once where rules decide; a promise, which never rejects, where the rules engine is asked. */
+  /** Returns a route when rules decide; a promise, which never rejects, when the rules engine is asked. */
   route(delivery: Delivery): Route | Promise<Route>;
 }
 
@@ -40,14 +40,14 @@ interface Prepared {
 }
 type Prepare = (spec: Prepared) => PreparedDestination;
 
-/** The rule under which messages are counted and logged that a rules engine routes. */
+/** The rule name under which messages routed by a rules engine are counted and logged. */
 const rulesEngineRule = 'rulesEngine';
 
 const unmatched: Route = { kind: 'unmatched' };
 const unreadable: Route = {
   kind: 'failed',
   code: 'HYD_MESSAGE_UNREADABLE',
-  detail: 'the payload holds no field message',
+  detail: 'the payload has no field message',
 };
 
 /** @throws {HydrogenError} HYD_CONFIG_INVALID for a bad pattern, URL or host pattern, naming where it is */

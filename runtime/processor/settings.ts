@@ -1,4 +1,4 @@
-/** From the resource of a message processor to what its worker works with: compiled once per configuration. */
+/** Compiles the resource of a message processor into the settings of its worker, once per configuration. */
 
 import type { HydrogenMessageProcessorSpec } from '../../crds/index.ts';
 import { consumerOptionsOf } from '../bus/options.ts';
@@ -16,7 +16,7 @@ export interface ProcessorSettings {
   readonly router: Router;
   readonly unmatched: 'DeadLetter' | 'Drop';
   readonly maxAttempts: number;
-  /** Delay before attempt n + 1; the last one goes on. */
+  /** Delay before attempt n + 1; the last one applies to all later attempts. */
   readonly backoffMs: readonly number[];
 }
 
@@ -32,7 +32,7 @@ export function compileSettings(resource: ProcessorResource, deps: RouterDeps): 
   };
 }
 
-/** True when both make the bus deliver the same in the same way. */
+/** True when both make the bus deliver the same messages in the same way. */
 export function isSameConsumer(a: ConsumerOptions, b: ConsumerOptions): boolean {
   return (
     a.processor === b.processor &&

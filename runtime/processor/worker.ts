@@ -3,9 +3,9 @@
  * services. The only place where bus, routing and HTTP meet.
  *
  * - Messages of one connection are delivered one after another in arrival order, different connections side by side.
- * - Open deliveries are reported as `working()`, so that a slow destination is no reason to deliver twice.
- * - Rules, headers and delivery values change live; a delivery that has started is finished with the settings it
- *   started with.
+ * - Open deliveries are reported as `working()`, so that a slow destination does not cause a second delivery.
+ * - Rules, headers and delivery values change live; a delivery that has started finishes with the settings it started
+ *   with.
  */
 
 import { within } from '../../process/timing.ts';
@@ -65,12 +65,12 @@ export class Worker {
     return this.#lanes.running;
   }
 
-  /** Deliveries taken off the bus that wait for their turn. */
+  /** Deliveries taken off the bus that are waiting for their turn. */
   get waiting(): number {
     return this.#lanes.waiting;
   }
 
-  /** What is left on the bus for this processor; undefined while it can't be known. */
+  /** The lag of this processor on the bus; undefined while it can't be known. */
   async lag(): Promise<Lag | undefined> {
     return this.#consumption?.lag();
   }
@@ -97,8 +97,8 @@ export class Worker {
   }
 
   /**
-   * Stops consuming, gives back what was not started, and resolves when what was started is done or `graceMs` have
-   * passed. What is unfinished then is left to the bus, which delivers it again, elsewhere. Never rejects.
+   * Stops consuming, hands back deliveries that have not started, and resolves when the others are done or `graceMs`
+   * have passed. Unfinished ones are left to the bus, which delivers them again elsewhere. Never rejects.
    */
   stop({ graceMs }: { readonly graceMs: number }): Promise<void> {
     this.#state = 'stopping';
@@ -122,7 +122,7 @@ export class Worker {
     this.#onReadiness();
     clearInterval(this.#sweeper);
     const sweepMs = consumer.ackTimeoutMs / 3;
-    // A delivery younger than one sweep is met by the next one, still within two thirds of the time-out.
+    // A delivery younger than one sweep is covered by the next one, still within two thirds of the time-out.
     this.#sweeper = setInterval(() => this.#lanes.keepAlive(sweepMs), sweepMs);
   }
 

@@ -1,4 +1,4 @@
-/** The documents that a gateway or message processor runs from: in a pod, one file that holds it and its group. */
+/** The documents that a gateway or message processor runs from: in a pod, one file with the resource and its group. */
 
 import { readFile, stat } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
@@ -23,13 +23,13 @@ export interface ProcessorConfig {
   readonly processor: HydrogenMessageProcessor;
 }
 
-/** Everything in some files, joined with its groups: what `hydrogen dev` runs. */
+/** Everything in some files, joined with its groups; `hydrogen dev` runs it. */
 export interface Documents {
   readonly gateways: readonly GatewayConfig[];
   readonly processors: readonly ProcessorConfig[];
 }
 
-/** What a ConfigMap can hold. */
+/** The size limit of a ConfigMap. */
 const maxFileBytes = 1_048_576;
 
 /** @throws {HydrogenError} HYD_CONFIG_INVALID with every problem, one per line. */
@@ -38,7 +38,7 @@ export async function loadDocuments(files: readonly string[]): Promise<Documents
   return readDocuments(texts.map((text, index) => ({ text, source: files[index] ?? '' })));
 }
 
-/** The same from texts. @throws {HydrogenError} HYD_CONFIG_INVALID */
+/** The same, from texts. @throws {HydrogenError} HYD_CONFIG_INVALID */
 export function readDocuments(sources: readonly { text: string; source: string }[]): Documents {
   try {
     const resolved = resolveGroups(sources.flatMap(({ text, source }) => parseDocuments(text, source)));
@@ -49,17 +49,17 @@ export function readDocuments(sources: readonly { text: string; source: string }
   }
 }
 
-/** @throws {HydrogenError} HYD_CONFIG_INVALID, also when the file holds no gateway or more than one. */
+/** @throws {HydrogenError} HYD_CONFIG_INVALID, also when the file contains no gateway or more than one. */
 export async function loadGateway(file: string): Promise<GatewayConfig> {
   return only((await loadDocuments([file])).gateways, 'HydrogenGateway', file);
 }
 
-/** @throws {HydrogenError} HYD_CONFIG_INVALID, also when the file holds no processor or more than one. */
+/** @throws {HydrogenError} HYD_CONFIG_INVALID, also when the file contains no processor or more than one. */
 export async function loadProcessor(file: string): Promise<ProcessorConfig> {
   return only((await loadDocuments([file])).processors, 'HydrogenMessageProcessor', file);
 }
 
-/** The fields of a change that can't be taken live: the bus is connected, the name given out. */
+/** The changed fields that can't be applied live: the bus is already connected, and the name is already in use. */
 export function restartFields<Config extends GatewayConfig | ProcessorConfig>(before: Config, after: Config): string[] {
   const [old, next] = [before, after].map((config) => {
     const { metadata, spec } = 'gateway' in config ? config.gateway : config.processor;
@@ -90,7 +90,10 @@ export async function readText(file: string): Promise<string> {
 function only<Config>(configs: readonly Config[], kind: string, file: string): Config {
   const [config] = configs;
   if (config === undefined || configs.length > 1) {
-    throw new HydrogenError('HYD_CONFIG_INVALID', `${file} must hold exactly one ${kind}, it holds ${configs.length}`);
+    throw new HydrogenError(
+      'HYD_CONFIG_INVALID',
+      `${file} must contain exactly one ${kind}, it contains ${configs.length}`,
+    );
   }
   return config;
 }

@@ -1,6 +1,6 @@
 /**
  * What happens to the deliveries of a message processor, in the words of its log. Called on the hot path, so an
- * implementation must be cheap and must not throw. Nothing here holds payloads, replies or header values.
+ * implementation must be cheap and must not throw. Nothing here contains payloads, replies or header values.
  */
 
 import type { ErrorCode, HydrogenError } from '../errors.ts';
@@ -10,7 +10,7 @@ export interface DeliveryFacts {
   readonly messageId: string;
   readonly connectionId: string;
   readonly endpoint: string;
-  /** Name of the rule that matched, `rulesEngine` when one was asked; undefined when none matched. */
+  /** Name of the rule that matched, `rulesEngine` when a rules engine was asked; undefined when none matched. */
   readonly rule: string | undefined;
   readonly attempt: number;
   /** Since the beginning of this attempt in this process. */
@@ -20,7 +20,7 @@ export interface DeliveryFacts {
 export interface FailureFacts extends DeliveryFacts {
   readonly code: ErrorCode;
   readonly detail: string;
-  /** HTTP status, when one was answered. */
+  /** HTTP status, if there was an answer. */
   readonly status: number | undefined;
 }
 
@@ -29,8 +29,8 @@ export interface RetryFacts extends FailureFacts {
 }
 
 /**
- * What a reply came to: `sent`, or what the gateway that owns the connection answered, or that the destination's body
- * was larger than what is sent back (`bodyTooLarge`) or was not read to its end (`bodyIncomplete`).
+ * The outcome of a reply: `sent`, the answer of the gateway that owns the connection, or a destination's body that was
+ * too large to be sent back (`bodyTooLarge`) or not read completely (`bodyIncomplete`).
  */
 export type ReplyOutcome = 'sent' | Exclude<PushStatus, 'done' | 'accepted'> | 'bodyTooLarge' | 'bodyIncomplete';
 
@@ -41,10 +41,10 @@ export interface WorkerEvents {
   retried(facts: RetryFacts): void;
   /** The message is stored in the dead-letter stream and off this processor's consumer. */
   deadLettered(facts: FailureFacts): void;
-  /** No rule matches and `unmatched: Drop` says to forget it. */
+  /** No rule matched, and `unmatched: Drop` says to drop the message. */
   dropped(facts: DeliveryFacts): void;
   /** A consumed message had a reply. One that was not sent is not a reason to deliver the message again. */
   replied(facts: DeliveryFacts, outcome: ReplyOutcome): void;
-  /** Something keeps the bus from delivering; it goes on trying. */
+  /** Something prevents the bus from delivering; it keeps trying. */
   busProblem(error: HydrogenError): void;
 }

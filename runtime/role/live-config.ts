@@ -12,7 +12,7 @@ export class LiveConfig<Value> {
     return this.#current;
   }
 
-  /** Puts a value into force, then calls the listeners in the order in which they came. */
+  /** Puts a value into force, then calls the listeners in the order in which they were added. */
   replace(next: Value): void {
     const previous = this.#current;
     this.#current = next;

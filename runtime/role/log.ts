@@ -12,7 +12,7 @@ export type RoleLog = ReturnType<typeof createRoleLog>;
 /** @param bindings on every line: `gateway` or `processor`, `group`, `instanceId`. */
 export function createRoleLog(root: Logger, bindings: Readonly<Record<string, string>>) {
   const log = root.child(bindings);
-  // One line per message: its facts are not even rounded when nobody reads them.
+  // One line per message, so its facts are not even rounded unless the line is written.
   const isDebug = log.isLevelEnabled('debug');
   return {
     started: (facts: { version: string; ports?: Record<string, number> }) => log.info(facts, 'started'),

@@ -29,7 +29,7 @@ class Tally<Label extends string = string> {
   }
 }
 
-/** Asked for at each scrape. */
+/** Read at each scrape. */
 export interface GatewayGauges {
   connections(): Iterable<[endpoint: string, count: number]>;
   unacknowledged(): { readonly messages: number; readonly bytes: number };
@@ -38,7 +38,7 @@ export interface GatewayGauges {
 }
 
 export type HookName = 'authorizer' | 'connect' | 'disconnect';
-/** `refused`: the upgrade was refused. `givenUp`: of a disconnect hook, after its last attempt. */
+/** `refused`: the upgrade was refused. `givenUp`: the last attempt of a disconnect hook failed. */
 export type HookOutcome = 'ok' | 'refused' | 'givenUp';
 
 /** Clients and services choose close codes: those without a name in the table share a series. */
@@ -80,7 +80,7 @@ export class GatewayMetrics {
       () => [['', gauges.unacknowledged().bytes]],
     );
     metrics.flag('bus_up', '1 while the bus is connected', gauges.isBusUp);
-    metrics.flag('pressed', '1 while clients are not read from because of the bus', gauges.isPressed);
+    metrics.flag('pressed', '1 while reading from clients is held because of the bus', gauges.isPressed);
   }
 
   closed(closeCode: number): void {
@@ -107,14 +107,14 @@ export class GatewayMetrics {
   }
 }
 
-/** Asked for at each scrape. */
+/** Read at each scrape. */
 export interface ProcessorGauges {
   inFlight(): number;
   lag(): Promise<{ readonly pending: number; readonly unacknowledged: number } | undefined>;
   isBusUp(): boolean;
 }
 
-/** The label `rule` of a message that no rule matched: to Prometheus, an empty label is no label. */
+/** The label `rule` of a message that no rule matched: Prometheus treats an empty label as a missing one. */
 export const noRule = '';
 
 const attemptBucketsSeconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
@@ -166,7 +166,7 @@ export class ProcessorMetrics {
   }
 }
 
-/** Both are asked for at once. While the lag can't be known, the last values stay. */
+/** Both are read with one request. While the lag can't be known, the last values stay. */
 function addLag(registry: Registry, prefix: string, gauges: ProcessorGauges): void {
   const unacknowledged = new Gauge({
     name: `${prefix}unacknowledged`,

@@ -1,4 +1,4 @@
-/** The readiness of a gateway or message processor. It is judged again at each event that may change it, never by a timer. */
+/** The readiness of a gateway or message processor. It is judged at each event that may change it, never by a timer. */
 
 import type { RoleLog } from './log.ts';
 
@@ -20,7 +20,7 @@ export class Readiness {
     return this.#judge();
   }
 
-  /** To be called whenever the reason may have come or gone. Logs at a change. */
+  /** Call it whenever the reason may have changed. Logs each change. */
   update(): void {
     if (this.#isEnded) return;
     const reason = this.#judge();
@@ -34,7 +34,7 @@ export class Readiness {
     for (const resolve of this.#waiting.splice(0)) resolve();
   }
 
-  /** From now on no change is logged: it stops, and the log says so. */
+  /** From now on no change is logged: the process is stopping, and the log says so. */
   end(): void {
     this.#isEnded = true;
   }

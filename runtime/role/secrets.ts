@@ -16,7 +16,7 @@ interface KnownValue {
 
 interface ResolvedHeaders {
   readonly flat: readonly string[];
-  /** The number of changes to any value when they were resolved. */
+  /** The number of changes to any value at the time when they were resolved. */
   readonly changes: number;
 }
 

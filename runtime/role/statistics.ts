@@ -1,4 +1,7 @@
-/** The statistics of a gateway or message processor: at an interval, one log line with what has happened since the last. */
+/**
+ * The statistics of a gateway or message processor: one log line per interval, with what has happened since the last
+ * one.
+ */
 
 type Numbers = Readonly<Record<string, number>>;
 
@@ -10,8 +13,8 @@ export class Statistics {
   #timer: NodeJS.Timeout | undefined;
 
   /**
-   * @param totals counters since the start, of which each line has the difference
-   * @param gauges values of the moment
+   * @param totals counters since the start; each line has the difference from the last one
+   * @param gauges current values
    */
   constructor(totals: () => Numbers, gauges: () => Numbers | Promise<Numbers>, emit: (facts: Numbers) => void) {
     this.#totals = totals;

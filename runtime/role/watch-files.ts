@@ -1,20 +1,20 @@
 /**
- * Notices that configuration files have changed. By their content: in a pod they are a mounted ConfigMap, of which the
- * kubelet swaps directories, not files.
+ * Notices that configuration files have changed. It compares their content: in a pod they are a mounted ConfigMap, and
+ * the kubelet swaps its directories, not its files.
  */
 
 import { HydrogenError } from '../errors.ts';
 import { readText } from './documents.ts';
 
 const pollMs = 1_000;
-/** Problems that are reported of one change. */
+/** Maximum number of problems reported for one change. */
 const maxProblems = 20;
 
 /**
- * Calls `onChange` with the configuration when the content of the files is seen first (it may have changed since it was
+ * Calls `onChange` with the configuration when the content of the files is first read (it may have changed since it was
  * loaded) and whenever it has changed and is valid; `onInvalid` with the problems when it is not.
  * @param load reads and checks the files. @throws {HydrogenError} when they are invalid
- * @returns what ends it.
+ * @returns a function that stops watching.
  */
 export function watchFiles<Config>(
   files: readonly string[],

@@ -1,7 +1,7 @@
 /**
- * Where a rules engine may send messages: its answer is data, and without this list it could name any host that the
- * pod can reach. Decided on the URL as the WHATWG parser reads it, which is also what is then called: there is no
- * second reading that could see another host.
+ * Where a rules engine may send messages: its answer is data, and without this list it could name any host that the pod
+ * can reach. The decision is made on the URL as the WHATWG parser reads it, and that URL is the one that is called: no
+ * second parser could see another host.
  *
  * A pattern is `host`, `*.suffix` (any depth below the suffix, not the suffix itself), an IPv4 address or a bracketed
  * IPv6 address, each with an optional `:port`. Without a port every port is allowed.
@@ -9,7 +9,7 @@
 
 import { HydrogenError } from '../errors.ts';
 
-/** The URL, normalised, when it may be called; otherwise why not. Reasons hold nothing but the host. */
+/** The URL, normalised, when it may be called; otherwise why not. Reasons contain only the host. */
 export type HostVerdict =
   | { readonly isAllowed: true; readonly url: URL }
   | { readonly isAllowed: false; readonly reason: string };
@@ -25,7 +25,7 @@ interface HostPattern {
 
 const defaultPorts: Readonly<Record<string, string>> = { 'http:': '80', 'https:': '443' };
 
-/** @throws {HydrogenError} HYD_CONFIG_INVALID naming the pattern that is none */
+/** @throws {HydrogenError} HYD_CONFIG_INVALID naming the invalid pattern */
 export function compileAllowedHosts(patterns: readonly string[]): AllowedHosts {
   const compiled = patterns.map(parsePattern);
   return (text) => {
@@ -33,7 +33,7 @@ export function compileAllowedHosts(patterns: readonly string[]): AllowedHosts {
     if (url === null) return refuse('not an absolute URL');
     const defaultPort = defaultPorts[url.protocol];
     if (defaultPort === undefined) return refuse(`scheme ${url.protocol} is neither http: nor https:`);
-    if (url.username !== '' || url.password !== '') return refuse('the URL holds credentials');
+    if (url.username !== '' || url.password !== '') return refuse('the URL contains credentials');
     const host = withoutTrailingDot(url.hostname);
     const port = url.port === '' ? defaultPort : url.port;
     for (const pattern of compiled) {

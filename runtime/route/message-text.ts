@@ -1,4 +1,4 @@
-/** The part of a payload that rules look at. */
+/** The part of a payload that rules match against. */
 
 /**
  * Field `message` of the JSON that gateways write: the text, or for a binary frame its base64.

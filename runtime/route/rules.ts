@@ -1,6 +1,7 @@
 /**
- * Which rule a message falls under: patterns tried in order on the message's text, the first that is found in it decides.
- * Everything is compiled once; the payload is read only when a pattern needs its text, and at most once per message.
+ * Decides which rule applies to a message: patterns are tried in order on the message's text, and the first one found
+ * in it wins. Everything is compiled once; the payload is read only when a pattern needs its text, and at most once per
+ * message.
  */
 
 import { HydrogenError } from '../errors.ts';
@@ -28,7 +29,7 @@ export function compileRules(
   };
 }
 
-/** A rule as problems name it. */
+/** The name of a rule in error messages. */
 export function placeOf(index: number, name: string): string {
   return `rule ${index + 1} (${name})`;
 }

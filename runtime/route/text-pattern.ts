@@ -1,7 +1,7 @@
 /**
- * Regular expressions over client text, in linear time (re2js): no pattern of a user and no message of a client can
- * stall the process. A pattern matches when it is found anywhere in the text; `^` and `$` anchor it. Flags are written
- * inside it, for example `(?i)^hello`.
+ * Regular expressions over client text, in linear time (re2js): no user's pattern and no client's message can stall the
+ * process. A pattern matches when it is found anywhere in the text; `^` and `$` anchor it. Flags are written inside it,
+ * for example `(?i)^hello`.
  *
  * Plain ASCII literals and patterns that match everything are decided without the engine. The set is kept small enough
  * to be evidently equivalent, and a test compares it with re2js on random text.
@@ -12,7 +12,7 @@ import { RE2JS, RE2JSException } from 're2js';
 /** True when the pattern is found in the text. */
 export type MatchText = (text: string) => boolean;
 
-/** Matches the empty string at the beginning or end of every text, whatever it holds. */
+/** Matches the empty string at the beginning or end of every text, whatever it contains. */
 const matchingAll: ReadonlySet<string> = new Set(['', '.*', '^', '^.*', '$', '.*$']);
 
 /** ASCII that stands for itself outside of classes, or escaped punctuation: an optional `^`, the literal, an optional `$`. */

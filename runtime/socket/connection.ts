@@ -1,7 +1,7 @@
 /**
  * One client connection: from the moment its upgrade was admitted (`opening`: it can already be pushed to) until its
- * socket is gone. Owns the two directions of back-pressure: `hold` stops reading from the client, `send` refuses to
- * buffer more than `maxBufferedBytes` for it.
+ * socket is gone. Owns back-pressure in both directions: `hold` stops reading from the client, `send` refuses to buffer
+ * more than `maxBufferedBytes` for it.
  */
 
 import type { WebSocket } from 'ws';
@@ -23,7 +23,7 @@ export interface Closure {
   readonly reason: string;
   /** Who began it. */
   readonly by: 'client' | 'service' | 'gateway' | 'network';
-  /** Set where the gateway had a reason of the error table. */
+  /** Set if the gateway closed it for a reason of the error table. */
   readonly code?: ErrorCode;
 }
 
@@ -39,10 +39,10 @@ export class Connection {
   readonly endpoint: string;
   readonly remoteAddress: string;
   readonly createdAtMs = Date.now();
-  /** What the authorizer said of this client. */
+  /** What the authorizer said about this client. */
   context: Readonly<Record<string, unknown>> = {};
   subprotocol = '';
-  /** Set by who composes messages: what stays the same in all of this connection's. */
+  /** Set by the part that composes messages: what all messages of this connection have in common. */
   envelopePrefix = '';
   state: ConnectionState = 'opening';
   /** Last sign of life from the client. */
@@ -52,7 +52,7 @@ export class Connection {
   unacknowledgedBytes = 0;
   /** True once its socket was open. */
   wasOpen = false;
-  /** Set once somebody decided that the connection ends. */
+  /** Set once it is decided that the connection ends. */
   closure: Closure | undefined;
 
   #socket: WebSocket | undefined;
@@ -60,7 +60,7 @@ export class Connection {
   #sequence = 0;
   #waiting: { data: Uint8Array; isBinary: boolean }[] = [];
   #waitingBytes = 0;
-  /** Handed to the socket and not yet to the operating system. */
+  /** Frames handed to the socket and not yet to the operating system. */
   #frames = 0;
   readonly #policy: LiveSocketPolicy;
 
@@ -71,13 +71,15 @@ export class Connection {
     this.#policy = init.policy;
   }
 
-  /** Bytes kept for the client, in the socket's queue or waiting for it to open, with what keeping them costs. */
+  /**
+   * Bytes kept for the client, in the socket's queue or waiting for it to open, including the overhead of keeping them.
+   */
   get bufferedBytes(): number {
     if (this.#socket === undefined) return this.#waitingBytes;
     return this.#socket.bufferedAmount + this.#frames * frameOverheadBytes;
   }
 
-  /** True when it ends for a reason after which nothing that the client sent counts any more: all but a drain. */
+  /** True when it ends for a reason after which client messages are ignored: any reason except a drain. */
   get isDiscarding(): boolean {
     return this.closure?.code !== undefined && this.closure.closeCode !== closeCodes.goingAway;
   }
@@ -166,7 +168,8 @@ export class Connection {
     this.state = 'closing';
     if (closure.closeCode === closeCodes.abnormal) this.#socket.terminate();
     else this.#socket.close(closure.closeCode, this.closure.reason);
-    // The client's answer to our close frame comes after what it sent before: that must be read to be thrown away.
+    // The client's answer to our close frame comes after what it sent before: that must be read in order to be
+    // discarded.
     if (this.isDiscarding) this.release(this.#holds);
   }
 
@@ -184,5 +187,7 @@ export class Connection {
   }
 }
 
-/** What a queued message costs in memory beside its data, so that small ones can't grow a queue without bound. */
+/**
+ * What a queued message costs in memory in addition to its data, so that small ones can't grow a queue without limit.
+ */
 const frameOverheadBytes = 320;

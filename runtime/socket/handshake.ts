@@ -1,6 +1,6 @@
 /**
- * What is checked of an upgrade request before anybody is asked about it: RFC 6455 section 4.2.1, the path and the
- * origin. Pure: request in, verdict out.
+ * The checks of an upgrade request that come before any service is asked about it: RFC 6455 section 4.2.1, the path and
+ * the origin. Pure: request in, verdict out.
  */
 
 import type { IncomingMessage } from 'node:http';
@@ -52,7 +52,7 @@ export function readHandshake(request: IncomingMessage, policy: HandshakePolicy)
   };
 }
 
-/** The first of ours that was offered; with none of ours configured, the client's first; empty: none. */
+/** The first of ours that was offered; if none of ours is configured, the client's first; empty: none. */
 export function chooseSubprotocol(offered: readonly string[], ours: readonly string[] | undefined): string {
   const chosen = ours === undefined ? offered[0] : ours.find((name) => offered.includes(name));
   return chosen ?? '';

@@ -16,8 +16,8 @@ export class Heartbeat {
   #tick = 0;
 
   /**
-   * @param onDead called for a connection that was silent for `timeoutSeconds`; it must leave `connections`. A
-   * connection whose reading is held is never dead: its pongs wait unread.
+   * @param onDead called for a connection that was silent for `timeoutSeconds`; it must leave `connections`. A held
+   *   connection never counts as dead: its pongs wait unread.
    */
   constructor(
     connections: ReadonlyMap<string, Connection>,

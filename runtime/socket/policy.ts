@@ -1,4 +1,4 @@
-/** What the socket layer is configured with. Read at each use, so that a changed configuration applies at once. */
+/** The configuration of the socket layer. Read at each use, so that a changed configuration applies at once. */
 
 import type { HandshakePolicy } from './handshake.ts';
 
@@ -9,7 +9,7 @@ export interface SocketPolicy extends HandshakePolicy {
     readonly timeoutSeconds: number;
   };
   readonly limits: {
-    /** Of one client message; applies to connections opened after a change. */
+    /** Limit of one client message; a change applies to connections opened after it. */
     readonly maxMessageBytes: number;
     readonly maxConnections: number;
     readonly maxBufferedBytes: number;

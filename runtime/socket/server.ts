@@ -2,8 +2,8 @@
  * Turns upgrade requests into connections and keeps them: handshake, limits, authorizer, connect hook, register, open;
  * then messages in, closures out. Knows nothing of the bus or of HTTP services: `handlers` are asked, in that order.
  *
- * Guarantees: no socket is opened before `authorize` and `connect` said yes; `disconnected` is called exactly once for
- * every connection for which `connect` said yes; messages of a connection arrive in the client's order.
+ * Guarantees: no socket is opened before `authorize` and `connect` admit the client; `disconnected` is called exactly
+ * once for every connection that `connect` admitted; messages of a connection arrive in the client's order.
  */
 
 import { randomBytes } from 'node:crypto';
@@ -29,7 +29,7 @@ export interface Admission {
 }
 
 export interface SocketHandlers {
-  /** Undefined: upgrades are welcome. Otherwise why they are not, for this endpoint. */
+  /** Why upgrades to this endpoint are refused; undefined when they are not. */
   refusal(endpoint: string): HydrogenError | undefined;
   /** @throws {HydrogenError} to refuse. */
   authorize(connection: Connection, handshake: Handshake): Promise<Admission>;
@@ -39,7 +39,7 @@ export interface SocketHandlers {
   message(connection: Connection, data: Buffer, isBinary: boolean): void;
   disconnected(connection: Connection, closure: Closure): void;
   refused(error: HydrogenError, request: { path: string; remoteAddress: string; durationMs: number }): void;
-  /** A failure that is a bug or of the system, not of the client. */
+  /** A failure caused by a bug or the system, not by the client. */
   failed(error: unknown): void;
 }
 
@@ -50,13 +50,13 @@ interface Upgrade {
   readonly head: Buffer;
   readonly startedAtMs: number;
   connection?: Connection;
-  /** `registered`: it can be pushed to and counts as a connection. `connected`: its connect hook said yes. */
+  /** `registered`: it can be pushed to and counts as a connection. `connected`: its connect hook admitted it. */
   stage: 'checking' | 'registered' | 'connected';
 }
 
-/** Milliseconds that a client gets to answer a close frame before it is cut off. */
+/** Milliseconds that a client has to answer a close frame before it is cut off. */
 const closeTimeoutMs = 10_000;
-/** Milliseconds in which terminated sockets report how they ended. */
+/** Milliseconds that terminated sockets have to report how they ended. */
 const terminateMs = 500;
 
 export class SocketServer {
@@ -100,7 +100,7 @@ export class SocketServer {
     return this.#connections;
   }
 
-  /** @returns the port it listens on. @throws when the port can't be had. */
+  /** @returns the port it listens on. @throws when the port is not available. */
   async listen(port: number, host?: string): Promise<number> {
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', reject);
@@ -120,7 +120,7 @@ export class SocketServer {
     return new Promise((resolve) => this.#onEmpty.push(resolve));
   }
 
-  /** Ends what is left, upgrades that wait for a hook too, and stops listening. */
+  /** Ends what is left, including upgrades that wait for a hook, and stops listening. */
   async stop(): Promise<void> {
     this.#heartbeat.stop();
     for (const connection of this.#connections.values()) connection.terminate();

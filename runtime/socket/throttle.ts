@@ -1,6 +1,6 @@
 /**
- * A token bucket per connection, one second's worth deep. A client over its rate is not read from until it is within
- * it again: TCP slows it down and nothing is lost.
+ * A token bucket per connection, with room for one second's worth. A client over its rate is held until it is within it
+ * again: TCP slows it down and nothing is lost.
  */
 
 import { type Connection, holds } from './connection.ts';
@@ -18,7 +18,7 @@ export class Throttle {
     this.#policy = policy;
   }
 
-  /** To be called for each message. */
+  /** Call it for each message. */
   take(): void {
     const perSecond = this.#policy.current.limits.messagesPerSecond;
     if (perSecond <= 0) return;

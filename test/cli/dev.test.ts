@@ -32,7 +32,7 @@ async function withFile<T>(content: string, use: (file: string) => Promise<T>): 
   }
 }
 
-test('dev without documents runs the echo example and prints what listens and a line to try', async () => {
+test('dev without documents runs the echo example and prints what listens where and a line to try', async () => {
   const base = await freePortBase();
   await using dev = startHydrogen(['dev', '--port-base', `${base}`]);
   await untilReady(dev);
@@ -134,7 +134,7 @@ test('misuse exits 2 and names the mistake, help exits 0', async () => {
     assert.match(help.output, new RegExp(`^ +${command} `, 'm'));
 });
 
-test('a port that is taken is one clear line and exit 1', async () => {
+test('a port that is taken produces one clear line and exit code 1', async () => {
   await using taken = await startDestination();
   const { code, output } = await run('echo', '--port', `${taken.port}`);
   assert.equal(code, 1);

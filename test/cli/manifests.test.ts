@@ -20,12 +20,12 @@ function withoutComments(file: string): string {
   return readFileSync(join(root, file), 'utf8').replaceAll(/^#.*\n/gm, '');
 }
 
-test('manifests prints what dist/install.yaml and dist/crds.yaml hold', () => {
+test('manifests prints the contents of dist/install.yaml and dist/crds.yaml', () => {
   assert.deepEqual(hydrogen(['manifests']), { code: 0, text: withoutComments('dist/install.yaml') });
   assert.deepEqual(hydrogen(['manifests', '--crds-only']), { code: 0, text: withoutComments('dist/crds.yaml') });
 });
 
-test('manifests puts the operator where and how the user wants it', () => {
+test('manifests places and configures the operator as the user asks', () => {
   const { text } = hydrogen(['manifests', '--namespace', 'ops', '--image', 'registry.example.com/hydrogen:1']);
   const objects = parseAllDocuments(text).map((document) => document.toJS());
   const namespaces = objects.map(({ metadata }) => metadata.namespace).filter((name) => name !== undefined);
@@ -34,14 +34,14 @@ test('manifests puts the operator where and how the user wants it', () => {
   assert.equal(deployment.spec.template.spec.containers[0].image, 'registry.example.com/hydrogen:1');
 });
 
-test('render prints what the constructs make of a file, and of standard input', () => {
+test('render prints what the constructs produce from a file, and from standard input', () => {
   const file = 'test/infra/goldens/gateway-plain.in.yaml';
   const golden = readFileSync(join(root, 'test/infra/goldens/gateway-plain.out.yaml'), 'utf8');
   assert.deepEqual(hydrogen(['render', '-f', file]), { code: 0, text: golden });
   assert.deepEqual(hydrogen(['render', '-f', '-'], readFileSync(join(root, file), 'utf8')), { code: 0, text: golden });
 });
 
-test('render names an image for documents that name none', () => {
+test('render sets an image for documents that name none', () => {
   const { text } = hydrogen(['render', '-f', 'examples/echo.yaml', '--image', 'registry.example.com/hydrogen:1']);
   assert.equal(text.match(/image: registry\.example\.com\/hydrogen:1/g)?.length, 2);
 });

@@ -86,7 +86,7 @@ function residentMiB({ pid }: GatewayProcess): number {
 
 const onLinux = process.platform === 'linux' ? false : 'reads /proc';
 
-test('NATS gone for 10 s under load: clients wait, memory stays bounded, everything arrives', {
+test('NATS down for 10 s under load: clients wait, memory stays bounded, everything arrives', {
   skip: skip || onLinux,
 }, async (t) => {
   await stage({}, async (scene) => {

@@ -112,7 +112,7 @@ async function areInForce(cluster: TestApiServer, names: readonly string[]): Pro
   return items.length === names.length && items.every((one: Any) => condition(one, 'Accepted')?.status === 'True');
 }
 
-test('a throttled operator sends few requests, keeps its lease, and catches up when there is room again', {
+test('a throttled operator sends few requests, keeps its lease, and catches up once it is admitted again', {
   skip,
 }, async (context) => {
   await using cluster = await startCluster();
@@ -154,7 +154,7 @@ test('a throttled operator sends few requests, keeps its lease, and catches up w
   assert.deepEqual(errorsOf(running), []);
 });
 
-test('an operator throttled at its start asks for each list once per Retry-After', {
+test('an operator throttled at its start requests each list once per Retry-After', {
   skip,
 }, async (context) => {
   await using cluster = await startCluster();

@@ -58,7 +58,7 @@ test('waits for an API server that is killed during a burst, and creates everyth
   await eventually(async () => (await imageOf(cluster, 'g0')) === 'else:1', patience);
 });
 
-test('watches that are reset lose no change and do not list again', { skip }, async () => {
+test('watches that are reset lose no change and do not re-list', { skip }, async () => {
   await using cluster = await startCluster();
   await using proxy = await startTcpProxy(Number(new URL(cluster.url).port));
   const kubeconfig = await throughProxy(await asOperator(cluster), proxy);

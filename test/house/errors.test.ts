@@ -18,7 +18,7 @@ function effectOf({ http, close, delivery }: ErrorEntry): string {
     ...(close === undefined ? [] : [`close ${close}`]),
     ...(delivery === undefined ? [] : [delivery === 'retry' ? 'retried' : 'dead-lettered']),
   ];
-  return effects.join(', ') || 'exit';
+  return effects.join(', ') || 'reported';
 }
 
 test('docs/wire.md lists every error with what it does and its sentence, and no other', () => {

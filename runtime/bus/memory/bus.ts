@@ -1,4 +1,4 @@
-/** One bus of a memory broker: the four parts of the port, on what the buses of the broker share. */
+/** One bus of a memory broker: the four parts of the port, over the state that all buses of the broker share. */
 
 import type { Bus, BusStatus } from '../port/bus.ts';
 import type { PublishLimits } from '../port/pressure.ts';

@@ -1,7 +1,7 @@
 /**
  * A durable consumer of the memory bus, with the state that JetStream keeps for one message processor. Messages wait in
- * lanes (one without a limit when unordered, `partitions` with one open delivery each when ordered) and go to attached
- * replicas of the processor while these have room. Its timers keep no process alive.
+ * lanes (a single one without a limit when unordered, `partitions` lanes with one open delivery each when ordered) and
+ * go to attached replicas of the processor while these have room. Its timers do not keep the process alive.
  */
 
 import type { ConsumerOptions, Lag } from '../port/messages.ts';
@@ -13,7 +13,7 @@ export class MemoryConsumer {
   readonly #release: (stored: Stored) => void;
   readonly #replicas = new Set<Replica>();
   readonly #open = new Set<MemoryDelivery>();
-  /** Handed back, with the timers after which they are due again. */
+  /** Entries handed back, each with the timer after which it is due again. */
   readonly #delayed = new Map<LaneEntry, NodeJS.Timeout>();
   /** Lanes that can deliver now. */
   readonly #ready = new Set<ConsumerLane>();
@@ -76,7 +76,7 @@ export class MemoryConsumer {
     return { pending, unacknowledged };
   }
 
-  /** Hands out messages soon, never within the call. */
+  /** Schedules the handing out of messages; it never happens within the call. */
   wake(): void {
     if (this.#isScheduled) return;
     this.#isScheduled = true;
@@ -95,7 +95,7 @@ export class MemoryConsumer {
     this.wake();
   }
 
-  // The lane stays occupied while an attempt is delayed, so that order holds through retries.
+  // The lane stays occupied while an attempt is delayed, so that retries keep the order.
   retry(delivery: MemoryDelivery, delayMs: number): void {
     if (!this.#close(delivery)) return;
     const { entry } = delivery;
@@ -166,7 +166,7 @@ export class MemoryConsumer {
       const replica = this.#nextReplica();
       if (replica === undefined) return;
       const entry = lane.again.shift() ?? lane.waiting.shift();
-      if (entry === undefined) throw new Error('a ready lane holds an entry');
+      if (entry === undefined) throw new Error('a ready lane has an entry');
       lane.open++;
       // Moves to the end of the ready lanes, so that lanes take turns.
       this.#ready.delete(lane);

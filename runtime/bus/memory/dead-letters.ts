@@ -1,4 +1,4 @@
-/** Dead letters of the memory bus: kept in one store for all buses, up to a bound. */
+/** Dead letters of the memory bus: kept in one store for all buses, up to a limit. */
 
 import { HydrogenError } from '../../errors.ts';
 import type { DeadLetter, DeadLetterBus, DeadLetterCause, DeadLetters } from '../port/dead-letters.ts';

@@ -21,7 +21,7 @@ export class MemoryDelivery implements Delivery {
   readonly storedAtMs: number;
   readonly entry: LaneEntry;
   readonly replica: Replica;
-  /** When it is redelivered unless it was reported at work. */
+  /** When it is redelivered, unless it is reported at work before. */
   deadlineMs = 0;
   readonly #consumer: DeliveringConsumer;
 

@@ -12,7 +12,7 @@ export interface Stored {
   holders: number;
 }
 
-/** One process that consumes; gets nothing while its link is down. */
+/** One process that consumes; it receives nothing while its link is down. */
 export interface Replica {
   readonly maxInFlight: number;
   readonly onDelivery: (delivery: Delivery) => void;
@@ -20,7 +20,7 @@ export interface Replica {
   open: number;
 }
 
-/** A stored message in this consumer. */
+/** A stored message as one consumer keeps it. */
 export interface LaneEntry {
   readonly stored: Stored;
   readonly order: number;
@@ -30,7 +30,7 @@ export interface LaneEntry {
 
 export interface ConsumerLane {
   readonly maxOpen: number;
-  /** Attempted before and due again; goes first. */
+  /** Attempted before and due again: these go first. */
   readonly again: Fifo<LaneEntry>;
   readonly waiting: Fifo<LaneEntry>;
   open: number;

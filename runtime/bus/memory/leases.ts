@@ -1,4 +1,4 @@
-/** The leases of the memory bus: held while their bus is up, gone `leaseMs` after it went down or stopped. */
+/** The leases of the memory bus: held while their bus is up, and expired `leaseMs` after it went down or stopped. */
 
 import type { Lease, LeaseBus } from '../port/leases.ts';
 import type { Subjects } from '../subjects.ts';
@@ -52,7 +52,7 @@ export class LeaseStore {
 interface LeaseEvents {
   onLost(): void;
   onHeld(): void;
-  /** It was released. */
+  /** Called once it is released. */
   onEnd(): void;
 }
 
@@ -83,7 +83,7 @@ class MemoryLease implements Lease {
     this.#events.onEnd();
   }
 
-  /** It is not renewed for now. */
+  /** Stops renewing it for now. */
   suspend(): void {
     if (this.#expiresAtMs !== Number.POSITIVE_INFINITY) return;
     this.#expiresAtMs = Date.now() + this.#leaseMs;
@@ -102,7 +102,7 @@ class MemoryLease implements Lease {
     if (wasLost) this.#events.onHeld();
   }
 
-  /** Its owner is gone: it expires, and no loss is reported. */
+  /** Its owner is gone: lets it expire without reporting the loss. */
   abandon(): void {
     this.suspend();
     this.supersede();

@@ -3,7 +3,7 @@
 import { HydrogenError } from '../../errors.ts';
 import type { BusStatus } from '../port/bus.ts';
 
-/** Stands for the server that all links of a broker share. */
+/** Takes the place of the server that all links of a broker share. */
 export interface MemoryServer {
   isDown: boolean;
   readonly maxPayloadBytes: number;
@@ -61,7 +61,7 @@ export class MemoryLink {
     if (payload.byteLength <= this.maxPayloadBytes) return;
     throw new HydrogenError(
       'HYD_MESSAGE_TOO_LARGE',
-      `${payload.byteLength} bytes, the bus takes ${this.maxPayloadBytes}`,
+      `${payload.byteLength} bytes, the bus accepts ${this.maxPayloadBytes}`,
     );
   }
 

@@ -14,9 +14,9 @@ import { MessageStore } from './store.ts';
 export interface MemoryBrokerOptions {
   /** Messages kept until they are consumed; above it publishers wait and the bus is pressed. Default 100,000. */
   readonly maxStoredMessages?: number;
-  /** The same in payload bytes. Default 256 MiB. */
+  /** The same limit in payload bytes. Default 256 MiB. */
   readonly maxStoredBytes?: number;
-  /** Dead letters kept over all processors; above it `store` waits. Default 10,000. */
+  /** Dead letters kept for all processors together; above it `store` waits. Default 10,000. */
   readonly maxDeadLetters?: number;
   /** Default 1 MiB. */
   readonly maxPayloadBytes?: number;
@@ -25,7 +25,7 @@ export interface MemoryBrokerOptions {
   readonly publishLimits?: PublishLimits;
 }
 
-/** One memory that buses connect to. */
+/** An in-memory server that buses connect to. */
 export interface MemoryBroker {
   /** A bus that, once started, shares everything with the others of this broker. */
   connect(): Bus;

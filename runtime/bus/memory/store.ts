@@ -13,7 +13,7 @@ export interface StoreLimits {
   readonly maxStoredBytes: number;
 }
 
-/** Whose message it is. */
+/** The publisher of a message. */
 export interface StorePublisher {
   /** While false its messages stay where they are. */
   readonly isUp: boolean;
@@ -32,9 +32,9 @@ export class MessageStore {
   readonly #limits: StoreLimits;
   readonly #consumers = new Map<string, MemoryConsumer>();
   readonly #listeners: (() => void)[] = [];
-  /** For room, in the order of arrival. */
+  /** Messages waiting for room, in order of arrival. */
   readonly #waiting = new Fifo<PendingMessage>();
-  /** For their bus to be up. */
+  /** Messages waiting for their bus to come up. */
   readonly #parked = new Fifo<PendingMessage>();
   #messages = 0;
   #bytes = 0;
@@ -65,14 +65,14 @@ export class MessageStore {
     if (this.#waiting.length === 1) this.#admit();
   }
 
-  /** Removes the messages of a publisher that wait. */
+  /** Removes the waiting messages of a publisher. */
   withdraw(publisher: StorePublisher): void {
     for (const queue of [this.#waiting, this.#parked]) {
       for (const pending of queue.drain()) if (pending.publisher !== publisher) queue.push(pending);
     }
   }
 
-  /** The durable consumer of a processor, created or configured. */
+  /** The durable consumer of a processor: created if missing, and configured. */
   consume(processor: string, options: ConsumerOptions): MemoryConsumer {
     const known = this.#consumers.get(processor);
     known?.configure(options);
@@ -120,7 +120,7 @@ export class MessageStore {
     if (this.#waiting.length > 0) this.#admit();
   }
 
-  // In the order of arrival. Every message here arrived while its bus was up, so when the first one's is down, all are.
+  // In order of arrival. Every message here arrived while its bus was up, so if the bus of the first is down, all are.
   #admit(): void {
     const wasFull = this.isFull;
     while (!this.isFull && this.#waiting.peek()?.publisher.isUp) {

@@ -1,8 +1,11 @@
-/** What an account of NATS may keep, and how much of it is taken: for the person who reads that it refuses more. */
+/**
+ * The limits of a NATS account and how much of them is used, for the person who reads that the account refused
+ * something.
+ */
 
 import type { Requests } from './requests.ts';
 
-/** The part of the answer to `$JS.API.INFO` that is read; -1 is no limit. */
+/** The fields of the answer to `$JS.API.INFO` that are used; -1 means no limit. */
 interface AccountInfo {
   readonly streams?: number;
   readonly reserved_storage?: number;
@@ -17,8 +20,8 @@ interface AccountInfo {
 const mebibyte = 1024 * 1024;
 
 /**
- * `the account has 2 of at most 2 streams, and has promised 1024 of 4096 MiB in files`; undefined where it has no limits.
- * Limits by number of replicas (tiers) are not told.
+ * `the account has 2 of at most 2 streams, and has promised 1024 of 4096 MiB in files`; undefined where it has no
+ * limits. Limits per number of replicas (tiers) are not included.
  * @throws what `Requests.api` throws
  */
 export async function accountRoom(requests: Requests): Promise<string | undefined> {

@@ -1,8 +1,8 @@
-/** Acknowledgements of deliveries. The end of a delivery outlives the connection that the delivery came over. */
+/** Acknowledgements of deliveries. A delivery can be ended after the connection that it arrived on was lost. */
 
 import type { Link } from './connection.ts';
 
-/** Ends that are kept while the link is down; beyond it the message is delivered again. */
+/** Acknowledgements kept while the link is down; messages beyond that are delivered again. */
 const maxKept = 65_536;
 
 export class Acks {

@@ -35,7 +35,7 @@ interface Outgoing {
 const maxDelayMs = 2000;
 const flushTimeoutMs = 1000;
 const defaultMaxPayloadBytes = 1024 * 1024;
-/** How long a server that went beyond its limits is left alone. */
+/** How long to wait before connecting again to a server that exceeded its limits. */
 const excessPauseMs = 30_000;
 const maxAnnounced = 64;
 
@@ -66,14 +66,14 @@ export class Link {
     return this.#state === 'up';
   }
 
-  /** Bytes of headers and payload that the server takes in one message. */
+  /** Bytes of headers and payload that the server accepts in one message. */
   get maxPayloadBytes(): number {
     // Read for every message, because a server may change its limit at any time.
     this.#maxPayloadBytes = this.#connection?.info?.max_payload ?? this.#maxPayloadBytes;
     return this.#maxPayloadBytes;
   }
 
-  /** @returns removes the listener */
+  /** @returns a function that removes the listener */
   onStatus(listener: StatusListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -138,7 +138,7 @@ export class Link {
     this.#options.onEvent?.(event);
   }
 
-  // Every second failure tries what the cluster announced, in case no configured server is left.
+  // After every second failure, tries the servers that the cluster announced, in case no configured server is left.
   #servers(): readonly string[] {
     return this.#failures % 2 === 1 && this.#announced.size > 0 ? [...this.#announced] : this.#options.servers;
   }
@@ -147,7 +147,7 @@ export class Link {
     let next: NatsConnection;
     try {
       next = await dial(this.#options, this.#servers());
-      // The server may have ended it, or been left, in the moment between.
+      // The connection may have been closed, by the server or by us, in the meantime.
       if (next.isClosed()) throw (await next.closed()) ?? new Error('the connection was closed at once');
     } catch (cause) {
       if (this.#isStopped()) return;
@@ -177,7 +177,7 @@ export class Link {
   #adopt(next: NatsConnection): void {
     this.#connection = next;
     this.#failures = 0;
-    // Each server announces all that it knows; one that has left the cluster is not tried forever.
+    // Each server announces all the servers it knows, so one that has left the cluster is not tried forever.
     this.#announced.clear();
     this.#announce(next.info?.connect_urls);
     void next.closed().then((cause) => this.#lose(next, cause ?? undefined));
@@ -198,8 +198,8 @@ export class Link {
   }
 
   // Everything published in one turn of the event loop leaves in one write. The package would write once per callback,
-  // and writes are the largest cost on both sides. What is lost with the connection was not acknowledged, like bytes on
-  // the wire.
+  // and writes are the largest cost on both sides. What is lost with the connection was not acknowledged, just like
+  // bytes on the wire.
   #sendOutgoing(): void {
     const batch = this.#outgoing;
     this.#outgoing = [];
@@ -208,7 +208,7 @@ export class Link {
       try {
         this.#connection.publish(subject, payload, options);
       } catch (cause) {
-        // The limit of the server has shrunk since. What must not be lost is published again, and refused then.
+        // The server's limit has shrunk since. A message that must not be lost is published again, and refused then.
         this.#note({ kind: 'serverError', detail: `cannot publish to ${subject}`, cause });
       }
     }

@@ -8,7 +8,7 @@ import { JetStreamError } from './requests.ts';
 import { clientStream, deadLetterStream, ensureStream } from './streams.ts';
 
 export interface ConsumerSetupEvents {
-  /** The time for the next attempt has come. */
+  /** The next attempt is due. */
   onRetry(): void;
   onProblem(error: HydrogenError): void;
 }
@@ -37,7 +37,7 @@ export class ConsumerSetup {
     return this.#state === 'idle' && this.#core.link.isUp;
   }
 
-  /** Undefined when it failed; the next attempt is then scheduled. To be called only while `canRun`. */
+  /** Resolves with undefined when it failed; the next attempt is then scheduled. Call it only while `canRun`. */
   async run(): Promise<ConsumerSet | undefined> {
     const { requests, subjects } = this.#core;
     const { stream, deadLetter } = this.#core.options;
@@ -62,7 +62,7 @@ export class ConsumerSetup {
     this.#retryMs = Math.min(maxRetryMs, this.#retryMs * 2);
   }
 
-  /** The consumers are at work: the next failure is retried soon. */
+  /** The consumers are working: the next failure is retried soon. */
   resetBackOff(): void {
     this.#retryMs = firstRetryMs;
   }

@@ -23,7 +23,7 @@ import { parseAckSubject, receivedHeaders } from './wire.ts';
 export interface ConsumptionEvents {
   onDelivery(delivery: Delivery): void;
   onProblem(error: HydrogenError): void;
-  /** `isReady` may have changed other than by the status of the bus. */
+  /** `isReady` may have changed for a reason other than the status of the bus. */
   onReadiness(): void;
   onStopped(): void;
 }
@@ -31,7 +31,7 @@ export interface ConsumptionEvents {
 interface NatsLane {
   readonly name: string;
   readonly puller: Puller;
-  /** Deliveries of an ordered lane that are open or wait here. */
+  /** Deliveries of an ordered lane that are open or waiting here. */
   busy: number;
 }
 
@@ -228,7 +228,7 @@ export class NatsConsumption implements Consumption {
   #sweep(): void {
     const now = performance.now();
     const { ackTimeoutMs } = this.#options;
-    // The server redelivers what was silent for too long, so it takes no more room here.
+    // The server redelivers a message that was not reported at work for too long, so it takes up no room here.
     for (const delivery of this.#open) if (now - delivery.aliveAtMs > ackTimeoutMs) this.#close(delivery);
     for (const delivery of this.#waiting.drain()) {
       if (now - delivery.aliveAtMs > ackTimeoutMs / 3) delivery.working();

@@ -26,7 +26,7 @@ export interface NatsCore {
   readonly limit: PayloadLimit;
 }
 
-/** @throws {HydrogenError} HYD_CONFIG_INVALID when the group is no token */
+/** @throws {HydrogenError} HYD_CONFIG_INVALID when the group is not a valid token */
 export function createCore(options: NatsBusOptions): NatsCore {
   const subjects = createSubjects(options.group);
   const link = new Link(options);

@@ -1,7 +1,7 @@
 /**
  * The dead-letter stream. The facts about a letter are one JSON header beside the untouched payload. A replayed letter
- * goes to its original subject, marked for its processor alone; the consumers of other processors acknowledge it unread.
- * It is removed from here only after it was stored there.
+ * goes to its original subject, marked for its processor alone; the consumers of other processors acknowledge it
+ * unread. It is removed from the dead-letter stream only after it is stored in the other one.
  */
 
 import { randomUUID } from 'node:crypto';
@@ -35,7 +35,7 @@ export class NatsDeadLetters implements DeadLetterBus {
   /** @param messages publisher of the stream of client messages, for replays */
   constructor(core: NatsCore, messages: Publisher) {
     this.#core = core;
-    // A dead letter that waits causes no pressure: its delivery stays open.
+    // A waiting dead letter causes no pressure: its delivery stays open.
     this.#letters = new Publisher(core.link, 'd', core.subjects.deadLetterStream, () => {});
     this.#messages = messages;
   }
@@ -137,7 +137,7 @@ class ProcessorLetters implements DeadLetters {
     return answer?.message.subject === this.#subject ? parse(answer.message) : undefined;
   }
 
-  /** Undefined when letter or stream does not exist. */
+  /** Undefined when the letter or the stream does not exist. */
   async #ask<T>(call: string, body: object): Promise<T | undefined> {
     try {
       return await this.#core.requests.api<T>(`${call}.${this.#core.subjects.deadLetterStream}`, body);

@@ -1,4 +1,7 @@
-/** A message of the stream as a delivery: its fields read from subject and headers, its end published to its reply subject. */
+/**
+ * A message of the stream as a delivery: its fields are read from subject and headers, and its end is published to its
+ * reply subject.
+ */
 
 import type { Msg } from 'nats';
 import { HydrogenError } from '../../errors.ts';
@@ -27,9 +30,12 @@ export class NatsDelivery implements Delivery {
   readonly storedAtMs: number;
   /** Name of the consumer that delivered it. */
   readonly consumer: string;
-  /** The only processor that it is for, when it is a replay. */
+  /** The only processor that gets it, if it is a replay. */
   readonly replayFor: string | undefined;
-  /** When it was last handed out or at work, in `performance.now()`: the acknowledgement time-out runs from here. */
+  /**
+   * When it was last handed out or reported at work, in `performance.now()`: the acknowledgement time-out runs from
+   * here.
+   */
   aliveAtMs = performance.now();
   readonly #reply: string;
   readonly #owner: DeliveryOwner;

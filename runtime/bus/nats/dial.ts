@@ -13,14 +13,14 @@ export interface NatsAuthentication {
   readonly password?: string;
 }
 
-/** PEM contents. An empty object asks for TLS with the system's authorities. */
+/** PEM contents. An empty object means TLS with the system's certificate authorities. */
 export interface NatsTls {
   readonly ca?: string;
   readonly cert?: string;
   readonly key?: string;
 }
 
-/** Something worth a log line that needs no action of the bus's owner. */
+/** An event worth a log line that needs no action from the owner of the bus. */
 export interface NatsEvent {
   readonly kind: 'connectFailed' | 'connected' | 'disconnected' | 'lameDuck' | 'serverError' | 'serversChanged';
   readonly detail: string;
@@ -34,11 +34,11 @@ export interface NatsConnectionOptions {
   readonly authentication?: () => NatsAuthentication | Promise<NatsAuthentication>;
   /** Called before every connection. */
   readonly tls?: () => NatsTls | Promise<NatsTls>;
-  /** What the server shows for this client, for example `hydrogen gateway gw-1`. */
+  /** The name that the server shows for this client, for example `hydrogen gateway gw-1`. */
   readonly clientName: string;
   /** Upper bound of the random wait before the first attempt to reconnect. Default 200. */
   readonly reconnectJitterMs?: number;
-  /** What a server may send before the connection is closed. @default - as much as it likes, in messages of any length */
+  /** What a server may send before the connection is closed. @default - no limit */
   readonly serverLimits?: ServerLimits;
   readonly onEvent?: (event: NatsEvent) => void;
 }
@@ -73,7 +73,7 @@ export async function dial(options: NatsConnectionOptions, servers: readonly str
 }
 
 function fromUrl(server: string | undefined): NatsAuthentication {
-  if (server === undefined) throw new HydrogenError('HYD_CONFIG_INVALID', 'no NATS server is named');
+  if (server === undefined) throw new HydrogenError('HYD_CONFIG_INVALID', 'no NATS server is configured');
   if (!server.includes('@')) return {};
   const { username, password } = new URL(server.includes('://') ? server : `nats://${server}`);
   if (username !== '' && password === '') return { token: decodeURIComponent(username) };

@@ -1,7 +1,8 @@
 /**
  * Durable consumers of a processor. A change of ordering or of the number of partitions needs other consumers: the new
  * ones start at the oldest message that an old one had not acknowledged, and only when all exist are the old ones
- * deleted. Nothing is lost; what the old ones had open, or had acknowledged out of order, may be delivered again.
+ * deleted. Nothing is lost; messages that were open at the old ones, or that they had acknowledged out of order, may be
+ * delivered again.
  */
 
 import type { ConsumerConfig, ConsumerInfo, StreamInfo } from 'nats';
@@ -12,7 +13,7 @@ import { ServerExcess } from './meter.ts';
 import { isRefused, jetStreamCodes, type Requests } from './requests.ts';
 import { differences, nanos } from './streams.ts';
 
-/** What is read of a consumer. */
+/** The fields of a consumer that are used. */
 export type KnownConsumer = Pick<
   ConsumerInfo,
   'name' | 'config' | 'num_pending' | 'num_ack_pending' | 'ack_floor' | 'delivered'
@@ -39,13 +40,13 @@ export interface ConsumerSet {
 const maxPages = 1024;
 const listTimeoutMs = 30_000;
 
-/** Consumer metadata: whose it is, and which set of consumers it is one of. */
+/** Consumer metadata: the processor that it belongs to, and the set of consumers that it is part of. */
 export const metadataKeys = { processor: 'hydrogen-processor', shape: 'hydrogen-shape' } as const;
 
 /**
  * The durable consumers that `options` ask for, without a deliver policy: `<processor>`, or `<processor>_p<k>of<n>`,
- * which is no other processor's name because a DNS label holds no underscore. Each shape has names of its own: a
- * consumer whose filter were narrowed in place would let go of messages before another holds them.
+ * which cannot be another processor's name because a DNS label has no underscore. Each shape has its own names:
+ * narrowing a consumer's filter in place would release messages before another consumer has them.
  */
 function wantedConsumers(subjects: Subjects, options: ConsumerOptions): Partial<ConsumerConfig>[] {
   const processor = checkedName(options.processor);
@@ -63,10 +64,10 @@ function wantedConsumers(subjects: Subjects, options: ConsumerOptions): Partial<
 }
 
 /**
- * Creates or adapts the consumers of one processor and removes those that they replace.
- * @param follow when the processor's consumers exist in another shape, use those instead of replacing them: what a
- *   replica that already runs does, so that replicas with different settings don't undo each other's work for ever
- * @param present what exists, when it has just been read
+ * Creates or adapts the consumers of one processor and deletes those that they replace.
+ * @param follow when the processor's consumers exist in another shape, use those instead of replacing them. A replica
+ *   that already runs does so, because replicas with different settings would otherwise keep undoing each other's work
+ * @param present the existing consumers, if they have just been read
  * @throws what `Requests.api` throws
  */
 export async function ensureConsumers(
@@ -110,7 +111,10 @@ export async function ensureConsumers(
   return { names, isOrdered: options.ordering === 'PerConnection' };
 }
 
-/** The consumers of a stream, for any number of changes of other processors' consumers. @throws what `Requests.api` throws */
+/**
+ * The consumers of a stream. The result stays valid while the consumers of other processors change.
+ * @throws what `Requests.api` throws
+ */
 export async function readConsumers(requests: Requests, stream: string): Promise<StreamConsumers> {
   // Read before the consumers are, so that a consumer with nothing pending then has seen everything up to here.
   const { state } = await requests.api<StreamInfo>(`STREAM.INFO.${stream}`);
@@ -118,8 +122,9 @@ export async function readConsumers(requests: Requests, stream: string): Promise
 }
 
 /**
- * Deletes every consumer of a processor; what they had not acknowledged is gone. Resolves with how many there were.
- * @param all the consumers of the stream, when they have just been read
+ * Deletes every consumer of a processor; messages that they had not acknowledged are gone. Resolves with the number of
+ * consumers.
+ * @param all the consumers of the stream, if they have just been read
  */
 export async function deleteConsumers(
   requests: Requests,
@@ -165,14 +170,17 @@ export async function eachConsumer(
   throw new HydrogenError('HYD_BUS_UNREACHABLE', cause.message, { cause });
 }
 
-/** A configuration holds values, lists of values and flat objects. Whatever else a server sends takes memory for nothing. */
+/**
+ * A configuration consists of values, lists of values and flat objects. Anything else that a server sends only wastes
+ * memory.
+ */
 function withoutNested(config: ConsumerConfig): ConsumerConfig {
   const isFlat = (value: unknown): boolean =>
     typeof value !== 'object' || value === null || Object.values(value).every((one) => typeof one !== 'object');
   return Object.fromEntries(Object.entries(config).filter(([, value]) => isFlat(value))) as unknown as ConsumerConfig;
 }
 
-/** Filters of a consumer, whichever of the two fields holds them. */
+/** Filters of a consumer, from whichever of the two fields has them. */
 export function filtersOf(config: ConsumerConfig): readonly string[] {
   return config.filter_subjects ?? (config.filter_subject ? [config.filter_subject] : []);
 }

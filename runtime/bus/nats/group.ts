@@ -1,6 +1,6 @@
 /**
- * A group's streams and consumers seen from outside of its data path: what the operator creates ahead of the pods, and
- * removes when a processor or the group is deleted. It connects like a bus and carries no messages.
+ * A group's streams and consumers, outside of its data path: the operator creates them ahead of the pods, and removes
+ * them when a processor or the group is deleted. It connects like a bus and carries no messages.
  */
 
 import { HydrogenError } from '../../errors.ts';
@@ -21,22 +21,25 @@ import {
 import { createRequests, isRefused, jetStreamCodes, type Requests } from './requests.ts';
 import { clientStream, deadLetterStream, ensureStream, inspectStream, leaseBucket, sentenceOf } from './streams.ts';
 
-/** How far a processor is behind, over all of its consumers. */
+/** How far a processor lags behind, summed over its consumers. */
 export interface ProcessorLag {
-  /** Messages that no replica has been given yet. */
+  /** Messages not delivered to any replica yet. */
   readonly pendingMessages: number;
-  /** Messages that replicas have been given and not finished. */
+  /** Messages delivered to replicas and not ended yet. */
   readonly unacknowledgedMessages: number;
-  /** How many consumers it has. */
+  /** The number of its consumers. */
   readonly consumers: number;
 }
 
 export interface NatsGroupOptions extends Omit<NatsBusOptions, 'publishLimits'> {
-  /** Asked before every request that changes something. @default - always */
+  /** Called before every request that changes something. @default - always */
   readonly mayWrite?: () => boolean;
 }
 
-/** Every method but `start` and `stop` @throws {HydrogenError} HYD_BUS_UNREACHABLE, also when `mayWrite` says no; {JetStreamError} */
+/**
+ * Every method but `start` and `stop` @throws {HydrogenError} HYD_BUS_UNREACHABLE, also when `mayWrite` returns false;
+ * {JetStreamError}
+ */
 export interface NatsGroup {
   readonly status: BusStatus;
   onStatus(listener: (status: BusStatus, cause?: unknown) => void): void;
@@ -44,27 +47,33 @@ export interface NatsGroup {
   start(): void;
   stop(): Promise<void>;
   /**
-   * Creates or adapts the streams of client messages and dead letters and the bucket of leases. Resolves with what can't
-   * be changed in place, a sentence each.
+   * Creates or adapts the streams of client messages and dead letters and the bucket of leases. Resolves with the
+   * settings that can't be changed in place, one sentence each.
    */
   ensureStreams(): Promise<string[]>;
-  /** Which streams are missing and which settings differ, a sentence each. Changes nothing. */
+  /** Resolves with the streams that are missing and the settings that differ, one sentence each. Changes nothing. */
   inspectStreams(): Promise<string[]>;
-  /** What the limits of the account leave room for, as a sentence; undefined when it has no limits. */
+  /** The limits of the account and how much of them is used, as a sentence; undefined when it has no limits. */
   accountRoom(): Promise<string | undefined>;
-  /** The consumers that exist. What is read once serves any number of processors, each changed once. */
+  /** The existing consumers. One result can be used for any number of processors, each changed once. */
   readConsumers(): Promise<StreamConsumers>;
-  /** Creates or adapts the consumers of a processor. @param present what exists, when it has just been read */
+  /**
+   * Creates or adapts the consumers of a processor.
+   * @param present the existing consumers, if they have just been read
+   */
   ensureConsumers(options: ConsumerOptions, present?: StreamConsumers): Promise<void>;
-  /** How far every processor of the group is behind, by name. */
+  /** The lag of every processor of the group, by name. */
   lags(): Promise<ReadonlyMap<string, ProcessorLag>>;
-  /** Deletes a processor's consumers with what they had not acknowledged. Resolves with how many there were. */
+  /**
+   * Deletes a processor's consumers, including the messages they had not acknowledged. Resolves with the number of
+   * consumers.
+   */
   deleteConsumers(processor: string, present?: StreamConsumers): Promise<number>;
-  /** Deletes the streams of client messages and dead letters and the bucket of leases, with all that they hold. */
+  /** Deletes the streams of client messages and dead letters and the bucket of leases, with everything in them. */
   deleteStreams(): Promise<void>;
 }
 
-/** Requests of the JetStream API that change nothing. */
+/** JetStream API requests that change nothing. */
 const readings = /^(INFO|(STREAM|CONSUMER)\.(INFO|LIST|NAMES)\b)/;
 
 export function createNatsGroup(options: NatsGroupOptions): NatsGroup {

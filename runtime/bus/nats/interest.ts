@@ -1,7 +1,8 @@
 /**
- * Which endpoints are consumed: whether the consumers of the stream cover every partition of an endpoint. The answer
- * comes from memory; it is kept fresh by a poll that reads the names of the consumers, and their filters only when
- * the names changed, an advisory came, or a minute has passed. Nothing is asked before somebody wants to know.
+ * Knows which endpoints are consumed, that is, whether the consumers of the stream cover every partition of an
+ * endpoint. The answer comes from memory. A poll keeps it fresh: it reads the names of the consumers, and their filters
+ * only when the names have changed, an advisory has arrived, or a minute has passed. Nothing is polled before the first
+ * question.
  */
 
 import { encodeEndpoint, partitionCount, type Subjects } from '../subjects.ts';
@@ -62,7 +63,7 @@ export function createInterest(link: Link, requests: Requests, subjects: Subject
     try {
       if (link.isUp && (isFull || (await readNames()) !== names)) await read();
     } catch {
-      // The link or JetStream is not there: what was known stays until it can be asked.
+      // The link or JetStream is unavailable: the last answer stays until it can be read again.
       isStale = true;
     }
     isReading = false;

@@ -1,6 +1,6 @@
 /**
- * Leases as keys of a bucket whose entries expire `leaseMs` after they were last written. The bucket is a key-value
- * store as NATS tools know it (`nats kv ls hydrogen_<group>_instances`).
+ * Leases as keys of a bucket whose entries expire `leaseMs` after they were last written. The bucket is an ordinary
+ * NATS key-value store (`nats kv ls hydrogen_<group>_instances`).
  *
  * "Not held" causes connections to be declared gone, so it is returned only when it is certain: a released lease leaves
  * a marker, and an absent key counts only in a bucket that is older than a lease. A younger or missing bucket may have

@@ -14,14 +14,14 @@ const idPattern = /^[A-Za-z0-9-]+$/;
 const maxKnownCallbacks = 64;
 
 export class NatsMessages implements MessageBus {
-  /** Of the stream of client messages; dead letters are replayed through it. */
+  /** The publisher to the stream of client messages; dead letters are replayed through it. */
   readonly publisher: Publisher;
   readonly #core: NatsCore;
   readonly #acks: Acks;
   readonly #interest: Interest;
   readonly #pressureListeners: ((isPressed: boolean) => void)[] = [];
   readonly #consumptions = new Set<NatsConsumption>();
-  /** What follows the message id in a header block, by callback URL. */
+  /** The part of a header block that follows the message id, by callback URL. */
   readonly #headerTails = new Map<string, string>();
   #consumptionCount = 0;
   #wasPressed = true;

@@ -1,13 +1,14 @@
 /**
- * Bounds what a NATS server can make a process read. The `nats` package keeps a protocol line or a message of any
- * length until it is complete, and answers every PING, so a server could fill the memory of whoever connects to it.
+ * Limits what a NATS server can make a process read. The `nats` package keeps a protocol line or a message of any
+ * length until it is complete, and answers every PING, so a server could exhaust the memory of a process that connects
+ * to it.
  */
 
 /** What a server may send before its connection is closed. */
 export interface ServerLimits {
   /** Longest message, headers included. */
   readonly messageBytes: number;
-  /** How much may arrive at once. A line costs far more work than a payload: each of its bytes counts as 16. */
+  /** How much may arrive at once. A line costs far more work than a payload, so each of its bytes counts as 16. */
   readonly burstBytes: number;
   /** How fast that allowance grows back. It also grows with what is sent: see `creditFactor`. */
   readonly bytesPerSecond: number;
@@ -15,7 +16,7 @@ export interface ServerLimits {
   readonly unreadWrites: number;
 }
 
-/** The server sent what may not be read. The message says what that was. */
+/** The server sent more than may be read. The message has the details. */
 export class ServerExcess extends Error {
   override readonly name = 'ServerExcess';
 }
@@ -24,21 +25,21 @@ export class ServerExcess extends Error {
 export const maxLineBytes = 65_536;
 
 const lineFactor = 16;
-/** What is counted for a line beside its bytes. */
+/** What each line counts in addition to its bytes. */
 const frameBytes = 256;
 const newline = 10;
 
 /**
- * A server may answer: each byte sent to it allows as many as these in return. An answer to the creation of a consumer
- * costs about three times its request. A PONG allows far less than the PING before it costs.
+ * How many bytes of allowance each byte sent to the server adds, since it may answer. The answer to a request that creates
+ * a consumer costs about three times the request. A PING costs far more than its PONG adds.
  */
 const creditFactor = 8;
 
-/** Stricter than the package, which would see other sizes than we in a line with a carriage return in it. */
+/** Stricter than the package, which would read a different size from a line with a carriage return in it. */
 const messageLine = /^(?:MSG|HMSG)[ \t]+\S+[ \t]+\d+[ \t]+(?:\S+[ \t]+){0,2}(?<size>\d+)\r\n$/i;
 const otherLine = /^(?:INFO[ \t][^\r]*|PING|PONG|\+OK|-ERR[ \t][^\r]*)\r\n$/i;
 
-/** Follows the protocol of one connection: enough of it to know what the package will keep. */
+/** Follows the protocol of one connection closely enough to know what the package will keep. */
 export class ServerMeter {
   readonly #limits: ServerLimits;
   #state: 'line' | 'payload' | 'payloadEnd' = 'line';
@@ -52,12 +53,12 @@ export class ServerMeter {
     this.#allowance = limits.burstBytes;
   }
 
-  /** Notes what is sent, which will be answered. */
+  /** Adds the allowance for the answer to what is sent. */
   credit(bytes: number): void {
     this.#allowance = Math.min(this.#limits.burstBytes, this.#allowance + creditFactor * bytes);
   }
 
-  /** Counts what has arrived. Returns why no more may be read, as a sentence; undefined: nothing is wrong. */
+  /** Counts what has arrived. Returns why no more may be read, as a sentence; undefined when nothing is wrong. */
   take(chunk: Buffer): string | undefined {
     let at = 0;
     while (at < chunk.length) {

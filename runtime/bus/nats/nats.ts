@@ -12,7 +12,10 @@ import { NatsPeers } from './peers.ts';
 
 export type { NatsBusOptions } from './core.ts';
 
-/** A bus that connects once it is started. @throws {HydrogenError} HYD_CONFIG_INVALID when the group is no token */
+/**
+ * A bus that connects once it is started.
+ * @throws {HydrogenError} HYD_CONFIG_INVALID when the group is not a valid token
+ */
 export function createNatsBus(options: NatsBusOptions): Bus {
   const core = createCore(options);
   const { link } = core;

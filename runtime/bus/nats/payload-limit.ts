@@ -1,4 +1,7 @@
-/** The largest payload that the bus accepts: the smaller limit of server and stream, less the room reserved for headers. */
+/**
+ * The largest payload that the bus accepts: the smaller of the limits of server and stream, less the room reserved for
+ * headers.
+ */
 
 import { HydrogenError } from '../../errors.ts';
 import type { Link } from './connection.ts';
@@ -24,6 +27,6 @@ export class PayloadLimit {
   check(payload: Uint8Array): void {
     const max = this.bytes;
     if (payload.byteLength <= max) return;
-    throw new HydrogenError('HYD_MESSAGE_TOO_LARGE', `${payload.byteLength} bytes, the bus takes ${max}`);
+    throw new HydrogenError('HYD_MESSAGE_TOO_LARGE', `${payload.byteLength} bytes, the bus accepts ${max}`);
   }
 }

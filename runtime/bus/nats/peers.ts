@@ -1,4 +1,4 @@
-/** Requests and broadcasts between the processes of a group, over core NATS: nothing of them is stored. */
+/** Requests and broadcasts between the processes of a group, over core NATS: nothing is stored. */
 
 import { HydrogenError } from '../../errors.ts';
 import type { PeerAnswer, PeerBus } from '../port/peers.ts';
@@ -19,7 +19,7 @@ export class NatsPeers implements PeerBus {
     const { link, limit, subjects } = this.#core;
     link.subscribe(subjects.instance(instanceId), ({ data, reply }) => {
       void handler(data).then((body) => {
-        // The package makes an empty string of a missing reply subject.
+        // The package turns a missing reply subject into an empty string.
         if (reply && body.byteLength <= limit.bytes) link.publish(reply, body);
       });
     });

@@ -1,12 +1,12 @@
 /**
  * Stores messages in one stream. A message is unacknowledged until the stream acknowledges it under its own id: it is
- * sent again, in order, after an acknowledgement that does not come, a refusal, or a new connection. While the stream
- * refuses, only the oldest message is tried, with back-off; then the rest follows, a few at first.
+ * sent again, in order, when no acknowledgement arrives, when the stream refuses it, and on a new connection. While the
+ * stream refuses, only the oldest message is tried, with back-off; then the rest follows, a few at first.
  *
  * Only one message of each connection is in flight at a time: with two, the stream could refuse the first and take the
  * second, and no consumer could restore their order. A connection therefore sends at most one message per round trip.
  *
- * This file is long because every step of a message moves the same counters, and they are only right together.
+ * This file is long because every step of a message updates the same counters, which are only consistent together.
  */
 
 import type { Msg } from 'nats';
@@ -41,22 +41,22 @@ const nothing = new Uint8Array(0);
 export class Publisher {
   readonly #link: Link;
   readonly #limits: PublishLimits;
-  /** Acknowledgements arrive at this prefix and the number of the message. */
+  /** Acknowledgements arrive at this prefix followed by the number of the message. */
   readonly #inbox: string;
   /** The first bytes of this stream's acknowledgements. */
   readonly #accepted: Uint8Array;
   readonly #onChange: () => void;
   readonly #all = new Map<number, Pending>();
-  /** First of their connection and never sent. */
+  /** Messages that are first of their connection and were never sent. */
   readonly #fresh = new Fifo<Pending>();
-  /** To be sent again; older than everything in `#fresh`. */
+  /** Messages to be sent again; older than everything in `#fresh`. */
   readonly #returned: Pending[] = [];
   #isSorted = true;
   readonly #sentOrder = new Fifo<Pending>();
   /** Connections with a message in flight, and the messages that wait behind it. */
   readonly #lines = new Map<string, Fifo<Pending> | undefined>();
   readonly #flushed = new Set<() => void>();
-  /** `refused`: the stream takes nothing for now, only the probe is tried. */
+  /** `refused`: the stream accepts nothing for now, and only the probe is tried. */
   #state: 'flowing' | 'refused' | 'stopped' = 'flowing';
   #isOverLimits = false;
   #lastNumber = 0;
@@ -104,7 +104,7 @@ export class Publisher {
   }
 
   /**
-   * Resolves when the stream has it. Not async, so that a message costs one promise.
+   * Resolves when the stream has stored it. Not async, so that a message costs one promise.
    * @param headers a complete block with an id, so that a second attempt is recognised
    * @throws {HydrogenError} as a rejection: HYD_MESSAGE_TOO_LARGE, HYD_BUS_STOPPED
    */
@@ -134,7 +134,10 @@ export class Publisher {
     });
   }
 
-  /** Waits up to `timeoutMs` for everything unacknowledged; resolves with the connections of the rest. */
+  /**
+   * Waits up to `timeoutMs` for everything unacknowledged; resolves with the connections whose messages are still
+   * unacknowledged.
+   */
   async flush(timeoutMs: number): Promise<string[]> {
     if (this.#all.size > 0) {
       await new Promise<void>((resolve) => {
@@ -258,7 +261,7 @@ export class Publisher {
     this.#isSorted = false;
   }
 
-  /** The oldest message that is not sent: returned ones are older than those never sent. */
+  /** The oldest unsent message: returned ones are older than those never sent. */
   #takeOldest(): Pending | undefined {
     if (!this.#isSorted) this.#returned.sort((a, b) => a.number - b.number);
     this.#isSorted = true;

@@ -1,7 +1,7 @@
 /**
  * Pull requests to one durable consumer: for as many messages as there is room for, repeated when they expire, and
- * forgotten when the server falls silent. It counts the messages that were requested and have not arrived; at the end of
- * a request the server says how many are left of it.
+ * forgotten when the server falls silent. It counts the messages that were requested and have not arrived; at the end
+ * of a request the server says how many of its messages are left.
  */
 
 import type { Link } from './connection.ts';
@@ -10,18 +10,21 @@ import { headerNames, headerValue, statusCodeOf, statusTextOf } from './wire.ts'
 export interface Puller {
   /** Messages that were requested and have not arrived. */
   readonly requested: number;
-  /** Requests more when it is worth a request. @param room how many more deliveries may be open */
+  /**
+   * Requests more messages when there is room for enough to be worth a request.
+   * @param room how many more deliveries may be open
+   */
   pull(room: number): void;
   /** A message of this consumer arrived. */
   onMessage(): void;
   /**
    * The server sent a status about a request.
-   * @returns why the consumer must be set up again; undefined: it need not be
+   * @returns why the consumer must be set up again; undefined when it need not be
    */
   onStatus(block: string): string | undefined;
   /** True when the server has been silent for so long that every request counts as lost. */
   isSilent(nowMs: number): boolean;
-  /** Every request is void. */
+  /** Treats every request as void. */
   forget(): void;
 }
 

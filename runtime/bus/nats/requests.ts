@@ -1,6 +1,6 @@
 /**
- * Requests over a link: one wildcard subscription for every answer, a number per request, one timer for all. Also the
- * JetStream API, which is requests with JSON.
+ * Requests over a link: one wildcard subscription for every answer, a number per request, one timer for all. It also
+ * has the JetStream API, which consists of requests with JSON bodies.
  */
 
 import type { Msg } from 'nats';
@@ -20,7 +20,7 @@ export interface Requests {
   /**
    * One call of the JetStream API, `subject` without `$JS.API.`.
    * @throws {JetStreamError} when the server refuses
-   * @throws {HydrogenError} HYD_BUS_UNREACHABLE when it can't be asked or does not answer in time
+   * @throws {HydrogenError} HYD_BUS_UNREACHABLE when the server can't be reached or does not answer in time
    */
   api<T>(subject: string, body?: unknown): Promise<T>;
 }
@@ -38,7 +38,7 @@ export class JetStreamError extends Error {
   }
 }
 
-/** The refusals that are branched on. */
+/** The codes that callers branch on. */
 export const jetStreamCodes = {
   consumerNotFound: 10014,
   messageNotFound: 10037,

@@ -4,7 +4,9 @@ import type { StreamConfig, StreamInfo } from 'nats';
 import type { Subjects } from '../subjects.ts';
 import { isRefused, JetStreamError, jetStreamCodes, type Requests } from './requests.ts';
 
-/** How the stream of client messages is kept. The dead-letter stream and the leases share storage and replicas. */
+/**
+ * How the stream of client messages is kept. The dead-letter stream and the leases use the same storage and replicas.
+ */
 export interface StreamOptions {
   readonly storage: 'File' | 'Memory';
   readonly replicas: number;
@@ -17,7 +19,7 @@ export interface DeadLetterOptions {
   readonly maxBytes: number;
 }
 
-/** A setting that exists otherwise than wanted and can't be changed in place. */
+/** A setting that differs from what is wanted and can't be changed in place. */
 export interface Conflict {
   readonly object: string;
   readonly field: string;
@@ -52,7 +54,10 @@ export function deadLetterStream(subjects: Subjects, options: StreamOptions, let
   };
 }
 
-/** The key-value bucket of leases, which is a stream like any other: entries go `leaseMs` after they were last written. */
+/**
+ * The key-value bucket of leases, which is a stream like any other: entries expire `leaseMs` after they were last
+ * written.
+ */
 export function leaseBucket(subjects: Subjects, leaseMs: number, { storage, replicas }: StreamOptions): WantedStream {
   return {
     name: `KV_${subjects.leaseBucket}`,
@@ -70,7 +75,7 @@ export function leaseBucket(subjects: Subjects, leaseMs: number, { storage, repl
   };
 }
 
-/** What `ensureStream` would do something about, a sentence each; nothing is changed. @throws what `Requests.api` throws */
+/** What `ensureStream` would act on, one sentence each; nothing is changed. @throws what `Requests.api` throws */
 export async function inspectStream(requests: Requests, wanted: WantedStream): Promise<string[]> {
   const object = `stream ${wanted.name}`;
   try {
@@ -82,13 +87,13 @@ export async function inspectStream(requests: Requests, wanted: WantedStream): P
   }
 }
 
-/** A conflict as a person reads it. */
+/** A conflict as a sentence. */
 export function sentenceOf({ object, field, have, want }: Conflict): string {
   return `${object} has ${field} ${JSON.stringify(have)} and not ${JSON.stringify(want)}`;
 }
 
 /**
- * Creates the stream or adapts it, and returns what could not be adapted; the stream is usable all the same.
+ * Creates the stream or adapts it, and returns what could not be adapted; the stream is usable anyway.
  * @throws what `Requests.api` throws
  */
 export async function ensureStream(requests: Requests, wanted: WantedStream): Promise<Conflict[]> {
@@ -101,7 +106,7 @@ export async function ensureStream(requests: Requests, wanted: WantedStream): Pr
       await requests.api(`STREAM.CREATE.${wanted.name}`, wanted);
       return [];
     } catch (refusal) {
-      // Another process made it first.
+      // Another process created it first.
       if (!isRefused(refusal, jetStreamCodes.streamNameInUse)) throw refusal;
       info = await requests.api<StreamInfo>(`STREAM.INFO.${wanted.name}`);
     }
@@ -111,7 +116,7 @@ export async function ensureStream(requests: Requests, wanted: WantedStream): Pr
   const isImmutable = (field: string): boolean => (immutable as readonly string[]).includes(field);
   const conflicts = differing.filter(({ field }) => isImmutable(field)).map((one) => ({ object, ...one }));
   for (const one of differing.filter(({ field }) => !isImmutable(field))) {
-    // One by one, so that a refused change (too many replicas, say) does not keep the others from being made.
+    // One by one, so that a refused change (too many replicas, say) does not prevent the others.
     try {
       const { config } = await requests.api<StreamInfo>(`STREAM.UPDATE.${wanted.name}`, {
         ...info.config,
@@ -126,7 +131,7 @@ export async function ensureStream(requests: Requests, wanted: WantedStream): Pr
   return conflicts;
 }
 
-/** Fields of `want` that `have` holds otherwise. */
+/** Fields of `want` that differ in `have`. */
 export function differences(have: object, want: object): { field: string; have: unknown; want: unknown }[] {
   const existing: Record<string, unknown> = { ...have };
   return Object.entries(want)
@@ -160,7 +165,7 @@ function kept(
   };
 }
 
-// Zero means that nothing ages.
+// Zero means that nothing expires.
 function windowMs(maxAgeMs: number): number {
   return maxAgeMs === 0 ? duplicateWindowMs : Math.min(duplicateWindowMs, maxAgeMs);
 }

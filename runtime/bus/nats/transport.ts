@@ -1,7 +1,7 @@
 /**
- * Connects through the `nats` package, over a socket that does not trust the server: the greeting is bounded, an attempt
- * that takes too long leaves no socket behind, a server that breaks the protocol is left at once, and with `ServerLimits`
- * the amount that it sends is bounded as well.
+ * Connects through the `nats` package, over a socket that does not trust the server: the greeting is bounded, an
+ * attempt that takes too long leaves no socket behind, the connection to a server that breaks the protocol is closed at
+ * once, and with `ServerLimits` the amount that it sends is bounded as well.
  */
 
 import { createConnection, type Socket } from 'node:net';
@@ -13,7 +13,7 @@ import { maxLineBytes, notNats, ServerExcess, type ServerLimits, ServerMeter } f
 /** What all attempts of one `connectTo` share. */
 interface Attempts {
   readonly limits: ServerLimits | undefined;
-  /** Set once the server was left because of what it sent: its other addresses are not tried. */
+  /** Set once the connection was closed because of what the server sent: its other addresses are not tried. */
   excess: ServerExcess | undefined;
 }
 
@@ -33,7 +33,8 @@ export function connectTo({
   });
   const own: OwnOptions = {
     ...options,
-    // The package compares the servers of every INFO line with all that it knows, which takes a hostile server's client seconds.
+    // The package compares the servers of every INFO line with all that it knows, with which a hostile server could
+    // keep a client busy for seconds.
     ignoreClusterUpdates: serverLimits !== undefined,
     attempts: { limits: serverLimits, excess: undefined },
   };
@@ -113,7 +114,7 @@ class BoundedTransport extends nodeTransport.NodeTransport {
     super.setupHandlers();
     const meter = this.#meter;
     if (meter === undefined) return;
-    // What goes beyond the limits does not reach the parser of the package, which would log it.
+    // Data beyond the limits does not reach the parser of the package, which would log it.
     const take = (chunk: Buffer): void => {
       const problem = meter.take(chunk);
       if (problem !== undefined) return void this.close(this.#excess(problem));
@@ -147,7 +148,7 @@ class BoundedTransport extends nodeTransport.NodeTransport {
   }
 
   override close(err?: Error): Promise<void> {
-    // The package closes only what has become a connection.
+    // The package closes a socket only once it has become a connection.
     if (!this.connected) this.socket?.destroy();
     return super.close(err);
   }

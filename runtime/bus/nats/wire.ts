@@ -13,7 +13,7 @@ export const headerNames = {
   callback: 'hydrogen-callback',
   /** On a replayed dead letter: the processor that it is for. */
   replayFor: 'hydrogen-replay-for',
-  /** On a replayed dead letter: the id that it had at first. */
+  /** On a replayed dead letter: its original id. */
   originalId: 'hydrogen-message-id',
   deadLetter: 'hydrogen-dead-letter',
   pendingMessages: 'Nats-Pending-Messages',
@@ -30,10 +30,10 @@ export function headerBlock(lines: readonly (readonly [name: string, value: stri
   return `${block}\r\n\r\n`;
 }
 
-/** The value itself when it can stand in a header. @throws RangeError when it can't */
+/** The value itself if it is valid in a header. @throws RangeError if it is not */
 export function checkedValue(value: string): string {
   if (/^[\x20-\x7e]*$/.test(value)) return value;
-  throw new RangeError(`${JSON.stringify(value.slice(0, 80))} cannot stand in a header`);
+  throw new RangeError(`${JSON.stringify(value.slice(0, 80))} is not valid in a header`);
 }
 
 /** A complete block as the headers that `publish` of the `nats` package takes. */
@@ -73,7 +73,7 @@ export function statusTextOf(block: string): string {
   return block.slice(version.length + 5, block.indexOf('\r\n'));
 }
 
-/** True for the server's answer that nobody listens to a subject. */
+/** True for the server's answer that a subject has no subscriber. */
 export function isNoResponders(msg: Msg): boolean {
   return msg.data.length === 0 && statusCodeOf(receivedHeaders(msg)) === 503;
 }
@@ -104,7 +104,7 @@ export function parseAckSubject(reply: string | undefined): AckSubject | undefin
 }
 
 /**
- * A stream's answer to a message. `large`: it will never take it.
+ * A stream's answer to a message. `large`: the stream will never accept it.
  * @param accepted the first bytes of its acknowledgements: when a sequence above zero follows them, no JSON is parsed
  */
 export function judgeAck(data: Uint8Array, accepted: Uint8Array): 'stored' | 'refused' | 'large' {
@@ -116,7 +116,7 @@ export function judgeAck(data: Uint8Array, accepted: Uint8Array): 'stored' | 're
     if (ack.error?.err_code === messageTooLargeCode) return 'large';
     return ack.error === undefined && ack.seq !== undefined && ack.seq > 0 ? 'stored' : 'refused';
   } catch {
-    // The answer is not from a stream: the message is not stored.
+    // The answer is not from a stream, so the message is not stored.
     return 'refused';
   }
 }

@@ -1,7 +1,7 @@
 /**
  * The bus as gateways and message processors see it: one connection with four parts, each with an interface of its own,
- * so that a user asks for the parts it needs. Two implementations, `memory/` (one process, nothing survives it) and
- * `nats/` (JetStream), pass the contract suite in test/contract/bus/, which has a file for each part.
+ * so that callers depend only on the parts they need. Two implementations, `memory/` (one process, nothing survives it)
+ * and `nats/` (JetStream), pass the contract suite in test/contract/bus/, which has a file for each part.
  *
  * A listener or handler must not throw. One that does is a bug and ends the process.
  */
@@ -24,6 +24,9 @@ export interface Bus {
   onStatus(listener: (status: BusStatus, cause?: unknown) => void): void;
   /** Begins to connect and resolves at once; the bus may still be down. An unreachable server is no error. */
   start(): Promise<void>;
-  /** Ends every subscription and the connection; what is unacknowledged rejects with HYD_BUS_STOPPED. Never rejects. */
+  /**
+   * Ends every subscription and the connection; unacknowledged messages are rejected with HYD_BUS_STOPPED. Never
+   * rejects.
+   */
   stop(): Promise<void>;
 }

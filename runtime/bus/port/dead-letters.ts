@@ -6,35 +6,42 @@ import type { ClientMessage } from './messages.ts';
 export interface DeadLetterCause {
   readonly code: string;
   readonly detail: string;
-  /** HTTP status of the last attempt, when one was answered. */
+  /** HTTP status of the last attempt, if it was answered. */
   readonly status?: number;
-  /** Name of the rule that matched, when one did. */
+  /** Name of the rule that matched, if one did. */
   readonly rule?: string;
 }
 
 export interface DeadLetter extends ClientMessage, DeadLetterCause {
-  /** Position in the dead-letter stream: what `replay` and `remove` take. */
+  /** Position in the dead-letter stream: the argument of `replay` and `remove`. */
   readonly sequence: number;
   readonly attempts: number;
   readonly diedAtMs: number;
 }
 
-/** The dead letters of one message processor. Every method @throws {HydrogenError} HYD_BUS_UNREACHABLE when the bus can't be asked. */
+/**
+ * The dead letters of one message processor. Every method @throws {HydrogenError} HYD_BUS_UNREACHABLE when the bus
+ * can't be reached.
+ */
 export interface DeadLetters {
   /** Oldest first. @param limit maximum number to list. @param afterSequence start after this sequence, 0 for all. */
   list(limit: number, afterSequence?: number): Promise<DeadLetter[]>;
   get(sequence: number): Promise<DeadLetter | undefined>;
-  /** Delivers it once more, to this processor alone, with its old message id and a fresh attempt count, then removes it. False: no such letter. @throws {HydrogenError} HYD_NOT_READY when its consumer does not exist or no longer covers the endpoint */
+  /**
+   * Delivers it once more, to this processor alone, with its old message id and a fresh attempt count, then removes it.
+   * Resolves with false when there is no such letter.
+   * @throws {HydrogenError} HYD_NOT_READY when its consumer does not exist or no longer covers the endpoint
+   */
   replay(sequence: number): Promise<boolean>;
-  /** False: no such letter. */
+  /** Resolves with false when there is no such letter. */
   remove(sequence: number): Promise<boolean>;
-  /** Removes all of them; resolves with how many. */
+  /** Removes all of them; resolves with their number. */
   purge(): Promise<number>;
 }
 
 export interface DeadLetterBus {
   /** Stores a dead letter under the processor's name; resolves when it is stored. Retries by itself until `stop`. @throws {HydrogenError} HYD_BUS_STOPPED, HYD_MESSAGE_TOO_LARGE */
   store(processor: string, message: ClientMessage, attempts: number, cause: DeadLetterCause): Promise<void>;
-  /** @throws {HydrogenError} HYD_CONFIG_INVALID when the name is no token of a subject */
+  /** @throws {HydrogenError} HYD_CONFIG_INVALID when the name is not a valid subject token */
   of(processor: string): DeadLetters;
 }

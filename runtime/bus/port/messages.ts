@@ -4,13 +4,13 @@
  * - `publish` resolves only when the message is stored; until then the bus owns the payload and retries under the same
  *   message id, through reconnects, for as long as it lives.
  * - A stored message is delivered to each consumer whose filter covers it until that consumer acknowledges or
- *   terminates it: at least once, whatever process dies.
+ *   terminates it: at least once, whichever process dies.
  */
 
 import type { HydrogenError } from '../../errors.ts';
 import type { Pressure } from './pressure.ts';
 
-/** A message of a client on its way to destinations. */
+/** A client message on its way to destinations. */
 export interface ClientMessage {
   /** The idempotency key, the same on every attempt: `[A-Za-z0-9-]`, unique in the group. */
   readonly id: string;
@@ -51,9 +51,12 @@ export interface ConsumerOptions {
   readonly ackTimeoutMs: number;
   /** Deliveries that may be open in this process at once. */
   readonly maxInFlight: number;
-  /** Strict order per connection over all replicas: an attempt must end before the next message of the connection is delivered. */
+  /**
+   * Strict order per connection across all replicas: an attempt must end before the next message of the connection is
+   * delivered.
+   */
   readonly ordering: 'Unordered' | 'PerConnection';
-  /** With PerConnection: how many ordered lanes, a divisor of 256. */
+  /** With PerConnection: the number of ordered lanes, a divisor of 256. */
   readonly partitions: number;
 }
 
@@ -73,18 +76,22 @@ export interface Consumption {
 }
 
 export interface MessageBus extends Pressure {
-  /** Largest payload in bytes that `publish` takes. */
+  /** Largest payload in bytes that `publish` accepts. */
   readonly maxPayloadBytes: number;
   /** Resolves when stored. @throws {HydrogenError} HYD_MESSAGE_TOO_LARGE, HYD_BUS_STOPPED, HYD_CONNECTION_ID_INVALID; nothing else. */
   publish(message: ClientMessage): Promise<void>;
-  /** True while a consumer's filter covers every message of this endpoint: what is published is kept for somebody. */
+  /**
+   * True while a consumer's filter covers every message of this endpoint, so that a published message is kept for a
+   * processor.
+   */
   isConsumed(endpoint: string): boolean;
   /** Called whenever the answer of `isConsumed` may have changed. */
   onConsumers(listener: () => void): void;
   /**
    * Creates stream and durable consumer where missing, adapts what can be changed in place, and delivers. Retries by
-   * itself until `stop`. @param onProblem receives what keeps it from delivering (HYD_STREAM_CONFLICT and others).
-   * @param onReadiness called whenever `isReady` may have changed other than by the status of the bus.
+   * itself until `stop`.
+   * @param onProblem receives each problem that prevents delivery (HYD_STREAM_CONFLICT and others).
+   * @param onReadiness called whenever `isReady` may have changed for a reason other than the status of the bus.
    */
   consume(
     options: ConsumerOptions,

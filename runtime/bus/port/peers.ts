@@ -10,7 +10,7 @@ export type PeerAnswer =
   | { readonly kind: 'down' };
 
 export interface PeerBus {
-  /** Largest payload in bytes that `request` and `broadcast` take. */
+  /** Largest payload in bytes that `request` and `broadcast` accept. */
   readonly maxPayloadBytes: number;
   /**
    * Answers requests to this instance. The handler must not reject. An answer of more than `maxPayloadBytes` is not sent:

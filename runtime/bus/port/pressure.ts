@@ -1,6 +1,6 @@
 /** Back-pressure from the bus on the publishers of client messages. */
 
-/** Messages that were published and that the bus has not acknowledged yet. */
+/** Published messages that the bus has not acknowledged yet. */
 export interface Unacknowledged {
   readonly messages: number;
   /** Payload bytes of these messages. */
@@ -10,7 +10,7 @@ export interface Unacknowledged {
 export interface PublishLimits {
   /** Above this many unacknowledged messages the bus is under pressure; default 8192. */
   readonly maxUnacknowledgedMessages: number;
-  /** The same in payload bytes; default 64 MiB. */
+  /** The same limit in payload bytes; default 64 MiB. */
   readonly maxUnacknowledgedBytes: number;
 }
 
@@ -27,6 +27,9 @@ export interface Pressure {
   readonly isPressed: boolean;
   readonly unacknowledged: Unacknowledged;
   onPressure(listener: (isPressed: boolean) => void): void;
-  /** Waits up to `timeoutMs` for everything unacknowledged; resolves with the connection ids of what is still unstored. */
+  /**
+   * Waits up to `timeoutMs` for everything unacknowledged; resolves with the connection ids of messages that are still
+   * not stored.
+   */
   flush(timeoutMs: number): Promise<string[]>;
 }

@@ -15,14 +15,14 @@ export interface HttpRequest {
   readonly headers: readonly string[] | Readonly<Record<string, string>>;
   /** Not modified before the call has its result. */
   readonly body: Uint8Array | string;
-  /** For everything together: waiting, connecting, sending, the head and the body of the answer. */
+  /** Covers everything: waiting, connecting, sending, the head and the body of the answer. */
   readonly timeoutMs: number;
-  /** Body bytes that are read of an answer before the connection is cut. */
+  /** Bytes of an answer's body that are read before the connection is cut. */
   readonly maxAnswerBytes: number;
   /**
    * False: the body is read (so that the connection can be reused) and thrown away. Once the status line was received
-   * the outcome is `answer`, whether the body then ends, breaks off, hangs or is cut for its size: the status is what
-   * the other side said, and the rest was not asked for.
+   * the outcome is `answer`, whether the body then ends, breaks off, hangs or is cut for its size: the status is the
+   * answer, and nothing else was asked for.
    */
   readonly readBody: boolean;
   readonly signal?: AbortSignal;
@@ -37,7 +37,10 @@ export interface HttpAnswer {
   readonly body: Uint8Array;
 }
 
-/** `head` is set where the status line was received before the call failed: an answer without its body, with `readBody` only. */
+/**
+ * `head` is set if the status line was received before the call failed: an answer without its body, with `readBody`
+ * only.
+ */
 export type CallResult =
   | HttpAnswer
   | { readonly kind: 'timeout'; readonly head?: HttpAnswer }
@@ -49,7 +52,7 @@ export type CallResult =
 
 /**
  * Splits the URL of a configured or computed destination.
- * @returns undefined when it is no absolute http or https URL, or holds credentials
+ * @returns undefined when it is not an absolute http or https URL, or contains credentials
  */
 export function parseTarget(url: string): Target | undefined {
   const parsed = URL.parse(url);

@@ -16,9 +16,11 @@ export interface HttpClientOptions {
   readonly connectionsPerOrigin?: number;
   /** How long a TCP and TLS handshake may take, within the time limit of the call. Default 5,000, precise to about a second. */
   readonly connectTimeoutMs?: number;
-  /** How long an idle connection is kept when the server names no time (`Keep-Alive: timeout=`). Default 4,000. */
+  /**
+   * How long an idle connection is kept when the server does not specify it (`Keep-Alive: timeout=`). Default 4,000.
+   */
   readonly keepAliveMs?: number;
-  /** How old connections get before new ones take their place, each once its call is done. Default 60,000. */
+  /** The age at which connections are replaced, each once its call is done. Default 60,000. */
   readonly maxConnectionAgeMs?: number;
 }
 

@@ -1,8 +1,8 @@
 /**
  * The connections that calls go over: undici's agent, replaced as a whole once it is `maxAgeMs` old. A Kubernetes
- * service balances connections, not requests, so pods that were added are reached by new connections only. The old agent
- * finishes what it has. (Undici's own `clientTtl` reads the clock for every busy connection on every call: measured at
- * 10 us per message with 100 connections, where replacing the agent costs nothing per call.)
+ * service balances connections, not requests, so only new connections reach pods that were added. The old agent
+ * finishes its open calls. (Undici's own `clientTtl` reads the clock for every busy connection on every call: measured
+ * at 10 us per message with 100 connections, where replacing the agent costs nothing per call.)
  */
 
 import { Agent, type Dispatcher } from 'undici';
@@ -56,7 +56,7 @@ function createAgent({ connectionsPerOrigin, connectTimeoutMs, keepAliveMs }: Co
     connections: Number.isFinite(connectionsPerOrigin) ? connectionsPerOrigin : null,
     connect: { timeout: connectTimeoutMs },
     keepAliveTimeout: keepAliveMs,
-    // A call has one timer of its own for all of it.
+    // One timer of our own covers the whole call.
     headersTimeout: 0,
     bodyTimeout: 0,
   });

@@ -44,7 +44,7 @@ export class Exchange implements Admissible, Dispatcher.DispatchHandler {
   #headers: AnswerHeaders = {};
   #chunks: Buffer[] = [];
   #bytes = 0;
-  /** Until it has its outcome. */
+  /** True until it has its outcome. */
   #isWanted = true;
 
   constructor(
@@ -79,7 +79,7 @@ export class Exchange implements Admissible, Dispatcher.DispatchHandler {
     this.#cut(this.#failed({ kind: 'aborted' }));
   }
 
-  /** Of the abort signal. */
+  /** The abort signal calls this. */
   handleEvent(): void {
     this.abort();
   }
@@ -114,7 +114,7 @@ export class Exchange implements Admissible, Dispatcher.DispatchHandler {
     this.#gate.leave(this);
   }
 
-  /** A failure after the status line is the answer when its body was not asked for. */
+  /** A failure after the status line counts as the answer if the body was not asked for. */
   #failed(failure: Exclude<CallResult, HttpAnswer>): CallResult {
     if (this.#status === 0) return failure;
     return this.#call.readBody ? { ...failure, head: this.#head() } : this.#head();

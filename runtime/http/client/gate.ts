@@ -1,12 +1,12 @@
 /**
- * Admits calls to one origin, a limited number at once. Calls wait here and not in undici's pool, because from here one
- * that ran out of time can be taken away: under a dead origin the pool's queue would keep every abandoned call and try
- * to connect for each.
+ * Admits calls to one origin, a limited number at once. Calls wait here and not in undici's pool, because a call that
+ * runs out of time can be removed here: when an origin is dead, the pool's queue would keep every abandoned call and
+ * try to connect for each.
  */
 
 /** A call as the gate sees it. */
 export interface Admissible {
-  /** Sends it. `leave` is called exactly once afterwards, when nothing of it is left on a connection. */
+  /** Sends it. `leave` is called exactly once afterwards, when it no longer occupies a connection. */
   send(): void;
   abort(): void;
 }
@@ -17,7 +17,7 @@ export class CallGate {
   readonly #active = new Set<Admissible>();
   readonly #waiting = new Set<Admissible>();
 
-  /** @param onEmpty called when no call is active or waiting: the gate may be forgotten */
+  /** @param onEmpty called when no call is active or waiting: the gate may be discarded */
   constructor(limit: number, onEmpty: () => void) {
     this.#limit = limit;
     this.#onEmpty = onEmpty;
@@ -32,7 +32,7 @@ export class CallGate {
     call.send();
   }
 
-  /** Of an active call: its connection is free. Of a waiting one: it gives up. */
+  /** Frees the connection of an active call, or gives up a waiting one. */
   leave(call: Admissible): void {
     if (this.#active.delete(call)) this.#admit();
     else this.#waiting.delete(call);

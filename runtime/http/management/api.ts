@@ -1,4 +1,4 @@
-/** What the management API does, by any gateway for any connection of the group. */
+/** The operations of the management API: any gateway performs them for any connection of the group. */
 
 import type { PushStatus } from '../../push-status.ts';
 

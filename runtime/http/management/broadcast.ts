@@ -13,7 +13,7 @@ export function addBroadcastRoute(app: FastifyInstance, api: ConnectionsApi): vo
   });
 }
 
-/** `endpoints[]=/a&endpoints[]=/b`; `endpoints=/a` is taken too. Undefined: all. */
+/** `endpoints[]=/a&endpoints[]=/b`; `endpoints=/a` is accepted too. Undefined means all. */
 function endpointsOf(request: FastifyRequest): string[] | undefined {
   const query = request.query as Record<string, string | string[] | undefined>;
   const unknown = Object.keys(query).find((name) => name !== 'endpoints[]' && name !== 'endpoints');

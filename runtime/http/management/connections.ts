@@ -58,7 +58,7 @@ function closeCodeOf(request: FastifyRequest): number {
   return Number(code);
 }
 
-/** @throws {HydrogenError} the one that says what the push came to */
+/** @throws {HydrogenError} for the outcome of the push, unless it was done */
 function ensureDone(status: PushStatus): void {
   if (status !== 'done' && status !== 'accepted') throw new HydrogenError(failures[status]);
 }

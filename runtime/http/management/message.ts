@@ -12,13 +12,13 @@ export interface ClientFrame {
 
 /**
  * `application/octet-stream` is a binary frame; everything else is text.
- * @throws {HydrogenError} HYD_INVALID_UTF8 for text that is none
+ * @throws {HydrogenError} HYD_INVALID_UTF8 for text that is not valid UTF-8
  */
 export function frameOf(request: FastifyRequest): ClientFrame {
   const data = bodyOf(request);
   const isBinary = /^application\/octet-stream\s*(;|$)/i.test(request.headers['content-type'] ?? '');
   if (!isBinary && !isUtf8(data)) {
-    throw new HydrogenError('HYD_INVALID_UTF8', 'send it as application/octet-stream to have a binary frame');
+    throw new HydrogenError('HYD_INVALID_UTF8', 'send it as application/octet-stream for a binary frame');
   }
   return { data, isBinary };
 }

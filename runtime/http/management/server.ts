@@ -16,9 +16,12 @@ import { readBody } from './message.ts';
 
 export interface ManagementDeps {
   readonly api: ConnectionsApi;
-  /** Largest body in bytes; asked at each request. */
+  /** Largest body in bytes; called for each request. */
   maxBodyBytes(): number;
-  /** The bearer token that requests must carry; undefined: none is asked for. @throws {HydrogenError} HYD_SECRET_MISSING */
+  /**
+   * The bearer token that requests must carry; undefined when none is required.
+   * @throws {HydrogenError} HYD_SECRET_MISSING
+   */
   token(): string | undefined;
   /** Undefined when the gateway can serve. */
   notReadyReason(): string | undefined;
@@ -39,7 +42,7 @@ export class ManagementServer {
       routerOptions: { maxParamLength: 16_384 },
       forceCloseConnections: true,
       requestTimeout: requestTimeoutMs,
-      // Fastify types this reply by the routes, of which a request that is none has none.
+      // Fastify types this reply by its route, and a malformed request has none.
       frameworkErrors: (cause, _request, reply) =>
         void answerError(reply as unknown as FastifyReply, asHydrogenError(cause)),
     });
@@ -64,7 +67,7 @@ export class ManagementServer {
     await this.#app.close();
   }
 
-  /** The limit is that of this moment, which a server-wide `bodyLimit` could not be. */
+  /** Applies the limit in force now, which a server-wide `bodyLimit` could not do. */
   #readBodies(): void {
     this.#app.removeAllContentTypeParsers();
     this.#app.addContentTypeParser('*', (_request: FastifyRequest, payload: Readable) =>
@@ -104,14 +107,14 @@ function answerError(reply: FastifyReply, error: HydrogenError): FastifyReply {
   return reply.code(status).send({ code: error.code, message: error.message });
 }
 
-/** Compares digests, so that neither content nor length of the token shows in the time it takes. */
+/** Compares digests, so that the time it takes reveals neither the content nor the length of the token. */
 function isBearer(header: string | undefined, token: string): boolean {
   const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
   const match = /^Bearer +(\S+)$/i.exec(header ?? '');
   return timingSafeEqual(digest(match?.[1] ?? ''), digest(token)) && match !== null;
 }
 
-/** Fastify's own refusals (a bad URL, a body it will not read) in our table's words. */
+/** Fastify's own refusals (a bad URL, a body it will not read) as errors of our table. */
 function asHydrogenError(cause: unknown): HydrogenError {
   if (cause instanceof HydrogenError && cause.entry.http !== undefined) return cause;
   const { statusCode, message, code } = cause as { statusCode?: number; message?: string; code?: string };

@@ -33,20 +33,20 @@ export interface Reply {
 /** Why an attempt failed. The error table says whether it is retried. */
 export interface AttemptFailure {
   readonly code: ErrorCode;
-  /** For people; holds nothing of payloads, queries or header values. */
+  /** For people; contains no payloads, queries or header values. */
   readonly detail: string;
-  /** HTTP status, when one was answered. */
+  /** HTTP status, if there was an answer. */
   readonly status?: number | undefined;
   readonly retryAfterMs?: number | undefined;
 }
 
-/** Why the body of a 2xx, which was to be sent back, was not read to its end. */
+/** Why the body of a 2xx, which was to be the reply, was not read completely. */
 export type ReplyLoss = Exclude<CallResult['kind'], 'answer'>;
 
 export type AttemptOutcome =
   | { readonly kind: 'consumed'; readonly status: number; readonly reply?: Reply; readonly replyLost?: ReplyLoss }
   | ({ readonly kind: 'failed' } & AttemptFailure)
-  /** The HTTP client was closed during the call: nothing is known. */
+  /** The HTTP client was closed during the call: the outcome is unknown. */
   | { readonly kind: 'abandoned' };
 
 /** Body bytes that are sent back to a client; a larger body is not sent at all. */
@@ -57,7 +57,7 @@ const maxDiscardedBytes = 64 * 1024;
 /** The destination will never take this message. */
 const rejections: ReadonlySet<number> = new Set([400, 413, 415, 422]);
 
-/** @throws {HydrogenError} HYD_CONFIG_INVALID when the URL is not http or https, or holds credentials */
+/** @throws {HydrogenError} HYD_CONFIG_INVALID when the URL is not http or https, or contains credentials */
 export function prepareDestination(
   spec: DestinationSpec,
   traceparent: Traceparent = createTraceparent(),

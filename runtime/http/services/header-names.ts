@@ -2,7 +2,7 @@
 
 import { isReservedHeader } from '../../../crds/headers.ts';
 
-/** Besides those that configuration may not set either: for one hop only (RFC 9110 section 7.6.1). */
+/** In addition to those that configuration may not set: for one hop only (RFC 9110 section 7.6.1). */
 const hopByHop: ReadonlySet<string> = new Set(['proxy-authenticate', 'proxy-authorization', 'proxy-connection']);
 
 /** False for names that hydrogen sets, that describe the body, or that belong to the connection. */

@@ -1,6 +1,6 @@
 /**
- * The questions and notices that a gateway posts to services: authorizer, connect hook, disconnect hook. Wire forms are
- * in docs/wire.md. An answer is never trusted beyond its documented shape.
+ * The requests that a gateway posts to services: authorizer, connect hook, disconnect hook. Wire forms are in
+ * docs/wire.md. An answer is never trusted beyond its documented shape.
  */
 
 import { sleep } from '../../../process/timing.ts';
@@ -10,7 +10,7 @@ import type { HttpClient } from '../client/client.ts';
 import { parseRetryAfter } from '../client/retry-after.ts';
 import type { Service } from './service.ts';
 
-/** What every hook says of the connection it is about. */
+/** What every hook request says about its connection. */
 export interface HookSubject {
   readonly instance_id: string;
   readonly group_id: string;
@@ -31,16 +31,16 @@ export interface AuthorizerAnswer {
   readonly subprotocol?: string;
 }
 
-/** Bytes beside the context that an authorizer's answer may hold. */
+/** Bytes that an authorizer's answer may contain in addition to the context. */
 const answerMarginBytes = 4096;
-/** Bytes read of an answer that is not used. */
+/** Bytes that are read of an unused answer. */
 const ignoredAnswerBytes = 65_536;
 const maxRetryDelayMs = 30_000;
 /** Levels of objects and lists in a context. */
 const maxContextDepth = 64;
 
 /**
- * @param request the wire fields beside `time`.
+ * @param request the wire fields except `time`.
  * @throws {HydrogenError} HYD_FORBIDDEN (403), HYD_UNAUTHORIZED (any other 4xx), HYD_AUTHORIZER_INVALID (200 with an
  * answer that is not `{"context": {...}}`), HYD_AUTHORIZER_UNAVAILABLE (everything else).
  */
@@ -72,7 +72,7 @@ export async function callConnectHook(call: HookCall, subject: HookSubject & obj
   if (!isSuccess(result)) throw new HydrogenError('HYD_CONNECT_HOOK_REFUSED', describe(result));
 }
 
-/** One attempt that failed: `nextDelayMs` is undefined when it was the last. */
+/** A failed attempt; `nextDelayMs` is undefined when it was the last. */
 export interface HookFailure {
   readonly attempt: number;
   readonly detail: string;
@@ -81,7 +81,8 @@ export interface HookFailure {
 
 /**
  * Posts until 2xx, at most `maxAttempts` times, waiting 0.5 s, 1 s, 2 s, ... up to 30 s or what `Retry-After` asks for.
- * Never rejects. @returns whether it was taken. @param signal ends the waiting: the next attempt is then the last.
+ * Never rejects. @returns true if the service accepted it.
+ * @param signal ends the waiting: the next attempt is then the last.
  */
 export async function callDisconnectHook(
   call: HookCall,

@@ -1,8 +1,9 @@
 /**
- * Routing by a rules engine: it gets the delivery as a destination would and answers where it goes,
- * 200 `{"endpoint": url, "headers": {...}}`. The answer is data from outside: whatever is not exactly that, names a
- * host that is not allowed, or sets a header that is hydrogen's, is refused as a whole, and the message is not consumed.
- * Refusing beats dropping the odd header: a destination that misses, say, its credentials would answer something else.
+ * Routing by a rules engine: it receives the delivery as a destination would and answers where to send it, 200
+ * `{"endpoint": url, "headers": {...}}`. The answer is data from outside: whatever is not exactly that, names a host
+ * that is not allowed, or sets a header that is hydrogen's, is refused as a whole, and the message is not consumed.
+ * Refusing is safer than dropping a header: without its credentials, for example, a destination would give a different
+ * answer.
  */
 
 import { isHeaderName, isHeaderValue } from '../../../crds/headers.ts';
@@ -29,13 +30,14 @@ export type EngineOutcome =
   /** The HTTP client was closed during the call: nothing was decided. */
   | { readonly kind: 'abandoned' };
 
-/** More of an answer is never read. */
+/** At most this much of an answer is read. */
 const maxAnswerBytes = 64 * 1024;
 const maxUrlLength = 8 * 1024;
 const maxHeaders = 64;
 
 /**
- * @param engine where it is, prepared as a destination. @returns asks it about one delivery; never rejects
+ * @param engine its URL and headers, prepared as a destination
+ * @returns a function that asks it about one delivery; it never rejects
  * @throws {HydrogenError} HYD_CONFIG_INVALID for a bad host pattern
  */
 export function createRulesEngine(
@@ -96,7 +98,7 @@ function readDirections(body: Uint8Array): Directions | string {
     if (!isHeaderName(name)) return 'a header name is not a token';
     if (!isSettableHeader(name)) return `header ${name} can't be set`;
     if (typeof value !== 'string') return `header ${name} is not a string`;
-    if (!isHeaderValue(value)) return `header ${name} holds characters that can't be sent`;
+    if (!isHeaderValue(value)) return `header ${name} contains characters that can't be sent`;
     read.push({ name, value });
   }
   return { url: endpoint, headers: read };

@@ -10,8 +10,8 @@ import type { HttpClient } from '../client/client.ts';
 export interface ServiceSpec {
   readonly url: string;
   /**
-   * The configured headers, flat `[name, value, ...]`. Asked for every request; the same array as long as no value has
-   * changed. @throws {HydrogenError} HYD_SECRET_MISSING
+   * The configured headers, flat `[name, value, ...]`. Called for every request; returns the same array as long as no
+   * value has changed. @throws {HydrogenError} HYD_SECRET_MISSING
    */
   readonly headers: () => readonly string[];
   /** For one call, from waiting for a connection to the last byte of the answer. */
@@ -23,10 +23,10 @@ export class Service {
   readonly timeoutMs: number;
   readonly #configuredHeaders: () => readonly string[];
   #configured: readonly string[] | undefined;
-  /** What stays the same while the configured headers do. */
+  /** The headers that stay the same as long as the configured ones do. */
   #standing: readonly string[] = [];
 
-  /** @throws {HydrogenError} HYD_CONFIG_INVALID when the URL is not http or https, or holds credentials */
+  /** @throws {HydrogenError} HYD_CONFIG_INVALID when the URL is not http or https, or contains credentials */
   constructor(spec: ServiceSpec) {
     const target = parseTarget(spec.url);
     if (target === undefined) {

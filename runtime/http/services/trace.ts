@@ -1,6 +1,6 @@
 /**
- * W3C Trace Context of deliveries: the trace id follows from the message id, so that every attempt on every replica and
- * the rules engine's share of it land in one trace; the parent id is fresh per request.
+ * W3C Trace Context of deliveries: the trace id is derived from the message id, so that all attempts on all replicas,
+ * and the requests to the rules engine, belong to one trace; the parent id is fresh per request.
  */
 
 import { hash, randomFillSync } from 'node:crypto';

@@ -28,7 +28,7 @@ function keeping(makeEnvironment: MakeBusEnvironment): void {
     assert.deepEqual((await bus.deadLetters.of('chat').get(sequence))?.id, dead.id);
   });
 
-  test('leaves out fields that the cause does not have', async () => {
+  test('omits fields that the cause does not have', async () => {
     await using environment = await makeEnvironment();
     const bus = await startBus(environment);
     await collect(bus);
@@ -119,7 +119,7 @@ function replay(makeEnvironment: MakeBusEnvironment): void {
     }
   });
 
-  test('stores a dead letter once the server is back, and refuses to list while it is away', async () => {
+  test('stores a dead letter once the server is back, and refuses to list while it is down', async () => {
     await using environment = await makeEnvironment();
     const bus = await startBus(environment);
     await collect(bus);

@@ -35,7 +35,7 @@ export function busPeers(makeEnvironment: MakeBusEnvironment): void {
     await eventually(async () => (await asker.peers.request('gw-1', Buffer.from('x'), 1000)).kind === 'nobody');
   });
 
-  test('times a slow request out, and does not mix answers up', async () => {
+  test('times out a slow request, and does not mix up answers', async () => {
     await using environment = await makeEnvironment();
     const [owner, asker] = [await startBus(environment), await startBus(environment)];
     const held: (() => void)[] = [];
@@ -52,7 +52,7 @@ export function busPeers(makeEnvironment: MakeBusEnvironment): void {
     assert.deepEqual(bodies, ['a', 'b', 'c']);
   });
 
-  test('lets a request time out whose answer is too large to be sent, and serves the next one', async () => {
+  test('lets a request time out if its answer is too large to send, and serves the next one', async () => {
     await using environment = await makeEnvironment();
     const [owner, asker] = [await startBus(environment), await startBus(environment)];
     owner.peers.serve('gw-1', async (payload) => {
@@ -63,7 +63,7 @@ export function busPeers(makeEnvironment: MakeBusEnvironment): void {
     assert.equal((await asker.peers.request('gw-1', Buffer.from('x'), 1000)).kind, 'answer');
   });
 
-  test('sends no request while the server is away, and serves again when it is back', async () => {
+  test('sends no request while the server is down, and serves again when it is back', async () => {
     await using environment = await makeEnvironment();
     const bus = await startBus(environment);
     bus.peers.serve('gw-1', async (payload) => payload);
@@ -98,7 +98,7 @@ export function busPeers(makeEnvironment: MakeBusEnvironment): void {
     await eventually(() => heard.includes('first hi'));
   });
 
-  test('refuses a broadcast while the server is away', async () => {
+  test('refuses a broadcast while the server is down', async () => {
     await using environment = await makeEnvironment();
     const bus = await startBus(environment);
     await environment.setDown(true);

@@ -29,7 +29,7 @@ function outage(makeEnvironment: MakeBusEnvironment): void {
     assert.deepEqual(seen, ['up', 'down', 'up', 'stopped']);
   });
 
-  test('comes up by itself after the server was missing at the start', async () => {
+  test('comes up by itself when the server was missing at the start', async () => {
     await using environment = await makeEnvironment();
     await environment.setDown(true);
     const bus = environment.bus();
@@ -52,7 +52,7 @@ function outage(makeEnvironment: MakeBusEnvironment): void {
     await eventually(() => bus.status === 'up' && consumption.isReady);
   });
 
-  test('stores what was published while the server was away, once and in order', async () => {
+  test('stores what was published while the server was down, once and in order', async () => {
     await using environment = await makeEnvironment();
     const bus = await startBus(environment);
     const got = await collect(bus, { ordering: 'PerConnection', partitions: 1 }, ack);

@@ -19,7 +19,7 @@ function document<T>(kind: string, spec: object): T {
   return result.resource as T;
 }
 
-test('the options of a group are its document with units of code', async () => {
+test('the options of a group have the values of its document in the units of the code', async () => {
   const group = document<HydrogenGroup>('HydrogenGroup', {
     nats: {
       servers: ['tls://nats:4222'],
@@ -57,7 +57,7 @@ test('the options of a consumer are those of its message processor', () => {
   });
 });
 
-test('nobody else converts the settings of a stream or consumer', () => {
+test('no other file converts the settings of a stream or consumer', () => {
   const converting = /maxAgeSeconds \* 1000|ackTimeoutSeconds \* 1000/;
   const files = sources().filter((file) => /^(cli|operator|runtime)\//.test(file));
   const found = files.filter((file) => converting.test(readFileSync(file, 'utf8')));

@@ -30,7 +30,7 @@ test('parses a subject back into its fields', () => {
   }
 });
 
-test('does not parse a subject that is no client message of the group', () => {
+test('does not parse a subject that is not of a client message of the group', () => {
   const good = subjects.clientMessage('/chat', 'gw-1');
   const wrongPartition = good.replace(/c2s\.\d+/, `c2s.${(partitionOf('gw-1') + 1) % 256}`);
   for (const bad of [
@@ -64,7 +64,7 @@ test('lanes cover every partition once', () => {
   assert.deepEqual(subjects.filters(['/chat'], 0, 1), ['hydrogen.shop_chat.c2s.*.=2Fchat.*']);
 });
 
-test('an endpoint is covered when filters together cover its partitions', () => {
+test('an endpoint is covered when the filters together cover its partitions', () => {
   const lane = (endpoints: string[] | undefined, n: number): string[] => subjects.filters(endpoints, n, 2);
   const covers = (filters: string[]): boolean => createCoverage(filters, subjects)('/chat');
   assert.equal(covers([]), false);

@@ -131,7 +131,7 @@ test('closes with 1013 and logs an error when the bus hangs while it drains', as
   assert.deepEqual([line?.level, line?.unsavedMessages], ['error', 50]);
 });
 
-test('reads on from a client that is over its rate, so that nothing it sent before the close is lost', async () => {
+test('keeps reading from a client that is over its rate, so that nothing it sent before the close is lost', async () => {
   await using gateway = await startGateway({ spec: { drain: { periodSeconds: 0 }, limits: { messagesPerSecond: 1 } } });
   await using client = await connect(gateway.url('/chat'));
   for (let index = 0; index < 40; index++) client.send('x'.repeat(20_000));

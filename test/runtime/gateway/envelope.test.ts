@@ -12,7 +12,7 @@ const facts = {
 
 const texts = ['', 'hello', '"},"context":{}', '\u0000\u2028\\', 'ü🙂', '{"message":"x"}', ' '.repeat(10_000)];
 
-test('is valid JSON with the message as it was, whatever the message and the context hold', () => {
+test('is valid JSON with the message unchanged, whatever the message and the context contain', () => {
   const write = createEnvelopeWriter();
   const prefix = envelopePrefix(facts);
   for (const text of texts) {

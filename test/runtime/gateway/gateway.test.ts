@@ -61,7 +61,7 @@ test('closes 1009 when a message is over the limit', async () => {
   assert.equal(gateway.messages.length, 1);
 });
 
-test('closes 1009 when a message grows over what the bus carries', async () => {
+test('closes 1009 when the JSON of a message is larger than the bus accepts', async () => {
   await using gateway = await startGateway({ spec: { limits: { maxMessageBytes: 2_000_000 } } });
   await using client = await connect(gateway.url('/chat'));
   client.send(Buffer.alloc(1_000_000));
@@ -77,7 +77,7 @@ test('closes 1007 when a text message is not UTF-8', async () => {
   assert.equal(gateway.messages.length, 0);
 });
 
-test('closes 1003 when a client speaks to a gateway that only sends', async () => {
+test('closes 1003 when a client sends to a gateway that only sends', async () => {
   await using gateway = await startGateway({ spec: { mode: 'ServerToClient' }, isConsumed: false });
   await eventually(() => gateway.gateway.readiness.reason === undefined);
   await using client = await connect(gateway.url('/chat'));
@@ -86,7 +86,7 @@ test('closes 1003 when a client speaks to a gateway that only sends', async () =
   assert.deepEqual([code, reason], [1003, 'this gateway takes no client messages']);
 });
 
-test('takes every message of a flood', async () => {
+test('accepts every message of a flood', async () => {
   await using gateway = await startGateway();
   await using client = await connect(gateway.url('/chat'));
   const text = 'y'.repeat(20_000);
@@ -127,7 +127,7 @@ test('stops reading while the bus is down, refuses upgrades, and delivers everyt
   assert.equal((await fetch(`${gateway.probesUrl}/readyz`)).status, 200);
 });
 
-test('closes every connection with 1013 when it is cut off for so long that others may call them gone', async () => {
+test('closes every connection with 1013 when it is cut off for so long that others may report them as gone', async () => {
   const { createMemoryBroker } = await import('../../../runtime/bus/memory/memory.ts');
   await using gateway = await startGateway({ broker: createMemoryBroker({ leaseMs: 500 }) });
   await using client = await connect(gateway.url('/chat'));
@@ -152,7 +152,7 @@ test('pings, and cuts off a client without a sign of life', async () => {
   );
 });
 
-test('takes routes, limits and origins over without touching connections', async () => {
+test('applies changed endpoints, limits and origins without touching connections', async () => {
   await using gateway = await startGateway();
   await using client = await connect(gateway.url('/feed'));
   gateway.reconfigure({ endpoints: [{ path: '/chat' }, { path: '/new' }], allowedOrigins: ['https://a.test'] });

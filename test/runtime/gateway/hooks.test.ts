@@ -66,7 +66,7 @@ test('sends a configured user-agent instead of its own', async () => {
   assert.equal(auth.requests[0]?.headers['user-agent'], 'mine');
 });
 
-test('logs which secret an authorizer misses, and does not tell the client', async () => {
+test('logs which secret an authorizer lacks, and does not reveal it to the client', async () => {
   await using auth = await startDestination();
   const headers = [{ name: 'X-Key', valueFrom: { secretKeyRef: { name: 'auth', key: 'token' } } }];
   await using gateway = await startGateway({ spec: { authorizer: { http: call(auth.url, { headers }) } } });
@@ -108,7 +108,7 @@ for (const [title, answer, status, code] of verdicts) {
   });
 }
 
-test('refuses the upgrade with 503 when the authorizer hangs or is not there', async () => {
+test('refuses the upgrade with 503 when the authorizer hangs or is unreachable', async () => {
   await using auth = await startDestination(() => 'handled');
   await using hanging = await startGateway({ spec: { authorizer: { http: call(auth.url) } } });
   assert.equal((await refusal(hanging.url('/chat'))).body.code, 'HYD_AUTHORIZER_UNAVAILABLE');
@@ -116,7 +116,7 @@ test('refuses the upgrade with 503 when the authorizer hangs or is not there', a
   assert.equal((await refusal(absent.url('/chat'))).status, 503);
 });
 
-test('never asks the authorizer about an upgrade that is refused anyway', async () => {
+test('does not call the authorizer for an upgrade that is refused anyway', async () => {
   await using auth = await startDestination();
   await using gateway = await startGateway({
     spec: { authorizer: { http: call(auth.url) }, allowedOrigins: ['https://a.test'] },
@@ -136,7 +136,7 @@ test('admits with an empty context when the authorizer answers 200 without one, 
   assert.deepEqual(gateway.messages[0]?.body.context, { authorizer: {} });
 });
 
-test('delivers a push made from inside the connect hook as the first message', async () => {
+test('delivers a push made from within the connect hook as the first message', async () => {
   await using gateway = await startGateway();
   await using hook = await startDestination(async (request) => {
     const url = `${gateway.managementUrl}/connections/${request.json().connection_id}/_send`;
@@ -182,7 +182,7 @@ test('calls the disconnect hook with code, reason, context and how long the conn
   assert.equal(typeof body.connected_seconds, 'number');
 });
 
-test('calls the disconnect hook with 1006 when the client vanishes, and with the code of the gateway when it closed', async () => {
+test('calls the disconnect hook with 1006 when the client vanishes, and with the code of the gateway when the gateway closed it', async () => {
   await using gone = await startDestination();
   await using gateway = await startGateway({
     spec: { hooks: { disconnect: call(gone.url) }, limits: { maxMessageBytes: 10 } },
@@ -214,7 +214,7 @@ test('retries the disconnect hook until 2xx, and logs when it gives up', async (
   assert.equal(gateway.lines.filter(({ msg }) => msg === 'hook failed, will retry').length, 4);
 });
 
-test('sends header values of secrets, takes a rotated one over, and refuses when the secret is missing', async () => {
+test('sends header values from secrets, picks up a rotated one, and refuses when the secret is missing', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'hydrogen-secrets-'));
   await using auth = await startDestination();
   const headers = [{ name: 'Authorization', valueFrom: { secretKeyRef: { name: 'auth', key: 'token' } } }];
@@ -268,7 +268,7 @@ test('calls the disconnect hook once for a client that left while its connect ho
   assert.doesNotMatch(metrics, /^hydrogen_gateway_connections\{.*\} [1-9]/m);
 });
 
-test('refuses a client whose connect hook said yes when the bus went down meanwhile, and calls the disconnect hook', async () => {
+test('refuses a client that the connect hook admitted if the bus went down meanwhile, and calls the disconnect hook', async () => {
   await using gone = await startDestination();
   await using gateway = await startGateway();
   await using hook = await startDestination(() => {
@@ -280,7 +280,7 @@ test('refuses a client whose connect hook said yes when the bus went down meanwh
   await eventually(() => gone.requests.length === 1);
 });
 
-test('keeps no more than maxBufferedBytes for a client that is not open yet', async () => {
+test('buffers no more than maxBufferedBytes for a connection that is not open yet', async () => {
   const statuses: number[] = [];
   await using gateway = await startGateway();
   await using hook = await startDestination(async (request) => {
@@ -309,7 +309,7 @@ test('closes a client with the code of a service that disconnected it while its 
   assert.deepEqual(await client.closed, { code: 4001, reason: 'not you' });
 });
 
-test('asks another authorizer as soon as the configuration names it', async () => {
+test('calls another authorizer as soon as the configuration names it', async () => {
   await using strict = await startDestination(() => ({ status: 403 }));
   await using lenient = await startDestination();
   await using gateway = await startGateway({ spec: { authorizer: { http: call(strict.url) } } });
@@ -319,7 +319,7 @@ test('asks another authorizer as soon as the configuration names it', async () =
   assert.equal(client.socket.readyState, client.socket.OPEN);
 });
 
-test('refuses a context that is nested too deep to be written down', async () => {
+test('refuses a context that is nested too deeply to be serialised', async () => {
   const depth = 3_000;
   await using auth = await startDestination(() => ({
     body: `{"context":${'{"a":'.repeat(depth)}1${'}'.repeat(depth)}}`,

@@ -79,7 +79,7 @@ test('sends an empty message for an empty body', async () => {
   assert.equal(await client.nextText(), '');
 });
 
-test('answers 410 for a connection that is closed, and for one of a gateway that has stopped', async () => {
+test('answers 410 for a closed connection, and for one of a gateway that has stopped', async () => {
   await using pair = await startPair();
   await using client = await connect(pair.owner.url('/chat'));
   const id = await idOf(pair.owner, client);
@@ -98,7 +98,7 @@ test('answers 410 for a connection that is closed, and for one of a gateway that
   assert.equal((await ask(pair.other, `/connections/${id}`, {})).status, 410);
 });
 
-test('answers 404 for what is no connection id, whatever is in it', async () => {
+test('answers 404 for anything that is not a connection id, whatever it contains', async () => {
   await using gateway = await startGateway();
   const ids = ['*', '>', 'a.b', 'a b', '..', '%2e%2e', 'x'.repeat(900), 'a-b', `${'0'.repeat(12)}-${'0'.repeat(31)}`];
   for (const id of [...ids, `${'0'.repeat(12)}-${'G'.repeat(32)}`, '__proto__', '%00']) {
@@ -252,7 +252,7 @@ test('describes a connection', async () => {
   );
 });
 
-test('asks for the bearer token of the secret on everything but /health', async () => {
+test('requires the bearer token of the secret on everything but /health', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'hydrogen-secrets-'));
   await mkdir(join(dir, 'api'));
   await writeFile(join(dir, 'api', 'token'), 's3cret');
@@ -274,7 +274,7 @@ test('asks for the bearer token of the secret on everything but /health', async 
   await rm(dir, { recursive: true });
 });
 
-test('answers what it does not know with 404 and what is malformed with 400, in the shape of the table', async () => {
+test('answers unknown requests with 404 and malformed ones with 400, in the form of the error table', async () => {
   await using gateway = await startGateway();
   assert.deepEqual((await ask(gateway, '/nope', {})).code, 'HYD_NOT_FOUND');
   assert.deepEqual((await ask(gateway, '/connections/_broadcast', {})).status, 404);
@@ -285,7 +285,7 @@ test('answers what it does not know with 404 and what is malformed with 400, in 
   socket.destroy();
 });
 
-test('answers 500 and logs the reason when the token of the secret is missing, without telling the caller which', async () => {
+test('answers 500 and logs the reason when the secret of the token is missing, without revealing it to the caller', async () => {
   await using gateway = await startGateway({ spec: { management: { tokenSecretRef: { name: 'api', key: 'token' } } } });
   const { status, code, body } = await ask(gateway, '/connections/_broadcast', post('x'));
   assert.deepEqual([status, code], [500, 'HYD_INTERNAL']);
@@ -293,7 +293,7 @@ test('answers 500 and logs the reason when the token of the secret is missing, w
   assert.match(JSON.stringify(gateway.lines.find(({ msg }) => msg === 'unexpected failure')), /secret api, key token/);
 });
 
-test('a reply waits for nobody: a client that does not read is closed when there is no room for it', async () => {
+test('a reply does not wait: a client that does not read is closed when its buffer has no room', async () => {
   await using gateway = await startGateway({ spec: { limits: { maxBufferedBytes: 600_000 } } });
   await using client = await connect(gateway.url('/chat'));
   const connectionId = await idOf(gateway, client);

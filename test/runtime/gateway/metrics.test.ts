@@ -9,7 +9,7 @@ import { startGateway, type TestGateway } from '../../kit/gateway.ts';
 
 const scrape = async (gateway: TestGateway): Promise<string> => (await fetch(`${gateway.probesUrl}/metrics`)).text();
 
-test('clients that choose every close code there is make one series more', async () => {
+test('clients that use every possible close code add only one series', async () => {
   const metrics = new GatewayMetrics({
     connections: () => [],
     unacknowledged: () => ({ messages: 0, bytes: 0 }),
@@ -22,7 +22,7 @@ test('clients that choose every close code there is make one series more', async
   assert.deepEqual(labels.sort(), [...Object.values(closeCodes).map(String), 'other'].sort());
 });
 
-test('counts closed connections by the code of the table, and others together', async () => {
+test('counts closed connections by the codes of the table, and all others together', async () => {
   await using gateway = await startGateway();
   for (const code of [1000, 3000, 4999]) {
     await using client = await connect(gateway.url('/chat'));

@@ -7,7 +7,7 @@ import { eventually, holds } from '../../kit/eventually.ts';
 import { startGateway } from '../../kit/gateway.ts';
 import { replaced } from '../../kit/replaced.ts';
 
-test('reads no more of a flood than what one connection may have unacknowledged', async () => {
+test('reads no more of a flood than one connection may have unacknowledged', async () => {
   const broker = createMemoryBroker();
   let published = 0;
   const publish = (): Promise<void> => {
@@ -45,7 +45,7 @@ test('does not read from a client that connects while the bus is pressed', async
   await eventually(() => gateway.messages.length === 1);
 });
 
-test('does not time a client out whose pongs it does not read', async () => {
+test('does not time out a client whose pongs it does not read', async () => {
   await using gateway = await startGateway({ spec: { heartbeat: { intervalSeconds: 1, timeoutSeconds: 2 } } });
   await using client = await connect(gateway.url('/chat'));
   gateway.broker.setDown(true);
@@ -55,7 +55,7 @@ test('does not time a client out whose pongs it does not read', async () => {
   await eventually(() => gateway.messages.length === 1);
 });
 
-test('counts nothing that a client sends after its message was refused', async () => {
+test('ignores everything that a client sends after its message was refused', async () => {
   await using gateway = await startGateway({ spec: { mode: 'ServerToClient' }, isConsumed: false });
   await eventually(() => gateway.gateway.readiness.reason === undefined);
   await using client = await connect(gateway.url('/chat'));
@@ -64,7 +64,7 @@ test('counts nothing that a client sends after its message was refused', async (
   assert.equal(gateway.lines.filter(({ msg }) => msg === 'client message refused').length, 1);
 });
 
-test('holds its lease again after it was cut off for too long, and takes clients only then', async () => {
+test('holds its lease again after it was cut off for too long, and accepts clients only then', async () => {
   const broker = createMemoryBroker({ leaseMs: 500 });
   await using gateway = await startGateway({ broker });
   await using client = await connect(gateway.url('/chat'));
@@ -80,7 +80,7 @@ test('holds its lease again after it was cut off for too long, and takes clients
   await other.stop();
 });
 
-test('bounds what it keeps for a client that does not read, however small the messages are', async () => {
+test('limits what it buffers for a client that does not read, however small the messages are', async () => {
   await using gateway = await startGateway();
   await using client = await connect(gateway.url('/chat'));
   client.socket.pause();

@@ -23,7 +23,7 @@ const requests: OwnerRequest[] = [
   { kind: 'reply', connectionId, data, isBinary: true },
 ];
 
-test('a request comes back as it was, from any place in a buffer', () => {
+test('a request is decoded as it was encoded, at any offset in a buffer', () => {
   for (const request of requests) {
     const encoded = encodeRequest(request);
     const shifted = new Uint8Array(encoded.length + 7);
@@ -39,7 +39,7 @@ test('a request adds at most 258 bytes to its data', () => {
   assert.ok(longest.length - data.length <= 258);
 });
 
-test('answers and broadcasts come back as they were', () => {
+test('answers and broadcasts are decoded as they were encoded', () => {
   for (const status of ['done', 'accepted', 'gone', 'full', 'tooLarge', 'invalid'] as const) {
     assert.deepEqual(decodeAnswer(encodeAnswer(status, '{"a":"ü"}')), { status, data: '{"a":"ü"}' });
   }
@@ -49,7 +49,7 @@ test('answers and broadcasts come back as they were', () => {
   }
 });
 
-test('recognises bytes of another form, whatever they are', () => {
+test('recognises bytes of any other form', () => {
   const foreign = [
     [],
     [0],

@@ -17,7 +17,7 @@ function deadLettersOf(store: (payload: Uint8Array, cause: DeadLetterCause) => P
   };
 }
 
-test('gives up the place of a message whose letter is not stored, and stores one letter for all its deliveries', async () => {
+test('hands back a message whose letter is not stored, and stores one letter for all its deliveries', async () => {
   let store = (): void => {};
   let letters = 0;
   const deadLetters = deadLettersOf(() => {
@@ -37,7 +37,7 @@ test('gives up the place of a message whose letter is not stored, and stores one
   assert.deepEqual([letters, burials.causeOf('m')], [1, undefined]);
 });
 
-test('keeps the reason without the body when the bus takes no letter of that size', async () => {
+test('keeps the reason without the body when the bus accepts no letter of that size', async () => {
   const stored: { bytes: number; detail: string }[] = [];
   const deadLetters = deadLettersOf(async (payload, { detail }) => {
     if (payload.byteLength > 0) throw new HydrogenError('HYD_MESSAGE_TOO_LARGE');
@@ -47,7 +47,7 @@ test('keeps the reason without the body when the bus takes no letter of that siz
   assert.deepEqual(stored, [{ bytes: 0, detail: 'it answered 422 (the body of 2 bytes is too large to be kept)' }]);
 });
 
-test('leaves the message to another process when the bus stops, and lets a bug be seen', async () => {
+test('leaves the message to another process when the bus stops, and does not hide a bug', async () => {
   const stopped = deadLettersOf(async () => {
     throw new HydrogenError('HYD_BUS_STOPPED');
   });

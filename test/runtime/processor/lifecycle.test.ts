@@ -7,7 +7,7 @@ import { clientMessageOf, routingTo, startProcessor, textsOf } from './kit.ts';
 
 const connection = (n: number): string => `0123456789ab-${String(n).padStart(32, '0')}`;
 
-test('lets started deliveries finish when it stops, and gives back those not started', async () => {
+test('lets started deliveries finish when it stops, and hands back the others', async () => {
   let release = () => {};
   await using destination = await startDestination(async () => {
     await new Promise<void>((resolve) => {
@@ -30,7 +30,7 @@ test('lets started deliveries finish when it stops, and gives back those not sta
   assert.equal(kit.stored(), 2);
 });
 
-test('gives back at once what the bus still delivers while it stops', async () => {
+test('hands back at once what the bus still delivers while it stops', async () => {
   await using destination = await startDestination();
   await using kit = await startProcessor(destination.url);
   await kit.worker.stop({ graceMs: 1_000 });
@@ -42,7 +42,7 @@ test('gives back at once what the bus still delivers while it stops', async () =
   assert.equal(destination.requests.length, 0);
 });
 
-test('leaves what is unfinished after graceMs to others, without a word to the bus', async () => {
+test('leaves what is unfinished after graceMs to others, without notifying the bus', async () => {
   await using destination = await startDestination(() => 'handled');
   await using kit = await startProcessor(destination.url);
   await kit.send(connection(1), 'hello');
@@ -63,7 +63,7 @@ test('stops at once when nothing is in flight, however often it is called', asyn
   assert(performance.now() - startedMs < 5_000);
 });
 
-test('goes on delivering after the bus was stopped under it, as far as it can, without failing', async () => {
+test('keeps delivering what it has after the bus is stopped, without failing', async () => {
   await using destination = await startDestination(() => ({ status: 422 }));
   await using kit = await startProcessor(destination.url);
   let release = () => {};
@@ -81,7 +81,7 @@ test('goes on delivering after the bus was stopped under it, as far as it can, w
   assert.deepEqual(kit.recorded.deadLettered, []);
 });
 
-test('takes new routes over for the next message and lets the current one finish by the old', async () => {
+test('applies new rules to the next message and lets the current one finish with the old ones', async () => {
   let release = () => {};
   await using before = await startDestination(async () => {
     await new Promise<void>((resolve) => {
@@ -106,7 +106,7 @@ test('takes new routes over for the next message and lets the current one finish
   );
 });
 
-test('refuses an invalid rule set and stays with the old one', async () => {
+test('refuses an invalid rule set and keeps the old one', async () => {
   await using destination = await startDestination();
   await using kit = await startProcessor(destination.url);
   await assert.rejects(
@@ -118,7 +118,7 @@ test('refuses an invalid rule set and stays with the old one', async () => {
   assert.equal(destination.requests.length, 1);
 });
 
-test('takes new delivery values over without a restart of the consumption', async () => {
+test('applies new delivery values without restarting the consumption', async () => {
   await using destination = await startDestination(() => ({ status: 500 }));
   await using kit = await startProcessor(destination.url);
   await kit.reconfigure({ delivery: { maxAttempts: 1 } });
@@ -127,7 +127,7 @@ test('takes new delivery values over without a restart of the consumption', asyn
   assert.equal(destination.requests.length, 1);
 });
 
-test('restarts the consumption for a new maxInFlight, dropping nothing and never running more', async () => {
+test('restarts the consumption for a new maxInFlight, drops nothing and never exceeds it', async () => {
   let open = 0;
   let most = 0;
   const waiting: (() => void)[] = [];
@@ -165,7 +165,7 @@ test('consumes the endpoints of the new configuration', async () => {
   await eventually(() => destination.requests.length === 1);
 });
 
-test('says what is left on the bus', async () => {
+test('reports its lag on the bus', async () => {
   await using destination = await startDestination(() => 'handled');
   await using kit = await startProcessor(destination.url, { spec: { delivery: { maxInFlight: 1 } } });
   for (let i = 0; i < 3; i++) await kit.send(connection(i), 'hello');

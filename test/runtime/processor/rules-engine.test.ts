@@ -73,7 +73,7 @@ const failures: Readonly<Record<string, { handler: DestinationHandler; code: str
 };
 
 for (const [what, { handler, code, timeoutSeconds = 5 }] of Object.entries(failures)) {
-  test(`tries again, then dead-letters, when the rules engine ${what}`, async () => {
+  test(`retries, then dead-letters, when the rules engine ${what}`, async () => {
     await using test = await startWithEngine(handler, { timeoutSeconds });
     await test.kit.send(connectionId, 'hello');
     await eventually(() => test.kit.recorded.deadLettered.length === 1);

@@ -32,7 +32,7 @@ async function startGated() {
   };
 }
 
-test('delivers a message once and has it acknowledged after the 2xx', async () => {
+test('delivers a message once and acknowledges it after the 2xx', async () => {
   await using gated = await startGated();
   await using kit = await startProcessor(gated.destination.url);
   const id = await kit.send(connection(1), 'hello');
@@ -78,7 +78,7 @@ test('delivers different connections side by side, at most maxInFlight at once',
   assert.equal(gated.most, 4);
 });
 
-test('goes on with the next message of a connection after one that is tried again', async () => {
+test('continues with the next message of a connection after one that will be retried', async () => {
   await using destination = await startDestination((request) =>
     request.json().message === 'first' && request.headers['hydrogen-attempt'] === '1' ? { status: 503 } : {},
   );
@@ -100,7 +100,7 @@ test('keeps order through retries when ordering is PerConnection', async () => {
   assert.deepEqual(textsOf(destination.requests), ['first', 'first', 'first', 'second']);
 });
 
-test('tries again with the same message id and a counted attempt', async () => {
+test('retries with the same message id and the next attempt number', async () => {
   await using destination = await startDestination((request) =>
     request.headers['hydrogen-attempt'] === '3' ? {} : { status: 500 },
   );
@@ -119,7 +119,7 @@ test('tries again with the same message id and a counted attempt', async () => {
   );
 });
 
-test('waits for Retry-After before it tries again', async () => {
+test('waits for Retry-After before it retries', async () => {
   await using destination = await startDestination((request) =>
     request.headers['hydrogen-attempt'] === '1' ? { status: 429, headers: { 'retry-after': '1' } } : {},
   );
@@ -187,7 +187,7 @@ test('delivers a replayed dead letter with a fresh attempt count', async () => {
   assert.equal(destination.requests[1]?.headers['hydrogen-attempt'], '1');
 });
 
-test('dead-letters what no rule matches', async () => {
+test('dead-letters a message that no rule matches', async () => {
   await using destination = await startDestination();
   await using kit = await startProcessor(destination.url, { spec: { routing: routingTo(destination.url, {}, '^!') } });
   await kit.send(connection(1), 'hello');
@@ -198,7 +198,7 @@ test('dead-letters what no rule matches', async () => {
   assert.equal(destination.requests.length, 0);
 });
 
-test('drops what no rule matches when told to, and says so', async () => {
+test('drops a message that no rule matches if configured so, and reports it', async () => {
   await using destination = await startDestination();
   const routing = { ...routingTo(destination.url, {}, '^!'), unmatched: 'Drop' as const };
   await using kit = await startProcessor(destination.url, { spec: { routing } });
@@ -224,7 +224,7 @@ test('dead-letters an unreadable payload at once when a rule has to read it', as
   assert.equal(letter?.code, 'HYD_MESSAGE_UNREADABLE');
 });
 
-test('does not deliver again what a slow destination or a predecessor holds up, and says it is at work', async () => {
+test('does not redeliver what a slow destination or a predecessor holds up, and reports it at work', async () => {
   await using gated = await startGated();
   await using kit = await startProcessor(gated.destination.url, { spec: { delivery: { ackTimeoutSeconds: 0.15 } } });
   const slow = await kit.send(connection(1), 'slow');
@@ -241,7 +241,7 @@ test('does not deliver again what a slow destination or a predecessor holds up, 
   );
 });
 
-test('sends a reply to the client that wrote', async () => {
+test('sends a reply to the client that sent the message', async () => {
   await using destination = await startDestination(() => ({ body: 'pong' }));
   const routing = routingTo(destination.url, { reply: true });
   await using kit = await startProcessor(destination.url, { spec: { routing } });
@@ -267,7 +267,7 @@ for (const result of ['gone', 'cutOff'] as const) {
   });
 }
 
-test('consumes a message whose reply breaks off, and says that the reply is lost', async () => {
+test('consumes a message whose reply breaks off, and reports the reply as lost', async () => {
   await using destination = await startDestination((_request, response) => {
     response.writeHead(200, { 'content-length': '9' }).write('half', () => response.socket?.resetAndDestroy());
     return 'handled';
@@ -282,7 +282,7 @@ test('consumes a message whose reply breaks off, and says that the reply is lost
   assert.deepEqual(kit.pushed, []);
 });
 
-test('tries again while a secret is missing', async () => {
+test('retries while a secret is missing', async () => {
   await using destination = await startDestination();
   let isMounted = false;
   const headers = ['x-key', 'k'];

@@ -26,7 +26,7 @@ test('logs ready and not ready at the change, and nothing in between', () => {
   assert.deepEqual(logged, ['ready', 'not ready']);
 });
 
-test('resolves for whoever waits once it is reached', async () => {
+test('resolves for those who wait once it is reached', async () => {
   const { state, readiness } = start();
   const reached = readiness.reached();
   state.reason = undefined;

@@ -61,7 +61,7 @@ for (const value of ['a\nb', 'a\u0000', 'pay 1 €', '秘密']) {
   });
 }
 
-test('a delivery whose secret holds a character above Latin-1 fails for the secret, and posts nothing', async () => {
+test('a delivery whose secret contains a character outside Latin-1 fails because of the secret, and posts nothing', async () => {
   await using destination = await startDestination();
   using kit = mounted('€');
   await using processor = await startProcessor(destination.url, {

@@ -83,7 +83,7 @@ for (const [pattern, url, isAllowed] of cases) {
   });
 }
 
-test('admits what any of several patterns admits', () => {
+test('allows what any of several patterns allows', () => {
   const admit = compileAllowedHosts(['a', '*.b']);
   assert(admit('http://a/').isAllowed && admit('http://x.b/').isAllowed);
   assert(!admit('http://c/').isAllowed);

@@ -36,7 +36,7 @@ test('finds a pattern anywhere in the text unless it is anchored', () => {
   assert.equal(ruleFor([ruleOf('a', '^needle$')], 'hay needle hay'), undefined);
 });
 
-test('matches the message and nothing else of the payload', () => {
+test('matches only the message, not the rest of the payload', () => {
   assert.equal(ruleFor([ruleOf('a', 'authorizer')], 'hello'), undefined);
   assert.equal(ruleFor([ruleOf('a', '^"quoted"\n')], '"quoted"\n'), 'a');
 });
@@ -46,7 +46,7 @@ test('matches the base64 of a binary frame', () => {
   assert.equal(route([ruleOf('a', '^aGVsbG8=$')], payload).kind, 'destination');
 });
 
-test('says unmatched when no rule matches', () => {
+test('reports unmatched when no rule matches', () => {
   assert.deepEqual(route([ruleOf('a', '^x')], textPayload('y')), { kind: 'unmatched' });
 });
 
@@ -95,7 +95,7 @@ test('names the rule whose destination is refused', () => {
   assert.throws(() => createRouter({ rules }, routerDeps()), /rule 1 \(a\).*must have an http or https URL/);
 });
 
-test('refuses neither and both of rules and rulesEngine', () => {
+test('requires exactly one of rules and rulesEngine', () => {
   const rulesEngine = {
     url: 'http://e/',
     headers: [],
@@ -112,7 +112,7 @@ test('refuses neither and both of rules and rulesEngine', () => {
   }
 });
 
-test('decides a hostile message within moments', () => {
+test('decides a hostile message quickly', () => {
   const startedMs = performance.now();
   assert.equal(ruleFor([ruleOf('a', '(a+)+$')], `${'a'.repeat(200_000)}b`), undefined);
   assert(performance.now() - startedMs < 2_000);

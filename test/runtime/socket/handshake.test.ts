@@ -42,7 +42,7 @@ const malformed: [title: string, line: string, headers: Record<string, string>][
 ];
 
 for (const [title, line, headers] of malformed) {
-  test(`refuses an upgrade with ${title} with 400 and goes on serving`, async () => {
+  test(`refuses an upgrade with ${title} with 400 and keeps serving`, async () => {
     await using gateway = await startGateway();
     const answer = await raw(gateway, request(line, headers));
     assert.match(answer, /^HTTP\/1\.1 400 /);
@@ -52,21 +52,21 @@ for (const [title, line, headers] of malformed) {
   });
 }
 
-test('answers bytes that are not HTTP with 400 and goes on serving', async () => {
+test('answers bytes that are not HTTP with 400 and keeps serving', async () => {
   await using gateway = await startGateway();
   assert.match(await raw(gateway, '\x16\x03\x01\x02\x00garbage\r\n\r\n'), /^HTTP\/1\.1 400 /);
   await using client = await connect(gateway.url('/chat'));
   assert.equal(client.socket.readyState, client.socket.OPEN);
 });
 
-test('answers a request that is no upgrade with 426', async () => {
+test('answers a request that is not an upgrade with 426', async () => {
   await using gateway = await startGateway();
   const response = await fetch(gateway.url('/chat').replace('ws:', 'http:'));
   assert.equal(response.status, 426);
   assert.equal(((await response.json()) as { code: string }).code, 'HYD_UPGRADE_REQUIRED');
 });
 
-test('refuses a path that is no endpoint with 404, whatever is like it', async () => {
+test('refuses a path that is not an endpoint with 404, however similar it is to one', async () => {
   await using gateway = await startGateway();
   for (const path of ['/', '/cha', '/chat/', '/chat/x', '/CHAT', '//chat', '/%63hat']) {
     const { status, body } = await refusal(gateway.url(path));
@@ -74,7 +74,7 @@ test('refuses a path that is no endpoint with 404, whatever is like it', async (
   }
 });
 
-test('admits an endpoint whatever its query is', async () => {
+test('admits an endpoint with any query', async () => {
   await using gateway = await startGateway();
   await using client = await connect(gateway.url('/chat?token=a%20b&token=c'));
   assert.equal(client.socket.readyState, client.socket.OPEN);

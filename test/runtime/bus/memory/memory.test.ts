@@ -36,7 +36,7 @@ test('the memory broker keeps a message only while a consumer needs it', async (
   await bus.stop();
 });
 
-test('the memory broker keeps dead letters within its bound and makes the next one wait', async () => {
+test('the memory broker keeps dead letters up to its limit and makes the next one wait', async () => {
   const broker = createMemoryBroker({ maxDeadLetters: 1 });
   const bus = broker.connect();
   await bus.start();

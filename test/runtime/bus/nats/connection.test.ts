@@ -99,7 +99,7 @@ test('tries an announced address when the configured ones fail, until no server 
   }
 });
 
-test('refuses a message that is larger than the limit the server has now', async () => {
+test('refuses a message that is larger than the current limit of the server', async () => {
   const server = await listen(() => []);
   const link = new Link({ servers: [`nats://127.0.0.1:${server.port}`], clientName: 'test' });
   try {

@@ -14,7 +14,7 @@ describe('consumption on nats', { skip }, async () => {
   const server = await startNats();
   after(() => server[Symbol.asyncDispose]());
 
-  test('subscribes to nothing when it is stopped while its consumer is created', async () => {
+  test('subscribes to nothing when it is stopped while its consumer is being created', async () => {
     await using group = natsGroup(server);
     const core = createCore(group.options);
     const { link: real } = core;

@@ -46,7 +46,7 @@ describe('nats messages when the server fails', { skip }, async () => {
     await eventually(async () => assert.deepEqual(await got.consumption.lag(), { pending: 1, unacknowledged: 1 }));
   });
 
-  test('publishes again what a server that hung did not acknowledge', async () => {
+  test('publishes again what a hung server did not acknowledge', async () => {
     await using group = natsGroup(server);
     const bus = await group.started();
     const got = await collect(bus, {}, ack);
@@ -60,7 +60,7 @@ describe('nats messages when the server fails', { skip }, async () => {
     await holds(() => got.deliveries.length === 1, 200);
   });
 
-  test('sends the acknowledgements of deliveries that ended while the server was away', async () => {
+  test('sends the acknowledgements of deliveries that ended while the server was down', async () => {
     await using group = natsGroup(server);
     const bus = await group.started();
     const got = await collect(bus, { ackTimeoutMs: 2000 });
@@ -203,7 +203,7 @@ describe('nats dead letters when things fail', { skip }, async () => {
     await Promise.all(all);
   });
 
-  test('stores a dead letter of the largest size, however long its cause is', async () => {
+  test('stores a dead letter of the maximum size, however long its cause is', async () => {
     await using group = natsGroup(server);
     const bus = await group.started();
     await collect(bus);
@@ -223,7 +223,7 @@ describe('nats leases when things fail', { skip }, async () => {
   const server = await startNats();
   after(() => server[Symbol.asyncDispose]());
 
-  test('holds a lost lease again after the server hung while the link stayed up', async () => {
+  test('holds its lost lease again after the server hung while the link stayed up', async () => {
     await using group = natsGroup(server, { leaseMs: 3000 });
     const bus = await group.started();
     let lost = 0;
@@ -289,14 +289,14 @@ describe('nats bus and credentials', { skip }, () => {
     assert.equal(events.at(-1), 'connected');
   });
 
-  test('takes user and password from the address', async () => {
+  test('takes the user and password from the address', async () => {
     await using server = await startNats({ args: ['--user', 'us er', '--pass', 'p@ss'] });
     await using group = natsGroup(server);
     const servers = [server.url.replace('//', `//${encodeURIComponent('us er')}:${encodeURIComponent('p@ss')}@`)];
     await group.started({ servers });
   });
 
-  test('connects to another server when one is missing', async () => {
+  test('connects to another server when one is down', async () => {
     await using server = await startNats();
     await using group = natsGroup(server);
     await group.started({ servers: ['nats://127.0.0.1:1', server.url] });

@@ -51,7 +51,7 @@ describe('nats streams', { skip }, async () => {
     await got.delivery('hello');
   });
 
-  test('reports more replicas than there are servers, and still delivers', async () => {
+  test('reports that more replicas are wanted than there are servers, and still delivers', async () => {
     await using group = natsGroup(server);
     await (await collect(await group.started())).consumption.stop();
     const bus = await group.started({ stream: { ...group.options.stream, replicas: 3 } });
@@ -123,7 +123,7 @@ describe('nats consumers', { skip }, async () => {
     });
   }
 
-  test('does not deliver again what was acknowledged before consumers changed', async () => {
+  test('does not redeliver what was acknowledged before the consumers changed', async () => {
     await using group = natsGroup(server);
     const [bus, next] = [await group.started(), await group.started()];
     const slow = await collect(bus, { processor: 'slow' });
@@ -201,7 +201,7 @@ describe('nats group of an operator', { skip }, async () => {
     await admin.stop();
   });
 
-  test('an operator that may not write still reads, and changes nothing', async () => {
+  test('an operator without leadership still reads, and changes nothing', async () => {
     await using group = natsGroup(server);
     let mayWrite = false;
     const admin = createNatsGroup({ ...group.options, mayWrite: () => mayWrite });

@@ -35,7 +35,7 @@ test('reads a status with and without a text', () => {
   assert.deepEqual([statusCodeOf(deleted), statusTextOf(deleted)], [409, 'Consumer Deleted']);
 });
 
-test('reads headers of a message that keeps no raw bytes', () => {
+test('reads the headers of a message without raw bytes', () => {
   const parsed = headers(503, 'No Responders');
   parsed.set('a', 'b');
   const msg = { subject: 'x', sid: 1, data: new Uint8Array(0), headers: parsed } as unknown as Msg;

@@ -69,7 +69,7 @@ test('posts headers and body as they are and returns status, headers and body', 
   assert.equal(request?.body.toString(), 'hello');
 });
 
-test('takes a prepared target and a record of headers', async () => {
+test('accepts a prepared target and a record of headers', async () => {
   await using destination = await startDestination();
   await using client = startClient();
   const url = parseTarget(`${destination.url}x?y`);
@@ -80,7 +80,7 @@ test('takes a prepared target and a record of headers', async () => {
   assert.equal(destination.requests[0]?.body.toString(), 'bytes');
 });
 
-test('refuses targets that are not http or https, or hold credentials', () => {
+test('refuses targets that are not http or https, or contain credentials', () => {
   for (const url of [
     'ftp://a/',
     'file:///etc/passwd',
@@ -115,7 +115,7 @@ test('skips informational answers', async () => {
   assert.equal(Buffer.from(answer.body).toString(), 'made');
 });
 
-test('times out after an informational answer without taking it for the status', async () => {
+test('times out after an informational answer without mistaking it for the status', async () => {
   await using destination = await startDestination((_request, response) => {
     response.writeEarlyHints({ link: '</a>; rel=preload' });
     return 'handled';
@@ -125,7 +125,7 @@ test('times out after an informational answer without taking it for the status',
   assert.deepEqual(await client.post(destination.url, { timeoutMs: 100, readBody: false }), { kind: 'timeout' });
 });
 
-test('uses connections again for calls one after another, also when bodies are not asked for', async () => {
+test('reuses connections for successive calls, also when bodies are not asked for', async () => {
   await using destination = await startDestination(() => ({ body: 'x'.repeat(500) }));
   await using client = startClient();
   for (let i = 0; i < 10; i++) answerOf(await client.post(destination.url, { readBody: false }));
@@ -134,7 +134,7 @@ test('uses connections again for calls one after another, also when bodies are n
   assert(destination.connections <= 2, `${destination.connections} connections`);
 });
 
-test('replaces connections that are older than maxConnectionAgeMs, losing no call', async () => {
+test('replaces connections that are older than maxConnectionAgeMs without losing a call', async () => {
   let release = (): void => {};
   await using destination = await startDestination();
   await using client = startClient({ maxConnectionAgeMs: 20 });
@@ -171,7 +171,7 @@ test('sends no more than connectionsPerOrigin calls at once to an origin', async
   assert.equal(most, 3);
 });
 
-test('times out while it waits for a connection, and then never sends the call', async () => {
+test('times out while waiting for a connection, and then never sends the call', async () => {
   let release = () => {};
   await using destination = await startDestination(async () => {
     await new Promise<void>((resolve) => {
@@ -264,7 +264,7 @@ for (const readBody of [true, false]) {
     else assert.equal(answerOf(result).status, 200);
   });
 
-  test(`says what a connection reset in the middle of the body means when readBody is ${readBody}`, async () => {
+  test(`reports a connection reset in the middle of the body when readBody is ${readBody}`, async () => {
     await using tcp = await startTcp((socket) => {
       socket.once('data', () => {
         socket.write('HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\nhalf', () => socket.resetAndDestroy());
@@ -277,13 +277,13 @@ for (const readBody of [true, false]) {
   });
 }
 
-test('takes a body of exactly the limit', async () => {
+test('accepts a body of exactly the limit', async () => {
   await using destination = await startDestination(() => ({ body: 'x'.repeat(1_000) }));
   await using client = startClient();
   assert.equal(answerOf(await client.post(destination.url)).body.byteLength, 1_000);
 });
 
-test('says unreachable with the cause when the connection is refused', async () => {
+test('reports unreachable with the cause when the connection is refused', async () => {
   const destination = await startDestination();
   await destination[Symbol.asyncDispose]();
   await using client = startClient();
@@ -292,12 +292,12 @@ test('says unreachable with the cause when the connection is refused', async () 
   assert.equal((result.cause as NodeJS.ErrnoException).code, 'ECONNREFUSED');
 });
 
-test('says unreachable for a host that does not exist', async () => {
+test('reports unreachable for a host that does not exist', async () => {
   await using client = startClient({ connectTimeoutMs: 20_000 });
   assert.equal((await client.post('http://no-such-host.invalid/', { timeoutMs: 30_000 })).kind, 'unreachable');
 });
 
-test('says unreachable when the other side speaks no TLS, no HTTP, or hangs up without an answer', async () => {
+test('reports unreachable when the peer speaks no TLS or no HTTP, or hangs up without an answer', async () => {
   await using destination = await startDestination();
   await using garbage = await startTcp((socket) => socket.end('220 smtp ready\r\n\r\n'));
   await using silent = await startTcp((socket) => socket.once('data', () => socket.destroy()));
@@ -307,7 +307,7 @@ test('says unreachable when the other side speaks no TLS, no HTTP, or hangs up w
   assert.equal((await client.post(`http://127.0.0.1:${silent.port}/`)).kind, 'unreachable');
 });
 
-test('says unreachable for a header that cannot be sent, and sends nothing', async () => {
+test('reports unreachable for a header that cannot be sent, and sends nothing', async () => {
   await using destination = await startDestination();
   await using client = startClient();
   assert.equal((await client.post(destination.url, { headers: ['x-a', 'one\r\nx-b: two'] })).kind, 'unreachable');

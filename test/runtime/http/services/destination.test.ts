@@ -105,7 +105,7 @@ test('keeps one trace id over all attempts of a message, with a fresh parent id 
   assert.equal(new Set(parts.map(([, , parentId]) => parentId)).size, 3);
 });
 
-test('takes a changed header value over at the next delivery', async () => {
+test('uses a changed header value from the next delivery on', async () => {
   await using server = await startDestination();
   const http = createHttpClient();
   let headers = ['x-key', 'old'];
@@ -178,7 +178,7 @@ for (const status of [300, 301, 302, 303, 304, 307, 308]) {
 }
 
 for (const status of [429, 503, 500, 404, 307]) {
-  test(`obeys Retry-After of ${status}, in seconds and as a date`, async () => {
+  test(`honours Retry-After of ${status}, in seconds and as a date`, async () => {
     const seconds = await deliverTo(() => ({ status, headers: { 'retry-after': '7' } }));
     assert(seconds.kind === 'failed');
     assert.equal(seconds.retryAfterMs, 7_000);
@@ -256,7 +256,7 @@ async function replyTo(body: string | Uint8Array, contentType?: string) {
   );
 }
 
-test('replies with a body as text when it is UTF-8, binary when it is not or says so', async () => {
+test('replies with a body as text when it is UTF-8, as binary when it is not or its type says so', async () => {
   assert.deepEqual(await replyTo('hello'), { data: 'hello', isBinary: false });
   assert.deepEqual(await replyTo('{}', 'application/json'), { data: '{}', isBinary: false });
   assert.deepEqual(await replyTo('abc', 'Application/Octet-Stream; x=y'), { data: 'abc', isBinary: true });
@@ -264,13 +264,13 @@ test('replies with a body as text when it is UTF-8, binary when it is not or say
   assert.equal(await replyTo(''), undefined);
 });
 
-test('sends no reply unless it is configured, nor for a failure', async () => {
+test('sends no reply unless configured, and none for a failure', async () => {
   assert.deepEqual(await deliverTo(() => ({ body: 'hello' })), { kind: 'consumed', status: 200 });
   const failure = await deliverTo(() => ({ status: 500, body: 'hello' }), { reply: true });
   assert.equal('reply' in failure, false);
 });
 
-test('replies with a body of the limit, and loses the reply to a larger one', async () => {
+test('replies with a body at the limit, and drops the reply when it is larger', async () => {
   const fitting = await deliverTo(() => ({ body: Buffer.alloc(maxReplyBytes, 97) }), { reply: true });
   assert(fitting.kind === 'consumed');
   assert.equal(fitting.reply?.data.byteLength, maxReplyBytes);
@@ -284,7 +284,7 @@ test('gives details without payload, query or header values', async () => {
   assert.doesNotMatch(outcome.detail, /leak|secret/);
 });
 
-test('knows nothing of a delivery whose client was closed', async () => {
+test('reports a delivery as abandoned when its client was closed', async () => {
   await using server = await startDestination(() => 'handled');
   const http = createHttpClient();
   const destination = prepareDestination({ url: server.url, headers: () => none, timeoutMs: 5_000, reply: false });

@@ -34,13 +34,13 @@ test('sends the message where the engine says, with its headers', async () => {
   assert.deepEqual(service.headers('').slice(-2), ['X-Tenant', 't1']);
 });
 
-test('takes an answer without headers and ignores other fields', async () => {
+test('accepts an answer without headers and ignores other fields', async () => {
   const route = await routeBy(answerOf({ endpoint: 'http://a.svc.cluster.local/', more: [1] }));
   assert(route.kind === 'destination');
   assert.deepEqual(route.destination.service.headers('').slice(-2), ['user-agent', 'hydrogen']);
 });
 
-test('asks with the time limit and headers of the engine', async () => {
+test('calls the engine with its own time limit and headers', async () => {
   const requests: HttpRequest[] = [];
   const deps = routerDeps(answerOf({ endpoint: 'http://orders/' }), requests);
   const headers = [{ name: 'X-Key', value: 'k' }];
@@ -60,13 +60,13 @@ for (const status of [201, 204, 301, 400, 403, 404, 500, 503]) {
   });
 }
 
-test('passes Retry-After of the engine on', async () => {
+test('passes on Retry-After of the engine', async () => {
   const route = await routeBy(answerOf('', 503, '9'));
   assert(route.kind === 'failed');
   assert.equal(route.retryAfterMs, 9_000);
 });
 
-test('fails by what happened to the call', async () => {
+test('fails according to what happened to the call', async () => {
   const codeOf = async (result: CallResult): Promise<string | undefined> => {
     const route = await routeBy(result);
     return route.kind === 'failed' ? route.code : undefined;
@@ -143,7 +143,7 @@ for (const url of [
   'http://svc.cluster.local/',
   'orders',
 ]) {
-  test(`refuses ${url}, which allowedHosts does not admit`, async () => {
+  test(`refuses ${url}, which allowedHosts does not allow`, async () => {
     const route = await routeBy(answerOf({ endpoint: url }));
     assert(route.kind === 'failed');
     assert.equal(route.code, 'HYD_HOST_FORBIDDEN');
