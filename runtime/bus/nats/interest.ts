@@ -10,99 +10,116 @@ import type { Link } from './connection.ts';
 import { filtersOf, listConsumers } from './durables.ts';
 import type { Requests } from './requests.ts';
 
-export interface Interest {
-  isConsumed(endpoint: string): boolean;
-  onChange(listener: () => void): void;
-  stop(): void;
-}
-
 const pollMs = 5000;
 const eagerPollMs = 500;
 const advisoryDelayMs = 50;
 const fullReadEvery = 12;
 
-export function createInterest(link: Link, requests: Requests, subjects: Subjects): Interest {
-  const listeners: (() => void)[] = [];
-  let covered = createCoverage([], subjects);
-  let key = '';
-  let names = '';
-  let polls = 0;
-  let isWatched = false;
-  let isStopped = false;
-  let isReading = false;
-  let isStale = false;
-  let timer: NodeJS.Timeout | undefined;
+export class Interest {
+  readonly #link: Link;
+  readonly #requests: Requests;
+  readonly #subjects: Subjects;
+  readonly #listeners: (() => void)[] = [];
+  #state: 'unasked' | 'waiting' | 'reading' | 'stopped' = 'unasked';
+  /** True if the filters may have changed since they were last read. */
+  #isStale = false;
+  #covered: (endpoint: string) => boolean;
+  #filters = '';
+  #names = '';
+  #polls = 0;
+  #timer: NodeJS.Timeout | undefined;
 
-  function watch(): void {
-    if (isWatched || isStopped) return;
-    isWatched = true;
+  constructor(link: Link, requests: Requests, subjects: Subjects) {
+    this.#link = link;
+    this.#requests = requests;
+    this.#subjects = subjects;
+    this.#covered = createCoverage([], subjects);
+  }
+
+  isConsumed(endpoint: string): boolean {
+    this.#watch();
+    return this.#covered(endpoint);
+  }
+
+  onChange(listener: () => void): void {
+    this.#watch();
+    this.#listeners.push(listener);
+  }
+
+  stop(): void {
+    this.#state = 'stopped';
+    clearTimeout(this.#timer);
+  }
+
+  #watch(): void {
+    if (this.#state !== 'unasked') return;
+    this.#state = 'waiting';
     for (const event of ['CREATED', 'DELETED']) {
-      link.subscribe(`$JS.EVENT.ADVISORY.CONSUMER.${event}.${subjects.stream}.*`, () => hurry());
+      this.#link.subscribe(`$JS.EVENT.ADVISORY.CONSUMER.${event}.${this.#subjects.stream}.*`, () => this.#hurry());
     }
-    link.onStatus((status) => {
-      if (status === 'up') hurry();
+    this.#link.onStatus((status) => {
+      if (status === 'up') this.#hurry();
     });
-    if (link.isUp) hurry();
+    if (this.#link.isUp) this.#hurry();
   }
 
-  function hurry(): void {
-    isStale = true;
-    schedule(advisoryDelayMs);
+  #hurry(): void {
+    this.#isStale = true;
+    if (this.#state === 'waiting') this.#schedule(advisoryDelayMs);
   }
 
-  function schedule(delayMs: number): void {
-    clearTimeout(timer);
-    if (!isStopped) timer = setTimeout(() => void poll(), delayMs).unref();
+  #schedule(delayMs: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => void this.#poll(), delayMs).unref();
   }
 
-  async function poll(): Promise<void> {
-    if (isReading) return schedule(advisoryDelayMs);
-    isReading = true;
-    const isFull = isStale || key === '' || ++polls % fullReadEvery === 0;
-    isStale = false;
+  async #poll(): Promise<void> {
+    const isFull = this.#isStale || this.#filters === '' || ++this.#polls % fullReadEvery === 0;
+    let hasFailed = false;
+    this.#state = 'reading';
+    this.#isStale = false;
     try {
-      if (link.isUp && (isFull || (await readNames()) !== names)) await read();
+      if (this.#link.isUp && (isFull || (await this.#readNames()) !== this.#names)) await this.#read();
     } catch {
       // The link or JetStream is unavailable: the last answer stays until it can be read again.
-      isStale = true;
+      hasFailed = true;
     }
-    isReading = false;
-    schedule(key === '' ? eagerPollMs : pollMs);
+    if (this.#isStopped) return;
+    this.#state = 'waiting';
+    const calmMs = this.#filters === '' ? eagerPollMs : pollMs;
+    this.#schedule(this.#isStale && !hasFailed ? advisoryDelayMs : calmMs);
+    this.#isStale ||= hasFailed;
   }
 
-  async function readNames(): Promise<string> {
-    const page = await requests.api<{ consumers: string[] | null }>(`CONSUMER.NAMES.${subjects.stream}`);
-    return (page.consumers ?? []).sort().join(' ');
+  get #isStopped(): boolean {
+    return this.#state === 'stopped';
   }
 
-  async function read(): Promise<void> {
-    const consumers = await listConsumers(requests, subjects.stream);
-    names = consumers
+  async #readNames(): Promise<string> {
+    const names: string[] = [];
+    for (;;) {
+      const page = await this.#requests.api<{ total: number; consumers: string[] | null }>(
+        `CONSUMER.NAMES.${this.#subjects.stream}`,
+        { offset: names.length },
+      );
+      names.push(...(page.consumers ?? []));
+      if (names.length >= page.total || !page.consumers?.length) return names.sort().join(' ');
+    }
+  }
+
+  async #read(): Promise<void> {
+    const consumers = await listConsumers(this.#requests, this.#subjects.stream);
+    this.#names = consumers
       .map(({ name }) => name)
       .sort()
       .join(' ');
     const filters = consumers.flatMap(({ config }) => filtersOf(config)).sort();
     const next = filters.join(' ');
-    if (next === key) return;
-    key = next;
-    covered = createCoverage(filters, subjects);
-    for (const listener of listeners) listener();
+    if (next === this.#filters || this.#isStopped) return;
+    this.#filters = next;
+    this.#covered = createCoverage(filters, this.#subjects);
+    for (const listener of this.#listeners) listener();
   }
-
-  return {
-    isConsumed: (endpoint) => {
-      watch();
-      return covered(endpoint);
-    },
-    onChange: (listener) => {
-      watch();
-      listeners.push(listener);
-    },
-    stop: () => {
-      isStopped = true;
-      clearTimeout(timer);
-    },
-  };
 }
 
 /** Answers whether filters cover all partitions of an endpoint. */

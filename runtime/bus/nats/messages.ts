@@ -6,7 +6,7 @@ import type { Unacknowledged } from '../port/pressure.ts';
 import { Acks } from './acks.ts';
 import { NatsConsumption } from './consumption.ts';
 import type { NatsCore } from './core.ts';
-import { createInterest, type Interest } from './interest.ts';
+import { Interest } from './interest.ts';
 import { Publisher } from './publisher.ts';
 import { checkedValue, headerNames } from './wire.ts';
 
@@ -30,7 +30,7 @@ export class NatsMessages implements MessageBus {
     const { options, subjects, link, requests } = core;
     this.#core = core;
     this.#acks = new Acks(link);
-    this.#interest = createInterest(link, requests, subjects);
+    this.#interest = new Interest(link, requests, subjects);
     this.publisher = new Publisher(link, 'm', subjects.stream, () => this.weigh(), options.publishLimits);
   }
 
