@@ -14,6 +14,7 @@ import { HydrogenError } from '../errors.ts';
 import { createPush } from '../peers/push.ts';
 import { type ProcessorConfig, restartFields } from '../role/documents.ts';
 import type { ReplyOutcome } from '../role/events.ts';
+import { LiveConfig } from '../role/live-config.ts';
 import { createRoleLog, type RoleLog } from '../role/log.ts';
 import { ProcessorMetrics } from '../role/metrics.ts';
 import { Readiness } from '../role/readiness.ts';
@@ -44,11 +45,11 @@ export class MessageProcessor {
   readonly readiness: Readiness;
   readonly #deps: MessageProcessorDeps;
   readonly #initial: ProcessorConfig;
+  readonly #config: LiveConfig<ProcessorConfig>;
   readonly #log: RoleLog;
   readonly #worker: Worker;
   readonly #probes: ProbeServer;
   readonly #statistics: Statistics;
-  #config: ProcessorConfig;
   #state: 'new' | 'running' | 'stopping' = 'new';
   #probePort: number | undefined;
 
@@ -64,7 +65,7 @@ export class MessageProcessor {
     });
     this.#deps = deps;
     this.#initial = config;
-    this.#config = config;
+    this.#config = new LiveConfig(config);
     this.#log = createRoleLog(deps.logger, { processor: `${namespace}/${name}`, group });
     this.#worker = new Worker(config.processor, {
       bus,
@@ -79,6 +80,7 @@ export class MessageProcessor {
       () => this.#gauges(),
       this.#log.statistics,
     );
+    this.#config.onChange(({ processor }) => this.#statistics.schedule(processor.spec.statsIntervalSeconds));
   }
 
   /** The port of the probes, once started. */
@@ -100,12 +102,12 @@ export class MessageProcessor {
     this.#state = 'running';
     await bus.start();
     this.#worker.start(() => this.readiness.update());
-    this.#statistics.schedule(this.#config.processor.spec.statsIntervalSeconds);
+    this.#statistics.schedule(this.#config.current.processor.spec.statsIntervalSeconds);
   }
 
   /** Applies a new configuration without dropping open deliveries; an invalid one is logged, and the old one stays. */
   reconfigure(next: ProcessorConfig): void {
-    if (isDeepStrictEqual(next, this.#config)) return;
+    if (isDeepStrictEqual(next, this.#config.current)) return;
     this.#worker.reconfigure(next.processor).then(
       () => this.#take(next),
       (error: unknown) => {
@@ -123,7 +125,7 @@ export class MessageProcessor {
   async stop(signal = 'stop', maxGraceMs = Number.POSITIVE_INFINITY): Promise<void> {
     if (this.#state === 'stopping') return;
     const startedAtMs = performance.now();
-    const { spec } = this.#config.processor;
+    const { spec } = this.#config.current.processor;
     const deadline = new Deadline(processorGraceSeconds(spec) * 1000 - exitMarginMs);
     this.#state = 'stopping';
     this.#log.stopping({ signal });
@@ -144,10 +146,9 @@ export class MessageProcessor {
 
   #take(next: ProcessorConfig): void {
     const fields = restartFields(this.#initial, next);
-    this.#config = next;
     this.#log.configTaken();
     if (fields.length > 0) this.#log.configNeedsRestart({ fields });
-    this.#statistics.schedule(next.processor.spec.statsIntervalSeconds);
+    this.#config.replace(next);
   }
 
   async #gauges(): Promise<Readonly<Record<string, number>>> {
