@@ -3,6 +3,8 @@
  * while it was running. A key that fails comes back after a delay that doubles. All delays in the operator are here.
  */
 
+import { setImmediate as nextTurn } from 'node:timers/promises';
+
 /**
  * When a key runs again; undefined: only when it is added. `isFutile`: the work could not succeed and has reported why,
  * so the key comes back after a growing delay, as after a failure.
@@ -140,6 +142,8 @@ export class Queue {
       this.#working.delete(key);
       if (this.#again.delete(key)) this.add(key);
       if (this.#working.size === 0) this.#idle.resolve();
+      // Work that finds nothing to do never waits: thousands of such keys would keep timers and sockets from their turn.
+      await nextTurn();
       leave();
     }
   }

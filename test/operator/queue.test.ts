@@ -183,3 +183,21 @@ test('slow work frees its worker for other keys, but its key still never runs on
   assert.equal(runs[3], 'silent1');
   await queue.stop();
 });
+
+test('timers and sockets have their turn while many keys are worked on that need not wait', async () => {
+  let worked = 0;
+  const { queue } = start(async () => {
+    const untilMs = performance.now() + 2;
+    while (performance.now() < untilMs);
+    worked += 1;
+    return undefined;
+  });
+  let workedAtTimer = 0;
+  setTimeout(() => {
+    workedAtTimer = worked;
+  }, 10);
+  for (let index = 0; index < 200; index++) queue.add(`${index}`);
+  await eventually(() => worked === 200);
+  assert.ok(workedAtTimer > 0 && workedAtTimer < 100, `${workedAtTimer} of 200 keys were worked on in 10 ms`);
+  await queue.stop();
+});
