@@ -86,11 +86,6 @@ export class Buses {
     return bus === undefined ? unconnected(group) : bus.removeStreams();
   }
 
-  /** True while the first connection to the NATS of a group may still be on its way. */
-  isStarting(namespace: string, group: string): boolean {
-    return this.#open.get(groupKey(namespace, group))?.isStarting === true;
-  }
-
   /** True if the NATS of a group has been unreachable for so long that it may be gone for good. */
   isGone(namespace: string, group: string): boolean {
     return this.#open.get(groupKey(namespace, group))?.isGone === true;

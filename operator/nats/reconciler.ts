@@ -41,12 +41,6 @@ export interface NatsReconcilerOptions {
 /** How long after connecting NATS is first queried for streams, consumers and lag. */
 const firstObserveMs = 3000;
 
-/**
- * How long the first attempts to connect may fail without changing a condition. An operator that starts reconciles every
- * object, which can keep it from answering a server in time.
- */
-const startMs = 30_000;
-
 /** Longer than the pause before a server that exceeded its limits is tried again. */
 const excessLifeMs = 90_000;
 
@@ -70,8 +64,6 @@ export class NatsReconciler {
   /** The facts that `onChange` was last called for. */
   #published = '';
   #isClosed = false;
-  #isStarting = true;
-  readonly #startTimer: NodeJS.Timeout;
   #eventsLeft = eventsPerMinute;
   #eventsSinceMs = 0;
 
@@ -95,7 +87,6 @@ export class NatsReconciler {
     });
     this.#nats.onStatus((status) => this.#onStatus(status === 'up'));
     this.#nats.start();
-    this.#startTimer = setTimeout(() => this.#endStart(), startMs).unref();
   }
 
   /** The state of the group's NATS, as far as it is known. */
@@ -105,11 +96,6 @@ export class NatsReconciler {
     const { problem } = this.#secrets;
     if (problem !== undefined) return { state: problem.isForbidden ? 'unchecked' : 'down', message: problem.message };
     return this.#failure.last === undefined ? { state: 'connecting' } : { state: 'down', message: this.#failure.last };
-  }
-
-  /** True until the first connection, but not for long: a failure says little about NATS until then. */
-  get isStarting(): boolean {
-    return this.#isStarting && this.#excess === undefined;
   }
 
   /** True if NATS has been unreachable for so long that it may be gone for good. */
@@ -175,14 +161,7 @@ export class NatsReconciler {
 
   async close(): Promise<void> {
     this.#isClosed = true;
-    clearTimeout(this.#startTimer);
     await this.#nats.stop();
-  }
-
-  #endStart(): void {
-    if (!this.#isStarting) return;
-    this.#isStarting = false;
-    this.#options.onChange();
   }
 
   /** Queries NATS for streams, consumers and lag. If others have deleted or changed any, all of them become due again. */
@@ -209,7 +188,6 @@ export class NatsReconciler {
 
   #onStatus(isUp: boolean): void {
     if (isUp) {
-      this.#isStarting = false;
       this.#failure.clear();
       this.#downSinceMs = undefined;
       this.#observeAtMs = performance.now() + Math.min(this.#options.observeMs, firstObserveMs);

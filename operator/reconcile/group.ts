@@ -47,11 +47,7 @@ export async function applyServers(scope: GroupScope, tools: Tools): Promise<und
 }
 
 export function declareStreams(scope: GroupScope, { buses }: Tools): undefined {
-  if (scope.document === undefined) return;
-  const bus = buses.want(scope.document);
-  const isConnecting =
-    bus.state === 'connecting' || (bus.state === 'down' && buses.isStarting(scope.namespace, scope.name));
-  scope.found({ bus: isConnecting ? asBefore(scope.object, bus) : bus });
+  if (scope.document !== undefined) scope.found({ bus: asBefore(scope.object, buses.want(scope.document)) });
 }
 
 /** True if no NATS will ever delete the streams: our own servers are gone, or the whole namespace is going. */
@@ -76,5 +72,5 @@ function takesStreams({ spec }: KubeObject): boolean {
 function asBefore(object: KubeObject, bus: BusFacts): BusFacts {
   const condition = conditionIn(object, 'BusReachable');
   const isKnown = condition !== undefined && condition.observedGeneration === object.metadata.generation;
-  return isKnown ? { state: 'asBefore', condition } : bus;
+  return bus.state === 'connecting' && isKnown ? { state: 'asBefore', condition } : bus;
 }
