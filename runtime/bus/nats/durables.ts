@@ -36,9 +36,9 @@ export interface ConsumerSet {
   readonly isOrdered: boolean;
 }
 
-/** A page of a real server has 256 consumers: more than 200,000 of them are no list that a server would send. */
-const maxPages = 1024;
-const listTimeoutMs = 30_000;
+/** A page of a real server has 256 consumers. */
+const maxPages = 64;
+const listTimeoutMs = 15_000;
 
 /** Consumer metadata: the processor that it belongs to, and the set of consumers that it is part of. */
 export const metadataKeys = { processor: 'hydrogen-processor', shape: 'hydrogen-shape' } as const;
