@@ -73,7 +73,7 @@ test('a named kubeconfig comes before the pod, and KUBECONFIG too unless a servi
 test('a named service account that does not exist is an error, and no other cluster is used', () => {
   const find = (): unknown =>
     within({ KUBERNETES_SERVICE_HOST: '10.0.0.1' }, () => findCluster({ serviceAccount: '/nowhere' }));
-  assert.throws(find, /\/nowhere holds no token/);
+  assert.throws(find, /\/nowhere contains no token/);
 });
 
 test('a renewed token is sent as soon as the old one is refused, and a refused one is not sent again', async () => {
