@@ -43,6 +43,8 @@ const maxBackoffMs = 5000;
 const keptCharacters = 1_000_000;
 /** What a kubelet leaves for SIGTERM when a hook has used up the grace period. */
 const leastGraceMs = 2000;
+/** The time that a signal takes through a container runtime. */
+const runtimeMs = 50;
 const run = promisify(execFile);
 const signals: Readonly<Record<string, number>> = { SIGKILL: 9, SIGTERM: 15, SIGSEGV: 11, SIGABRT: 6, SIGINT: 2 };
 
@@ -216,6 +218,8 @@ export class ContainerProcess {
     const deadlineMs = Date.now() + graceMs;
     if (graceMs > 0) {
       await this.#runHook(graceMs);
+      // A kubelet reaches the process through its container runtime, so a signal of the hook is handled before this one.
+      await delay(runtimeMs);
       process.kill('SIGTERM');
     }
     const killMs = graceMs === 0 ? 0 : Math.max(leastGraceMs, deadlineMs - Date.now());
