@@ -15,17 +15,26 @@ export interface ClientSubject {
   readonly connectionId: string;
 }
 
+/** The fields in the subject of a message in a waiting room. */
+export interface WaitingSubject extends ClientSubject {
+  readonly processor: string;
+  readonly room: string;
+}
+
 /** The names of one group on the bus. */
 export interface Subjects {
   readonly group: string;
   /** Stream of client messages. */
   readonly stream: string;
   readonly deadLetterStream: string;
+  /** Stream of the messages in waiting rooms. */
+  readonly waitingStream: string;
   /** Key-value bucket of the leases: one key per gateway instance. */
   readonly leaseBucket: string;
   /** The subjects that the stream of client messages stores. */
   readonly allClientMessages: string;
   readonly allDeadLetters: string;
+  readonly allWaiting: string;
   readonly broadcast: string;
   /**
    * @throws {HydrogenError} HYD_CONNECTION_ID_INVALID when the id is not a valid token, HYD_CONFIG_INVALID for an empty
@@ -43,11 +52,23 @@ export interface Subjects {
   filters(endpoints: readonly string[] | undefined, lane: number, lanes: number): string[];
   /** Undefined when it is not the subject of a client message of this group. */
   parseClientMessage(subject: string): ClientSubject | undefined;
+  /**
+   * A message in a waiting room of a processor.
+   * @throws {HydrogenError} HYD_CONFIG_INVALID, HYD_CONNECTION_ID_INVALID
+   */
+  waitingMessage(processor: string, room: string, endpoint: string, connectionId: string): string;
+  /** Covers one waiting room of a processor. @throws {HydrogenError} HYD_CONFIG_INVALID */
+  waitingRoom(processor: string, room: string): string;
+  /** Covers all waiting rooms of a processor. @throws {HydrogenError} HYD_CONFIG_INVALID when the name is not a valid token */
+  waitingRooms(processor: string): string;
+  /** Undefined when it is not the subject of a message in a waiting room of this group. */
+  parseWaitingMessage(subject: string): WaitingSubject | undefined;
 }
 
 const tokenPattern = /^[A-Za-z0-9_-]+$/;
 const connectionPattern = /^[A-Za-z0-9-]+$/;
-const cachedEndpoints = 1024;
+const cachedTokens = 1024;
+const maxRoomBytes = 300;
 
 /**
  * Names for a group, `<namespace>_<name>` in a cluster.
@@ -56,27 +77,39 @@ const cachedEndpoints = 1024;
 export function createSubjects(group: string): Subjects {
   const prefix = `hydrogen.${checkedName(group)}`;
   const clientPrefix = `${prefix}.c2s.`;
-  const encoded = new Map<string, string>();
-  const decoded = new Map<string, string>();
+  const waitingPrefix = `${prefix}.wait.`;
+  const endpointToken = cached(encodeEndpoint);
+  const roomToken = cached((room) => encodeToken(checkedRoom(room)));
+  const decode = cached(decodeEndpoint);
 
-  const endpointToken = (endpoint: string): string => {
-    const known = encoded.get(endpoint);
-    if (known !== undefined) return known;
-    const token = encodeEndpoint(endpoint);
-    if (encoded.size < cachedEndpoints) encoded.set(endpoint, token);
-    return token;
+  /** Reads `<partition>.<endpoint>.<connection id>`, which begins at `from`. */
+  const parseClient = (subject: string, from: number): ClientSubject | undefined => {
+    const endpointAt = subject.indexOf('.', from) + 1;
+    const connectionAt = subject.indexOf('.', endpointAt) + 1;
+    if (endpointAt === 0 || connectionAt === 0) return undefined;
+    const partition = Number(subject.slice(from, endpointAt - 1));
+    const connectionId = subject.slice(connectionAt);
+    if (!connectionPattern.test(connectionId) || partitionOf(connectionId) !== partition) return undefined;
+    const endpoint = decode(subject.slice(endpointAt, connectionAt - 1));
+    return endpoint === undefined ? undefined : { partition, endpoint, connectionId };
   };
+  const waitingRooms = (processor: string): string => `${waitingPrefix}${checkedName(processor)}.>`;
+  const room = (processor: string, name: string): string =>
+    `${waitingPrefix}${checkedName(processor)}.${roomToken(name)}.`;
+  const client = (endpoint: string, connectionId: string): string =>
+    `${partitionOf(connectionId)}.${endpointToken(endpoint)}.${checkedId(connectionId)}`;
 
   return {
     group,
     stream: `HYDROGEN_${group}`,
     deadLetterStream: `HYDROGEN_${group}_DLQ`,
+    waitingStream: `HYDROGEN_${group}_WAIT`,
     leaseBucket: `hydrogen_${group}_instances`,
     allClientMessages: `${clientPrefix}>`,
     allDeadLetters: `${prefix}.dlq.*`,
+    allWaiting: `${waitingPrefix}>`,
     broadcast: `${prefix}.broadcast`,
-    clientMessage: (endpoint, connectionId) =>
-      `${clientPrefix}${partitionOf(connectionId)}.${endpointToken(endpoint)}.${checkedId(connectionId)}`,
+    clientMessage: (endpoint, connectionId) => clientPrefix + client(endpoint, connectionId),
     instance: (instanceId) => `${prefix}.instance.${checkedId(instanceId)}`,
     deadLetters: (processor) => `${prefix}.dlq.${checkedName(processor)}`,
     filters: (endpoints, lane, lanes) => {
@@ -85,23 +118,34 @@ export function createSubjects(group: string): Subjects {
       if (tokens === undefined) return lanes === 1 ? [`${clientPrefix}>`] : shares.map((p) => `${clientPrefix}${p}.>`);
       return shares.flatMap((partition) => tokens.map((token) => `${clientPrefix}${partition}.${token}.*`));
     },
-    parseClientMessage: (subject) => {
-      if (!subject.startsWith(clientPrefix)) return undefined;
-      const endpointAt = subject.indexOf('.', clientPrefix.length) + 1;
-      const connectionAt = subject.indexOf('.', endpointAt) + 1;
-      if (endpointAt === 0 || connectionAt === 0) return undefined;
-      const partition = Number(subject.slice(clientPrefix.length, endpointAt - 1));
-      const token = subject.slice(endpointAt, connectionAt - 1);
-      const connectionId = subject.slice(connectionAt);
-      if (!connectionPattern.test(connectionId) || partitionOf(connectionId) !== partition) return undefined;
-      let endpoint = decoded.get(token);
-      if (endpoint === undefined) {
-        endpoint = decodeEndpoint(token);
-        if (endpoint === undefined) return undefined;
-        if (decoded.size < cachedEndpoints) decoded.set(token, endpoint);
-      }
-      return { partition, endpoint, connectionId };
+    parseClientMessage: (subject) =>
+      subject.startsWith(clientPrefix) ? parseClient(subject, clientPrefix.length) : undefined,
+    waitingMessage: (processor, name, endpoint, connectionId) => room(processor, name) + client(endpoint, connectionId),
+    waitingRoom: (processor, name) => `${room(processor, name)}>`,
+    waitingRooms,
+    parseWaitingMessage: (subject) => {
+      if (!subject.startsWith(waitingPrefix)) return undefined;
+      const roomAt = subject.indexOf('.', waitingPrefix.length) + 1;
+      const clientAt = subject.indexOf('.', roomAt) + 1;
+      if (roomAt === 0 || clientAt === 0) return undefined;
+      const processor = subject.slice(waitingPrefix.length, roomAt - 1);
+      const name = decode(subject.slice(roomAt, clientAt - 1));
+      const message = parseClient(subject, clientAt);
+      if (name === undefined || message === undefined || !tokenPattern.test(processor)) return undefined;
+      return { processor, room: name, ...message };
     },
+  };
+}
+
+/** The same function, which remembers its first answers. */
+function cached<T>(compute: (text: string) => T): (text: string) => T {
+  const answers = new Map<string, T>();
+  return (text) => {
+    const known = answers.get(text);
+    if (known !== undefined) return known;
+    const answer = compute(text);
+    if (answers.size < cachedTokens) answers.set(text, answer);
+    return answer;
   };
 }
 
@@ -117,8 +161,22 @@ export function partitionOf(connectionId: string): number {
 /** A path as one token: `[A-Za-z0-9_-]` stay, every other UTF-8 byte is `=XX`. @throws {HydrogenError} HYD_CONFIG_INVALID when empty */
 export function encodeEndpoint(endpoint: string): string {
   if (endpoint === '') throw new HydrogenError('HYD_CONFIG_INVALID', 'an endpoint path is empty');
+  return encodeToken(endpoint);
+}
+
+/** The name of a waiting room itself, if it is valid. @throws {HydrogenError} HYD_CONFIG_INVALID */
+export function checkedRoom(name: string): string {
+  const bytes = Buffer.byteLength(name);
+  if (bytes > 0 && bytes <= maxRoomBytes) return name;
+  throw new HydrogenError(
+    'HYD_CONFIG_INVALID',
+    `the name of a waiting room has ${bytes} bytes, not 1 to ${maxRoomBytes}`,
+  );
+}
+
+function encodeToken(text: string): string {
   let token = '';
-  for (const byte of Buffer.from(endpoint, 'utf8')) {
+  for (const byte of Buffer.from(text, 'utf8')) {
     const char = String.fromCharCode(byte);
     token += tokenPattern.test(char) ? char : `=${byte.toString(16).toUpperCase().padStart(2, '0')}`;
   }

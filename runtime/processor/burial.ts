@@ -5,8 +5,9 @@
  */
 
 import { within } from '../../process/timing.ts';
+import type { ClientMessage } from '../bus/port/client-message.ts';
 import type { DeadLetterBus, DeadLetterCause } from '../bus/port/dead-letters.ts';
-import type { ClientMessage, Delivery } from '../bus/port/messages.ts';
+import type { Delivery } from '../bus/port/messages.ts';
 import { HydrogenError } from '../errors.ts';
 
 /**

@@ -1,4 +1,4 @@
-/** One bus of a memory broker: the four parts of the port, over the state that all buses of the broker share. */
+/** One bus of a memory broker: the five parts of the port, over the state that all buses of the broker share. */
 
 import type { Bus, BusStatus } from '../port/bus.ts';
 import type { PublishLimits } from '../port/pressure.ts';
@@ -9,11 +9,13 @@ import { MemoryLink, type MemoryServer } from './link.ts';
 import { MemoryMessages } from './messages.ts';
 import { MemoryPeers, type Switchboard } from './peers.ts';
 import type { MessageStore } from './store.ts';
+import { MemoryWaiting, type WaitingStore } from './waiting.ts';
 
 /** Shared by all buses of a broker. */
 export interface Broker {
   readonly server: MemoryServer;
   readonly store: MessageStore;
+  readonly waiting: WaitingStore;
   readonly letters: LetterStore;
   readonly switchboard: Switchboard;
   readonly leases: LeaseStore;
@@ -23,19 +25,21 @@ export interface Broker {
 export class MemoryBus implements Bus {
   readonly messages: MemoryMessages;
   readonly deadLetters: MemoryDeadLetters;
+  readonly waiting: MemoryWaiting;
   readonly peers: MemoryPeers;
   readonly leases: MemoryLeases;
   readonly #store: MessageStore;
   readonly #letters: LetterStore;
   readonly #link: MemoryLink;
 
-  constructor({ server, store, letters, switchboard, leases, limits }: Broker) {
+  constructor({ server, store, waiting, letters, switchboard, leases, limits }: Broker) {
     const subjects = createSubjects('memory');
     this.#store = store;
     this.#letters = letters;
     this.#link = new MemoryLink(server);
-    this.messages = new MemoryMessages(this.#link, store, subjects, limits);
+    this.messages = new MemoryMessages(this.#link, store, waiting, subjects, limits);
     this.deadLetters = new MemoryDeadLetters(this.#link, letters, store);
+    this.waiting = new MemoryWaiting(this.#link, waiting);
     this.peers = new MemoryPeers(this.#link, switchboard, subjects);
     this.leases = new MemoryLeases(this.#link, leases, subjects);
     store.onChange(() => {
@@ -68,6 +72,7 @@ export class MemoryBus implements Bus {
     this.leases.stop();
     this.messages.stop();
     this.deadLetters.stop();
+    this.waiting.stop();
     this.#refresh();
   }
 

@@ -33,6 +33,10 @@ export class MemoryConsumer {
     this.#sweeper = this.#startSweeper();
   }
 
+  get hasReplicas(): boolean {
+    return this.#replicas.size > 0;
+  }
+
   get ackTimeoutMs(): number {
     return this.#options.ackTimeoutMs;
   }
@@ -64,6 +68,11 @@ export class MemoryConsumer {
 
   detach(replica: Replica): void {
     this.#replicas.delete(replica);
+  }
+
+  /** Its messages and replicas have gone. */
+  stop(): void {
+    clearInterval(this.#sweeper);
   }
 
   lag(): Lag {

@@ -1,8 +1,8 @@
 /** Dead letters of the memory bus: kept in one store for all buses, up to a limit. */
 
 import { HydrogenError } from '../../errors.ts';
+import type { ClientMessage } from '../port/client-message.ts';
 import type { DeadLetter, DeadLetterBus, DeadLetterCause, DeadLetters } from '../port/dead-letters.ts';
-import type { ClientMessage } from '../port/messages.ts';
 import { checkedName } from '../subjects.ts';
 import type { MemoryLink } from './link.ts';
 import type { MessageStore } from './store.ts';

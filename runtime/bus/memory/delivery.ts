@@ -1,6 +1,8 @@
 /** One attempt to deliver a stored message to one replica. */
 
-import type { ClientMessage, Delivery } from '../port/messages.ts';
+import type { ClientMessage } from '../port/client-message.ts';
+import type { DeadLetterCause } from '../port/dead-letters.ts';
+import type { Delivery } from '../port/messages.ts';
 import type { LaneEntry, Replica } from './lanes.ts';
 
 /** The consumer that a delivery belongs to. */
@@ -19,6 +21,9 @@ export class MemoryDelivery implements Delivery {
   readonly attempt: number;
   readonly isReplay: boolean;
   readonly storedAtMs: number;
+  readonly room: string | undefined;
+  readonly dueAtMs: number;
+  readonly cause: DeadLetterCause | undefined;
   readonly entry: LaneEntry;
   readonly replica: Replica;
   /** When it is redelivered, unless it is reported at work before. */
@@ -26,20 +31,28 @@ export class MemoryDelivery implements Delivery {
   readonly #consumer: DeliveringConsumer;
 
   constructor(entry: LaneEntry, replica: Replica, consumer: DeliveringConsumer) {
-    const { message, isReplay, storedAtMs } = entry.stored;
+    const { message, isReplay, storedAtMs, parking } = entry.stored;
     const { id, connectionId, endpoint, callbackUrl, payload }: ClientMessage = message;
     this.id = id;
     this.connectionId = connectionId;
     this.endpoint = endpoint;
     this.callbackUrl = callbackUrl;
     this.payload = payload;
-    this.attempt = entry.attempts;
+    this.attempt = entry.attempts + (parking?.attempts ?? 0);
     this.isReplay = isReplay;
     this.storedAtMs = storedAtMs;
+    this.room = parking?.room;
+    this.dueAtMs = parking?.dueAtMs ?? 0;
+    this.cause = parking?.cause;
     this.entry = entry;
     this.replica = replica;
     this.#consumer = consumer;
     this.#restartTimeout();
+  }
+
+  get source(): string {
+    const { parking, number } = this.entry.stored;
+    return `${parking === undefined ? 'm' : 'w'}${number}`;
   }
 
   ack(): void {

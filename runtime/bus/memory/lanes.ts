@@ -1,7 +1,9 @@
 /** The lanes of a memory consumer, in which messages wait for a replica. */
 
 import { Fifo } from '../../fifo.ts';
-import type { ClientMessage, ConsumerOptions, Delivery } from '../port/messages.ts';
+import type { ClientMessage } from '../port/client-message.ts';
+import type { ConsumerOptions, Delivery } from '../port/messages.ts';
+import type { Parking } from '../port/waiting.ts';
 import type { MemoryLink } from './link.ts';
 
 /** A stored message. It leaves the store when `holders`, the consumers that still need it, reaches zero. */
@@ -9,12 +11,16 @@ export interface Stored {
   readonly message: ClientMessage;
   readonly isReplay: boolean;
   readonly storedAtMs: number;
+  /** Unique in the store that has stored it. */
+  readonly number: number;
+  /** Set in a waiting room. */
+  readonly parking: (Parking & { readonly room: string }) | undefined;
   holders: number;
 }
 
 /** One process that consumes; it receives nothing while its link is down. */
 export interface Replica {
-  readonly maxInFlight: number;
+  maxInFlight: number;
   readonly onDelivery: (delivery: Delivery) => void;
   readonly link: MemoryLink;
   open: number;

@@ -1,6 +1,6 @@
 /**
- * The bus in one process, for `hydrogen dev` and tests: every bus of one broker shares its messages, consumers, dead
- * letters and leases, with the redelivery semantics of JetStream and no durability. Payloads are kept by reference and
+ * The bus in one process, for `hydrogen dev` and tests: every bus of one broker shares its messages, consumers,
+ * waiting rooms, dead letters and leases, with the redelivery semantics of JetStream and no durability. Payloads are kept by reference and
  * never copied.
  */
 
@@ -10,9 +10,13 @@ import { type Broker, MemoryBus } from './bus.ts';
 import { LetterStore } from './dead-letters.ts';
 import { LeaseStore } from './leases.ts';
 import { MessageStore } from './store.ts';
+import { WaitingStore } from './waiting.ts';
 
 export interface MemoryBrokerOptions {
-  /** Messages kept until they are consumed; above it publishers wait and the bus is pressed. Default 100,000. */
+  /**
+   * Messages kept until they are consumed; above it publishers wait and the bus is pressed. Waiting rooms
+   * have room for half as many more, each room for a quarter. Default 100,000.
+   */
   readonly maxStoredMessages?: number;
   /** The same limit in payload bytes. Default 256 MiB. */
   readonly maxStoredBytes?: number;
@@ -36,11 +40,13 @@ export interface MemoryBroker {
 }
 
 export function createMemoryBroker(options: MemoryBrokerOptions = {}): MemoryBroker {
+  const { maxStoredMessages = 100_000, maxStoredBytes = 256 * 1024 * 1024 } = options;
   const broker: Broker = {
     server: { isDown: false, maxPayloadBytes: options.maxPayloadBytes ?? 1024 * 1024 },
-    store: new MessageStore({
-      maxStoredMessages: options.maxStoredMessages ?? 100_000,
-      maxStoredBytes: options.maxStoredBytes ?? 256 * 1024 * 1024,
+    store: new MessageStore({ maxStoredMessages, maxStoredBytes }),
+    waiting: new WaitingStore({
+      maxStoredMessages: Math.floor(maxStoredMessages / 2),
+      maxStoredBytes: Math.floor(maxStoredBytes / 2),
     }),
     letters: new LetterStore(options.maxDeadLetters ?? 10_000),
     switchboard: { served: new Map(), started: new Set() },
@@ -55,6 +61,7 @@ export function createMemoryBroker(options: MemoryBrokerOptions = {}): MemoryBro
       broker.leases.setDown(isDown);
       broker.letters.wake();
       broker.store.wake();
+      broker.waiting.wake();
     },
     get stored() {
       return broker.store.stored;

@@ -1,17 +1,20 @@
 /** Client messages on the memory bus: published to the store that all buses share, consumed as a replica of a processor. */
 
 import { HydrogenError } from '../../errors.ts';
-import type { ClientMessage, ConsumerOptions, Consumption, Delivery, MessageBus } from '../port/messages.ts';
+import type { ClientMessage } from '../port/client-message.ts';
+import type { ConsumerOptions, Consumption, Delivery, MessageBus } from '../port/messages.ts';
 import type { PublishLimits, Unacknowledged } from '../port/pressure.ts';
 import { checkedName, type Subjects } from '../subjects.ts';
 import type { MemoryConsumer } from './consumer.ts';
 import type { Replica } from './lanes.ts';
 import type { MemoryLink } from './link.ts';
 import type { MessageStore, PendingMessage, StorePublisher } from './store.ts';
+import type { WaitingStore } from './waiting.ts';
 
 export class MemoryMessages implements MessageBus, StorePublisher {
   readonly #link: MemoryLink;
   readonly #store: MessageStore;
+  readonly #waiting: WaitingStore;
   readonly #subjects: Subjects;
   readonly #limits: PublishLimits;
   readonly #unacknowledged = new Set<PendingMessage>();
@@ -23,9 +26,10 @@ export class MemoryMessages implements MessageBus, StorePublisher {
   #unacknowledgedBytes = 0;
   #wasPressed = true;
 
-  constructor(link: MemoryLink, store: MessageStore, subjects: Subjects, limits: PublishLimits) {
+  constructor(link: MemoryLink, store: MessageStore, waiting: WaitingStore, subjects: Subjects, limits: PublishLimits) {
     this.#link = link;
     this.#store = store;
+    this.#waiting = waiting;
     this.#subjects = subjects;
     this.#limits = limits;
   }
@@ -94,6 +98,7 @@ export class MemoryMessages implements MessageBus, StorePublisher {
   consume(options: ConsumerOptions, onDelivery: (delivery: Delivery) => void): Consumption {
     const link = this.#link;
     const replicas = this.#replicas;
+    const waiting = this.#waiting;
     const consumer = this.#store.consume(checkedName(options.processor), options);
     const replica: Replica = { maxInFlight: options.maxInFlight, onDelivery, link, open: 0 };
     replicas.set(replica, consumer);
@@ -102,7 +107,11 @@ export class MemoryMessages implements MessageBus, StorePublisher {
       get isReady() {
         return link.isUp && replicas.has(replica);
       },
-      lag: async () => (link.isUp ? consumer.lag() : undefined),
+      lag: async () => {
+        if (!link.isUp) return undefined;
+        const { pending, unacknowledged } = consumer.lag();
+        return { pending: pending + waiting.countOf(options.processor), unacknowledged };
+      },
       stop: async () => {
         replicas.delete(replica);
         consumer.detach(replica);

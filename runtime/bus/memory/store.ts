@@ -4,7 +4,8 @@
  */
 
 import { Fifo } from '../../fifo.ts';
-import type { ClientMessage, ConsumerOptions } from '../port/messages.ts';
+import type { ClientMessage } from '../port/client-message.ts';
+import type { ConsumerOptions } from '../port/messages.ts';
 import { MemoryConsumer } from './consumer.ts';
 import type { Stored } from './lanes.ts';
 
@@ -38,6 +39,7 @@ export class MessageStore {
   readonly #parked = new Fifo<PendingMessage>();
   #messages = 0;
   #bytes = 0;
+  #lastNumber = 0;
 
   constructor(limits: StoreLimits) {
     this.#limits = limits;
@@ -96,7 +98,14 @@ export class MessageStore {
     if (holders.length === 0) return;
     this.#messages++;
     this.#bytes += message.payload.byteLength;
-    const stored: Stored = { message, isReplay, storedAtMs: Date.now(), holders: holders.length };
+    const stored: Stored = {
+      message,
+      isReplay,
+      storedAtMs: Date.now(),
+      number: ++this.#lastNumber,
+      parking: undefined,
+      holders: holders.length,
+    };
     for (const consumer of holders) consumer.enqueue(stored);
   }
 

@@ -6,8 +6,8 @@
 
 import { randomUUID } from 'node:crypto';
 import { HydrogenError } from '../../errors.ts';
+import type { ClientMessage } from '../port/client-message.ts';
 import type { DeadLetter, DeadLetterBus, DeadLetterCause, DeadLetters } from '../port/dead-letters.ts';
-import type { ClientMessage } from '../port/messages.ts';
 import type { NatsCore } from './core.ts';
 import { filtersOf, listConsumers, metadataKeys } from './durables.ts';
 import { createCoverage } from './interest.ts';

@@ -5,6 +5,7 @@
 
 import type { Msg } from 'nats';
 import { HydrogenError } from '../../errors.ts';
+import type { DeadLetterCause } from '../port/dead-letters.ts';
 import type { Delivery } from '../port/messages.ts';
 import type { ClientSubject, Subjects } from '../subjects.ts';
 import type { Acks } from './acks.ts';
@@ -28,6 +29,9 @@ export class NatsDelivery implements Delivery {
   readonly payload: Uint8Array;
   readonly attempt: number;
   readonly storedAtMs: number;
+  readonly room: string | undefined;
+  readonly dueAtMs = 0;
+  readonly cause: DeadLetterCause | undefined;
   /** Name of the consumer that delivered it. */
   readonly consumer: string;
   /** The only processor that gets it, if it is a replay. */
@@ -37,6 +41,7 @@ export class NatsDelivery implements Delivery {
    * here.
    */
   aliveAtMs = performance.now();
+  readonly #sequence: number;
   readonly #reply: string;
   readonly #owner: DeliveryOwner;
   #isEnded = false;
@@ -60,12 +65,17 @@ export class NatsDelivery implements Delivery {
     this.attempt = ack.attempt;
     this.storedAtMs = ack.storedAtMs;
     this.consumer = ack.consumer;
+    this.#sequence = ack.streamSequence;
     this.#reply = reply;
     this.#owner = owner;
   }
 
   get isReplay(): boolean {
     return this.replayFor !== undefined;
+  }
+
+  get source(): string {
+    return `m${this.#sequence}`;
   }
 
   ack(): void {

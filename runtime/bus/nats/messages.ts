@@ -1,7 +1,8 @@
 /** Client messages on JetStream: published through one publisher, consumed through durable pull consumers. */
 
 import type { HydrogenError } from '../../errors.ts';
-import type { ClientMessage, ConsumerOptions, Consumption, Delivery, MessageBus } from '../port/messages.ts';
+import type { ClientMessage } from '../port/client-message.ts';
+import type { ConsumerOptions, Consumption, Delivery, MessageBus } from '../port/messages.ts';
 import type { Unacknowledged } from '../port/pressure.ts';
 import { Acks } from './acks.ts';
 import { NatsConsumption } from './consumption.ts';

@@ -9,6 +9,7 @@ import { NatsDeadLetters } from './dead-letters.ts';
 import { NatsLeases } from './leases.ts';
 import { NatsMessages } from './messages.ts';
 import { NatsPeers } from './peers.ts';
+import { NatsWaiting } from './waiting.ts';
 
 export type { NatsBusOptions } from './core.ts';
 
@@ -31,6 +32,7 @@ export function createNatsBus(options: NatsBusOptions): Bus {
   return {
     messages,
     deadLetters,
+    waiting: new NatsWaiting(),
     peers,
     leases,
     get status() {

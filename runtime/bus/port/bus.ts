@@ -1,5 +1,5 @@
 /**
- * The bus as gateways and message processors see it: one connection with four parts, each with an interface of its own,
+ * The bus as gateways and message processors see it: one connection with five parts, each with an interface of its own,
  * so that callers depend only on the parts they need. Two implementations, `memory/` (one process, nothing survives it)
  * and `nats/` (JetStream), pass the contract suite in test/contract/bus/, which has a file for each part.
  *
@@ -10,6 +10,7 @@ import type { DeadLetterBus } from './dead-letters.ts';
 import type { LeaseBus } from './leases.ts';
 import type { MessageBus } from './messages.ts';
 import type { PeerBus } from './peers.ts';
+import type { WaitingBus } from './waiting.ts';
 
 /** `up`: connected and usable. `down`: not connected yet, or the connection is lost; the bus reconnects by itself. */
 export type BusStatus = 'up' | 'down' | 'stopped';
@@ -17,6 +18,7 @@ export type BusStatus = 'up' | 'down' | 'stopped';
 export interface Bus {
   readonly messages: MessageBus;
   readonly deadLetters: DeadLetterBus;
+  readonly waiting: WaitingBus;
   readonly peers: PeerBus;
   readonly leases: LeaseBus;
 

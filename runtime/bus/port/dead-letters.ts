@@ -1,6 +1,6 @@
 /** Messages that will not be tried again, kept for a person to read, replay or remove. */
 
-import type { ClientMessage } from './messages.ts';
+import type { ClientMessage } from './client-message.ts';
 
 /** Why a message went to the dead-letter stream. */
 export interface DeadLetterCause {

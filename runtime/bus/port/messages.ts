@@ -8,30 +8,32 @@
  */
 
 import type { HydrogenError } from '../../errors.ts';
+import type { ClientMessage } from './client-message.ts';
+import type { DeadLetterCause } from './dead-letters.ts';
 import type { Pressure } from './pressure.ts';
-
-/** A client message on its way to destinations. */
-export interface ClientMessage {
-  /** The idempotency key, the same on every attempt: `[A-Za-z0-9-]`, unique in the group. */
-  readonly id: string;
-  /** `<instance>-<random>`, `[A-Za-z0-9-]`. */
-  readonly connectionId: string;
-  /** Path of the client endpoint, for example `/chat`. */
-  readonly endpoint: string;
-  /** Base URL of the management API that a destination may call back, empty when there is none. */
-  readonly callbackUrl: string;
-  /** The body that the destination receives. Nobody modifies it once it is handed over. */
-  readonly payload: Uint8Array;
-}
 
 /** One attempt to deliver a message to one consumer. Exactly one of `ack`, `nak`, `term` ends it; later calls do nothing. */
 export interface Delivery extends ClientMessage {
-  /** 1 on the first attempt. Counts attempts of crashed processes too. */
+  /**
+   * 1, and the requests that were sent for it before it was parked, and its deliveries since it was stored where it is
+   * that did not consume it: handed back, timed out, or ended by a crash.
+   */
   readonly attempt: number;
   /** Set when a dead letter was replayed. */
   readonly isReplay: boolean;
-  /** Milliseconds since the epoch at which the bus stored the message. */
+  /** Milliseconds since the epoch at which the bus first stored the message; parking does not change it. */
   readonly storedAtMs: number;
+  /** The waiting room that it comes from; undefined: from the stream of client messages. */
+  readonly room: string | undefined;
+  /** Milliseconds since the epoch before which it must not be tried; 0 unless it comes from a room. */
+  readonly dueAtMs: number;
+  /** Why it will become a dead letter, when it waits for nothing else. */
+  readonly cause: DeadLetterCause | undefined;
+  /**
+   * Names what the bus has stored, within one processor: the same on each delivery of it, another one once it was parked.
+   * `[a-z0-9]`.
+   */
+  readonly source: string;
   /** Consumed: never delivered to this consumer again. */
   ack(): void;
   /** Deliver again, not before `delayMs` from now. */
@@ -60,7 +62,10 @@ export interface ConsumerOptions {
   readonly partitions: number;
 }
 
-/** Messages of a consumer that are stored and not consumed: not delivered yet (`pending`), and delivered but open. */
+/**
+ * Messages of a processor that are stored and not consumed. `pending`: not delivered yet, or in a waiting room;
+ * `unacknowledged`: delivered from the stream and open.
+ */
 export interface Lag {
   readonly pending: number;
   readonly unacknowledged: number;

@@ -2,7 +2,8 @@
 
 import { randomUUID } from 'node:crypto';
 import type { Bus } from '../../../runtime/bus/port/bus.ts';
-import type { ClientMessage, ConsumerOptions, Consumption, Delivery } from '../../../runtime/bus/port/messages.ts';
+import type { ClientMessage } from '../../../runtime/bus/port/client-message.ts';
+import type { ConsumerOptions, Consumption, Delivery } from '../../../runtime/bus/port/messages.ts';
 import type { PublishLimits } from '../../../runtime/bus/port/pressure.ts';
 import type { HydrogenError } from '../../../runtime/errors.ts';
 import { eventually } from '../../kit/eventually.ts';

@@ -30,6 +30,24 @@ test('parses a subject back into its fields', () => {
   }
 });
 
+test('a message in a waiting room has the subject of its room, and parses back', () => {
+  for (const room of ['orders', 'https://räume.test:8443', 'a.*.>', '-']) {
+    const subject = subjects.waitingMessage('chat', room, '/a.b c', 'gw-1');
+    assert.ok(subject.startsWith(subjects.waitingRoom('chat', room).slice(0, -1)));
+    assert.ok(subject.startsWith(subjects.waitingRooms('chat').slice(0, -1)));
+    assert.equal(subject.split('.').length, 8);
+    const { partition: _, ...said } = subjects.parseWaitingMessage(subject) ?? {};
+    assert.deepEqual(said, { processor: 'chat', room, endpoint: '/a.b c', connectionId: 'gw-1' });
+    assert.equal(subjects.parseClientMessage(subject), undefined);
+    for (const bad of ['', `${subject}.x`, subject.replace('.wait.', '.c2s.'), subject.replace('chat.', 'chat..')]) {
+      assert.equal(subjects.parseWaitingMessage(bad), undefined, bad);
+    }
+  }
+  for (const bad of ['', 'x'.repeat(301)]) {
+    assert.throws(() => subjects.waitingRoom('chat', bad), { code: 'HYD_CONFIG_INVALID' });
+  }
+});
+
 test('does not parse a subject that is not of a client message of the group', () => {
   const good = subjects.clientMessage('/chat', 'gw-1');
   const wrongPartition = good.replace(/c2s\.\d+/, `c2s.${(partitionOf('gw-1') + 1) % 256}`);

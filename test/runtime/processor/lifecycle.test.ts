@@ -37,7 +37,8 @@ test('hands back at once what the bus still delivers while it stops', async () =
   const delays: number[] = [];
   const message = clientMessageOf('late', connection(1), 'late');
   const end = { ack: assert.fail, term: assert.fail, working: assert.fail, nak: (ms: number) => delays.push(ms) };
-  kit.deliver({ ...message, ...end, attempt: 1, isReplay: false, storedAtMs: 0 });
+  const stored = { isReplay: false, storedAtMs: 0, room: undefined, dueAtMs: 0, cause: undefined, source: 'm1' };
+  kit.deliver({ ...message, ...end, attempt: 1, ...stored });
   assert.deepEqual(delays, [0]);
   assert.equal(destination.requests.length, 0);
 });
