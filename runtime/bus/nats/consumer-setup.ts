@@ -1,11 +1,10 @@
-/** Creates or adapts the streams and durable consumers of one processor, with retries; reports each problem once. */
+/** Sets up the streams and durable consumers of one consumption, with retries; reports each problem once. */
 
 import { HydrogenError } from '../../errors.ts';
-import type { ConsumerOptions } from '../port/messages.ts';
-import type { NatsCore } from './core.ts';
-import { type ConsumerSet, ensureConsumers } from './durables.ts';
+import type { Link } from './connection.ts';
+import type { ConsumptionSource } from './consumption-source.ts';
+import type { ConsumerSet } from './durables.ts';
 import { JetStreamError } from './requests.ts';
-import { clientStream, deadLetterStream, ensureStream } from './streams.ts';
 
 export interface ConsumerSetupEvents {
   /** The next attempt is due. */
@@ -18,8 +17,8 @@ const maxRetryMs = 2000;
 const maxReported = 64;
 
 export class ConsumerSetup {
-  readonly #core: NatsCore;
-  readonly #options: ConsumerOptions;
+  readonly #link: Link;
+  readonly #source: ConsumptionSource;
   readonly #events: ConsumerSetupEvents;
   readonly #reported = new Set<string>();
   #state: 'idle' | 'running' | 'stopped' = 'idle';
@@ -27,25 +26,25 @@ export class ConsumerSetup {
   #retryMs = firstRetryMs;
   #retryTimer: NodeJS.Timeout | undefined;
 
-  constructor(core: NatsCore, options: ConsumerOptions, events: ConsumerSetupEvents) {
-    this.#core = core;
-    this.#options = options;
+  constructor(link: Link, source: ConsumptionSource, events: ConsumerSetupEvents) {
+    this.#link = link;
+    this.#source = source;
     this.#events = events;
   }
 
   get canRun(): boolean {
-    return this.#state === 'idle' && this.#core.link.isUp;
+    return this.#state === 'idle' && this.#link.isUp;
   }
 
   /** Resolves with undefined when it failed; the next attempt is then scheduled. Call it only while `canRun`. */
   async run(): Promise<ConsumerSet | undefined> {
-    const { requests, subjects } = this.#core;
-    const { stream, deadLetter } = this.#core.options;
     this.#state = 'running';
     let found: ConsumerSet | undefined;
     try {
-      await this.#ensureStreams(clientStream(subjects, stream), deadLetterStream(subjects, stream, deadLetter));
-      found = await ensureConsumers(requests, subjects, this.#options, this.#hasSucceeded);
+      found = await this.#source.ensure({
+        hasSucceeded: this.#hasSucceeded,
+        report: (problem) => this.report(problem),
+      });
       this.#hasSucceeded = true;
     } catch (cause) {
       this.#reportFailure(cause);
@@ -85,21 +84,12 @@ export class ConsumerSetup {
     return this.#state === 'stopped';
   }
 
-  async #ensureStreams(...streams: Parameters<typeof ensureStream>[1][]): Promise<void> {
-    const conflicts = [];
-    for (const stream of streams) conflicts.push(...(await ensureStream(this.#core.requests, stream)));
-    for (const { object, field, have, want } of conflicts) {
-      const detail = `${object}: ${field} is ${JSON.stringify(have)}, wanted ${JSON.stringify(want)}`;
-      this.report(new HydrogenError('HYD_STREAM_CONFLICT', detail));
-    }
-  }
-
   // JetStream needs a moment after its server is up, so a failure that may pass is reported only when it lasts.
   #reportFailure(cause: unknown): void {
-    const what = `consumer ${this.#options.processor}: ${cause instanceof Error ? cause.message : String(cause)}`;
+    const what = `${this.#source.what}: ${cause instanceof Error ? cause.message : String(cause)}`;
     if (cause instanceof JetStreamError && !cause.isTransient) {
       this.report(new HydrogenError('HYD_STREAM_CONFLICT', what, { cause }));
-    } else if (this.#core.link.isUp && this.#retryMs >= maxRetryMs / 4) {
+    } else if (this.#link.isUp && this.#retryMs >= maxRetryMs / 4) {
       this.report(new HydrogenError('HYD_BUS_UNREACHABLE', what, { cause }));
     }
   }

@@ -1,7 +1,8 @@
 /**
- * One replica of a processor. It sets up streams and durable consumers, pulls from one lane (unordered) or one lane per
- * partition (ordered, one delivery at a time each), and hands out messages while fewer than `maxInFlight` are open. With
- * more lanes than that, a message may arrive when there is no room; it waits here and is kept alive.
+ * One replica's consumption of the stream of client messages or of a waiting room. It sets up streams and durable
+ * consumers, pulls from one lane (unordered) or one lane per partition (ordered, one delivery at a time each), and hands
+ * out messages while fewer than `maxOpen` are open. With more lanes than that, or when that has shrunk, a message may
+ * arrive when there is no room; it waits here and is kept alive.
  *
  * The replica that starts last decides the shape of a processor's consumers (ordering, number of lanes); replicas that
  * already run use what they find. Replicas with different settings meet only during a rollout.
@@ -10,12 +11,14 @@
 import type { ConsumerInfo, Msg } from 'nats';
 import { HydrogenError } from '../../errors.ts';
 import { Fifo } from '../../fifo.ts';
-import type { ConsumerOptions, Consumption, Delivery, Lag } from '../port/messages.ts';
+import type { Consumption, Delivery, Lag } from '../port/messages.ts';
+import type { RoomOptions } from '../port/waiting.ts';
 import type { Acks } from './acks.ts';
 import type { Subscribed } from './connection.ts';
 import { ConsumerSetup } from './consumer-setup.ts';
+import type { ConsumptionSource } from './consumption-source.ts';
 import type { NatsCore } from './core.ts';
-import { type DeliveryOwner, type NatsDelivery, readDelivery } from './delivery.ts';
+import type { DeliveryOwner, NatsDelivery } from './delivery.ts';
 import type { ConsumerSet } from './durables.ts';
 import { createPuller, type Puller } from './pull.ts';
 import { parseAckSubject, receivedHeaders } from './wire.ts';
@@ -44,13 +47,16 @@ const unreadable = Buffer.from('+TERM unreadable');
 export class NatsConsumption implements Consumption {
   readonly #core: NatsCore;
   readonly #acks: Acks;
-  readonly #options: ConsumerOptions;
+  readonly #source: ConsumptionSource;
+  readonly #ackTimeoutMs: number;
   readonly #inboxPrefix: string;
   readonly #events: ConsumptionEvents;
   readonly #setup: ConsumerSetup;
   readonly #owner: DeliveryOwner;
   readonly #waiting = new Fifo<NatsDelivery>();
   readonly #open = new Set<NatsDelivery>();
+  readonly #givenBack = new Set<Promise<void>>();
+  #maxOpen: number;
   /** `preparing`: streams and consumers are not known to exist. */
   #state: 'preparing' | 'ready' | 'stopped' = 'preparing';
   #lanes = new Map<string, NatsLane>();
@@ -61,14 +67,23 @@ export class NatsConsumption implements Consumption {
   readonly #sweeper: NodeJS.Timeout;
   readonly #forgetStatus: () => void;
 
-  constructor(core: NatsCore, acks: Acks, options: ConsumerOptions, inboxPrefix: string, events: ConsumptionEvents) {
+  constructor(
+    core: NatsCore,
+    acks: Acks,
+    source: ConsumptionSource,
+    { ackTimeoutMs, maxOpen }: RoomOptions,
+    inboxPrefix: string,
+    events: ConsumptionEvents,
+  ) {
     this.#core = core;
     this.#acks = acks;
-    this.#options = options;
+    this.#source = source;
+    this.#ackTimeoutMs = ackTimeoutMs;
+    this.#maxOpen = maxOpen;
     this.#inboxPrefix = inboxPrefix;
     this.#events = events;
     this.#owner = { acks, ended: (delivery) => this.#close(delivery) };
-    this.#setup = new ConsumerSetup(core, options, {
+    this.#setup = new ConsumerSetup(core.link, source, {
       onRetry: () => void this.#prepare(),
       onProblem: (error) => events.onProblem(error),
     });
@@ -85,13 +100,23 @@ export class NatsConsumption implements Consumption {
     return this.#state === 'ready' && this.#core.link.isUp;
   }
 
+  get maxOpen(): number {
+    return this.#maxOpen;
+  }
+
+  set maxOpen(next: number) {
+    this.#maxOpen = next;
+    this.#handOut();
+    this.#fill();
+  }
+
   async lag(): Promise<Lag | undefined> {
-    const { link, requests, subjects } = this.#core;
-    if (!link.isUp) return undefined;
+    const { link, requests } = this.#core;
+    if (!link.isUp || this.#lanes.size === 0) return undefined;
     try {
       const infos = await Promise.all(
         Array.from(this.#lanes.keys(), (name) =>
-          requests.api<ConsumerInfo>(`CONSUMER.INFO.${subjects.stream}.${name}`),
+          requests.api<ConsumerInfo>(`CONSUMER.INFO.${this.#source.stream}.${name}`),
         ),
       );
       return {
@@ -110,8 +135,9 @@ export class NatsConsumption implements Consumption {
     this.#forgetStatus();
     this.#setup.stop();
     clearInterval(this.#sweeper);
-    for (const delivery of this.#waiting.drain()) delivery.nak(0);
+    for (const delivery of this.#waiting.drain()) this.#giveBack(delivery);
     await this.#subscription?.drain();
+    await Promise.all(this.#givenBack);
     this.#events.onStopped();
   }
 
@@ -133,8 +159,8 @@ export class NatsConsumption implements Consumption {
   }
 
   #createLane(name: string): NatsLane {
-    const { link, subjects } = this.#core;
-    return { name, puller: createPuller(link, subjects.stream, name, () => `${this.#inbox}.${name}`), busy: 0 };
+    const { stream } = this.#source;
+    return { name, puller: createPuller(this.#core.link, stream, name, () => `${this.#inbox}.${name}`), busy: 0 };
   }
 
   // Requests under the old inbox are void: the server drops a request whose inbox has no subscriber.
@@ -147,13 +173,13 @@ export class NatsConsumption implements Consumption {
 
   // True when fewer deliveries may be open than there are ordered lanes: lanes must take turns.
   #isScarce(): boolean {
-    return this.#isOrdered && this.#options.maxInFlight < this.#lanes.size;
+    return this.#isOrdered && this.#maxOpen < this.#lanes.size;
   }
 
   #fill(): void {
     if (!this.isReady) return;
     for (const lane of this.#lanes.values()) {
-      if (this.#isScarce() && this.#open.size + this.#waiting.length >= this.#options.maxInFlight) return;
+      if (this.#isScarce() && this.#open.size + this.#waiting.length >= this.#maxOpen) return;
       this.#fillLane(lane);
     }
   }
@@ -162,7 +188,7 @@ export class NatsConsumption implements Consumption {
     if (this.#state !== 'ready') return;
     if (this.#isScarce()) lane.puller.pull(1 - lane.busy);
     else if (this.#isOrdered) lane.puller.pull(orderedBatch);
-    else lane.puller.pull(this.#options.maxInFlight - this.#open.size - this.#waiting.length);
+    else lane.puller.pull(this.#maxOpen - this.#open.size - this.#waiting.length);
   }
 
   #onMessage(msg: Msg): void {
@@ -176,14 +202,14 @@ export class NatsConsumption implements Consumption {
     this.#setup.resetBackOff();
     const lane = this.#lanes.get(ack.consumer);
     lane?.puller.onMessage();
-    const delivery = readDelivery(msg, ack, reply, block, this.#core.subjects, this.#owner);
+    const delivery = this.#source.read(msg, ack, reply, block, this.#owner);
     if (delivery instanceof HydrogenError) {
       this.#acks.end(reply, unreadable);
       this.#setup.report(delivery);
-    } else if (delivery.replayFor !== undefined && delivery.replayFor !== this.#options.processor) {
+    } else if (delivery === undefined) {
       this.#acks.end(reply, acked);
     } else if (this.#state === 'stopped') {
-      delivery.nak(0);
+      this.#giveBack(delivery);
     } else {
       if (lane !== undefined) lane.busy++;
       this.#waiting.push(delivery);
@@ -207,13 +233,18 @@ export class NatsConsumption implements Consumption {
   }
 
   #handOut(): void {
-    while (this.#state !== 'stopped' && this.#open.size < this.#options.maxInFlight) {
+    while (this.#state !== 'stopped' && this.#open.size < this.#maxOpen) {
       const delivery = this.#waiting.shift();
       if (delivery === undefined) return;
       this.#open.add(delivery);
       delivery.aliveAtMs = performance.now();
       this.#events.onDelivery(delivery);
     }
+  }
+
+  #giveBack(delivery: NatsDelivery): void {
+    const ended = this.#source.giveBack(delivery).finally(() => this.#givenBack.delete(ended));
+    this.#givenBack.add(ended);
   }
 
   #close(delivery: NatsDelivery): void {
@@ -227,7 +258,7 @@ export class NatsConsumption implements Consumption {
 
   #sweep(): void {
     const now = performance.now();
-    const { ackTimeoutMs } = this.#options;
+    const ackTimeoutMs = this.#ackTimeoutMs;
     // The server redelivers a message that was not reported at work for too long, so it takes up no room here.
     for (const delivery of this.#open) if (now - delivery.aliveAtMs > ackTimeoutMs) this.#close(delivery);
     for (const delivery of this.#waiting.drain()) {

@@ -13,7 +13,7 @@ import { filtersOf, listConsumers, metadataKeys } from './durables.ts';
 import { createCoverage } from './interest.ts';
 import { Publisher } from './publisher.ts';
 import { isRefused, jetStreamCodes } from './requests.ts';
-import { headerBlock, headerNames, headerValue } from './wire.ts';
+import { asciiJson, headerBlock, headerNames, headerValue } from './wire.ts';
 
 interface StoredLetter {
   readonly subject: string;
@@ -171,9 +171,4 @@ function boundedJson(kept: Kept): string {
   if (json.length <= maxHeaderBytes || kept.detail === '') return json;
   const chars = Math.floor(Math.min(kept.detail.length, maxHeaderBytes) / 2);
   return boundedJson({ ...kept, detail: kept.detail.slice(0, chars) });
-}
-
-function asciiJson(value: unknown): string {
-  const json = JSON.stringify(value);
-  return json.replace(/[^\x20-\x7e]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }

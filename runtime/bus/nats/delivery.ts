@@ -1,6 +1,6 @@
 /**
- * A message of the stream as a delivery: its fields are read from subject and headers, and its end is published to its
- * reply subject.
+ * A stored message as a delivery, from the stream of client messages or from a waiting room: its fields are read from
+ * subject and headers, and its end is published to its reply subject.
  */
 
 import type { Msg } from 'nats';
@@ -9,6 +9,7 @@ import type { DeadLetterCause } from '../port/dead-letters.ts';
 import type { Delivery } from '../port/messages.ts';
 import type { ClientSubject, Subjects } from '../subjects.ts';
 import type { Acks } from './acks.ts';
+import { type ParkedFacts, readParkedFacts } from './parked.ts';
 import { type AckSubject, headerNames, headerValue } from './wire.ts';
 
 /** The consumption that a delivery belongs to. */
@@ -30,7 +31,7 @@ export class NatsDelivery implements Delivery {
   readonly attempt: number;
   readonly storedAtMs: number;
   readonly room: string | undefined;
-  readonly dueAtMs = 0;
+  readonly dueAtMs: number;
   readonly cause: DeadLetterCause | undefined;
   /** Name of the consumer that delivered it. */
   readonly consumer: string;
@@ -51,19 +52,23 @@ export class NatsDelivery implements Delivery {
     ack: AckSubject,
     reply: string,
     subject: ClientSubject,
-    messageId: string,
+    id: string,
     block: string,
     owner: DeliveryOwner,
+    room?: string,
+    parked?: ParkedFacts,
   ) {
     this.replayFor = headerValue(block, headerNames.replayFor);
-    const originalId = this.replayFor === undefined ? undefined : headerValue(block, headerNames.originalId);
-    this.id = originalId ?? messageId;
+    this.id = id;
     this.connectionId = subject.connectionId;
     this.endpoint = subject.endpoint;
     this.callbackUrl = headerValue(block, headerNames.callback) ?? '';
     this.payload = msg.data;
-    this.attempt = ack.attempt;
-    this.storedAtMs = ack.storedAtMs;
+    this.attempt = ack.attempt + (parked?.attempts ?? 0);
+    this.storedAtMs = parked?.storedAtMs ?? ack.storedAtMs;
+    this.room = room;
+    this.dueAtMs = parked?.dueAtMs ?? 0;
+    this.cause = parked?.cause;
     this.consumer = ack.consumer;
     this.#sequence = ack.streamSequence;
     this.#reply = reply;
@@ -75,7 +80,7 @@ export class NatsDelivery implements Delivery {
   }
 
   get source(): string {
-    return `m${this.#sequence}`;
+    return `${this.room === undefined ? 'm' : 'w'}${this.#sequence}`;
   }
 
   ack(): void {
@@ -115,10 +120,29 @@ export function readDelivery(
 ): NatsDelivery | HydrogenError {
   const subject = subjects.parseClientMessage(msg.subject);
   const messageId = headerValue(block, headerNames.messageId);
-  if (subject === undefined || messageId === undefined) {
-    return new HydrogenError('HYD_MESSAGE_UNREADABLE', `sequence ${ack.streamSequence}, subject ${msg.subject}`);
-  }
-  return new NatsDelivery(msg, ack, reply, subject, messageId, block, owner);
+  if (subject === undefined || messageId === undefined) return unreadable(msg, ack);
+  const replayFor = headerValue(block, headerNames.replayFor);
+  const id = replayFor === undefined ? messageId : (headerValue(block, headerNames.originalId) ?? messageId);
+  return new NatsDelivery(msg, ack, reply, subject, id, block, owner);
+}
+
+/** The same for a message in a waiting room. @returns an error, HYD_MESSAGE_UNREADABLE, when no processor parked it */
+export function readParkedDelivery(
+  msg: Msg,
+  ack: AckSubject,
+  reply: string,
+  block: string,
+  subjects: Subjects,
+  owner: DeliveryOwner,
+): NatsDelivery | HydrogenError {
+  const subject = subjects.parseWaitingMessage(msg.subject);
+  const parked = readParkedFacts(block);
+  if (subject === undefined || parked === undefined) return unreadable(msg, ack);
+  return new NatsDelivery(msg, ack, reply, subject, parked.id, block, owner, subject.room, parked);
+}
+
+function unreadable(msg: Msg, ack: AckSubject): HydrogenError {
+  return new HydrogenError('HYD_MESSAGE_UNREADABLE', `sequence ${ack.streamSequence}, subject ${msg.subject}`);
 }
 
 function nakAfter(delayMs: number): Uint8Array {

@@ -4,11 +4,13 @@ import type { HydrogenError } from '../../errors.ts';
 import type { ClientMessage } from '../port/client-message.ts';
 import type { ConsumerOptions, Consumption, Delivery, MessageBus } from '../port/messages.ts';
 import type { Unacknowledged } from '../port/pressure.ts';
-import { Acks } from './acks.ts';
+import type { Acks } from './acks.ts';
 import { NatsConsumption } from './consumption.ts';
 import type { NatsCore } from './core.ts';
 import { Interest } from './interest.ts';
+import { ProcessorSource } from './processor-source.ts';
 import { Publisher } from './publisher.ts';
+import { countRooms, sumOf } from './rooms.ts';
 import { checkedValue, headerNames } from './wire.ts';
 
 const idPattern = /^[A-Za-z0-9-]+$/;
@@ -27,10 +29,10 @@ export class NatsMessages implements MessageBus {
   #consumptionCount = 0;
   #wasPressed = true;
 
-  constructor(core: NatsCore) {
+  constructor(core: NatsCore, acks: Acks) {
     const { options, subjects, link, requests } = core;
     this.#core = core;
-    this.#acks = new Acks(link);
+    this.#acks = acks;
     this.#interest = new Interest(link, requests, subjects);
     this.publisher = new Publisher(link, 'm', subjects.stream, () => this.weigh(), options.publishLimits);
   }
@@ -81,14 +83,30 @@ export class NatsMessages implements MessageBus {
     onReadiness: () => void = () => {},
   ): Consumption {
     const inbox = `${this.#core.link.inbox}.c${this.#consumptionCount++}`;
-    const consumption = new NatsConsumption(this.#core, this.#acks, options, inbox, {
+    const { requests, subjects } = this.#core;
+    const source = new ProcessorSource(this.#core, options);
+    const limits = { ackTimeoutMs: options.ackTimeoutMs, maxOpen: options.maxInFlight };
+    const consumption = new NatsConsumption(this.#core, this.#acks, source, limits, inbox, {
       onDelivery,
       onProblem,
       onReadiness,
       onStopped: () => this.#consumptions.delete(consumption),
     });
     this.#consumptions.add(consumption);
-    return consumption;
+    return {
+      get isReady() {
+        return consumption.isReady;
+      },
+      lag: async () => {
+        const [lag, rooms] = await Promise.all([
+          consumption.lag(),
+          countRooms(requests, subjects).catch(() => undefined),
+        ]);
+        if (lag === undefined || rooms === undefined) return undefined;
+        return { ...lag, pending: lag.pending + sumOf(rooms.get(options.processor)) };
+      },
+      stop: () => consumption.stop(),
+    };
   }
 
   /** Stops every consumption and the polling of consumers. Acknowledgements can be sent until the link stops. */

@@ -1,9 +1,10 @@
 /**
- * The bus on NATS: JetStream for client messages and dead letters, core NATS between peers, a key-value bucket for
+ * The bus on NATS: JetStream for client messages, waiting rooms and dead letters, core NATS between peers, a key-value bucket for
  * leases. Only this folder imports the `nats` package.
  */
 
 import type { Bus, BusStatus } from '../port/bus.ts';
+import { Acks } from './acks.ts';
 import { createCore, type NatsBusOptions } from './core.ts';
 import { NatsDeadLetters } from './dead-letters.ts';
 import { NatsLeases } from './leases.ts';
@@ -20,8 +21,10 @@ export type { NatsBusOptions } from './core.ts';
 export function createNatsBus(options: NatsBusOptions): Bus {
   const core = createCore(options);
   const { link } = core;
-  const messages = new NatsMessages(core);
+  const acks = new Acks(link);
+  const messages = new NatsMessages(core, acks);
   const deadLetters = new NatsDeadLetters(core, messages.publisher);
+  const waiting = new NatsWaiting(core, acks);
   const peers = new NatsPeers(core);
   const leases = new NatsLeases(core);
   const statusListeners: ((status: BusStatus, cause?: unknown) => void)[] = [];
@@ -32,7 +35,7 @@ export function createNatsBus(options: NatsBusOptions): Bus {
   return {
     messages,
     deadLetters,
-    waiting: new NatsWaiting(),
+    waiting,
     peers,
     leases,
     get status() {
@@ -42,7 +45,7 @@ export function createNatsBus(options: NatsBusOptions): Bus {
     start: async () => link.start(),
     stop: async () => {
       leases.stop();
-      await messages.stopConsuming();
+      await Promise.all([messages.stopConsuming(), waiting.stop()]);
       messages.publisher.stop();
       deadLetters.stop();
       await link.stop();

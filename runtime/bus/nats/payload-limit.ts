@@ -7,7 +7,7 @@ import { HydrogenError } from '../../errors.ts';
 import type { Link } from './connection.ts';
 
 /** Bytes reserved for headers. */
-const headerBytes = 4096;
+export const headerBytes = 4096;
 
 export class PayloadLimit {
   readonly #link: Link;

@@ -41,6 +41,8 @@ export class JetStreamError extends Error {
 /** The codes that callers branch on. */
 export const jetStreamCodes = {
   consumerNotFound: 10014,
+  /** It exists with another configuration. */
+  consumerExists: 10148,
   messageNotFound: 10037,
   sequenceNotFound: 10043,
   deleteFailed: 10057,

@@ -5,7 +5,7 @@ import type { Subjects } from '../subjects.ts';
 import { isRefused, JetStreamError, jetStreamCodes, type Requests } from './requests.ts';
 
 /**
- * How the stream of client messages is kept. The dead-letter stream and the leases use the same storage and replicas.
+ * How the stream of client messages is kept. The other streams and the leases use the same storage and replicas.
  */
 export interface StreamOptions {
   readonly storage: 'File' | 'Memory';
@@ -52,6 +52,30 @@ export function deadLetterStream(subjects: Subjects, options: StreamOptions, let
     duplicate_window: nanos(windowMs(letters.maxAgeMs)),
     ...kept(options, letters),
   };
+}
+
+/**
+ * The rooms take no room from the stream of client messages, and may hold half as much. A message here is removed once it
+ * has been acknowledged.
+ */
+export function waitingStream(subjects: Subjects, options: StreamOptions): WantedStream {
+  return {
+    name: subjects.waitingStream,
+    subjects: [subjects.allWaiting],
+    retention: 'workqueue' as StreamConfig['retention'],
+    discard: 'new' as StreamConfig['discard'],
+    duplicate_window: nanos(windowMs(waitingAgeMs(options))),
+    ...kept(options, { maxAgeMs: waitingAgeMs(options), maxBytes: Math.floor(options.maxBytes / 2) }),
+  };
+}
+
+/**
+ * How long a parked message is kept; 0 for ever. A message can be parked at any moment of its life on the stream of client
+ * messages, and processors make it a dead letter before it is older than that stream allows. Twice that age leaves them the
+ * time to do so, even when no processor runs for as long as the stream of client messages keeps anything.
+ */
+export function waitingAgeMs({ maxAgeMs }: StreamOptions): number {
+  return 2 * maxAgeMs;
 }
 
 /**

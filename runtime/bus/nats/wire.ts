@@ -13,15 +13,25 @@ export const headerNames = {
   callback: 'hydrogen-callback',
   /** On a replayed dead letter: the processor that it is for. */
   replayFor: 'hydrogen-replay-for',
-  /** On a replayed dead letter: its original id. */
+  /** On a replayed dead letter and on a parked message: its original id. */
   originalId: 'hydrogen-message-id',
   deadLetter: 'hydrogen-dead-letter',
+  /** On a parked message: the requests that were sent for it. */
+  attempts: 'hydrogen-attempts',
+  /** On a parked message: milliseconds since the epoch before which it must not be tried. */
+  dueAt: 'hydrogen-due-at',
+  /** On a parked message: milliseconds since the epoch at which the client's message was stored. */
+  storedAt: 'hydrogen-stored-at',
+  /** On a parked message that only waits to become a dead letter: why. */
+  parkedCause: 'hydrogen-cause',
   pendingMessages: 'Nats-Pending-Messages',
 } as const;
 
 const version = 'NATS/1.0';
 /** JetStream's `err_code` for a message above the stream's own limit. */
 const messageTooLargeCode = 10054;
+/** JetStream's `err_code` for everything that a stream could not store; only the text says why. */
+const storeFailedCode = 10077;
 
 /** A header block of `Name: value` lines. Names and values must be ASCII without line breaks. */
 export function headerBlock(lines: readonly (readonly [name: string, value: string])[]): string {
@@ -53,6 +63,12 @@ export function receivedHeaders(msg: Msg): string {
   if (headers === undefined) return '';
   const lines = headers.keys().map((name) => `\r\n${name}: ${headers.get(name)}`);
   return `${version} ${headers.status}${lines.join('')}\r\n\r\n`;
+}
+
+/** JSON whose characters are all valid in a header. */
+export function asciiJson(value: unknown): string {
+  const json = JSON.stringify(value);
+  return json.replace(/[^\x20-\x7e]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
 /** Value of the first header of this name, undefined when there is none. */
@@ -104,16 +120,22 @@ export function parseAckSubject(reply: string | undefined): AckSubject | undefin
 }
 
 /**
- * A stream's answer to a message. `large`: the stream will never accept it.
+ * A stream's answer to a message. `large`: the stream will never accept it. `full`: it has reached one of its limits, such
+ * as `maximum bytes exceeded` or `maximum messages per subject exceeded`.
  * @param accepted the first bytes of its acknowledgements: when a sequence above zero follows them, no JSON is parsed
  */
-export function judgeAck(data: Uint8Array, accepted: Uint8Array): 'stored' | 'refused' | 'large' {
+export function judgeAck(data: Uint8Array, accepted: Uint8Array): 'stored' | 'refused' | 'large' | 'full' {
   const digit = data[accepted.length];
   if (digit !== undefined && digit >= 0x31 && digit <= 0x39 && startsWith(data, accepted)) return 'stored';
   if (data.length === 0) return 'refused';
   try {
-    const ack = JSON.parse(Buffer.from(data).toString()) as { error?: { err_code?: number }; seq?: number };
-    if (ack.error?.err_code === messageTooLargeCode) return 'large';
+    const ack = JSON.parse(Buffer.from(data).toString()) as {
+      error?: { err_code?: number; description?: string };
+      seq?: number;
+    };
+    const { err_code: code, description = '' } = ack.error ?? {};
+    if (code === messageTooLargeCode) return 'large';
+    if (code === storeFailedCode && description.startsWith('maximum ')) return 'full';
     return ack.error === undefined && ack.seq !== undefined && ack.seq > 0 ? 'stored' : 'refused';
   } catch {
     // The answer is not from a stream, so the message is not stored.

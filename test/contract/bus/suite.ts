@@ -7,6 +7,7 @@ import { busLeases } from './leases.ts';
 import { busMessages } from './messages.ts';
 import { busPeers } from './peers.ts';
 import { busPressure } from './pressure.ts';
+import { busWaiting } from './waiting.ts';
 
 export type { BusEnvironment, MakeBusEnvironment } from './kit.ts';
 
@@ -16,6 +17,7 @@ export function busContract(name: string, makeEnvironment: MakeBusEnvironment, s
     describe('messages', () => busMessages(makeEnvironment));
     describe('pressure', () => busPressure(makeEnvironment));
     describe('dead letters', () => busDeadLetters(makeEnvironment));
+    describe('waiting rooms', () => busWaiting(makeEnvironment));
     describe('peers', () => busPeers(makeEnvironment));
     describe('leases', () => busLeases(makeEnvironment));
   });

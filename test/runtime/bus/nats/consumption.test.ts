@@ -2,6 +2,7 @@ import { after, describe, test } from 'node:test';
 import { Acks } from '../../../../runtime/bus/nats/acks.ts';
 import { NatsConsumption } from '../../../../runtime/bus/nats/consumption.ts';
 import { createCore } from '../../../../runtime/bus/nats/core.ts';
+import { ProcessorSource } from '../../../../runtime/bus/nats/processor-source.ts';
 import { eventually, holds } from '../../../kit/eventually.ts';
 import { natsOrSkip, startNats } from '../../../kit/nats.ts';
 import { replaced } from '../../../kit/replaced.ts';
@@ -37,14 +38,15 @@ describe('consumption on nats', { skip }, async () => {
       const consumption = new NatsConsumption(
         { ...core, link },
         new Acks(real),
-        {
+        new ProcessorSource(core, {
           processor: 'chat',
           endpoints: undefined,
           ackTimeoutMs: 5000,
           maxInFlight: 8,
           ordering: 'Unordered',
           partitions: 1,
-        },
+        }),
+        { ackTimeoutMs: 5000, maxOpen: 8 },
         `${real.inbox}.c`,
         { onDelivery: () => {}, onProblem: () => {}, onReadiness: () => {}, onStopped: () => {} },
       );

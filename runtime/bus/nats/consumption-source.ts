@@ -1,0 +1,38 @@
+/** Where the deliveries of a consumption come from: the stream of client messages, or a waiting room. */
+
+import type { Msg } from 'nats';
+import type { HydrogenError } from '../../errors.ts';
+import type { Delivery } from '../port/messages.ts';
+import type { DeliveryOwner, NatsDelivery } from './delivery.ts';
+import type { ConsumerSet } from './durables.ts';
+import type { AckSubject } from './wire.ts';
+
+/** What an attempt to set up consumers gets. */
+export interface SetupAttempt {
+  /** True when an earlier attempt has succeeded. */
+  readonly hasSucceeded: boolean;
+  /** A problem that does not prevent deliveries. */
+  report(problem: HydrogenError): void;
+}
+
+export interface ConsumptionSource {
+  /** Name of the stream. */
+  readonly stream: string;
+  /** The subject of sentences about its problems, such as `consumer chat`. */
+  readonly what: string;
+  /** Creates or adapts streams and consumers. @throws what `Requests.api` throws */
+  ensure(attempt: SetupAttempt): Promise<ConsumerSet>;
+  /**
+   * @param block its headers
+   * @returns HYD_MESSAGE_UNREADABLE when no hydrogen wrote it; undefined when it is for another processor
+   */
+  read(
+    msg: Msg,
+    ack: AckSubject,
+    reply: string,
+    block: string,
+    owner: DeliveryOwner,
+  ): NatsDelivery | HydrogenError | undefined;
+  /** Ends a delivery that was never handed out. Must not reject. */
+  giveBack(delivery: Delivery): Promise<void>;
+}
