@@ -52,7 +52,7 @@ function ruleValidation({ path, field, rule, message }: CrossFieldRule, root: No
 
 /** `must exceed a ({a}), is {b}` without the parts that depend on values: `must exceed a`. */
 function withoutValues(message: string): string {
-  return message.replaceAll(/( \(|, is |)\{[\w.]+\}(\)|) ?/g, '').trim();
+  return message.replaceAll(/ \(\{[\w.]+\}\)|, is \{[\w.]+\}|\{[\w.]+\} ?/g, '').trim();
 }
 
 /**

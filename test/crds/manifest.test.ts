@@ -134,8 +134,8 @@ test('puts the text in a message into an expression, and points at the field', (
 });
 
 test('leaves numbers out of messages, because their text has no bound for the API server', () => {
-  const rule = { path: 'spec.thing', rule: 'false', message: 'must exceed a ({count}), is {count}' };
+  const rule = { path: 'spec.thing', rule: 'false', message: 'must exceed a ({count}) and b ({count}), is {count}' };
   assert.deepEqual(only(validationsOf(kindOf({ rules: [rule] }))), [
-    ['spec.thing', { rule: 'false', message: 'must exceed a' }],
+    ['spec.thing', { rule: 'false', message: 'must exceed a and b' }],
   ]);
 });
