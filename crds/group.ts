@@ -34,7 +34,8 @@ const managed = Fields(
           size: withDefault(
             Quantity({
               description:
-                "Size of each server's volume. It must have room for stream.maxBytes and deadLetter.maxBytes. Default 4Gi.",
+                "Size of each server's volume. It must have room for one and a half times stream.maxBytes, and for " +
+                'deadLetter.maxBytes. Default 4Gi.',
             }),
             '4Gi',
           ),
@@ -98,7 +99,7 @@ const stream = Fields(
       Quantity({
         description:
           'Maximum size of the stream, at least 1Ki. A full stream discards nothing: gateways stop reading from their ' +
-          'clients until there is room. Default 1Gi.',
+          'clients until there is room. The stream of waiting rooms may be half as large in addition. Default 1Gi.',
       }),
       '1Gi',
     ),
@@ -218,14 +219,19 @@ export const groupRules: readonly CrossFieldRule[] = [
     path: 'spec',
     field: 'nats.managed.storage.size',
     reads: ['nats.managed', 'stream.maxBytes', 'deadLetter.maxBytes'],
+    // Both sides doubled, because CEL can add quantities and not multiply them.
     rule:
-      '!has(self.nats.managed) || quantity(string(self.stream.maxBytes)).add(quantity(string(self.deadLetter.maxBytes)))' +
-      '.compareTo(quantity(string(self.nats.managed.storage.size))) <= 0',
+      '!has(self.nats.managed) || quantity(string(self.stream.maxBytes))' +
+      '.add(quantity(string(self.stream.maxBytes))).add(quantity(string(self.stream.maxBytes)))' +
+      '.add(quantity(string(self.deadLetter.maxBytes))).add(quantity(string(self.deadLetter.maxBytes)))' +
+      '.compareTo(quantity(string(self.nats.managed.storage.size)).add(quantity(string(self.nats.managed.storage.size)))) <= 0',
     message:
-      'must hold stream.maxBytes ({stream.maxBytes}) and deadLetter.maxBytes ({deadLetter.maxBytes}), is {nats.managed.storage.size}',
+      'must hold one and a half times stream.maxBytes ({stream.maxBytes}) and deadLetter.maxBytes ' +
+      '({deadLetter.maxBytes}), is {nats.managed.storage.size}',
     check: ({ nats, stream, deadLetter }) =>
       !nats.managed ||
-      parseQuantity(stream.maxBytes) + parseQuantity(deadLetter.maxBytes) <= parseQuantity(nats.managed.storage.size),
+      3 * parseQuantity(stream.maxBytes) + 2 * parseQuantity(deadLetter.maxBytes) <=
+        2 * parseQuantity(nats.managed.storage.size),
   }),
   rule<HydrogenGroupSpec>({
     path: 'spec',

@@ -84,7 +84,9 @@ export const processorStatus = Fields(
     lag: Type.Optional(
       Fields(
         {
-          pendingMessages: count('Number of messages in the stream that have not been delivered to any pod yet.'),
+          pendingMessages: count(
+            'Number of messages that have not been delivered to any pod yet, or that are in waiting rooms.',
+          ),
           unacknowledgedMessages: count(
             'Number of messages that have been delivered to pods but not acknowledged yet.',
           ),

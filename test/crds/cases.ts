@@ -66,7 +66,7 @@ instanceLeaseSeconds: 300`),
     title: 'a group with a NATS of its own',
     yaml: group(`
 nats:
-  managed: {replicas: 3, storage: {size: 2Gi, className: fast}}
+  managed: {replicas: 3, storage: {size: 2560Mi, className: fast}}
   tokenSecretRef: {name: nats, key: token}
 stream: {replicas: 3}`),
     issues: [],
@@ -438,7 +438,16 @@ export const invalidCases: readonly Case[] = [
     yaml: group('nats: {managed: {replicas: 1, storage: {size: 1Gi}}}\nstream: {replicas: 3}'),
     issues: [
       'spec.stream.replicas: must not exceed nats.managed.replicas (1), is 3',
-      'spec.nats.managed.storage.size: must hold stream.maxBytes ("1Gi") and deadLetter.maxBytes ("1Gi"), is "1Gi"',
+      'spec.nats.managed.storage.size: must hold one and a half times stream.maxBytes ("1Gi") and deadLetter.maxBytes ' +
+        '("1Gi"), is "1Gi"',
+    ],
+  },
+  {
+    title: 'a managed NATS with a volume that has no room for waiting rooms',
+    yaml: group('nats: {managed: {storage: {size: 2559Mi}}}'),
+    issues: [
+      'spec.nats.managed.storage.size: must hold one and a half times stream.maxBytes ("1Gi") and deadLetter.maxBytes ' +
+        '("1Gi"), is "2559Mi"',
     ],
   },
   {

@@ -18,7 +18,7 @@ const patiently = { timeoutMs: 40_000, everyMs: 100 };
 async function managed(name: string, replicas: number): Promise<Namespace> {
   const namespace = await stage.platform.namespace(name);
   const { gateway, processor } = stage.documents();
-  const nats = { managed: { replicas, storage: { size: '2Gi' } } };
+  const nats = { managed: { replicas, storage: { size: '3Gi' } } };
   const spec = { nats, stream: { replicas } };
   await namespace.apply(groupDocument(spec), gateway, processor);
   await namespace.untilReady(...chatResources);

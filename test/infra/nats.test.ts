@@ -66,10 +66,10 @@ test('a server admits only clients with the token of the group, whatever its cha
 
 test('streams as large as the volume leave room for the leases of gateways', { skip }, async () => {
   const [group] = parseDocuments(
-    documents({ group: 'nats: {managed: {replicas: 1, storage: {size: 2Gi}}}' }),
+    documents({ group: 'nats: {managed: {replicas: 1, storage: {size: 3Gi}}}' }),
     'test',
   ) as [HydrogenGroup];
-  using file = inFile(configOf('nats: {managed: {replicas: 1, storage: {size: 2Gi}}}').replace(/ *store_dir.*\n/, ''));
+  using file = inFile(configOf('nats: {managed: {replicas: 1, storage: {size: 3Gi}}}').replace(/ *store_dir.*\n/, ''));
   process.env[natsEnv.pod] = 'chat-nats-0';
   await using nats = await startNats({ args: ['-c', file.path, '-m', '-1'] });
   delete process.env[natsEnv.pod];

@@ -18,16 +18,25 @@ import {
   readConsumers,
   type StreamConsumers,
 } from './durables.ts';
-import { createRequests, isRefused, jetStreamCodes, type Requests } from './requests.ts';
-import { clientStream, deadLetterStream, ensureStream, inspectStream, leaseBucket, sentenceOf } from './streams.ts';
+import { createRequests, isRefused, JetStreamError, jetStreamCodes, type Requests } from './requests.ts';
+import { countRooms, deleteRooms, ensureWaitingStream, sumOf } from './rooms.ts';
+import {
+  clientStream,
+  deadLetterStream,
+  ensureStream,
+  inspectStream,
+  leaseBucket,
+  sentenceOf,
+  waitingStream,
+} from './streams.ts';
 
-/** How far a processor lags behind, summed over its consumers. */
+/** How far a processor lags behind, summed over its consumers and waiting rooms. */
 export interface ProcessorLag {
-  /** Messages not delivered to any replica yet. */
+  /** Messages not delivered to any replica yet, and those in waiting rooms. */
   readonly pendingMessages: number;
   /** Messages delivered to replicas and not ended yet. */
   readonly unacknowledgedMessages: number;
-  /** The number of its consumers. */
+  /** The number of its consumers on the stream of client messages. */
   readonly consumers: number;
 }
 
@@ -47,8 +56,8 @@ export interface NatsGroup {
   start(): void;
   stop(): Promise<void>;
   /**
-   * Creates or adapts the streams of client messages and dead letters and the bucket of leases. Resolves with the
-   * settings that can't be changed in place, one sentence each.
+   * Creates or adapts the streams of client messages, dead letters and waiting rooms and the bucket of leases. Resolves
+   * with the settings that can't be changed in place, and why there can be no waiting rooms, one sentence each.
    */
   ensureStreams(): Promise<string[]>;
   /** Resolves with the streams that are missing and the settings that differ, one sentence each. Changes nothing. */
@@ -65,11 +74,11 @@ export interface NatsGroup {
   /** The lag of every processor of the group, by name. */
   lags(): Promise<ReadonlyMap<string, ProcessorLag>>;
   /**
-   * Deletes a processor's consumers, including the messages they had not acknowledged. Resolves with the number of
-   * consumers.
+   * Deletes a processor's waiting rooms and consumers, including the messages they had not acknowledged. Resolves with the
+   * number of its consumers on the stream of client messages.
    */
   deleteConsumers(processor: string, present?: StreamConsumers): Promise<number>;
-  /** Deletes the streams of client messages and dead letters and the bucket of leases, with everything in them. */
+  /** Deletes every stream of the group and the bucket of leases, with everything in them. */
   deleteStreams(): Promise<void>;
 }
 
@@ -80,11 +89,12 @@ export function createNatsGroup(options: NatsGroupOptions): NatsGroup {
   const subjects = createSubjects(options.group);
   const link = new Link(options);
   const requests = guarded(createRequests(link), options.mayWrite);
-  const streams = [
+  const needed = [
     clientStream(subjects, options.stream),
     deadLetterStream(subjects, options.stream, options.deadLetter),
     leaseBucket(subjects, options.leaseMs, options.stream),
   ];
+  const streams = [...needed, waitingStream(subjects, options.stream)];
   return {
     get status() {
       return link.status;
@@ -94,7 +104,10 @@ export function createNatsGroup(options: NatsGroupOptions): NatsGroup {
     stop: () => link.stop(),
     ensureStreams: async () => {
       const conflicts: string[] = [];
-      for (const stream of streams) conflicts.push(...(await ensureStream(requests, stream)).map(sentenceOf));
+      for (const stream of needed) conflicts.push(...(await ensureStream(requests, stream)).map(sentenceOf));
+      const waiting = await ensureWaitingStream(requests, subjects, options.stream);
+      if (waiting instanceof JetStreamError) conflicts.push(`stream ${subjects.waitingStream}: ${waiting.message}`);
+      else conflicts.push(...waiting.map(sentenceOf));
       return conflicts;
     },
     inspectStreams: async () => (await Promise.all(streams.map((one) => inspectStream(requests, one)))).flat(),
@@ -110,7 +123,11 @@ export function createNatsGroup(options: NatsGroupOptions): NatsGroup {
     ensureConsumers: async (consumer, present) =>
       void (await ensureConsumers(requests, subjects, consumer, false, present)),
     lags: () => readLags(requests, subjects),
-    deleteConsumers: (processor, present) => deleteConsumers(requests, subjects, processor, present?.consumers),
+    deleteConsumers: async (processor, present) => {
+      // Its consumers go last: as long as they exist, a removal that was interrupted is seen to be unfinished.
+      await deleteRooms(requests, subjects, processor);
+      return deleteConsumers(requests, subjects, processor, present?.consumers);
+    },
     deleteStreams: async () => {
       for (const { name } of streams) {
         try {
@@ -123,9 +140,9 @@ export function createNatsGroup(options: NatsGroupOptions): NatsGroup {
   };
 }
 
-async function readLags(requests: Requests, { stream }: Subjects): Promise<ReadonlyMap<string, ProcessorLag>> {
+async function readLags(requests: Requests, subjects: Subjects): Promise<ReadonlyMap<string, ProcessorLag>> {
   const lags = new Map<string, ProcessorLag>();
-  await eachConsumer(requests, stream, ({ config, num_pending, num_ack_pending }) => {
+  await eachConsumer(requests, subjects.stream, ({ config, num_pending, num_ack_pending }) => {
     const processor = config.metadata?.[metadataKeys.processor];
     if (processor === undefined) return;
     const { pendingMessages = 0, unacknowledgedMessages = 0, consumers = 0 } = lags.get(processor) ?? {};
@@ -135,6 +152,10 @@ async function readLags(requests: Requests, { stream }: Subjects): Promise<Reado
       consumers: consumers + 1,
     });
   });
+  for (const [processor, rooms] of await countRooms(requests, subjects)) {
+    const lag = lags.get(processor);
+    if (lag !== undefined) lags.set(processor, { ...lag, pendingMessages: lag.pendingMessages + sumOf(rooms) });
+  }
   return lags;
 }
 

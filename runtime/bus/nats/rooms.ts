@@ -53,7 +53,7 @@ export interface RoomAddress {
 }
 
 /** Creates the consumer of a room where there is none. @throws what `Requests.api` throws */
-export async function foundRoom(
+export async function createRoomConsumer(
   requests: Requests,
   subjects: Subjects,
   stream: StreamOptions,
@@ -160,7 +160,7 @@ export async function countWaiting(requests: Requests, { waitingStream: stream }
  * server sends every subject, that is, each connection in each room, so this is not for every day.
  * @throws what `Requests.api` throws
  */
-export async function findRooms(
+export async function searchRooms(
   requests: Requests,
   subjects: Subjects,
   processor: string,

@@ -19,14 +19,14 @@ import {
   countRoom,
   countRooms,
   countWaiting,
+  createRoomConsumer,
   ensureWaitingStream,
-  findRooms,
-  foundRoom,
   type RoomAddress,
+  searchRooms,
 } from './rooms.ts';
 
 /** How often rooms without a consumer are looked for, at most. */
-const findEveryMs = 60_000;
+const searchEveryMs = 60_000;
 /** How often the stream is created again, at most. */
 const ensureEveryMs = 2000;
 const maxKnown = 1024;
@@ -34,7 +34,7 @@ const maxKnown = 1024;
 interface KnownRoom {
   readonly meter: RoomMeter;
   /** Resolves with true once it has a consumer. */
-  readonly founded: Promise<boolean>;
+  readonly hasConsumer: Promise<boolean>;
 }
 
 export class NatsWaiting implements WaitingBus {
@@ -45,7 +45,7 @@ export class NatsWaiting implements WaitingBus {
   readonly #known = new Map<string, KnownRoom>();
   readonly #entered = new Set<NatsConsumption>();
   #enteredCount = 0;
-  #foundAtMs = Number.NEGATIVE_INFINITY;
+  #searchedAtMs = Number.NEGATIVE_INFINITY;
   #ensuredAtMs = Number.NEGATIVE_INFINITY;
   #ensuring: Promise<boolean> | undefined;
 
@@ -60,8 +60,8 @@ export class NatsWaiting implements WaitingBus {
   async park(processor: string, room: string, delivery: Delivery, parking: Parking): Promise<Parked> {
     const subject = this.#core.subjects.waitingMessage(processor, room, delivery.endpoint, delivery.connectionId);
     if (!this.#core.link.isUp) return 'unavailable';
-    const { meter, founded } = this.#knownRoom({ processor, room });
-    if (!(await founded)) return 'unavailable';
+    const { meter, hasConsumer } = this.#knownRoom({ processor, room });
+    if (!(await hasConsumer)) return 'unavailable';
     if (meter.isFull()) return 'full';
     const headers = parkedHeaders(processor, delivery, parking);
     meter.add(subject.length + headers.length + delivery.payload.byteLength);
@@ -81,9 +81,9 @@ export class NatsWaiting implements WaitingBus {
       const counts = await countRooms(requests, subjects);
       for (const rooms of counts.values()) for (const messages of rooms.values()) uncounted -= messages;
       const known = counts.get(processor) ?? new Map<string, number>();
-      if (uncounted <= 0 || performance.now() - this.#foundAtMs < findEveryMs) return known;
-      this.#foundAtMs = performance.now();
-      return new Map([...(await findRooms(requests, subjects, processor)), ...known]);
+      if (uncounted <= 0 || performance.now() - this.#searchedAtMs < searchEveryMs) return known;
+      this.#searchedAtMs = performance.now();
+      return new Map([...(await searchRooms(requests, subjects, processor)), ...known]);
     } catch {
       // Disconnected, or JetStream is not available: unknown.
       return undefined;
@@ -140,7 +140,10 @@ export class NatsWaiting implements WaitingBus {
     if (known !== undefined) return known;
     const { requests, subjects, options } = this.#core;
     const count = (): Promise<number | undefined> => countRoom(requests, subjects, at).catch(() => undefined);
-    const room = { meter: new RoomMeter(options.stream.maxBytes / 4, count), founded: this.#found(at, key) };
+    const room = {
+      meter: new RoomMeter(options.stream.maxBytes / 4, count),
+      hasConsumer: this.#createConsumer(at, key),
+    };
     for (const oldest of this.#known.keys()) {
       if (this.#known.size < maxKnown) break;
       this.#known.delete(oldest);
@@ -149,9 +152,9 @@ export class NatsWaiting implements WaitingBus {
     return room;
   }
 
-  async #found(at: RoomAddress, key: string): Promise<boolean> {
+  async #createConsumer(at: RoomAddress, key: string): Promise<boolean> {
     const { requests, subjects, options } = this.#core;
-    const create = (): Promise<void> => foundRoom(requests, subjects, options.stream, at);
+    const create = (): Promise<void> => createRoomConsumer(requests, subjects, options.stream, at);
     try {
       try {
         await create();
@@ -169,7 +172,7 @@ export class NatsWaiting implements WaitingBus {
 
   #forget(): void {
     this.#known.clear();
-    this.#foundAtMs = Number.NEGATIVE_INFINITY;
+    this.#searchedAtMs = Number.NEGATIVE_INFINITY;
   }
 
   /** Resolves with true when the stream exists now. */
