@@ -37,9 +37,9 @@ async function withJetStream(work: (manager: JetStreamManager) => Promise<void>)
 
 async function streamsOf(
   manager: JetStreamManager,
-  { stream, deadLetterStream, leaseBucket }: Subjects,
+  { stream, deadLetterStream, waitingStream, leaseBucket }: Subjects,
 ): Promise<string[]> {
-  const mine = [stream, deadLetterStream, `KV_${leaseBucket}`];
+  const mine = [stream, deadLetterStream, waitingStream, `KV_${leaseBucket}`];
   const found = (await manager.streams.list().next()).map(({ config }) => config.name);
   return found.filter((name) => mine.includes(name));
 }
@@ -53,7 +53,7 @@ test('deleting the objects removes pods, services and consumers, and keeps the s
     await namespace.kubectl(['delete', 'hmp/chat', 'hgw/chat', 'hgrp/chat', '--timeout=30s']);
     await eventually(async () => (await leftIn(namespace)).length === 0, patiently);
     assert.equal((await manager.consumers.list(subjects.stream).next()).length, 0);
-    assert.equal((await streamsOf(manager, subjects)).length, 3);
+    assert.equal((await streamsOf(manager, subjects)).length, 4);
   });
   for (const pid of pids) assert.throws(() => process.kill(pid, 0), { code: 'ESRCH' });
 });
@@ -64,7 +64,7 @@ test('a group with deletionPolicy Delete waits for its members and then deletes 
   const namespace = await stage.chat('deleted', { group: { stream: { deletionPolicy: 'Delete' } } });
   const subjects = createSubjects(busGroup(namespace.name, 'chat'));
   await withJetStream(async (manager) => {
-    assert.equal((await streamsOf(manager, subjects)).length, 3);
+    assert.equal((await streamsOf(manager, subjects)).length, 4);
     await namespace.kubectl(['delete', 'hgrp/chat', '--wait=false']);
     await namespace.untilCondition('hgrp/chat', 'Ready', 'False/WaitingForMembers');
     await namespace.kubectl(['delete', 'hmp/chat', 'hgw/chat', '--timeout=30s']);

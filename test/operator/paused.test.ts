@@ -105,14 +105,14 @@ test('a paused group says whether its streams exist, and creates none before it 
   await eventually(() => reachable() === 'Unknown Paused');
   assert.match(
     condition(api.get('hydrogengroups', 'chat'), 'BusReachable').message,
-    /stream HYDROGEN_shop_chat is missing; stream HYDROGEN_shop_chat_DLQ is missing; stream KV_/,
+    /stream HYDROGEN_shop_chat is missing; stream HYDROGEN_shop_chat_DLQ is missing; stream KV_\S+ is missing; stream HYDROGEN_shop_chat_WAIT is missing/,
   );
   assert.equal(verdict(api, 'hydrogengroups', 'Ready'), 'Unknown Paused');
   await holds(async () => (await observe(nats.url)).streams.length === 0, 300);
 
   api.put('hydrogengroups', group(nats.url, { paused: false }));
   await eventually(() => reachable() === 'True BusReachable');
-  assert.equal((await observe(nats.url)).streams.length, 3);
+  assert.equal((await observe(nats.url)).streams.length, 4);
 
   // While paused, other settings leave the streams unchanged.
   const changed = { paused: true, stream: { maxAgeSeconds: 7200 } };

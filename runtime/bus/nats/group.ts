@@ -107,6 +107,7 @@ export function createNatsGroup(options: NatsGroupOptions): NatsGroup {
       for (const stream of needed) conflicts.push(...(await ensureStream(requests, stream)).map(sentenceOf));
       const waiting = await ensureWaitingStream(requests, subjects, options.stream);
       if (waiting instanceof JetStreamError) conflicts.push(`stream ${subjects.waitingStream}: ${waiting.message}`);
+      else if (waiting instanceof HydrogenError) throw waiting;
       else conflicts.push(...waiting.map(sentenceOf));
       return conflicts;
     },

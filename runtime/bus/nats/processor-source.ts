@@ -31,16 +31,15 @@ export class ProcessorSource implements ConsumptionSource {
       ...(await ensureStream(requests, clientStream(subjects, options.stream))),
       ...(await ensureStream(requests, deadLetterStream(subjects, options.stream, options.deadLetter))),
     ];
+    const found = await ensureConsumers(requests, subjects, this.#options, hasSucceeded);
     const waiting = await ensureWaitingStream(requests, subjects, options.stream);
-    if (waiting instanceof JetStreamError) {
-      const detail = `stream ${subjects.waitingStream}, without which nothing can be parked: ${waiting.message}`;
-      report(new HydrogenError('HYD_STREAM_CONFLICT', detail, { cause: waiting }));
-    } else conflicts.push(...waiting);
+    if (waiting instanceof Error) this.#reportNoRooms(waiting, report);
+    else conflicts.push(...waiting);
     for (const { object, field, have, want } of conflicts) {
       const detail = `${object}: ${field} is ${JSON.stringify(have)}, wanted ${JSON.stringify(want)}`;
       report(new HydrogenError('HYD_STREAM_CONFLICT', detail));
     }
-    return ensureConsumers(requests, subjects, this.#options, hasSucceeded);
+    return found;
   }
 
   read(
@@ -53,6 +52,14 @@ export class ProcessorSource implements ConsumptionSource {
     const delivery = readDelivery(msg, ack, reply, block, this.#core.subjects, owner);
     if (delivery instanceof HydrogenError || delivery.replayFor === undefined) return delivery;
     return delivery.replayFor === this.#options.processor ? delivery : undefined;
+  }
+
+  // It is tried again whenever something is to be parked.
+  #reportNoRooms(cause: JetStreamError | HydrogenError, report: SetupAttempt['report']): void {
+    if (!this.#core.link.isUp || (cause instanceof JetStreamError && cause.isTransient)) return;
+    const code = cause instanceof JetStreamError ? 'HYD_STREAM_CONFLICT' : cause.code;
+    const detail = `stream ${this.#core.subjects.waitingStream}, without which nothing can be parked: ${cause.message}`;
+    report(new HydrogenError(code, detail, { cause }));
   }
 
   async giveBack(delivery: Delivery): Promise<void> {

@@ -7,7 +7,6 @@ import type { ConsumptionSource, SetupAttempt } from './consumption-source.ts';
 import type { NatsCore } from './core.ts';
 import { type DeliveryOwner, type NatsDelivery, readParkedDelivery } from './delivery.ts';
 import type { ConsumerSet } from './durables.ts';
-import { JetStreamError } from './requests.ts';
 import { ensureRoomConsumer, ensureWaitingStream, type RoomAddress } from './rooms.ts';
 import type { AckSubject } from './wire.ts';
 
@@ -32,7 +31,7 @@ export class RoomSource implements ConsumptionSource {
     const { requests, subjects, options } = this.#core;
     // What differs is reported by the set-up of the processor's own consumers.
     const outcome = await ensureWaitingStream(requests, subjects, options.stream);
-    if (outcome instanceof JetStreamError) throw outcome;
+    if (outcome instanceof Error) throw outcome;
     const name = await ensureRoomConsumer(requests, subjects, options.stream, this.#at, this.#ackTimeoutMs);
     return { names: [name], isOrdered: false };
   }

@@ -6,6 +6,7 @@
 
 import { createHash } from 'node:crypto';
 import type { ConsumerConfig, ConsumerInfo, StreamInfo } from 'nats';
+import { HydrogenError } from '../../errors.ts';
 import type { Subjects } from '../subjects.ts';
 import { eachConsumer, metadataKeys } from './durables.ts';
 import { isRefused, JetStreamError, jetStreamCodes, type Requests } from './requests.ts';
@@ -22,18 +23,18 @@ const maxSubjectPages = 8;
 export type RoomCounts = ReadonlyMap<string, ReadonlyMap<string, number>>;
 
 /**
- * Creates or adapts the stream of waiting rooms. Without it everything else works, so a refusal is a result.
- * @throws {HydrogenError} HYD_BUS_UNREACHABLE; {JetStreamError} when it may succeed later
+ * Creates or adapts the stream of waiting rooms. Without it everything else works, so a refusal, or no answer to this
+ * alone, is a result.
  */
 export async function ensureWaitingStream(
   requests: Requests,
   subjects: Subjects,
   stream: StreamOptions,
-): Promise<readonly Conflict[] | JetStreamError> {
+): Promise<readonly Conflict[] | JetStreamError | HydrogenError> {
   try {
     return await ensureStream(requests, waitingStream(subjects, stream));
   } catch (err) {
-    if (err instanceof JetStreamError && !err.isTransient) return err;
+    if (err instanceof JetStreamError || err instanceof HydrogenError) return err;
     throw err;
   }
 }

@@ -12,7 +12,7 @@ import { NatsConsumption } from './consumption.ts';
 import type { NatsCore } from './core.ts';
 import { parkedHeaders } from './parked.ts';
 import { Parker } from './parking.ts';
-import { isRefused, JetStreamError, jetStreamCodes } from './requests.ts';
+import { isRefused, jetStreamCodes } from './requests.ts';
 import { RoomMeter } from './room-meter.ts';
 import { RoomSource } from './room-source.ts';
 import {
@@ -187,11 +187,7 @@ export class NatsWaiting implements WaitingBus {
     if (performance.now() - this.#ensuredAtMs < ensureEveryMs) return false;
     this.#ensuredAtMs = performance.now();
     const { requests, subjects, options } = this.#core;
-    try {
-      return !((await ensureWaitingStream(requests, subjects, options.stream)) instanceof JetStreamError);
-    } catch {
-      // The set-up of the processor's consumers tries as well, and reports why it failed.
-      return false;
-    }
+    // The set-up of the processor's consumers tries as well, and reports why it failed.
+    return !((await ensureWaitingStream(requests, subjects, options.stream)) instanceof Error);
   }
 }

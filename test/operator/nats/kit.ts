@@ -8,7 +8,12 @@ import { condition } from '../kit/operator.ts';
 /** Name of the stream of client messages of group `chat` in namespace `shop`. */
 export const streamName = 'HYDROGEN_shop_chat';
 /** Names of all of its streams. */
-export const streamNames: readonly string[] = [streamName, `${streamName}_DLQ`, 'KV_hydrogen_shop_chat_instances'];
+export const streamNames: readonly string[] = [
+  streamName,
+  `${streamName}_DLQ`,
+  `${streamName}_WAIT`,
+  'KV_hydrogen_shop_chat_instances',
+];
 
 /** The condition Ready of an object that is called `chat`. */
 export const ready = (api: FakeApi, plural: string): Any => condition(api.get(plural, 'chat'), 'Ready');

@@ -211,7 +211,7 @@ describe('nats group of an operator', { skip }, async () => {
     const wanted = { ...consumer, ordering: 'Unordered', partitions: 64 } as const;
     await assert.rejects(admin.ensureStreams(), { code: 'HYD_BUS_UNREACHABLE' });
     const missing = await admin.inspectStreams();
-    assert.equal(missing.length, 3);
+    assert.equal(missing.length, 4);
     for (const one of missing) assert.match(one, /^stream \S+ is missing$/);
 
     mayWrite = true;
