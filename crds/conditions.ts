@@ -129,7 +129,9 @@ export const aspects = {
       StreamConflict: {
         status: 'False',
         progress: 'stalled',
-        meaning: 'a stream exists with other settings that cannot be changed: specify those, or delete the stream',
+        meaning:
+          'a stream exists with other settings that cannot be changed: specify those, or delete the stream; or the account ' +
+          'has no room for the stream of waiting rooms: raise its limits',
       },
       SecretNotReadable: {
         status: 'Unknown',

@@ -118,7 +118,8 @@ function busReachableOf(bus: BusFacts): Finding {
       return finding(
         'BusReachable',
         'StreamConflict',
-        `a stream exists with other settings that cannot be changed; delete it or set spec.stream accordingly: ${bus.message}`,
+        'a stream is not as specified; if it exists with other settings, delete it or set spec.stream accordingly, if it ' +
+          `was refused, raise the limits of the account: ${bus.message}`,
       );
     case 'unchecked':
       return finding('BusReachable', 'SecretNotReadable', bus.message);

@@ -133,6 +133,18 @@ test('a group whose account has no room for all of its streams says so', { skip 
   );
 });
 
+test('a group whose account has no room for waiting rooms says so, and its processor works', { skip }, async () => {
+  const account = 'A { users: [{user: a, password: a}], jetstream: {max_file: 4G, max_streams: 3} }';
+  await using nats = await startNats({ config: `accounts { ${account} }\nno_auth_user: a` });
+  await using api = await startFakeApi();
+  await using _ = startOperator(api.kubeconfig);
+  api.put('hydrogengroups', group(nats.url));
+  api.put('hydrogenmessageprocessors', processor());
+  await eventually(() => ready(api, 'hydrogengroups')?.reason === 'StreamConflict');
+  assert.match(ready(api, 'hydrogengroups').message, /limits of the account: stream HYDROGEN_shop_chat_WAIT: maximum/);
+  await eventually(async () => (await observe(nats.url)).consumers.join() === 'chat');
+});
+
 test('a bus that refuses the login says so', { skip }, async () => {
   await using nats = await startNats({ args: ['--auth', 'open-sesame'] });
   await using api = await startFakeApi();
