@@ -40,7 +40,7 @@ export async function ensureWaitingStream(
 }
 
 /** The name of a room's consumer. The text of the room can't be part of it: it may be long, and have any character. */
-export function roomConsumerName(processor: string, room: string): string {
+function roomConsumerName(processor: string, room: string): string {
   return `${processor}_w${createHash('sha256').update(room).digest('hex').slice(0, 16)}`;
 }
 
