@@ -4,11 +4,13 @@
  * out messages while fewer than `maxOpen` are open. With more lanes than that, or when that has shrunk, a message may
  * arrive when there is no room; it waits here and is kept alive.
  *
+ * This file is long because every step of a delivery updates the same counters, which are only consistent together.
+ *
  * The replica that starts last decides the shape of a processor's consumers (ordering, number of lanes); replicas that
  * already run use what they find. Replicas with different settings meet only during a rollout.
  */
 
-import type { ConsumerInfo, Msg } from 'nats';
+import type { Msg } from 'nats';
 import { HydrogenError } from '../../errors.ts';
 import { Fifo } from '../../fifo.ts';
 import type { Consumption, Delivery, Lag } from '../port/messages.ts';
@@ -20,6 +22,7 @@ import type { ConsumptionSource } from './consumption-source.ts';
 import type { NatsCore } from './core.ts';
 import type { DeliveryOwner, NatsDelivery } from './delivery.ts';
 import type { ConsumerSet } from './durables.ts';
+import { readLag } from './lag.ts';
 import { createPuller, type Puller } from './pull.ts';
 import { parseAckSubject, receivedHeaders } from './wire.ts';
 
@@ -114,15 +117,7 @@ export class NatsConsumption implements Consumption {
     const { link, requests } = this.#core;
     if (!link.isUp || this.#lanes.size === 0) return undefined;
     try {
-      const infos = await Promise.all(
-        Array.from(this.#lanes.keys(), (name) =>
-          requests.api<ConsumerInfo>(`CONSUMER.INFO.${this.#source.stream}.${name}`),
-        ),
-      );
-      return {
-        pending: infos.reduce((sum, info) => sum + info.num_pending, 0),
-        unacknowledged: infos.reduce((sum, info) => sum + info.num_ack_pending, 0),
-      };
+      return await readLag(requests, this.#source.stream, [...this.#lanes.keys()]);
     } catch {
       // Disconnected, or the consumer does not exist at the moment: unknown.
       return undefined;

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
 import { Acks } from '../../../../runtime/bus/nats/acks.ts';
 import { NatsConsumption } from '../../../../runtime/bus/nats/consumption.ts';
@@ -56,5 +57,18 @@ describe('consumption on nats', { skip }, async () => {
     } finally {
       await real.stop();
     }
+  });
+
+  test('has an unknown lag until it has found its consumer', async () => {
+    await using group = natsGroup(server);
+    const bus = await group.started();
+    const options = { processor: 'chat', endpoints: undefined, ackTimeoutMs: 5000, maxInFlight: 8, partitions: 1 };
+    const consumption = bus.messages.consume(
+      { ...options, ordering: 'Unordered' },
+      () => {},
+      () => {},
+    );
+    assert.equal(await consumption.lag(), undefined);
+    await eventually(async () => assert.deepEqual(await consumption.lag(), { pending: 0, unacknowledged: 0 }));
   });
 });
