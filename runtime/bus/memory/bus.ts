@@ -29,13 +29,11 @@ export class MemoryBus implements Bus {
   readonly peers: MemoryPeers;
   readonly leases: MemoryLeases;
   readonly #store: MessageStore;
-  readonly #letters: LetterStore;
   readonly #link: MemoryLink;
 
   constructor({ server, store, waiting, letters, switchboard, leases, limits }: Broker) {
     const subjects = createSubjects('memory');
     this.#store = store;
-    this.#letters = letters;
     this.#link = new MemoryLink(server);
     this.messages = new MemoryMessages(this.#link, store, waiting, subjects, limits);
     this.deadLetters = new MemoryDeadLetters(this.#link, letters, store);
@@ -61,7 +59,6 @@ export class MemoryBus implements Bus {
     if (this.#link.state !== 'new') return;
     this.#link.start();
     this.peers.start();
-    this.#letters.wake();
     this.#store.wake();
   }
 
@@ -71,7 +68,6 @@ export class MemoryBus implements Bus {
     this.peers.stop();
     this.leases.stop();
     this.messages.stop();
-    this.deadLetters.stop();
     this.waiting.stop();
     this.#refresh();
   }

@@ -2,23 +2,14 @@
 
 import { HydrogenError } from '../../errors.ts';
 import type { ClientMessage } from '../port/client-message.ts';
-import type { DeadLetter, DeadLetterBus, DeadLetterCause, DeadLetters } from '../port/dead-letters.ts';
+import type { DeadLetter, DeadLetterBus, DeadLetterCause, DeadLetters, LetterOutcome } from '../port/dead-letters.ts';
 import { checkedName } from '../subjects.ts';
 import type { MemoryLink } from './link.ts';
 import type { MessageStore } from './store.ts';
 
-/** A letter that waits for room, or for its bus to be up. */
-interface WaitingLetter {
-  readonly processor: string;
-  readonly letter: Omit<DeadLetter, 'sequence'>;
-  readonly link: MemoryLink;
-  readonly onStored: () => void;
-}
-
 export class LetterStore {
   readonly #maxLetters: number;
   readonly #letters = new Map<string, Map<number, DeadLetter>>();
-  #waiting: WaitingLetter[] = [];
   #count = 0;
   #lastSequence = 0;
 
@@ -26,9 +17,12 @@ export class LetterStore {
     this.#maxLetters = maxLetters;
   }
 
-  add(letter: WaitingLetter): void {
-    this.#waiting.push(letter);
-    this.wake();
+  add(processor: string, letter: Omit<DeadLetter, 'sequence'>): LetterOutcome {
+    if (this.#count >= this.#maxLetters) return 'refused';
+    const sequence = ++this.#lastSequence;
+    this.#count++;
+    this.#mapOf(processor).set(sequence, { ...letter, sequence });
+    return 'stored';
   }
 
   of(processor: string): ReadonlyMap<number, DeadLetter> {
@@ -38,25 +32,7 @@ export class LetterStore {
   remove(processor: string, sequence: number): boolean {
     if (!this.#mapOf(processor).delete(sequence)) return false;
     this.#count--;
-    this.wake();
     return true;
-  }
-
-  /** Retries everything that waits. */
-  wake(): void {
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const one of waiting) {
-      if (this.#count < this.#maxLetters && one.link.isUp) this.#store(one);
-      else this.#waiting.push(one);
-    }
-  }
-
-  #store({ processor, letter, onStored }: WaitingLetter): void {
-    const sequence = ++this.#lastSequence;
-    this.#count++;
-    this.#mapOf(processor).set(sequence, { ...letter, sequence });
-    onStored();
   }
 
   #mapOf(processor: string): Map<number, DeadLetter> {
@@ -70,7 +46,6 @@ export class MemoryDeadLetters implements DeadLetterBus {
   readonly #link: MemoryLink;
   readonly #letters: LetterStore;
   readonly #messages: MessageStore;
-  readonly #unstored = new Set<(error: HydrogenError) => void>();
 
   constructor(link: MemoryLink, letters: LetterStore, messages: MessageStore) {
     this.#link = link;
@@ -78,19 +53,18 @@ export class MemoryDeadLetters implements DeadLetterBus {
     this.#messages = messages;
   }
 
-  async store(processor: string, message: ClientMessage, attempts: number, cause: DeadLetterCause): Promise<void> {
+  async store(
+    processor: string,
+    message: ClientMessage,
+    attempts: number,
+    cause: DeadLetterCause,
+  ): Promise<LetterOutcome> {
     if (this.#link.state === 'stopped') throw new HydrogenError('HYD_BUS_STOPPED');
     checkedName(processor);
+    if (!this.#link.isUp) return 'refused';
     const { id, connectionId, endpoint, callbackUrl, payload } = message;
     const letter = { id, connectionId, endpoint, callbackUrl, payload, attempts, diedAtMs: Date.now(), ...cause };
-    await new Promise<void>((resolve, reject) => {
-      this.#unstored.add(reject);
-      const onStored = (): void => {
-        this.#unstored.delete(reject);
-        resolve();
-      };
-      this.#letters.add({ processor, letter, link: this.#link, onStored });
-    });
+    return this.#letters.add(processor, letter);
   }
 
   of(processor: string): DeadLetters {
@@ -121,11 +95,6 @@ export class MemoryDeadLetters implements DeadLetterBus {
         return sequences.filter((sequence) => letters.remove(processor, sequence)).length;
       },
     };
-  }
-
-  stop(): void {
-    for (const reject of this.#unstored) reject(new HydrogenError('HYD_BUS_STOPPED'));
-    this.#unstored.clear();
   }
 
   #replay(processor: string, sequence: number): boolean {

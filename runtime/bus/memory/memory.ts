@@ -35,7 +35,7 @@ export interface MemoryBroker {
   connect(): Bus;
   /** Fault injection for tests: while true every bus of this broker is down, as if the server were gone. */
   setDown(isDown: boolean): void;
-  /** Messages that some consumer still needs, and their payload bytes. */
+  /** Messages that some processor has not consumed, waiting rooms included, and their payload bytes. */
   readonly stored: { readonly messages: number; readonly bytes: number };
 }
 
@@ -59,12 +59,15 @@ export function createMemoryBroker(options: MemoryBrokerOptions = {}): MemoryBro
       if (broker.server.isDown === isDown) return;
       broker.server.isDown = isDown;
       broker.leases.setDown(isDown);
-      broker.letters.wake();
       broker.store.wake();
       broker.waiting.wake();
     },
     get stored() {
-      return broker.store.stored;
+      const { store, waiting } = broker;
+      return {
+        messages: store.stored.messages + waiting.stored.messages,
+        bytes: store.stored.bytes + waiting.stored.bytes,
+      };
     },
   };
 }

@@ -104,6 +104,13 @@ export class MemoryMessages implements MessageBus, StorePublisher {
     replicas.set(replica, consumer);
     consumer.attach(replica);
     return {
+      get maxOpen() {
+        return replica.maxInFlight;
+      },
+      set maxOpen(next) {
+        replica.maxInFlight = next;
+        consumer.wake();
+      },
       get isReady() {
         return link.isUp && replicas.has(replica);
       },

@@ -33,6 +33,10 @@ export class WaitingStore {
     this.#limits = limits;
   }
 
+  get stored(): { readonly messages: number; readonly bytes: number } {
+    return { messages: this.#messages, bytes: this.#bytes };
+  }
+
   park(processor: string, name: string, delivery: Delivery, parking: Parking): 'stored' | 'full' {
     const key = `${processor} ${delivery.source}`;
     if (this.#parked.has(key)) return 'stored';

@@ -42,6 +42,8 @@ interface NatsLane {
 }
 
 const sweepMs = 1000;
+/** Most messages requested at a time: they arrive even if there is no more room for them by then. */
+const maxBatch = 512;
 /** Messages requested for an ordered lane; the server delivers the next one only when the last one has ended. */
 const orderedBatch = 16;
 const acked = Buffer.from('+ACK');
@@ -108,7 +110,9 @@ export class NatsConsumption implements Consumption {
   }
 
   set maxOpen(next: number) {
+    const isMore = next > this.#maxOpen;
     this.#maxOpen = next;
+    if (!isMore) return;
     this.#handOut();
     this.#fill();
   }
@@ -183,7 +187,7 @@ export class NatsConsumption implements Consumption {
     if (this.#state !== 'ready') return;
     if (this.#isScarce()) lane.puller.pull(1 - lane.busy);
     else if (this.#isOrdered) lane.puller.pull(orderedBatch);
-    else lane.puller.pull(this.#maxOpen - this.#open.size - this.#waiting.length);
+    else lane.puller.pull(Math.min(maxBatch, this.#maxOpen - this.#open.size - this.#waiting.length));
   }
 
   #onMessage(msg: Msg): void {

@@ -7,13 +7,13 @@
 import { randomUUID } from 'node:crypto';
 import { HydrogenError } from '../../errors.ts';
 import type { ClientMessage } from '../port/client-message.ts';
-import type { DeadLetter, DeadLetterBus, DeadLetterCause, DeadLetters } from '../port/dead-letters.ts';
+import type { DeadLetter, DeadLetterBus, DeadLetterCause, DeadLetters, LetterOutcome } from '../port/dead-letters.ts';
 import type { NatsCore } from './core.ts';
 import { filtersOf, listConsumers, metadataKeys } from './durables.ts';
 import { createCoverage } from './interest.ts';
-import { Publisher } from './publisher.ts';
+import type { Publisher } from './publisher.ts';
 import { isRefused, jetStreamCodes } from './requests.ts';
-import { asciiJson, headerBlock, headerNames, headerValue } from './wire.ts';
+import { asciiJson, headerBlock, headerNames, headerValue, judgeAck } from './wire.ts';
 
 interface StoredLetter {
   readonly subject: string;
@@ -26,22 +26,28 @@ type Kept = Omit<DeadLetter, 'sequence' | 'payload'>;
 
 /** Largest header of a dead letter, within the room reserved for headers. */
 const maxHeaderBytes = 3072;
+const storeTimeoutMs = 5_000;
 
 export class NatsDeadLetters implements DeadLetterBus {
   readonly #core: NatsCore;
-  readonly #letters: Publisher;
   readonly #messages: Publisher;
+  /** The first bytes of an acknowledgement. */
+  readonly #accepted: Uint8Array;
 
   /** @param messages publisher of the stream of client messages, for replays */
   constructor(core: NatsCore, messages: Publisher) {
     this.#core = core;
-    // A waiting dead letter causes no pressure: its delivery stays open.
-    this.#letters = new Publisher(core.link, 'd', core.subjects.deadLetterStream, () => {});
     this.#messages = messages;
+    this.#accepted = Buffer.from(`{"stream":"${core.subjects.deadLetterStream}","seq":`);
   }
 
   // Each letter has its own id: a replayed message may become a dead letter again within the deduplication window.
-  async store(processor: string, message: ClientMessage, attempts: number, cause: DeadLetterCause): Promise<void> {
+  async store(
+    processor: string,
+    message: ClientMessage,
+    attempts: number,
+    cause: DeadLetterCause,
+  ): Promise<LetterOutcome> {
     const { id, connectionId, endpoint, callbackUrl, payload } = message;
     const { code, detail, status, rule } = cause;
     const kept: Kept = {
@@ -60,15 +66,20 @@ export class NatsDeadLetters implements DeadLetterBus {
       [headerNames.messageId, randomUUID()],
       [headerNames.deadLetter, boundedJson(kept)],
     ]);
-    await this.#letters.store(this.#core.subjects.deadLetters(processor), headers, payload, connectionId);
+    const subject = this.#core.subjects.deadLetters(processor);
+    this.#core.limit.check(payload);
+    const reply = await this.#core.requests.send(subject, payload, storeTimeoutMs, headers);
+    if (reply.kind !== 'answer') {
+      if (this.#core.link.status === 'stopped') throw new HydrogenError('HYD_BUS_STOPPED');
+      return 'refused';
+    }
+    const verdict = judgeAck(reply.msg.data, this.#accepted);
+    if (verdict === 'large') throw new HydrogenError('HYD_MESSAGE_TOO_LARGE', 'for the stream');
+    return verdict === 'stored' ? 'stored' : 'refused';
   }
 
   of(processor: string): DeadLetters {
     return new ProcessorLetters(this.#core, this.#messages, processor);
-  }
-
-  stop(): void {
-    this.#letters.stop();
   }
 }
 

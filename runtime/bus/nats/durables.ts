@@ -36,6 +36,11 @@ export interface ConsumerSet {
   readonly isOrdered: boolean;
 }
 
+/**
+ * Unordered deliveries that all replicas together may have open. What waits in a replica for its connection or its
+ * destination counts too, so it must not be what holds others up.
+ */
+const maxUnsettled = 65_536;
 /** A page of a real server has 256 consumers. */
 const maxPages = 64;
 const listTimeoutMs = 15_000;
@@ -57,7 +62,7 @@ function wantedConsumers(subjects: Subjects, options: ConsumerOptions): Partial<
     ack_policy: 'explicit' as ConsumerConfig['ack_policy'],
     ack_wait: nanos(options.ackTimeoutMs),
     max_deliver: -1,
-    max_ack_pending: isOrdered ? 1 : Math.max(1024, 8 * options.maxInFlight),
+    max_ack_pending: isOrdered ? 1 : maxUnsettled,
     filter_subjects: subjects.filters(options.endpoints, lane, lanes),
     metadata: { [metadataKeys.processor]: processor, [metadataKeys.shape]: isOrdered ? `p${lanes}` : 'u' },
   }));

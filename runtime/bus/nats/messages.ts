@@ -97,6 +97,12 @@ export class NatsMessages implements MessageBus {
       get isReady() {
         return consumption.isReady;
       },
+      get maxOpen() {
+        return consumption.maxOpen;
+      },
+      set maxOpen(next) {
+        consumption.maxOpen = next;
+      },
       lag: async () => {
         const [lag, rooms] = await Promise.all([
           consumption.lag(),

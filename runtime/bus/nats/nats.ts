@@ -47,7 +47,6 @@ export function createNatsBus(options: NatsBusOptions): Bus {
       leases.stop();
       await Promise.all([messages.stopConsuming(), waiting.stop()]);
       messages.publisher.stop();
-      deadLetters.stop();
       await link.stop();
     },
   };

@@ -39,9 +39,12 @@ export interface DeadLetters {
   purge(): Promise<number>;
 }
 
+/** `refused`: it is not known to be stored, because the stream takes no more or did not answer; try again later. */
+export type LetterOutcome = 'stored' | 'refused';
+
 export interface DeadLetterBus {
-  /** Stores a dead letter under the processor's name; resolves when it is stored. Retries by itself until `stop`. @throws {HydrogenError} HYD_BUS_STOPPED, HYD_MESSAGE_TOO_LARGE */
-  store(processor: string, message: ClientMessage, attempts: number, cause: DeadLetterCause): Promise<void>;
+  /** Stores a dead letter under the processor's name, or says within seconds that it could not. @throws {HydrogenError} HYD_BUS_STOPPED, HYD_MESSAGE_TOO_LARGE */
+  store(processor: string, message: ClientMessage, attempts: number, cause: DeadLetterCause): Promise<LetterOutcome>;
   /** @throws {HydrogenError} HYD_CONFIG_INVALID when the name is not a valid subject token */
   of(processor: string): DeadLetters;
 }

@@ -51,7 +51,7 @@ export interface ConsumerOptions {
   readonly endpoints: readonly string[] | undefined;
   /** A delivery that is neither ended nor `working()` for this long is delivered again, to any replica. */
   readonly ackTimeoutMs: number;
-  /** Deliveries that may be open in this process at once. */
+  /** Deliveries that may be open in this process at once, to begin with. */
   readonly maxInFlight: number;
   /**
    * Strict order per connection across all replicas: an attempt must end before the next message of the connection is
@@ -72,6 +72,8 @@ export interface Lag {
 }
 
 export interface Consumption {
+  /** Deliveries that may be open in this process at once; 0 pauses it. May be changed at any time. */
+  maxOpen: number;
   /** True while deliveries can arrive: the durable consumer exists and the bus is up. */
   readonly isReady: boolean;
   /** Undefined while it can't be known. */
