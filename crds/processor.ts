@@ -115,6 +115,22 @@ const delivery = Fields(
       }),
       256,
     ),
+    maxInFlightPerDestination: Type.Optional(
+      Integer(1, 4096, {
+        description:
+          'Maximum number of messages that one pod delivers to one destination (a rule, or the host that a rules engine ' +
+          'names) at the same time, so that one which does not answer leaves room for the others. Absent: half of ' +
+          'maxInFlight, or all of it if there is only one rule.',
+      }),
+    ),
+    maxWaitSeconds: withDefault(
+      Integer(1, 604800, {
+        description:
+          'Seconds after which a message that could not be delivered becomes a dead letter, even if it has attempts left. ' +
+          'At most 90 % of the maxAgeSeconds of the stream are used. Default 3600.',
+      }),
+      3600,
+    ),
     ordering: withDefault(
       StringEnum(['Unordered', 'PerConnection'], {
         description:

@@ -77,6 +77,12 @@ export const errors = {
     message: 'the message on the stream is not in the format that gateways write',
     delivery: 'deadLetter',
   },
+  HYD_EXPIRED: { message: 'the message waited longer than delivery.maxWaitSeconds', delivery: 'deadLetter' },
+  HYD_PROCESSOR_LOST: {
+    message: 'each pod that tried this message died or stopped responding before the attempt had ended',
+    delivery: 'deadLetter',
+  },
+  HYD_WAITING_ROOM_FULL: { message: 'the waiting room of the destination is full', delivery: 'deadLetter' },
   HYD_SECRET_MISSING: { message: 'a referenced secret is missing or cannot be used', delivery: 'retry' },
 
   // Process.

@@ -1,9 +1,10 @@
 /**
- * One attempt to deliver one message: find its destination, post it, and end the delivery on the bus according to the
- * outcome. A message is acknowledged only after a 2xx (or when the configuration says to drop it), and terminated only
- * after its dead letter is stored.
+ * What is done with one delivery while it has its place: ask the rules engine, post it to its destination, or store its
+ * dead letter, and end the delivery on the bus according to the outcome. A message is acknowledged only after a 2xx (or
+ * when the configuration says to drop it), and terminated only after its dead letter is stored.
  */
 
+import { sleep } from '../../process/timing.ts';
 import type { DeadLetterBus, DeadLetterCause } from '../bus/port/dead-letters.ts';
 import type { Delivery } from '../bus/port/messages.ts';
 import { type ErrorCode, type ErrorEntry, errors, HydrogenError } from '../errors.ts';
@@ -16,7 +17,12 @@ import {
 } from '../http/services/destination.ts';
 import type { DeliveryFacts, ReplyOutcome, WorkerEvents } from '../role/events.ts';
 import { retryDelayMs } from './backoff.ts';
-import { Burials } from './burial.ts';
+import { bury } from './burial.ts';
+import type { DestinationQueue } from './destination-queue.ts';
+import { deadLetterRoom } from './dispatcher.ts';
+import type { OpenDelivery } from './open-delivery.ts';
+import type { RoomParking } from './parking.ts';
+import type { Route } from './router.ts';
 import type { ProcessorSettings } from './settings.ts';
 
 /** Sends a reply to a client of the group. Never rejects. */
@@ -24,65 +30,82 @@ export type PushReply = (connectionId: string, data: Uint8Array, isBinary: boole
 
 export interface AttemptsDeps {
   readonly deadLetters: DeadLetterBus;
+  readonly parking: RoomParking;
   readonly http: HttpClient;
   readonly push: PushReply;
   readonly events: WorkerEvents;
   /** In [0, 1), for jitter. */
   readonly random: () => number;
+  /** Milliseconds until the next attempt to store a dead letter that was not accepted. */
+  readonly letterRetryMs: number;
 }
 
 interface Attempt {
   readonly delivery: Delivery;
   readonly settings: ProcessorSettings;
   readonly startedMs: number;
+  readonly queue: DestinationQueue;
 }
 
 type Consumed = Extract<AttemptOutcome, { kind: 'consumed' }>;
 
-/** Milliseconds that a message keeps its place while its dead letter is not stored. */
-const burialPatienceMs = 5_000;
-
 export class Attempts {
   readonly #deps: AttemptsDeps;
-  readonly #burials: Burials;
 
   constructor(deps: AttemptsDeps) {
     this.#deps = deps;
-    this.#burials = new Burials(deps.deadLetters, burialPatienceMs);
   }
 
-  /** Resolves when the attempt is complete; a rejection is a bug. */
-  async run(delivery: Delivery, settings: ProcessorSettings): Promise<void> {
-    const attempt: Attempt = { delivery, settings, startedMs: performance.now() };
-    const cause = this.#burials.causeOf(delivery.id);
-    if (cause !== undefined) return this.#bury(attempt, cause.rule, { ...cause, code: cause.code as ErrorCode });
-    const decided = settings.router.route(delivery);
-    const route = decided instanceof Promise ? await decided : decided;
+  /**
+   * A rejection is a bug.
+   * @returns the queue of its destination when a rules engine has named one; undefined when the delivery has ended
+   */
+  async run(open: OpenDelivery, queue: DestinationQueue, settings: ProcessorSettings): Promise<string | undefined> {
+    const { delivery } = open;
+    const attempt: Attempt = { delivery, settings, startedMs: performance.now(), queue };
+    if (open.route === undefined) {
+      const route = await settings.router.route(delivery);
+      this.#judgeEngine(attempt, route);
+      open.route = route;
+      if (route.kind === 'destination') return route.queue;
+    }
+    await this.#follow(attempt, open.route);
+    return undefined;
+  }
+
+  async #follow(attempt: Attempt, route: Route): Promise<void> {
     switch (route.kind) {
       case 'destination':
         return this.#deliver(attempt, route.rule, route.destination);
       case 'failed':
         return this.#fail(attempt, undefined, route);
+      case 'letter':
+        return this.#bury(attempt, route.cause, attempt.delivery.attempt - 1);
       case 'unmatched':
-        if (settings.unmatched === 'DeadLetter') {
-          return this.#bury(attempt, undefined, { code: 'HYD_NO_RULE_MATCHED', detail: '' });
+        if (attempt.settings.unmatched === 'DeadLetter') {
+          return this.#bury(attempt, { code: 'HYD_NO_RULE_MATCHED', detail: '' }, attempt.delivery.attempt);
         }
-        delivery.ack();
+        attempt.delivery.ack();
         this.#deps.events.dropped(factsOf(attempt, undefined));
+        return;
+      case 'abandoned':
     }
   }
 
   async #deliver(attempt: Attempt, rule: string, destination: PreparedDestination): Promise<void> {
-    const outcome = await deliver(this.#deps.http, destination, attempt.delivery);
+    const { delivery, queue } = attempt;
+    const outcome = await deliver(this.#deps.http, destination, delivery);
     switch (outcome.kind) {
       case 'consumed': {
-        attempt.delivery.ack();
+        delivery.ack();
+        queue.circuit.succeeded();
         const facts = factsOf(attempt, rule);
         this.#deps.events.consumed(facts);
         if (outcome.reply !== undefined || outcome.replyLost !== undefined) await this.#reply(facts, outcome);
         return;
       }
       case 'failed':
+        judge(queue, delivery.connectionId, outcome);
         return this.#fail(attempt, rule, outcome);
       case 'abandoned':
     }
@@ -97,39 +120,67 @@ export class Attempts {
     }
   }
 
-  async #fail(attempt: Attempt, rule: string | undefined, failure: AttemptFailure): Promise<void> {
-    const { delivery, settings } = attempt;
-    const { code, detail, status, retryAfterMs = 0 } = failure;
-    const entry: ErrorEntry = errors[code];
-    if (entry.delivery === 'deadLetter' || delivery.attempt >= settings.maxAttempts) {
-      return this.#bury(attempt, rule, failure);
-    }
-    const delayMs = retryDelayMs(settings.backoffMs, delivery.attempt, retryAfterMs, this.#deps.random());
-    delivery.nak(delayMs);
-    this.#deps.events.retried({ ...factsOf(attempt, rule), code, detail, status, delayMs });
+  #judgeEngine({ queue, delivery }: Attempt, route: Route): void {
+    if (route.kind === 'destination') queue.circuit.succeeded();
+    else if (route.kind === 'failed') judge(queue, delivery.connectionId, route);
   }
 
-  async #bury(attempt: Attempt, rule: string | undefined, { code, detail, status }: AttemptFailure): Promise<void> {
-    const { delivery, settings } = attempt;
-    const { events } = this.#deps;
-    const cause: DeadLetterCause = {
-      code,
-      detail,
-      ...(status === undefined ? {} : { status }),
-      ...(rule === undefined ? {} : { rule }),
-    };
-    switch (await this.#burials.bury(settings.consumer.processor, delivery, cause)) {
-      case 'stored':
-        delivery.term(code);
-        events.deadLettered({ ...factsOf(attempt, rule), code, detail, status });
-        return;
-      case 'refused':
-        delivery.nak(Math.max(...settings.backoffMs));
-        events.busProblem(new HydrogenError('HYD_DEAD_LETTERS_REFUSED', `message ${delivery.id} waits`));
-        return;
-      case 'stopped':
+  async #fail(attempt: Attempt, rule: string | undefined, failure: AttemptFailure): Promise<void> {
+    const { delivery, settings, queue } = attempt;
+    const { code, detail, status, retryAfterMs = 0 } = failure;
+    const entry: ErrorEntry = errors[code];
+    const attempts = isSent(failure) ? delivery.attempt : delivery.attempt - 1;
+    const cause = causeOf(failure, rule);
+    if (entry.delivery === 'deadLetter' || attempts >= settings.maxAttempts) {
+      return this.#bury(attempt, cause, delivery.attempt);
+    }
+    const delayMs = retryDelayMs(settings.backoffMs, delivery.attempt, retryAfterMs, this.#deps.random());
+    const facts = { ...factsOf(attempt, rule), code, detail, status, delayMs };
+    if (await this.#deps.parking.retryLater(delivery, queue.name, attempts, delayMs, settings)) {
+      this.#deps.events.retried(facts);
+    } else {
+      const full = { ...cause, code: 'HYD_WAITING_ROOM_FULL', detail: `of ${queue.name}; ${code}: ${detail}` };
+      await this.#bury(attempt, full, delivery.attempt);
     }
   }
+
+  async #bury(attempt: Attempt, cause: DeadLetterCause, attempts: number): Promise<void> {
+    const { delivery, settings } = attempt;
+    const { deadLetters, events, parking, letterRetryMs } = this.#deps;
+    for (;;) {
+      const burial = await bury(deadLetters, settings.consumer.processor, delivery, attempts, cause);
+      if (burial === 'stopped') return;
+      if (burial === 'stored') {
+        delivery.term(cause.code);
+        const { code, detail, status, rule } = cause;
+        // Causes are made here, or were when they went to a waiting room: their codes are of the table.
+        const facts = { ...factsOf(attempt, rule), attempt: attempts };
+        events.deadLettered({ ...facts, code: code as ErrorCode, detail, status });
+        return;
+      }
+      events.busProblem(new HydrogenError('HYD_DEAD_LETTERS_REFUSED', `message ${delivery.id} waits`));
+      if (await parking.waitForLetter(delivery, deadLetterRoom, attempts, letterRetryMs, cause, settings)) return;
+      await sleep(letterRetryMs);
+    }
+  }
+}
+
+/** True if a request was sent. */
+function isSent({ code }: AttemptFailure): boolean {
+  return code !== 'HYD_SECRET_MISSING';
+}
+
+/** What an attempt says about the destination: an answer below 500, other than 408 and 429, shows that it is alive. */
+function judge({ circuit }: DestinationQueue, connectionId: string, failure: AttemptFailure): void {
+  const { status, retryAfterMs = 0 } = failure;
+  if (!isSent(failure)) return;
+  if (status === undefined || status >= 500 || status === 429 || status === 408)
+    circuit.failed(connectionId, retryAfterMs);
+  else circuit.succeeded();
+}
+
+function causeOf({ code, detail, status }: AttemptFailure, rule: string | undefined): DeadLetterCause {
+  return { code, detail, ...(status === undefined ? {} : { status }), ...(rule === undefined ? {} : { rule }) };
 }
 
 function factsOf({ delivery, startedMs }: Attempt, rule: string | undefined): DeliveryFacts {

@@ -61,6 +61,8 @@ export class MessageProcessor {
     const metrics = new ProcessorMetrics({
       inFlight: () => this.#worker.running + this.#worker.waiting,
       lag: () => this.#worker.lag(),
+      waiting: () => this.#worker.waitingByRule(),
+      open: () => this.#worker.openCircuitsByRule(),
       isBusUp: () => bus.status === 'up',
     });
     this.#deps = deps;
@@ -70,6 +72,7 @@ export class MessageProcessor {
     this.#worker = new Worker(config.processor, {
       bus,
       resolveHeaders: (headers) => secrets.headers(headers),
+      maxAgeMs: config.group.spec.stream.maxAgeSeconds * 1000,
       push: replyOver(bus),
       events: new DeliveryRecorder(metrics, this.#log),
     });

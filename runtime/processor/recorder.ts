@@ -1,7 +1,14 @@
 /** Where the events of a worker go: metrics and log. */
 
 import type { HydrogenError } from '../errors.ts';
-import type { DeliveryFacts, FailureFacts, ReplyOutcome, RetryFacts, WorkerEvents } from '../role/events.ts';
+import type {
+  CircuitState,
+  DeliveryFacts,
+  FailureFacts,
+  ReplyOutcome,
+  RetryFacts,
+  WorkerEvents,
+} from '../role/events.ts';
 import type { RoleLog } from '../role/log.ts';
 import { noRule, type ProcessorMetrics } from '../role/metrics.ts';
 
@@ -37,6 +44,11 @@ export class DeliveryRecorder implements WorkerEvents {
   replied(facts: DeliveryFacts, outcome: ReplyOutcome): void {
     this.#metrics.replies.add(outcome);
     if (outcome !== 'sent') this.#log.replyLost({ ...facts, outcome });
+  }
+
+  circuitChanged(destination: string, state: CircuitState): void {
+    if (state === 'open') this.#log.destinationFailing({ destination });
+    else if (state === 'closed') this.#log.destinationRecovered({ destination });
   }
 
   busProblem(err: HydrogenError): void {

@@ -3,6 +3,7 @@
 import type { HydrogenMessageProcessorSpec } from '../../crds/index.ts';
 import { consumerOptionsOf } from '../bus/options.ts';
 import type { ConsumerOptions } from '../bus/port/messages.ts';
+import type { DispatcherLimits } from './limits.ts';
 import { createRouter, type Router, type RouterDeps } from './router.ts';
 
 /** The part of a HydrogenMessageProcessor that its worker reads. */
@@ -18,17 +19,36 @@ export interface ProcessorSettings {
   readonly maxAttempts: number;
   /** Delay before attempt n + 1; the last one applies to all later attempts. */
   readonly backoffMs: readonly number[];
+  /** Milliseconds after which a stored message becomes a dead letter although it has attempts left. */
+  readonly maxWaitMs: number;
+  readonly limits: DispatcherLimits;
 }
 
-/** @throws {HydrogenError} HYD_CONFIG_INVALID */
-export function compileSettings(resource: ProcessorResource, deps: RouterDeps): ProcessorSettings {
+/** The part of the stream's age limit after which a message becomes a dead letter, so that it is not deleted before. */
+const ageShare = 0.9;
+
+/**
+ * @param maxAgeMs the age at which the stream deletes a message; Infinity: never
+ * @throws {HydrogenError} HYD_CONFIG_INVALID
+ */
+export function compileSettings(resource: ProcessorResource, deps: RouterDeps, maxAgeMs: number): ProcessorSettings {
   const { routing, delivery } = resource.spec;
+  const router = createRouter(routing, deps);
+  const hasOthers = router.kind === 'engine' || router.destinations > 1;
+  const { maxInFlight, maxInFlightPerDestination: share = hasOthers ? maxInFlight / 2 : maxInFlight } = delivery;
   return {
     consumer: consumerOptionsOf(resource),
-    router: createRouter(routing, deps),
+    router,
     unmatched: routing.unmatched,
     maxAttempts: delivery.maxAttempts,
     backoffMs: delivery.backoffSeconds.map((seconds) => seconds * 1000),
+    maxWaitMs: Math.min(delivery.maxWaitSeconds * 1000, maxAgeMs * ageShare),
+    limits: {
+      maxRunning: maxInFlight,
+      maxRunningPerDestination: Math.max(1, Math.floor(Math.min(share, maxInFlight))),
+      mayPark: delivery.ordering === 'Unordered',
+      hasOthers,
+    },
   };
 }
 
@@ -37,7 +57,6 @@ export function isSameConsumer(a: ConsumerOptions, b: ConsumerOptions): boolean 
   return (
     a.processor === b.processor &&
     a.ackTimeoutMs === b.ackTimeoutMs &&
-    a.maxInFlight === b.maxInFlight &&
     a.ordering === b.ordering &&
     a.partitions === b.partitions &&
     JSON.stringify(a.endpoints) === JSON.stringify(b.endpoints)

@@ -3,6 +3,7 @@
  * services. The only place where bus, routing and HTTP meet.
  *
  * - Messages of one connection are delivered one after another in arrival order, different connections side by side.
+ * - A destination that fails, hangs or is slow delays its own messages: they wait in its waiting room.
  * - Open deliveries are reported as `working()`, so that a slow destination does not cause a second delivery.
  * - Rules, headers and delivery values change live; a delivery that has started finishes with the settings it started
  *   with.
@@ -11,11 +12,17 @@
 import { within } from '../../process/timing.ts';
 import type { Bus } from '../bus/port/bus.ts';
 import type { Consumption, Delivery, Lag } from '../bus/port/messages.ts';
+import type { HydrogenError } from '../errors.ts';
 import { createHttpClient, type HttpClient } from '../http/client/client.ts';
-import type { WorkerEvents } from '../role/events.ts';
+import type { CircuitState, WorkerEvents } from '../role/events.ts';
 import { Attempts, type PushReply } from './attempt.ts';
-import { Lanes } from './lanes.ts';
-import type { ResolveHeaders } from './router.ts';
+import { type CircuitOptions, defaultCircuit } from './circuit.ts';
+import type { DestinationQueue } from './destination-queue.ts';
+import { Dispatcher, deadLetterRoom, unroutedRoom } from './dispatcher.ts';
+import type { OpenDelivery } from './open-delivery.ts';
+import { RoomParking } from './parking.ts';
+import { Rooms } from './rooms.ts';
+import { type ResolveHeaders, rulesEngineRule } from './router.ts';
 import { compileSettings, isSameConsumer, type ProcessorResource, type ProcessorSettings } from './settings.ts';
 
 export interface WorkerDeps {
@@ -24,18 +31,29 @@ export interface WorkerDeps {
   readonly resolveHeaders: ResolveHeaders;
   readonly push: PushReply;
   readonly events: WorkerEvents;
+  /** Milliseconds after which the stream deletes a message; default: never. */
+  readonly maxAgeMs?: number;
   /** In [0, 1), for the jitter of retries; default `Math.random`. */
   readonly random?: () => number;
+  readonly circuit?: CircuitOptions;
+  /** Milliseconds until the next attempt to store a dead letter that was not accepted; default 10,000. */
+  readonly letterRetryMs?: number;
 }
+
+/** Messages of a waiting room that may be open in this process: its own destination's, and one that is not known. */
+const roomWindow = 64;
+const strayWindow = 16;
 
 export class Worker {
   readonly #deps: WorkerDeps;
   readonly #http: HttpClient;
   readonly #attempts: Attempts;
-  readonly #lanes: Lanes;
+  readonly #parking: RoomParking;
+  readonly #dispatcher: Dispatcher;
   #settings: ProcessorSettings;
   #state: 'new' | 'consuming' | 'stopping' = 'new';
   #consumption: Consumption | undefined;
+  #rooms: Rooms | undefined;
   #onReadiness: () => void = () => {};
   #sweeper: NodeJS.Timeout | undefined;
   /** The restarts of the consumption, one after another. */
@@ -44,15 +62,25 @@ export class Worker {
 
   /** @throws {HydrogenError} HYD_CONFIG_INVALID */
   constructor(resource: ProcessorResource, deps: WorkerDeps) {
-    const { bus, push, events, random = Math.random } = deps;
+    const { bus, push, events, random = Math.random, circuit = defaultCircuit, letterRetryMs = 10_000 } = deps;
     this.#deps = deps;
     // maxInFlight already bounds the calls that are open at once.
     this.#http = createHttpClient({ connectionsPerOrigin: Number.POSITIVE_INFINITY });
-    this.#attempts = new Attempts({ deadLetters: bus.deadLetters, http: this.#http, push, events, random });
+    this.#parking = new RoomParking(bus.waiting, (room) => this.#rooms?.enter(room));
+    const { deadLetters } = bus;
+    const parking = this.#parking;
+    this.#attempts = new Attempts({ deadLetters, parking, http: this.#http, push, events, random, letterRetryMs });
     this.#settings = this.#compile(resource);
-    this.#lanes = new Lanes(this.#settings.consumer.maxInFlight, (delivery) =>
-      this.#attempts.run(delivery, this.#settings),
-    );
+    const steps = {
+      route: (open: OpenDelivery) => this.#route(open),
+      run: (open: OpenDelivery, queue: DestinationQueue) =>
+        this.#attempts.run(open, queue, open.settings ?? this.#settings),
+      park: (open: OpenDelivery, room: string) => this.#park(open, room),
+    };
+    this.#dispatcher = new Dispatcher(this.#settings.limits, circuit, steps, {
+      onRoom: () => this.#setRoom(),
+      onCircuit: (queue, state) => this.#onCircuit(queue, state),
+    });
   }
 
   /** True while deliveries can arrive. */
@@ -62,17 +90,40 @@ export class Worker {
 
   /** Deliveries that have started. */
   get running(): number {
-    return this.#lanes.running;
+    return this.#dispatcher.running;
   }
 
   /** Deliveries taken off the bus that are waiting for their turn. */
   get waiting(): number {
-    return this.#lanes.waiting;
+    return this.#dispatcher.waiting;
   }
 
-  /** The lag of this processor on the bus; undefined while it can't be known. */
+  /**
+   * The lag of this processor on the bus, `pending` being all that is stored and not consumed; undefined while it can't be
+   * known.
+   */
   async lag(): Promise<Lag | undefined> {
-    return this.#consumption?.lag();
+    const lag = await this.#consumption?.lag();
+    return lag && { pending: lag.pending + lag.unacknowledged, unacknowledged: lag.unacknowledged };
+  }
+
+  /** Messages in the waiting rooms of each rule that has any, seconds old. */
+  waitingByRule(): ReadonlyMap<string, number> {
+    const byRule = new Map<string, number>();
+    for (const [room, messages] of this.#rooms?.counts() ?? []) {
+      byRule.set(ruleOf(room), (byRule.get(ruleOf(room)) ?? 0) + messages);
+    }
+    return byRule;
+  }
+
+  /** 1 for each rule with a destination that gets no requests now, or only a few to try it; 0 for the others. */
+  openCircuitsByRule(): ReadonlyMap<string, number> {
+    const byRule = new Map<string, number>();
+    for (const { name, circuit, takesPlaces } of this.#dispatcher.queues.values()) {
+      const isOpen = circuit.state === 'closed' ? 0 : 1;
+      if (takesPlaces) byRule.set(ruleOf(name), Math.max(byRule.get(ruleOf(name)) ?? 0, isOpen));
+    }
+    return byRule;
   }
 
   /** Begins to consume. @param onReadiness called whenever `isReady` may have changed */
@@ -85,12 +136,14 @@ export class Worker {
 
   /**
    * Takes over a new version of the same resource. Resolves when it is in force; nothing open is dropped. A change of
-   * endpoints, acknowledgement time-out, maxInFlight or ordering restarts the consumption and nothing else.
+   * endpoints, acknowledgement time-out or ordering restarts the consumption and nothing else.
    * @throws {HydrogenError} HYD_CONFIG_INVALID: the old version stays in force
    */
   async reconfigure(resource: ProcessorResource): Promise<void> {
     const { consumer } = this.#settings;
     this.#settings = this.#compile(resource);
+    this.#dispatcher.configure(this.#settings.limits);
+    this.#setRoom();
     if (this.#state !== 'consuming' || isSameConsumer(consumer, this.#settings.consumer)) return;
     this.#restarts = this.#restarts.then(() => this.#restart());
     await this.#restarts;
@@ -107,40 +160,106 @@ export class Worker {
   }
 
   #compile(resource: ProcessorResource): ProcessorSettings {
-    return compileSettings(resource, { http: this.#http, resolveHeaders: this.#deps.resolveHeaders });
+    const { resolveHeaders, maxAgeMs = Number.POSITIVE_INFINITY } = this.#deps;
+    return compileSettings(resource, { http: this.#http, resolveHeaders }, maxAgeMs);
   }
 
   #consume(): void {
     const { consumer } = this.#settings;
-    this.#lanes.maxRunning = consumer.maxInFlight;
-    this.#consumption = this.#deps.bus.messages.consume(
-      consumer,
-      (delivery) => this.#take(delivery),
-      (error) => this.#deps.events.busProblem(error),
-      () => this.#onReadiness(),
-    );
+    const { bus, events } = this.#deps;
+    const onDelivery = (delivery: Delivery): void => this.#take(delivery);
+    const onProblem = (error: HydrogenError): void => events.busProblem(error);
+    this.#consumption = bus.messages.consume(consumer, onDelivery, onProblem, () => this.#onReadiness());
+    const { processor, ackTimeoutMs } = consumer;
+    const windowOf = (room: string): number => this.#windowOf(room);
+    this.#rooms = new Rooms({ waiting: bus.waiting, processor, ackTimeoutMs, windowOf, onDelivery, onProblem });
+    this.#setRoom();
     this.#onReadiness();
     clearInterval(this.#sweeper);
     const sweepMs = consumer.ackTimeoutMs / 3;
     // A delivery younger than one sweep is covered by the next one, still within two thirds of the time-out.
-    this.#sweeper = setInterval(() => this.#lanes.keepAlive(sweepMs), sweepMs);
+    this.#sweeper = setInterval(() => this.#dispatcher.keepAlive(sweepMs), sweepMs);
   }
 
   #take(delivery: Delivery): void {
-    if (this.#state === 'stopping') delivery.nak(0);
-    else this.#lanes.add(delivery);
+    if (this.#state !== 'stopping') this.#dispatcher.add(delivery);
+    else void this.#giveBack(delivery, delivery.room ?? unroutedRoom);
+  }
+
+  #route(open: OpenDelivery): string {
+    const { delivery } = open;
+    const settings = this.#settings;
+    const { router, maxWaitMs, maxAttempts, limits } = settings;
+    open.settings = settings;
+    if (delivery.cause !== undefined) {
+      open.route = { kind: 'letter', cause: delivery.cause };
+    } else if (Date.now() - delivery.storedAtMs > maxWaitMs) {
+      const detail = `${Math.round(maxWaitMs / 1000)} s`;
+      open.route = { kind: 'letter', cause: { code: 'HYD_EXPIRED', detail } };
+    } else if (delivery.attempt > maxAttempts && limits.mayPark) {
+      // A failed attempt would have made it a dead letter: this one never ended.
+      open.route = { kind: 'letter', cause: { code: 'HYD_PROCESSOR_LOST', detail: '' } };
+    } else if (router.kind === 'engine') {
+      return router.queue;
+    } else {
+      open.route = router.route(delivery);
+      if (open.route.kind === 'destination') return open.route.queue;
+    }
+    return deadLetterRoom;
+  }
+
+  /** Without another attempt. While stopping, what can't be parked is handed back. */
+  async #park({ delivery }: OpenDelivery, room: string): Promise<boolean> {
+    if (this.#state === 'stopping') return this.#giveBack(delivery, room);
+    return this.#parking.waitUnchanged(delivery, room, this.#settings);
+  }
+
+  async #giveBack(delivery: Delivery, room: string): Promise<true> {
+    if (!(await this.#parking.waitUnchanged(delivery, room, this.#settings))) delivery.nak(0);
+    return true;
+  }
+
+  #setRoom(): void {
+    const { limits, consumer } = this.#settings;
+    if (this.#consumption !== undefined) {
+      // In order, the number of partitions bounds what is open.
+      this.#consumption.maxOpen = limits.mayPark ? this.#dispatcher.maxFromStream : consumer.maxInFlight;
+    }
+    this.#rooms?.adjust(unroutedRoom);
+  }
+
+  #windowOf(room: string): number {
+    if (room === unroutedRoom) return this.#dispatcher.isShort ? 0 : strayWindow;
+    const queue = this.#dispatcher.queues.get(room);
+    if (queue === undefined) return strayWindow;
+    return Math.min(roomWindow, queue.limit, queue.circuit.admits);
+  }
+
+  #onCircuit(queue: DestinationQueue, state: CircuitState): void {
+    this.#rooms?.adjust(queue.name);
+    this.#deps.events.circuitChanged(queue.name, state);
   }
 
   async #restart(): Promise<void> {
-    await this.#consumption?.stop();
+    await Promise.all([this.#consumption?.stop(), this.#rooms?.stop()]);
     if (this.#state === 'consuming') this.#consume();
   }
 
   async #shutDown(graceMs: number): Promise<void> {
-    const consumptionEnd = this.#restarts.then(() => this.#consumption?.stop());
-    for (const delivery of this.#lanes.takeWaiting()) delivery.nak(0);
-    await within(graceMs, Promise.all([consumptionEnd, this.#lanes.idle()]));
+    const consumptionEnd = this.#restarts.then(() => Promise.all([this.#consumption?.stop(), this.#rooms?.stop()]));
+    const given = this.#dispatcher.takeWaiting().map((open) => this.#giveBack(open.delivery, roomOf(open)));
+    await within(graceMs, Promise.all([consumptionEnd, this.#dispatcher.idle(), ...given]));
     clearInterval(this.#sweeper);
+    this.#dispatcher.stop();
     await this.#http.close();
   }
+}
+
+/** The rule of a queue or room: origins that a rules engine names are unlimited in number, so they share one. */
+function ruleOf(name: string): string {
+  return name.includes('://') ? rulesEngineRule : name;
+}
+
+function roomOf({ delivery, route }: OpenDelivery): string {
+  return route?.kind === 'destination' ? route.queue : (delivery.room ?? unroutedRoom);
 }

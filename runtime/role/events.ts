@@ -34,6 +34,9 @@ export interface RetryFacts extends FailureFacts {
  */
 export type ReplyOutcome = 'sent' | Exclude<PushStatus, 'done' | 'accepted'> | 'bodyTooLarge' | 'bodyIncomplete';
 
+/** `closed`: requests flow. `open`: none are sent. `halfOpen`: a few are sent to try it. */
+export type CircuitState = 'closed' | 'open' | 'halfOpen';
+
 export interface WorkerEvents {
   /** The destination took the message; it is acknowledged. */
   consumed(facts: DeliveryFacts): void;
@@ -45,6 +48,8 @@ export interface WorkerEvents {
   dropped(facts: DeliveryFacts): void;
   /** A consumed message had a reply. One that was not sent is not a reason to deliver the message again. */
   replied(facts: DeliveryFacts, outcome: ReplyOutcome): void;
+  /** A destination gets no requests (`open`), a few to try it (`halfOpen`), or all of them again (`closed`). */
+  circuitChanged(destination: string, state: CircuitState): void;
   /** Something prevents the bus from delivering; it keeps trying. */
   busProblem(error: HydrogenError): void;
 }

@@ -75,6 +75,8 @@ export function createRoleLog(root: Logger, bindings: Readonly<Record<string, st
     retried: (facts: RetryFacts) => log.warn(rounded(facts), 'delivery failed, will retry'),
     deadLettered: (facts: FailureFacts) => log.error(rounded(facts), 'message dead-lettered'),
     dropped: (facts: DeliveryFacts) => log.warn(rounded(facts), 'message dropped, no rule matched'),
+    destinationFailing: (facts: { destination: string }) => log.warn(facts, 'destination fails, its messages wait'),
+    destinationRecovered: (facts: { destination: string }) => log.info(facts, 'destination answers again'),
     replyLost: (facts: DeliveryFacts & { outcome: ReplyOutcome }) => log.info(rounded(facts), 'reply not sent'),
 
     statistics: (facts: Readonly<Record<string, number>>) => log.info(facts, 'statistics'),

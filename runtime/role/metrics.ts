@@ -110,6 +110,10 @@ export class GatewayMetrics {
 /** Read at each scrape. */
 export interface ProcessorGauges {
   inFlight(): number;
+  /** Messages in each waiting room. */
+  waiting(): Iterable<[rule: string, messages: number]>;
+  /** Destinations that get no requests, or only a few to try them. */
+  open(): Iterable<[rule: string, isOpen: number]>;
   lag(): Promise<{ readonly pending: number; readonly unacknowledged: number } | undefined>;
   isBusUp(): boolean;
 }
@@ -138,6 +142,8 @@ export class ProcessorMetrics {
     metrics.counters('dropped_total', 'Messages that no rule matched, dropped', [], () => [[[], this.dropped]]);
     metrics.counter('replies_total', 'Replies to clients', 'outcome', this.replies);
     metrics.gauge('in_flight', 'Deliveries open in this process', undefined, () => [['', gauges.inFlight()]]);
+    metrics.gauge('waiting', 'Messages in the waiting room of a destination', 'rule', gauges.waiting);
+    metrics.gauge('circuit_open', '1 while a destination gets no requests', 'rule', gauges.open);
     metrics.flag('bus_up', '1 while the bus is connected', gauges.isBusUp);
     this.#attemptSeconds = new Histogram({
       name: `${prefix}delivery_seconds`,
@@ -175,7 +181,7 @@ function addLag(registry: Registry, prefix: string, gauges: ProcessorGauges): vo
   });
   new Gauge({
     name: `${prefix}pending`,
-    help: 'Messages of this processor waiting on the stream',
+    help: 'Messages of this processor that are stored and not consumed, waiting rooms included',
     registers: [registry],
     async collect() {
       const lag = await gauges.lag();

@@ -14,6 +14,8 @@ test('docs/operations.md lists every metric of ours and no other', () => {
     isPressed: () => false,
   });
   const processor = new ProcessorMetrics({
+    waiting: () => [],
+    open: () => [],
     inFlight: () => 0,
     lag: async () => undefined,
     isBusUp: () => true,

@@ -50,6 +50,8 @@ test('answers a scrape with 500 when a collector of the operator fails', async (
 
 test('answers a scrape with 500 when a collector of a message processor rejects', async () => {
   const { registry } = new ProcessorMetrics({
+    waiting: () => [],
+    open: () => [],
     inFlight: () => 0,
     lag: async () => {
       throw new Error('no lag');

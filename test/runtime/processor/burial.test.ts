@@ -1,40 +1,35 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import type { DeadLetterBus, DeadLetterCause } from '../../../runtime/bus/port/dead-letters.ts';
+import type { DeadLetterBus, DeadLetterCause, LetterOutcome } from '../../../runtime/bus/port/dead-letters.ts';
 import type { Delivery } from '../../../runtime/bus/port/messages.ts';
 import { HydrogenError } from '../../../runtime/errors.ts';
-import { Burials } from '../../../runtime/processor/burial.ts';
+import { bury } from '../../../runtime/processor/burial.ts';
 
 const cause: DeadLetterCause = { code: 'HYD_DESTINATION_REJECTED', detail: 'it answered 422' };
-const message = { connectionId: 'c', endpoint: '/chat', callbackUrl: '', attempt: 3, payload: Buffer.from('{}') };
-const delivery = (id: string): Delivery => ({ ...message, id }) as unknown as Delivery;
+const message = { id: 'm', connectionId: 'c', endpoint: '/chat', callbackUrl: '', payload: Buffer.from('{}') };
+const delivery = message as unknown as Delivery;
 
 /** The one method of the bus that burying needs. */
-function deadLettersOf(store: (payload: Uint8Array, cause: DeadLetterCause) => Promise<void>): DeadLetterBus {
+function deadLettersOf(store: (payload: Uint8Array, cause: DeadLetterCause) => Promise<LetterOutcome>): DeadLetterBus {
   return {
     store: (_processor, { payload }, _attempts, why) => store(payload, why),
     of: () => assert.fail('burying reads no letters'),
   };
 }
 
-test('hands back a message whose letter is not stored, and stores one letter for all its deliveries', async () => {
-  let store = (): void => {};
-  let letters = 0;
-  const deadLetters = deadLettersOf(() => {
-    letters += 1;
-    return new Promise<void>((resolve) => {
-      store = resolve;
-    });
-  });
-  const burials = new Burials(deadLetters, 20);
-  assert.equal(burials.causeOf('m'), undefined);
-  assert.equal(await burials.bury('p', delivery('m'), cause), 'refused');
-  assert.deepEqual(burials.causeOf('m'), cause);
-  assert.equal(await burials.bury('p', delivery('m'), cause), 'refused');
-  const last = burials.bury('p', delivery('m'), cause);
-  store();
-  assert.equal(await last, 'stored');
-  assert.deepEqual([letters, burials.causeOf('m')], [1, undefined]);
+test('says whether the letter is stored', async () => {
+  for (const outcome of ['stored', 'refused'] as const) {
+    assert.equal(
+      await bury(
+        deadLettersOf(async () => outcome),
+        'p',
+        delivery,
+        3,
+        cause,
+      ),
+      outcome,
+    );
+  }
 });
 
 test('keeps the reason without the body when the bus accepts no letter of that size', async () => {
@@ -42,8 +37,9 @@ test('keeps the reason without the body when the bus accepts no letter of that s
   const deadLetters = deadLettersOf(async (payload, { detail }) => {
     if (payload.byteLength > 0) throw new HydrogenError('HYD_MESSAGE_TOO_LARGE');
     stored.push({ bytes: payload.byteLength, detail });
+    return 'stored';
   });
-  assert.equal(await new Burials(deadLetters, 1_000).bury('p', delivery('m'), cause), 'stored');
+  assert.equal(await bury(deadLetters, 'p', delivery, 3, cause), 'stored');
   assert.deepEqual(stored, [{ bytes: 0, detail: 'it answered 422 (the body of 2 bytes is too large to be kept)' }]);
 });
 
@@ -51,9 +47,9 @@ test('leaves the message to another process when the bus stops, and does not hid
   const stopped = deadLettersOf(async () => {
     throw new HydrogenError('HYD_BUS_STOPPED');
   });
-  assert.equal(await new Burials(stopped, 1_000).bury('p', delivery('m'), cause), 'stopped');
+  assert.equal(await bury(stopped, 'p', delivery, 3, cause), 'stopped');
   const broken = deadLettersOf(async () => {
     throw new TypeError('a bug');
   });
-  await assert.rejects(new Burials(broken, 1_000).bury('p', delivery('m'), cause), TypeError);
+  await assert.rejects(bury(broken, 'p', delivery, 3, cause), TypeError);
 });

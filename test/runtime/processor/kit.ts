@@ -2,13 +2,14 @@
 
 import assert from 'node:assert/strict';
 import type { Header } from '../../../crds/index.ts';
-import { createMemoryBroker } from '../../../runtime/bus/memory/memory.ts';
+import { createMemoryBroker, type MemoryBroker } from '../../../runtime/bus/memory/memory.ts';
 import type { Bus } from '../../../runtime/bus/port/bus.ts';
 import type { ClientMessage } from '../../../runtime/bus/port/client-message.ts';
 import type { DeadLetterBus } from '../../../runtime/bus/port/dead-letters.ts';
 import type { Delivery, MessageBus } from '../../../runtime/bus/port/messages.ts';
 import type { HydrogenError } from '../../../runtime/errors.ts';
 import type { PushReply } from '../../../runtime/processor/attempt.ts';
+import type { CircuitOptions } from '../../../runtime/processor/circuit.ts';
 import type { ProcessorResource } from '../../../runtime/processor/settings.ts';
 import { Worker, type WorkerDeps } from '../../../runtime/processor/worker.ts';
 import type {
@@ -31,6 +32,8 @@ export interface Recorded {
   readonly dropped: DeliveryFacts[];
   /** Outcomes of replies that were not sent. */
   readonly repliesLost: ReplyOutcome[];
+  /** `<destination> <state>` */
+  readonly circuits: string[];
   readonly problems: HydrogenError[];
 }
 
@@ -55,6 +58,10 @@ export interface StartOptions {
   readonly spec?: SpecOverrides;
   readonly push?: PushReply;
   readonly resolveHeaders?: WorkerDeps['resolveHeaders'];
+  /** Default: one of its own. */
+  readonly broker?: MemoryBroker;
+  readonly circuit?: CircuitOptions;
+  readonly letterRetryMs?: number;
   /** Holds up storing dead letters. */
   readonly deadLetterAfter?: Promise<void>;
 }
@@ -74,6 +81,7 @@ export function resourceOf(url: string, overrides: SpecOverrides = {}): Processo
         ackTimeoutSeconds: 30,
         backoffSeconds: [0.01],
         maxInFlight: 16,
+        maxWaitSeconds: 3600,
         ordering: 'Unordered',
         partitions: 64,
         ...delivery,
@@ -96,7 +104,7 @@ export function routingTo(
 }
 
 export async function startProcessor(url: string, options: StartOptions = {}): Promise<TestProcessor> {
-  const broker = createMemoryBroker();
+  const { broker = createMemoryBroker(), circuit, letterRetryMs } = options;
   const bus = broker.connect();
   await bus.start();
   const worked = new Map<string, number>();
@@ -106,6 +114,7 @@ export async function startProcessor(url: string, options: StartOptions = {}): P
     deadLettered: [],
     dropped: [],
     repliesLost: [],
+    circuits: [],
     problems: [],
   };
   const pushed: TestProcessor['pushed'] = [];
@@ -120,6 +129,8 @@ export async function startProcessor(url: string, options: StartOptions = {}): P
         return 'sent';
       }),
     events: recorder(recorded),
+    ...(circuit && { circuit }),
+    ...(letterRetryMs && { letterRetryMs }),
   });
   worker.start();
   await eventually(() => worker.isReady);
@@ -170,6 +181,7 @@ function recorder(recorded: Recorded): WorkerEvents {
     replied: (_facts, outcome) => {
       if (outcome !== 'sent') recorded.repliesLost.push(outcome);
     },
+    circuitChanged: (destination, state) => recorded.circuits.push(`${destination} ${state}`),
     busProblem: (error) => recorded.problems.push(error),
   };
 }

@@ -1,0 +1,341 @@
+/**
+ * The deliveries that are open in this process. Those of one connection run one after another in the order in which
+ * they arrived; different connections run side by side, `maxRunning` at once and a part of these per destination. What
+ * waits (for its connection, for its destination, until it is due) takes no place. Where a message may be overtaken, a
+ * delivery that would wait long is moved into a waiting room of the bus, so that it keeps nothing from what is behind it.
+ */
+
+import type { Delivery } from '../bus/port/messages.ts';
+import type { CircuitState } from '../role/events.ts';
+import type { CircuitOptions } from './circuit.ts';
+import { ConnectionLines } from './connection-lines.ts';
+import { DestinationQueue } from './destination-queue.ts';
+import type { DispatcherLimits } from './limits.ts';
+import { OpenDelivery } from './open-delivery.ts';
+
+/** What is done with a delivery at each step. A rejection is a bug and ends the process. */
+export interface DispatcherSteps {
+  /** Decides where it goes, as far as that is known at once. @returns the name of its queue */
+  route(open: OpenDelivery): string;
+  /** Does the work of one place. @returns the name of the queue where it goes on; undefined when it has ended */
+  run(open: OpenDelivery, queue: DestinationQueue): Promise<string | undefined>;
+  /** Moves it into a waiting room, unchanged. @returns false when that is not possible now */
+  park(open: OpenDelivery, room: string): Promise<boolean>;
+}
+
+export interface DispatcherEvents {
+  /** `maxFromStream` or `isShort` has changed. */
+  onRoom(): void;
+  /** The circuit of a destination has changed. */
+  onCircuit(queue: DestinationQueue, state: CircuitState): void;
+}
+
+/** Open deliveries, and bytes of their payloads, above which no more are taken from the stream. */
+const maxOpen = 8_192;
+const maxOpenBytes = 64 * 1024 * 1024;
+/** While memory is short, no more deliveries than this wait behind another one of their connection. */
+const longLine = 64;
+/** Queues above this number are removed once they are idle: a rules engine may name any number of destinations. */
+const maxQueues = 1_024;
+/** The waiting room of deliveries whose destination is not decided. */
+export const unroutedRoom = '~unrouted';
+/** The queue of deliveries that become dead letters, and their waiting room. */
+export const deadLetterRoom = '~deadLetters';
+const maxDeadLettersAtOnce = 256;
+const recheckMs = 50;
+/** Deliveries that stay here while the circuit of their destination is open, to be the next probes. */
+const fewWaiting = 8;
+
+export class Dispatcher {
+  readonly #steps: DispatcherSteps;
+  readonly #events: DispatcherEvents;
+  readonly #circuit: CircuitOptions;
+  readonly #lines = new ConnectionLines();
+  readonly #open = new Set<OpenDelivery>();
+  readonly #queues = new Map<string, DestinationQueue>();
+  /** Queues that take places and in which something waits. */
+  readonly #busy = new Set<DestinationQueue>();
+  /** Those of them that have room. They take turns. */
+  readonly #runnable = new Set<DestinationQueue>();
+  #limits: DispatcherLimits;
+  #running = 0;
+  #places = 0;
+  #bytes = 0;
+  #isFull = false;
+  #isShort = false;
+  #maxFromStream: number;
+  #recheck: NodeJS.Timeout | undefined;
+  #state: 'running' | 'stopping' = 'running';
+  #onIdle: (() => void)[] = [];
+
+  constructor(limits: DispatcherLimits, circuit: CircuitOptions, steps: DispatcherSteps, events: DispatcherEvents) {
+    this.#limits = limits;
+    this.#maxFromStream = limits.maxRunning;
+    this.#circuit = circuit;
+    this.#steps = steps;
+    this.#events = events;
+  }
+
+  get running(): number {
+    return this.#running;
+  }
+
+  get waiting(): number {
+    return this.#open.size - this.#running;
+  }
+
+  get queues(): ReadonlyMap<string, DestinationQueue> {
+    return this.#queues;
+  }
+
+  /**
+   * Deliveries that may be open for more to arrive from the stream: enough to have a start for every place soon, and no
+   * more, since what waits here can't be taken by another replica.
+   */
+  get maxFromStream(): number {
+    return this.#maxFromStream;
+  }
+
+  /** True while about half of what may be open is, or more: what would wait long moves out. */
+  get isShort(): boolean {
+    return this.#isShort;
+  }
+
+  /** Running deliveries continue. */
+  configure(limits: DispatcherLimits): void {
+    this.#limits = limits;
+    for (const queue of this.#queues.values()) {
+      if (queue.takesPlaces) queue.limit = limits.maxRunningPerDestination;
+      this.#settle(queue);
+    }
+    this.#fill();
+    this.#weigh();
+  }
+
+  add(delivery: Delivery): void {
+    const open = new OpenDelivery(delivery);
+    this.#open.add(open);
+    this.#bytes += delivery.payload.byteLength;
+    const waitMs = delivery.dueAtMs === 0 ? 0 : delivery.dueAtMs - Date.now();
+    if (waitMs <= 0) {
+      this.#stand(open);
+    } else {
+      open.stage = 'held';
+      open.timer = setTimeout(() => this.#stand(open), waitMs);
+    }
+    this.#weigh();
+  }
+
+  /** Reports to the bus that everything open for at least `minAgeMs`, started or not, is still at work. */
+  keepAlive(minAgeMs: number): void {
+    const latestMs = performance.now() - minAgeMs;
+    // Insertion order is arrival order: after the first young one all are young.
+    for (const { delivery, arrivedAtMs } of this.#open) {
+      if (arrivedAtMs > latestMs) return;
+      delivery.working();
+    }
+  }
+
+  /** Removes and returns the deliveries that have not started; from now on none does. */
+  takeWaiting(): OpenDelivery[] {
+    this.#state = 'stopping';
+    const taken: OpenDelivery[] = [];
+    const kept: OpenDelivery[] = [];
+    for (const queue of this.#queues.values()) queue.waiting.drain();
+    this.#runnable.clear();
+    this.#busy.clear();
+    for (const open of this.#open) {
+      if (open.stage === 'running' || open.stage === 'parking') kept.push(open);
+      else taken.push(open);
+    }
+    this.#lines.cut(kept);
+    for (const open of taken) {
+      clearTimeout(open.timer);
+      this.#forget(open);
+    }
+    return taken;
+  }
+
+  /** Resolves once nothing runs. */
+  idle(): Promise<void> {
+    if (this.#running === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#onIdle.push(resolve));
+  }
+
+  stop(): void {
+    clearTimeout(this.#recheck);
+    for (const { circuit } of this.#queues.values()) circuit.stop();
+  }
+
+  #stand(open: OpenDelivery): void {
+    open.stage = 'queued';
+    if (this.#limits.mayPark && this.#isShort && this.#lines.length(open.delivery.connectionId) >= longLine) {
+      void this.#parkAside(open);
+    } else {
+      this.#enter(open);
+    }
+  }
+
+  #enter(open: OpenDelivery): void {
+    if (this.#lines.enter(open) === 1) this.#admit(open, this.#steps.route(open));
+  }
+
+  #admit(open: OpenDelivery, name: string): void {
+    const queue = this.#queues.get(name) ?? this.#createQueue(name);
+    if (this.#state === 'stopping') {
+      void this.#park(open, queue);
+    } else if (queue.waiting.length === 0 && queue.hasRoom && this.#hasPlace(queue)) {
+      void this.#start(open, queue);
+    } else if (this.#mustPark(open, queue)) {
+      void this.#park(open, queue);
+    } else {
+      this.#wait(open, queue);
+    }
+  }
+
+  #createQueue(name: string): DestinationQueue {
+    const isOwn = name === deadLetterRoom;
+    const limit = isOwn ? maxDeadLettersAtOnce : this.#limits.maxRunningPerDestination;
+    const queue = new DestinationQueue(name, limit, !isOwn, this.#circuit, (changed, state) => {
+      this.#settle(changed);
+      this.#events.onCircuit(changed, state);
+      this.#fill();
+    });
+    this.#queues.set(name, queue);
+    return queue;
+  }
+
+  #hasPlace(queue: DestinationQueue): boolean {
+    return !queue.takesPlaces || this.#places < this.#limits.maxRunning;
+  }
+
+  /**
+   * A few stay here, so that there is something to start with when there is room again. A destination that is merely busy
+   * has room soon. What comes from the waiting room was asked for.
+   */
+  #mustPark({ delivery }: OpenDelivery, queue: DestinationQueue): boolean {
+    const { mayPark, hasOthers } = this.#limits;
+    if (!mayPark || delivery.room === queue.name || (queue.takesPlaces && !hasOthers)) return false;
+    if (queue.circuit.state !== 'closed') return queue.waiting.length >= fewWaiting;
+    return queue.waiting.length >= queue.limit && (queue.isSlow || !queue.takesPlaces);
+  }
+
+  #wait(open: OpenDelivery, queue: DestinationQueue): void {
+    open.stage = 'waiting';
+    queue.waiting.push(open);
+    this.#settle(queue);
+  }
+
+  async #park(open: OpenDelivery, queue: DestinationQueue): Promise<void> {
+    open.stage = 'parking';
+    if (await this.#steps.park(open, queue.name)) this.#end(open);
+    else this.#wait(open, queue);
+    this.#fill();
+  }
+
+  /** Moves out what would only wait for its connection. */
+  async #parkAside(open: OpenDelivery): Promise<void> {
+    open.stage = 'parking';
+    if (await this.#steps.park(open, unroutedRoom)) {
+      this.#forget(open);
+    } else {
+      open.stage = 'queued';
+      this.#enter(open);
+    }
+  }
+
+  #settle(queue: DestinationQueue): void {
+    const isBusy = queue.waiting.length > 0;
+    if (!queue.takesPlaces) {
+      if (isBusy && queue.hasRoom) this.#startNext(queue);
+      return;
+    }
+    if (isBusy) this.#busy.add(queue);
+    else this.#busy.delete(queue);
+    if (isBusy && queue.hasRoom) this.#runnable.add(queue);
+    else this.#runnable.delete(queue);
+  }
+
+  #fill(): void {
+    if (this.#state === 'stopping') return;
+    for (const queue of this.#runnable) {
+      if (this.#places >= this.#limits.maxRunning) return;
+      // Moves to the end, so that destinations take turns.
+      this.#runnable.delete(queue);
+      this.#startNext(queue);
+    }
+  }
+
+  #startNext(queue: DestinationQueue): void {
+    const open = queue.waiting.shift();
+    if (open === undefined) return;
+    void this.#start(open, queue);
+    this.#settle(queue);
+  }
+
+  async #start(open: OpenDelivery, queue: DestinationQueue): Promise<void> {
+    open.stage = 'running';
+    const startedAtMs = performance.now();
+    this.#running += 1;
+    queue.begin();
+    if (queue.takesPlaces) this.#places += 1;
+    const next = await this.#steps.run(open, queue);
+    this.#running -= 1;
+    queue.end(performance.now() - startedAtMs);
+    if (queue.takesPlaces) this.#places -= 1;
+    this.#settle(queue);
+    if (queue.isIdle && this.#queues.size > maxQueues) this.#queues.delete(queue.name);
+    if (next === undefined) this.#end(open);
+    else this.#admit(open, next);
+    this.#fill();
+    if (this.#running > 0) return;
+    for (const resolve of this.#onIdle) resolve();
+    this.#onIdle = [];
+  }
+
+  #end(open: OpenDelivery): void {
+    this.#forget(open);
+    const next = this.#lines.leave(open);
+    if (next !== undefined) this.#admit(next, this.#steps.route(next));
+  }
+
+  #forget(open: OpenDelivery): void {
+    this.#open.delete(open);
+    this.#bytes -= open.delivery.payload.byteLength;
+    this.#weigh();
+  }
+
+  #weigh(): void {
+    // Hysteresis, so that the stream is not paused and resumed with every delivery.
+    this.#isFull = !this.#isBelow(this.#isFull ? 0.75 : 1);
+    const isShort = !this.#isBelow(this.#isShort ? 0.4 : 0.5);
+    const { maxRunning } = this.#limits;
+    const ready = this.#ready();
+    const wanted = this.#isFull ? 0 : Math.max(0, maxRunning - ready);
+    // A destination that stops answering causes no event.
+    if (ready > 0) this.#recheck ??= setTimeout(() => this.#weighAgain(), recheckMs).unref();
+    const change = Math.abs(this.#open.size + wanted - this.#maxFromStream);
+    if (change < maxRunning / 4 && isShort === this.#isShort) return;
+    this.#maxFromStream = this.#open.size + wanted;
+    this.#isShort = isShort;
+    this.#events.onRoom();
+  }
+
+  #isBelow(share: number): boolean {
+    return this.#open.size < maxOpen * share && this.#bytes < maxOpenBytes * share;
+  }
+
+  #weighAgain(): void {
+    this.#recheck = undefined;
+    this.#weigh();
+  }
+
+  /** Deliveries that will have a place soon. */
+  #ready(): number {
+    let ready = 0;
+    for (const queue of this.#busy) {
+      if (!this.#limits.hasOthers || this.#runnable.has(queue) || !queue.isSlow) ready += queue.waiting.length;
+    }
+    return ready;
+  }
+}

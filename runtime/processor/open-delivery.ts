@@ -1,0 +1,31 @@
+/** A delivery that this process has open, and how far it has come. */
+
+import type { Delivery } from '../bus/port/messages.ts';
+import type { Route } from './router.ts';
+import type { ProcessorSettings } from './settings.ts';
+
+/**
+ * `held`: not due yet. `queued`: behind another delivery of its connection. `waiting`: for room at its destination.
+ * `parking`: on its way into a waiting room. `running`: it has its place.
+ */
+export type DeliveryStage = 'held' | 'queued' | 'waiting' | 'parking' | 'running';
+
+export class OpenDelivery {
+  readonly delivery: Delivery;
+  readonly arrivedAtMs = performance.now();
+  stage: DeliveryStage = 'queued';
+  /** Its successor on the same connection. */
+  next: OpenDelivery | undefined;
+  /** Deliveries of its connection while it is the last of them. */
+  line = 1;
+  /** The settings with which it was routed. */
+  settings: ProcessorSettings | undefined;
+  /** Undefined until it is decided. */
+  route: Route | undefined;
+  /** Runs until it is due. */
+  timer: NodeJS.Timeout | undefined;
+
+  constructor(delivery: Delivery) {
+    this.delivery = delivery;
+  }
+}
