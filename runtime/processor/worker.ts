@@ -43,6 +43,11 @@ export interface WorkerDeps {
 /** Messages of a waiting room that may be open in this process: its own destination's, and one that is not known. */
 const roomWindow = 64;
 const strayWindow = 16;
+/**
+ * Deliveries beyond `maxAttempts` before a message counts as one on which processes die: those that were handed back
+ * without a request, by a release without waiting rooms or while nothing can be parked, look the same.
+ */
+const spareDeliveries = 4;
 
 export class Worker {
   readonly #deps: WorkerDeps;
@@ -196,8 +201,8 @@ export class Worker {
     } else if (Date.now() - delivery.storedAtMs > maxWaitMs) {
       const detail = `${Math.round(maxWaitMs / 1000)} s`;
       open.route = { kind: 'letter', cause: { code: 'HYD_EXPIRED', detail } };
-    } else if (delivery.attempt > maxAttempts && limits.mayPark) {
-      // A failed attempt would have made it a dead letter: this one never ended.
+    } else if (limits.mayPark && delivery.attempt > maxAttempts + spareDeliveries) {
+      // A failed attempt would have made it a dead letter: those before this one never ended.
       open.route = { kind: 'letter', cause: { code: 'HYD_PROCESSOR_LOST', detail: '' } };
     } else if (router.kind === 'engine') {
       return router.queue;

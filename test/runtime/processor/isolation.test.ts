@@ -87,8 +87,9 @@ test('every attempt is one request, whatever restarts meanwhile', async () => {
 test('a message on which every process dies becomes a dead letter', async () => {
   const broker = createMemoryBroker();
   await using hanging = await startDestination(() => 'handled');
-  const spec = { delivery: { maxAttempts: 2, ackTimeoutSeconds: 0.1 } };
-  for (let life = 1; life <= 2; life++) {
+  const spec = { delivery: { maxAttempts: 1, ackTimeoutSeconds: 0.1 } };
+  const lives = 5;
+  for (let life = 1; life <= lives; life++) {
     await using kit = await startProcessor(hanging.url, { spec, broker });
     if (life === 1) await kit.send(connection(1), 'poison');
     await eventually(() => hanging.requests.length === life);
@@ -97,7 +98,8 @@ test('a message on which every process dies becomes a dead letter', async () => 
   await using kit = await startProcessor(hanging.url, { spec, broker });
   await eventually(() => kit.recorded.deadLettered.length === 1);
   const [letter] = await kit.bus.deadLetters.of(processorName).list(1);
-  assert.deepEqual([letter?.code, letter?.attempts, hanging.requests.length], ['HYD_PROCESSOR_LOST', 2, 2]);
+  assert.deepEqual([letter?.code, letter?.attempts], ['HYD_PROCESSOR_LOST', lives]);
+  assert.equal(hanging.requests.length, lives);
 });
 
 test('a message that waits for too long becomes a dead letter', async () => {
