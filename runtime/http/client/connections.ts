@@ -5,7 +5,7 @@
  * at 10 us per message with 100 connections, where replacing the agent costs nothing per call.)
  */
 
-import { Agent, type Dispatcher } from 'undici';
+import { Agent, Client, type Dispatcher, Pool } from 'undici';
 
 export interface ConnectionOptions {
   /** Infinity: no limit. */
@@ -15,28 +15,48 @@ export interface ConnectionOptions {
   readonly maxAgeMs: number;
 }
 
+/** The connection that a request was given to. */
+export interface Carrier {
+  /** Called once for each request, when it begins. @returns true if the connection has carried another before */
+  begin(): boolean;
+}
+
+/** Undici's handler of one request. */
+export interface Carried extends Dispatcher.DispatchHandler {
+  /** Set before `onRequestStart` is called. */
+  carrier: Carrier | undefined;
+}
+
 export class Connections {
   readonly #options: ConnectionOptions;
   readonly #timer: NodeJS.Timeout;
   readonly #retired = new Set<Agent>();
+  /** Keeps no connection after its answer, so that each of its requests has a new one. */
+  readonly #unshared: Agent;
   #agent: Agent;
   #isUsed = false;
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
     this.#agent = createAgent(options);
+    this.#unshared = createAgent({ ...options, keepAliveMs: 1 }, 0);
     this.#timer = setInterval(() => this.#replace(), options.maxAgeMs).unref();
   }
 
-  dispatch(request: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): void {
+  dispatch(request: Dispatcher.DispatchOptions, handler: Carried): void {
     this.#isUsed = true;
     this.#agent.dispatch(request, handler);
+  }
+
+  /** Over a connection that is opened for this request and closed after it. */
+  dispatchAlone(request: Dispatcher.DispatchOptions, handler: Carried): void {
+    this.#unshared.dispatch(request, handler);
   }
 
   /** Closes every connection; requests on them fail. Never rejects. */
   async destroy(): Promise<void> {
     clearInterval(this.#timer);
-    await Promise.all([this.#agent, ...this.#retired].map((agent) => agent.destroy()));
+    await Promise.all([this.#agent, this.#unshared, ...this.#retired].map((agent) => agent.destroy()));
   }
 
   #replace(): void {
@@ -49,9 +69,36 @@ export class Connections {
   }
 }
 
-function createAgent({ connectionsPerOrigin, connectTimeoutMs, keepAliveMs }: ConnectionOptions): Agent {
+/** One connection at a time of undici's pool. */
+class CountingClient extends Client implements Carrier {
+  #isNew = true;
+
+  constructor(origin: string | URL, options: Client.Options) {
+    super(origin, options);
+    this.on('connect', () => {
+      this.#isNew = true;
+    });
+  }
+
+  override dispatch(request: Dispatcher.DispatchOptions, handler: Carried): boolean {
+    handler.carrier = this;
+    return super.dispatch(request, handler);
+  }
+
+  begin(): boolean {
+    const isReused = !this.#isNew;
+    this.#isNew = false;
+    return isReused;
+  }
+}
+
+/** @param pipelining 0: a connection is closed after its first answer. */
+function createAgent(
+  { connectionsPerOrigin, connectTimeoutMs, keepAliveMs }: ConnectionOptions,
+  pipelining: 0 | 1 = 1,
+): Agent {
   return new Agent({
-    pipelining: 1,
+    pipelining,
     allowH2: false,
     connections: Number.isFinite(connectionsPerOrigin) ? connectionsPerOrigin : null,
     connect: { timeout: connectTimeoutMs },
@@ -59,5 +106,10 @@ function createAgent({ connectionsPerOrigin, connectTimeoutMs, keepAliveMs }: Co
     // One timer of our own covers the whole call.
     headersTimeout: 0,
     bodyTimeout: 0,
+    factory: (origin, options: Pool.Options) => new Pool(origin, { ...options, factory: createClient }),
   });
+}
+
+function createClient(origin: URL, options: Client.Options): Client {
+  return new CountingClient(origin, options);
 }

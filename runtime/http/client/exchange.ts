@@ -1,11 +1,16 @@
 /**
  * One open POST: undici's handler, the timer and the abort listener in one object, so that a call allocates little.
  * It settles once with the outcome, and leaves the gate once when undici is done with it; either may come first.
+ *
+ * A server may close an idle connection just as a request leaves on it (RFC 9112 section 9.3.1). A request on a reused
+ * connection that fails before the first byte of an answer is therefore sent once more, on a new connection, within the
+ * time that is left. Repeating a POST needs semantics known to be idempotent (RFC 9110 section 9.2.2): our requests
+ * name their message or connection, and all of them are documented to arrive at least once.
  */
 
 import type { Dispatcher } from 'undici';
 import type { CallResult, HttpAnswer, HttpRequest, Target } from './call.ts';
-import type { Connections } from './connections.ts';
+import type { Carried, Carrier, Connections } from './connections.ts';
 import type { Admissible, CallGate } from './gate.ts';
 
 type AnswerHeaders = Readonly<Record<string, string | string[] | undefined>>;
@@ -32,7 +37,11 @@ class ReceivedAnswer implements HttpAnswer {
   }
 }
 
-export class Exchange implements Admissible, Dispatcher.DispatchHandler {
+/** `answered`: the first byte of an answer has arrived. */
+type Progress = 'waiting' | 'sentOnNew' | 'sentOnReused' | 'answered';
+
+export class Exchange implements Admissible, Carried {
+  carrier: Carrier | undefined;
   readonly #connections: Connections;
   readonly #gate: CallGate;
   readonly #call: HttpRequest;
@@ -40,6 +49,7 @@ export class Exchange implements Admissible, Dispatcher.DispatchHandler {
   readonly #resolve: (result: CallResult) => void;
   readonly #timer: NodeJS.Timeout;
   #controller: Dispatcher.DispatchController | undefined;
+  #progress: Progress = 'waiting';
   #status = 0;
   #headers: AnswerHeaders = {};
   #chunks: Buffer[] = [];
@@ -64,11 +74,7 @@ export class Exchange implements Admissible, Dispatcher.DispatchHandler {
   }
 
   send(): void {
-    const { headers, body } = this.#call;
-    const { origin, path } = this.#target;
-    // Undici reads the headers and never writes to them, whatever its type says.
-    const request = { origin, path, method: 'POST', headers: headers as string[], body };
-    this.#connections.dispatch(request, this);
+    this.#connections.dispatch(this.#request(), this);
   }
 
   timeOut(): void {
@@ -88,6 +94,11 @@ export class Exchange implements Admissible, Dispatcher.DispatchHandler {
     // Undici answers a throw by dropping the request before anything is written; `abort` would cost the connection.
     if (!this.#isWanted) throw cutError;
     this.#controller = controller;
+    this.#progress = this.carrier?.begin() === true ? 'sentOnReused' : 'sentOnNew';
+  }
+
+  onResponseStarted(): void {
+    this.#progress = 'answered';
   }
 
   onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: AnswerHeaders): void {
@@ -110,8 +121,21 @@ export class Exchange implements Admissible, Dispatcher.DispatchHandler {
   }
 
   onResponseError(_controller: Dispatcher.DispatchController | null, cause: Error): void {
+    if (this.#isWanted && this.#progress === 'sentOnReused') {
+      this.#progress = 'waiting';
+      this.#controller = undefined;
+      this.#connections.dispatchAlone(this.#request(), this);
+      return;
+    }
     this.#settle(this.#failed({ kind: 'unreachable', cause }));
     this.#gate.leave(this);
+  }
+
+  #request(): Dispatcher.DispatchOptions {
+    const { headers, body } = this.#call;
+    const { origin, path } = this.#target;
+    // Undici reads the headers and never writes to them, whatever its type says.
+    return { origin, path, method: 'POST', headers: headers as string[], body };
   }
 
   /** A failure after the status line counts as the answer if the body was not asked for. */
