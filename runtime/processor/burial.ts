@@ -30,8 +30,8 @@ export async function bury(
     if (error.code !== 'HYD_MESSAGE_TOO_LARGE' || payload.byteLength === 0) throw error;
     // The bus accepts less now than when it took this message: the letter is kept without its body.
     const detail = `${cause.detail} (the body of ${payload.byteLength} bytes is too large to be kept)`;
-    const { id, connectionId, endpoint, callbackUrl } = delivery;
-    const empty = { id, connectionId, endpoint, callbackUrl, payload: new Uint8Array(0) };
+    const { id, connectionId, endpoint, callbackUrl, isReplay, storedAtMs } = delivery;
+    const empty = { id, connectionId, endpoint, callbackUrl, isReplay, storedAtMs, payload: new Uint8Array(0) };
     return await deadLetters.store(processor, empty, attempts, { ...cause, detail }).catch(rethrowUnlessStopped);
   }
 }

@@ -1,15 +1,26 @@
 /** Dead letters of the memory bus: kept in one store for all buses, up to a limit. */
 
 import { HydrogenError } from '../../errors.ts';
-import type { ClientMessage } from '../port/client-message.ts';
-import type { DeadLetter, DeadLetterBus, DeadLetterCause, DeadLetters, LetterOutcome } from '../port/dead-letters.ts';
+import type {
+  DeadLetter,
+  DeadLetterBus,
+  DeadLetterCause,
+  DeadLetters,
+  DeadMessage,
+  LetterOutcome,
+} from '../port/dead-letters.ts';
 import { checkedName } from '../subjects.ts';
 import type { MemoryLink } from './link.ts';
 import type { MessageStore } from './store.ts';
 
+/** How long a letter of the same stored message counts as the same, as in the duplicate window of a stream. */
+const duplicateWindowMs = 120_000;
+
 export class LetterStore {
   readonly #maxLetters: number;
   readonly #letters = new Map<string, Map<number, DeadLetter>>();
+  /** When each letter of the last two minutes was stored, oldest first. */
+  readonly #recent = new Map<string, number>();
   #count = 0;
   #lastSequence = 0;
 
@@ -17,11 +28,14 @@ export class LetterStore {
     this.#maxLetters = maxLetters;
   }
 
-  add(processor: string, letter: Omit<DeadLetter, 'sequence'>): LetterOutcome {
+  /** @param key the same for letters that are stored once */
+  add(processor: string, letter: Omit<DeadLetter, 'sequence'>, key: string): LetterOutcome {
+    if (this.#isKnown(key)) return 'stored';
     if (this.#count >= this.#maxLetters) return 'refused';
     const sequence = ++this.#lastSequence;
     this.#count++;
     this.#mapOf(processor).set(sequence, { ...letter, sequence });
+    this.#recent.set(key, Date.now());
     return 'stored';
   }
 
@@ -33,6 +47,15 @@ export class LetterStore {
     if (!this.#mapOf(processor).delete(sequence)) return false;
     this.#count--;
     return true;
+  }
+
+  #isKnown(key: string): boolean {
+    const windowStartMs = Date.now() - duplicateWindowMs;
+    for (const [known, storedAtMs] of this.#recent) {
+      if (storedAtMs > windowStartMs) break;
+      this.#recent.delete(known);
+    }
+    return this.#recent.has(key);
   }
 
   #mapOf(processor: string): Map<number, DeadLetter> {
@@ -55,16 +78,16 @@ export class MemoryDeadLetters implements DeadLetterBus {
 
   async store(
     processor: string,
-    message: ClientMessage,
+    message: DeadMessage,
     attempts: number,
     cause: DeadLetterCause,
   ): Promise<LetterOutcome> {
     if (this.#link.state === 'stopped') throw new HydrogenError('HYD_BUS_STOPPED');
     checkedName(processor);
     if (!this.#link.isUp) return 'refused';
-    const { id, connectionId, endpoint, callbackUrl, payload } = message;
+    const { id, connectionId, endpoint, callbackUrl, payload, isReplay, storedAtMs } = message;
     const letter = { id, connectionId, endpoint, callbackUrl, payload, attempts, diedAtMs: Date.now(), ...cause };
-    return this.#letters.add(processor, letter);
+    return this.#letters.add(processor, letter, `${processor} ${id} ${isReplay} ${storedAtMs}`);
   }
 
   of(processor: string): DeadLetters {

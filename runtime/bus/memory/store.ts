@@ -40,6 +40,7 @@ export class MessageStore {
   #messages = 0;
   #bytes = 0;
   #lastNumber = 0;
+  #lastReplayAtMs = 0;
 
   constructor(limits: StoreLimits) {
     this.#limits = limits;
@@ -101,7 +102,7 @@ export class MessageStore {
     const stored: Stored = {
       message,
       isReplay,
-      storedAtMs: Date.now(),
+      storedAtMs: isReplay ? this.#replayTimeMs() : Date.now(),
       number: ++this.#lastNumber,
       parking: undefined,
       holders: holders.length,
@@ -115,6 +116,12 @@ export class MessageStore {
     for (const pending of this.#parked.drain()) (pending.publisher.isUp ? this.#waiting : this.#parked).push(pending);
     this.#admit();
     this.#changed();
+  }
+
+  /** No two replays have the same, since dead letters distinguish them by it. */
+  #replayTimeMs(): number {
+    this.#lastReplayAtMs = Math.max(Date.now(), this.#lastReplayAtMs + 1);
+    return this.#lastReplayAtMs;
   }
 
   #changed(): void {

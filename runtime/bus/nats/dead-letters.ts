@@ -4,10 +4,15 @@
  * unread. It is removed from the dead-letter stream only after it is stored in the other one.
  */
 
-import { randomUUID } from 'node:crypto';
 import { HydrogenError } from '../../errors.ts';
-import type { ClientMessage } from '../port/client-message.ts';
-import type { DeadLetter, DeadLetterBus, DeadLetterCause, DeadLetters, LetterOutcome } from '../port/dead-letters.ts';
+import type {
+  DeadLetter,
+  DeadLetterBus,
+  DeadLetterCause,
+  DeadLetters,
+  DeadMessage,
+  LetterOutcome,
+} from '../port/dead-letters.ts';
 import type { NatsCore } from './core.ts';
 import { filtersOf, listConsumers, metadataKeys } from './durables.ts';
 import { createCoverage } from './interest.ts';
@@ -41,14 +46,13 @@ export class NatsDeadLetters implements DeadLetterBus {
     this.#accepted = Buffer.from(`{"stream":"${core.subjects.deadLetterStream}","seq":`);
   }
 
-  // Each letter has its own id: a replayed message may become a dead letter again within the deduplication window.
   async store(
     processor: string,
-    message: ClientMessage,
+    message: DeadMessage,
     attempts: number,
     cause: DeadLetterCause,
   ): Promise<LetterOutcome> {
-    const { id, connectionId, endpoint, callbackUrl, payload } = message;
+    const { id, connectionId, endpoint, callbackUrl, payload, isReplay, storedAtMs } = message;
     const { code, detail, status, rule } = cause;
     const kept: Kept = {
       id,
@@ -63,7 +67,9 @@ export class NatsDeadLetters implements DeadLetterBus {
       ...(rule === undefined ? {} : { rule }),
     };
     const headers = headerBlock([
-      [headerNames.messageId, randomUUID()],
+      // A message whose processor died before it ended the delivery becomes the same letter again; one that was replayed
+      // was stored at another time, and becomes a new one.
+      [headerNames.messageId, `${processor}.${id}.${isReplay ? 'replay' : 'first'}.${storedAtMs}`],
       [headerNames.deadLetter, boundedJson(kept)],
     ]);
     const subject = this.#core.subjects.deadLetters(processor);
@@ -116,9 +122,10 @@ class ProcessorLetters implements DeadLetters {
     const letter = await this.get(sequence);
     if (letter === undefined) return false;
     await this.#checkConsumed(letter.endpoint);
-    const { id, connectionId, endpoint, callbackUrl, payload } = letter;
+    const { id, connectionId, endpoint, callbackUrl, payload, diedAtMs } = letter;
     const headers = headerBlock([
-      [headerNames.messageId, randomUUID()],
+      // The same letter replayed again, as after a crash before it was removed, is the same message.
+      [headerNames.messageId, `${this.#processor}.replay.${sequence}.${diedAtMs}`],
       [headerNames.callback, callbackUrl],
       [headerNames.originalId, id],
       [headerNames.replayFor, this.#processor],

@@ -12,6 +12,15 @@ export interface DeadLetterCause {
   readonly rule?: string;
 }
 
+/**
+ * A message as it was delivered. The last two are those of its `Delivery`: the same each time it is delivered, parked or
+ * not, and others for each replay.
+ */
+export interface DeadMessage extends ClientMessage {
+  readonly isReplay: boolean;
+  readonly storedAtMs: number;
+}
+
 export interface DeadLetter extends ClientMessage, DeadLetterCause {
   /** Position in the dead-letter stream: the argument of `replay` and `remove`. */
   readonly sequence: number;
@@ -29,7 +38,8 @@ export interface DeadLetters {
   get(sequence: number): Promise<DeadLetter | undefined>;
   /**
    * Delivers it once more, to this processor alone, with its old message id and a fresh attempt count, then removes it.
-   * Resolves with false when there is no such letter.
+   * Resolves with false when there is no such letter. Interrupted between the two, it can be called again: the letter is
+   * still delivered once (on NATS: if it is called again within two minutes).
    * @throws {HydrogenError} HYD_NOT_READY when its consumer does not exist or no longer covers the endpoint
    */
   replay(sequence: number): Promise<boolean>;
@@ -43,8 +53,13 @@ export interface DeadLetters {
 export type LetterOutcome = 'stored' | 'refused';
 
 export interface DeadLetterBus {
-  /** Stores a dead letter under the processor's name, or says within seconds that it could not. @throws {HydrogenError} HYD_BUS_STOPPED, HYD_MESSAGE_TOO_LARGE */
-  store(processor: string, message: ClientMessage, attempts: number, cause: DeadLetterCause): Promise<LetterOutcome>;
+  /**
+   * Stores a dead letter under the processor's name, or says within seconds that it could not. A message that becomes a
+   * letter again within two minutes, as after a crash before its delivery was ended, is stored once, unless it was
+   * replayed in between.
+   * @throws {HydrogenError} HYD_BUS_STOPPED, HYD_MESSAGE_TOO_LARGE
+   */
+  store(processor: string, message: DeadMessage, attempts: number, cause: DeadLetterCause): Promise<LetterOutcome>;
   /** @throws {HydrogenError} HYD_CONFIG_INVALID when the name is not a valid subject token */
   of(processor: string): DeadLetters;
 }

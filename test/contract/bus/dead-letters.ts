@@ -2,12 +2,15 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Bus } from '../../../runtime/bus/port/bus.ts';
+import type { Delivery } from '../../../runtime/bus/port/messages.ts';
 import { eventually, holds } from '../../kit/eventually.ts';
 import { ack, collect, type MakeBusEnvironment, message, startBus, text } from './kit.ts';
 
 export function busDeadLetters(makeEnvironment: MakeBusEnvironment): void {
   keeping(makeEnvironment);
   replay(makeEnvironment);
+  repetition(makeEnvironment);
 }
 
 function keeping(makeEnvironment: MakeBusEnvironment): void {
@@ -21,7 +24,7 @@ function keeping(makeEnvironment: MakeBusEnvironment): void {
     const [letter] = await bus.deadLetters.of('chat').list(10);
     assert.ok(letter);
     const { sequence, diedAtMs, payload, ...rest } = letter;
-    const { payload: sentPayload, ...sent } = dead;
+    const { payload: sentPayload, isReplay: _, storedAtMs: __, ...sent } = dead;
     assert.deepEqual(rest, { ...sent, attempts: 8, ...cause });
     assert.deepEqual(Buffer.from(payload), sentPayload);
     assert.ok(Math.abs(diedAtMs - Date.now()) < 5000);
@@ -139,5 +142,68 @@ function replay(makeEnvironment: MakeBusEnvironment): void {
     await bus.stop();
     const stored = bus.deadLetters.store('chat', message(), 1, { code: 'HYD_NO_RULE_MATCHED', detail: '' });
     await assert.rejects(stored, { code: 'HYD_BUS_STOPPED' });
+  });
+}
+
+/** The first delivery from a waiting room. */
+async function fromRoom(bus: Bus, room: string): Promise<Delivery> {
+  const { promise, resolve } = Promise.withResolvers<Delivery>();
+  const entered = bus.waiting.enter('chat', room, { ackTimeoutMs: 10_000, maxOpen: 1 }, resolve, () => {});
+  const delivery = await promise;
+  await entered.stop();
+  return delivery;
+}
+
+function repetition(makeEnvironment: MakeBusEnvironment): void {
+  const cause = { code: 'HYD_DESTINATION_FAILED', detail: '' };
+
+  test('keeps one letter of a message that is delivered again, or parked, because its delivery was not ended', async () => {
+    await using environment = await makeEnvironment();
+    const bus = await startBus(environment);
+    const chat = await collect(bus, { ackTimeoutMs: 500 });
+    await collect(bus, { processor: 'audit' });
+    await bus.messages.publish(message());
+    const first = await chat.delivery('hello');
+    await bus.deadLetters.store('chat', first, 1, cause);
+    const second = await chat.delivery('hello', 2);
+    await bus.deadLetters.store('chat', second, 2, cause);
+    await bus.deadLetters.store('audit', second, 2, cause);
+    await bus.waiting.park('chat', 'full', second, { attempts: 2, dueAtMs: 0, cause });
+    const parked = await fromRoom(bus, 'full');
+    await bus.deadLetters.store('chat', parked, 2, cause);
+    assert.equal((await bus.deadLetters.of('chat').list(10)).length, 1);
+    assert.equal((await bus.deadLetters.of('audit').list(10)).length, 1);
+  });
+
+  test('keeps a letter again when its replay ends as a dead letter too', async () => {
+    await using environment = await makeEnvironment();
+    const bus = await startBus(environment);
+    const chat = await collect(bus);
+    const letters = bus.deadLetters.of('chat');
+    await bus.messages.publish(message());
+    for (let deaths = 1; deaths <= 3; deaths++) {
+      const delivery = await eventually(() => chat.deliveries[deaths - 1] ?? false);
+      await bus.deadLetters.store('chat', delivery, 1, cause);
+      delivery.term('dead');
+      const [letter, ...others] = await letters.list(10);
+      assert.ok(letter !== undefined && others.length === 0);
+      await letters.replay(letter.sequence);
+    }
+  });
+
+  test('delivers a letter once that is replayed twice before it is removed', async () => {
+    await using environment = await makeEnvironment();
+    const bus = await startBus(environment);
+    const chat = await collect(bus, {}, ack);
+    await bus.deadLetters.store('chat', message(), 1, cause);
+    const letters = bus.deadLetters.of('chat');
+    const [letter] = await letters.list(1);
+    const replay = (): Promise<boolean> => letters.replay(letter?.sequence ?? 0);
+    const outcomes = await Promise.all([replay(), replay()]);
+    assert.ok(outcomes.includes(true));
+    await bus.messages.publish(message({ payload: Buffer.from('later') }));
+    await chat.delivery('later');
+    assert.deepEqual(chat.texts(), ['hello', 'later']);
+    assert.deepEqual(await letters.list(1), []);
   });
 }

@@ -2,7 +2,7 @@
 
 import { randomUUID } from 'node:crypto';
 import type { Bus } from '../../../runtime/bus/port/bus.ts';
-import type { ClientMessage } from '../../../runtime/bus/port/client-message.ts';
+import type { DeadMessage } from '../../../runtime/bus/port/dead-letters.ts';
 import type { ConsumerOptions, Consumption, Delivery } from '../../../runtime/bus/port/messages.ts';
 import type { PublishLimits } from '../../../runtime/bus/port/pressure.ts';
 import type { HydrogenError } from '../../../runtime/errors.ts';
@@ -33,13 +33,16 @@ export async function startBus(environment: BusEnvironment): Promise<Bus> {
   return bus;
 }
 
-export function message(fields: Partial<ClientMessage> = {}): ClientMessage {
+/** A message to publish, or as it was delivered. */
+export function message(fields: Partial<DeadMessage> = {}): DeadMessage {
   return {
     id: randomUUID(),
     connectionId: 'gw-1-abc',
     endpoint: '/chat',
     callbackUrl: 'http://gateway:8081',
     payload: Buffer.from('hello'),
+    isReplay: false,
+    storedAtMs: 0,
     ...fields,
   };
 }
