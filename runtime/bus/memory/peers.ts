@@ -52,7 +52,7 @@ export class MemoryPeers implements PeerBus {
     return Promise.race([answer, late]).finally(() => clearTimeout(timer));
   }
 
-  broadcast(payload: Uint8Array): void {
+  async broadcast(payload: Uint8Array): Promise<void> {
     this.#link.checkSize(payload);
     this.#link.checkUp();
     setImmediate(() => {

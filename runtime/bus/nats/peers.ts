@@ -3,12 +3,18 @@
 import { HydrogenError } from '../../errors.ts';
 import type { PeerAnswer, PeerBus } from '../port/peers.ts';
 import type { NatsCore } from './core.ts';
+import { Flushes } from './flushes.ts';
+
+/** How long the server may take to confirm broadcasts; one may have to wait for the confirmation of others first. */
+const flushTimeoutMs = 2500;
 
 export class NatsPeers implements PeerBus {
   readonly #core: NatsCore;
+  readonly #flushes: Flushes;
 
   constructor(core: NatsCore) {
     this.#core = core;
+    this.#flushes = new Flushes(() => core.requests.confirm(flushTimeoutMs));
   }
 
   get maxPayloadBytes(): number {
@@ -31,10 +37,12 @@ export class NatsPeers implements PeerBus {
     return outcome.kind === 'answer' ? { kind: 'answer', payload: outcome.msg.data } : outcome;
   }
 
-  broadcast(payload: Uint8Array): void {
-    this.#core.limit.check(payload);
-    if (!this.#core.link.publish(this.#core.subjects.broadcast, payload))
-      throw new HydrogenError('HYD_BUS_UNREACHABLE');
+  async broadcast(payload: Uint8Array): Promise<void> {
+    const { limit, link, subjects } = this.#core;
+    limit.check(payload);
+    if (!link.publish(subjects.broadcast, payload)) throw new HydrogenError('HYD_BUS_UNREACHABLE');
+    if (await this.#flushes.join()) return;
+    throw new HydrogenError('HYD_BUS_UNREACHABLE', 'the server did not confirm the broadcast');
   }
 
   onBroadcast(listener: (payload: Uint8Array) => void): void {

@@ -18,6 +18,11 @@ export interface Requests {
   /** @param headers a complete header block */
   send(subject: string, payload: Uint8Array, timeoutMs: number, headers?: string): Promise<RequestOutcome>;
   /**
+   * One round trip through the server. Resolves with true once it has read and passed on everything that was published
+   * before; with false when the link is down or lost, or that took longer. Never rejects.
+   */
+  confirm(timeoutMs: number): Promise<boolean>;
+  /**
    * One call of the JetStream API, `subject` without `$JS.API.`.
    * @throws {JetStreamError} when the server refuses
    * @throws {HydrogenError} HYD_BUS_UNREACHABLE when the server can't be reached or does not answer in time
@@ -57,6 +62,7 @@ interface Waiting {
 
 const sweepMs = 25;
 const apiTimeoutMs = 5000;
+const nothing = new Uint8Array(0);
 
 export function createRequests(link: Link): Requests {
   const inbox = `${link.inbox}.r.`;
@@ -96,6 +102,17 @@ export function createRequests(link: Link): Requests {
   ): Promise<RequestOutcome> {
     const slot = ++last;
     if (!link.publish(subject, payload, inbox + slot, headers)) return { kind: 'down' };
+    return answered(slot, timeoutMs);
+  }
+
+  // A message to ourselves comes back behind whatever was published before it.
+  async function confirm(timeoutMs: number): Promise<boolean> {
+    const slot = ++last;
+    if (!link.publish(inbox + slot, nothing)) return false;
+    return (await answered(slot, timeoutMs)).kind === 'answer';
+  }
+
+  function answered(slot: number, timeoutMs: number): Promise<RequestOutcome> {
     return new Promise((resolve) => {
       waiting.set(slot, { resolve, deadlineMs: performance.now() + timeoutMs });
       sweeper ??= setInterval(sweep, sweepMs);
@@ -104,8 +121,9 @@ export function createRequests(link: Link): Requests {
 
   return {
     send,
+    confirm,
     api: async <T>(subject: string, body?: unknown): Promise<T> => {
-      const payload = body === undefined ? new Uint8Array(0) : Buffer.from(JSON.stringify(body));
+      const payload = body === undefined ? nothing : Buffer.from(JSON.stringify(body));
       const reply = await send(`$JS.API.${subject}`, payload, apiTimeoutMs);
       if (reply.kind !== 'answer') throw new HydrogenError('HYD_BUS_UNREACHABLE', `JetStream: ${reply.kind}`);
       const answer = JSON.parse(reply.msg.string()) as {

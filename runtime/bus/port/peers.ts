@@ -19,7 +19,12 @@ export interface PeerBus {
   serve(instanceId: string, handler: (payload: Uint8Array) => Promise<Uint8Array>): void;
   /** @throws {HydrogenError} HYD_MESSAGE_TOO_LARGE */
   request(instanceId: string, payload: Uint8Array, timeoutMs: number): Promise<PeerAnswer>;
-  /** Hands it to every instance of the group that is connected, this one included. @throws {HydrogenError} HYD_BUS_UNREACHABLE, HYD_MESSAGE_TOO_LARGE */
-  broadcast(payload: Uint8Array): void;
+  /**
+   * Hands it to every instance of the group that is connected at this moment, this one included; resolves once the
+   * server has it, after five seconds at most. An instance that is cut off misses it.
+   * @throws {HydrogenError} as a rejection: HYD_MESSAGE_TOO_LARGE; HYD_BUS_UNREACHABLE if it was not sent or not
+   * confirmed: some instances may have got it
+   */
+  broadcast(payload: Uint8Array): Promise<void>;
   onBroadcast(listener: (payload: Uint8Array) => void): void;
 }

@@ -12,6 +12,9 @@ export interface ConnectionsApi {
   disconnect(connectionId: string, closeCode: number, reason: string): Promise<PushResult>;
   /** JSON of the connection when the status is `done`. */
   describe(connectionId: string): Promise<PushResult & { readonly data: string }>;
-  /** @throws {HydrogenError} HYD_BUS_UNREACHABLE, HYD_MESSAGE_TOO_LARGE */
-  broadcast(data: Buffer, isBinary: boolean, endpoints: readonly string[] | undefined): void;
+  /**
+   * Resolves once the bus has it. @throws {HydrogenError} as a rejection: HYD_BUS_UNREACHABLE if it does not confirm
+   * that, HYD_MESSAGE_TOO_LARGE
+   */
+  broadcast(data: Buffer, isBinary: boolean, endpoints: readonly string[] | undefined): Promise<void>;
 }

@@ -8,7 +8,7 @@ import { frameOf } from './message.ts';
 export function addBroadcastRoute(app: FastifyInstance, api: ConnectionsApi): void {
   app.post('/connections/_broadcast', async (request, reply) => {
     const { data, isBinary } = frameOf(request);
-    api.broadcast(data, isBinary, endpointsOf(request));
+    await api.broadcast(data, isBinary, endpointsOf(request));
     return reply.code(202).send();
   });
 }

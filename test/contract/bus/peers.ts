@@ -79,7 +79,7 @@ export function busPeers(makeEnvironment: MakeBusEnvironment): void {
     const bus = await startBus(environment);
     const payload = Buffer.alloc(bus.messages.maxPayloadBytes + 1);
     await assert.rejects(bus.peers.request('gw-1', payload, 1000), { code: 'HYD_MESSAGE_TOO_LARGE' });
-    assert.throws(() => bus.peers.broadcast(payload), { code: 'HYD_MESSAGE_TOO_LARGE' });
+    await assert.rejects(bus.peers.broadcast(payload), { code: 'HYD_MESSAGE_TOO_LARGE' });
   });
 
   test('delivers a broadcast to every instance, the sender included', async () => {
@@ -91,8 +91,8 @@ export function busPeers(makeEnvironment: MakeBusEnvironment): void {
     await first.start();
     await second.start();
     await eventually(() => first.status === 'up' && second.status === 'up');
-    await eventually(() => {
-      first.peers.broadcast(Buffer.from('hi'));
+    await eventually(async () => {
+      await first.peers.broadcast(Buffer.from('hi'));
       return heard.includes('second hi');
     });
     await eventually(() => heard.includes('first hi'));
@@ -103,6 +103,6 @@ export function busPeers(makeEnvironment: MakeBusEnvironment): void {
     const bus = await startBus(environment);
     await environment.setDown(true);
     await eventually(() => bus.status === 'down');
-    assert.throws(() => bus.peers.broadcast(Buffer.from('hi')), { code: 'HYD_BUS_UNREACHABLE' });
+    await assert.rejects(bus.peers.broadcast(Buffer.from('hi')), { code: 'HYD_BUS_UNREACHABLE' });
   });
 }

@@ -90,7 +90,7 @@ test('limits what it buffers for a client that does not read, however small the 
   let sent = 0;
   await eventually(
     () => {
-      for (let index = 0; index < 20_000; index++) bus.peers.broadcast(payload);
+      for (let index = 0; index < 20_000; index++) void bus.peers.broadcast(payload);
       sent += 20_000;
       return (
         gateway.lines.some(({ msg, code }) => msg === 'connection closed' && code === 'HYD_SLOW_CLIENT') ||
