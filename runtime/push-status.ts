@@ -18,7 +18,7 @@ export type OwnerStatus =
 /** What the gateway that received the push answers. */
 export type PushStatus =
   | OwnerStatus
-  /** The owner did not answer: it may or may not have happened. */
+  /** The owner did not answer, and its lease is held or can't be read: it may or may not have happened. */
   | 'timeout'
   /** The owner's lease is held but it can't be reached, or that can't be known: nothing happened. */
   | 'cutOff'

@@ -5,7 +5,7 @@
 
 import { within } from '../../process/timing.ts';
 import type { LeaseBus } from '../bus/port/leases.ts';
-import type { PeerBus } from '../bus/port/peers.ts';
+import type { PeerAnswer, PeerBus } from '../bus/port/peers.ts';
 import type { OwnerStatus, PushStatus } from '../push-status.ts';
 import { decodeAnswer, encodeRequest, type OwnerRequest } from './codec.ts';
 
@@ -43,33 +43,73 @@ export interface PushBus {
   readonly leases: LeaseBus;
 }
 
+/** How long the lease of an owner that does not answer may take to be read. */
+const leaseTimeoutMs = 1000;
+/** Silent instances that are remembered. */
+const maxSilent = 1024;
+
 /** @param local the owner of the connections of `instanceId` in this process, if there is one. */
 export function createPush(
-  { peers, leases }: PushBus,
+  bus: PushBus,
   timeoutMs: number,
-  local?: { instanceId: string; owner: Owner },
+  local?: { readonly instanceId: string; readonly owner: Owner },
 ): Push {
+  const remote = new RemotePush(bus, timeoutMs);
   return {
     async ask(request) {
       const instanceId = request.connectionId.slice(0, request.connectionId.indexOf('-'));
-      if (local !== undefined && instanceId === local.instanceId) {
-        // A client that does not read keeps its owner waiting; the answer is then the same as for another gateway.
-        const answer = await within(timeoutMs, local.owner.answer(request));
-        return { status: 'timeout', data: '', ...answer };
-      }
-      const payload = encodeRequest(request);
-      if (payload.byteLength > peers.maxPayloadBytes) return { status: 'tooLarge', data: '' };
-      const answer = await peers.request(instanceId, payload, timeoutMs);
-      switch (answer.kind) {
-        case 'answer':
-          return decodeAnswer(answer.payload);
-        case 'nobody':
-          return { status: (await leases.isHeld(instanceId)) === false ? 'gone' : 'cutOff', data: '' };
-        case 'timeout':
-          return { status: 'timeout', data: '' };
-        case 'down':
-          return { status: 'down', data: '' };
-      }
+      if (instanceId !== local?.instanceId) return remote.ask(instanceId, request);
+      // A client that does not read keeps its owner waiting; the answer is then the same as for another gateway.
+      const answer = await within(timeoutMs, local.owner.answer(request));
+      return { status: 'timeout', data: '', ...answer };
     },
   };
+}
+
+/** Pushes to connections that other processes own. */
+class RemotePush {
+  readonly #bus: PushBus;
+  readonly #timeoutMs: number;
+  /** Instances that did not answer their last request. A hint only: their lease is read before the next request. */
+  readonly #silent = new Set<string>();
+
+  constructor(bus: PushBus, timeoutMs: number) {
+    this.#bus = bus;
+    this.#timeoutMs = timeoutMs;
+  }
+
+  async ask(instanceId: string, request: OwnerRequest): Promise<PushOutcome> {
+    const { peers } = this.#bus;
+    const payload = encodeRequest(request);
+    if (payload.byteLength > peers.maxPayloadBytes) return { status: 'tooLarge', data: '' };
+    // Before it is sent: an owner that wakes up must not write to a client what was answered with `gone`.
+    if (this.#silent.has(instanceId) && (await this.#isOver(instanceId))) return { status: 'gone', data: '' };
+    const answer = await peers.request(instanceId, payload, this.#timeoutMs);
+    this.#note(instanceId, answer.kind);
+    switch (answer.kind) {
+      case 'answer':
+        return decodeAnswer(answer.payload);
+      case 'nobody':
+        return { status: (await this.#isOver(instanceId)) ? 'gone' : 'cutOff', data: '' };
+      case 'timeout':
+        // An owner whose lease is over closes its connections as soon as it runs again. It may first write this.
+        return { status: (await this.#isOver(instanceId)) ? 'gone' : 'timeout', data: '' };
+      case 'down':
+        return { status: 'down', data: '' };
+    }
+  }
+
+  #note(instanceId: string, kind: PeerAnswer['kind']): void {
+    if (kind !== 'timeout') {
+      this.#silent.delete(instanceId);
+      return;
+    }
+    if (this.#silent.size >= maxSilent) this.#silent.clear();
+    this.#silent.add(instanceId);
+  }
+
+  /** True only when the lease is known not to be held. */
+  async #isOver(instanceId: string): Promise<boolean> {
+    return (await within(leaseTimeoutMs, this.#bus.leases.isHeld(instanceId))) === false;
+  }
 }
