@@ -3,8 +3,19 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { env, paths } from '../crds/contract.ts';
 import { within } from '../process/timing.ts';
-import type { DeadLetter, DeadLetters } from '../runtime/bus/port/dead-letters.ts';
+import type { DeadLetters } from '../runtime/bus/port/dead-letters.ts';
 import { HydrogenError } from '../runtime/errors.ts';
+import { letterBody, letterSummary, letterTable } from './dlq-output.ts';
+import {
+  addFilters,
+  type Choice,
+  choiceOf,
+  chosenLetters,
+  type FilterOptions,
+  filterOf,
+  letterMissing,
+  matchingLetters,
+} from './dlq-selection.ts';
 
 interface DlqOptions {
   readonly config: string;
@@ -12,61 +23,116 @@ interface DlqOptions {
   readonly secrets: string;
 }
 
+interface ListOptions extends DlqOptions, FilterOptions {
+  readonly limit: number;
+  readonly after: number;
+  readonly json?: boolean;
+}
+
+interface ChangeOptions extends DlqOptions, FilterOptions {
+  readonly all?: boolean;
+  readonly dryRun?: boolean;
+}
+
 const connectTimeoutMs = 10_000;
-const pageSize = 100;
 
 export function deadLetterCommands(): Command {
   const dlq = new Command('dlq')
     .description('list, show, replay or remove the dead letters of a message processor')
     .exitOverride();
 
-  add(dlq, 'list', 'list dead letters, oldest first')
-    .addOption(new Option('--limit <count>', 'maximum number to list').default(pageSize).argParser(count))
+  addFilters(add(dlq, 'list', 'list dead letters, oldest first'))
+    .addOption(new Option('--limit <count>', 'maximum number to list').default(100).argParser(count))
     .addOption(new Option('--after <sequence>', 'start after this sequence').default(0).argParser(count))
     .option('--json', 'print one JSON object per line')
-    .action((options: DlqOptions & { limit: number; after: number; json?: boolean }) =>
-      withDeadLetters(options, async (letters) => {
-        const found = await letters.list(options.limit, options.after);
-        if (options.json === true) for (const letter of found) console.log(JSON.stringify(summary(letter)));
-        else console.log(found.length === 0 ? 'no dead letters' : table(found));
-      }),
-    );
+    .action((options: ListOptions, command: Command) => {
+      const filter = filterOf(options, Date.now());
+      if (typeof filter === 'string') misused(command, filter);
+      return withDeadLetters(options, async (letters) => {
+        const found = await matchingLetters(letters, filter, options.limit, options.after);
+        if (options.json === true) for (const letter of found) console.log(JSON.stringify(letterSummary(letter)));
+        else console.log(found.length === 0 ? 'no dead letters' : letterTable(found));
+      });
+    });
 
   add(dlq, 'show', 'show one dead letter with its body')
     .argument('<sequence>', 'its sequence number in the list', count)
     .action((sequence: number, options: DlqOptions) =>
       withDeadLetters(options, async (letters) => {
-        const letter = (await letters.get(sequence)) ?? missing(sequence);
-        console.log(JSON.stringify({ ...summary(letter), body: bodyOf(letter) }, undefined, 2));
+        const letter = (await letters.get(sequence)) ?? letterMissing(sequence);
+        console.log(JSON.stringify({ ...letterSummary(letter), body: letterBody(letter) }, undefined, 2));
       }),
     );
 
-  add(dlq, 'replay', 'deliver dead letters once more, to this processor alone, and remove them')
-    .argument('[sequence...]', 'their sequence numbers in the list', counts)
-    .option('--all', 'every dead letter')
-    .action((sequences: number[] | undefined, options: DlqOptions & { all?: boolean }) =>
-      withDeadLetters(options, async (letters) => {
-        const chosen = await choose(letters, sequences, options.all);
-        for (const sequence of chosen) if (!(await letters.replay(sequence))) missing(sequence);
-        console.log(`replayed ${chosen.length}`);
-      }),
-    );
+  addChange(dlq, 'replay', 'deliver dead letters once more, to this processor alone, and remove them').action(
+    (sequences: number[] | undefined, options: ChangeOptions, command: Command) => {
+      const choice = chosen(command, sequences, options);
+      // One after another in the order of their numbers, each stored before the next: connections keep their order.
+      return changeLetters(choice, options, 'replay', (letters, sequence) => letters.replay(sequence));
+    },
+  );
 
-  add(dlq, 'purge', 'remove dead letters for good')
-    .argument('[sequence...]', 'their sequence numbers in the list', counts)
-    .option('--all', 'every dead letter')
-    .action((sequences: number[] | undefined, options: DlqOptions & { all?: boolean }) =>
-      withDeadLetters(options, async (letters) => {
-        if (options.all === true && (sequences ?? []).length === 0) {
-          console.log(`removed ${await letters.purge()}`);
-          return;
-        }
-        const chosen = await choose(letters, sequences, options.all);
-        for (const sequence of chosen) if (!(await letters.remove(sequence))) missing(sequence);
-        console.log(`removed ${chosen.length}`);
-      }),
-    );
+  addChange(dlq, 'purge', 'remove dead letters for good').action(
+    (sequences: number[] | undefined, options: ChangeOptions, command: Command) => {
+      const choice = chosen(command, sequences, options);
+      if (choice.kind !== 'all' || options.dryRun === true) {
+        return changeLetters(choice, options, 'remove', (letters, sequence) => letters.remove(sequence));
+      }
+      return withDeadLetters(options, async (letters) => console.log(`removed ${await letters.purge()}`));
+    },
+  );
   return dlq;
+}
+
+/** A command that changes the letters that its arguments name. */
+function addChange(parent: Command, name: string, description: string): Command {
+  return addFilters(
+    add(parent, name, description).argument('[sequence...]', 'their sequence numbers in the list', counts),
+  )
+    .option('--all', 'every dead letter')
+    .option('--dry-run', 'print what would be done, and do nothing');
+}
+
+function chosen(command: Command, sequences: readonly number[] = [], options: ChangeOptions): Choice {
+  const choice = choiceOf(sequences, options, Date.now());
+  return typeof choice === 'string' ? misused(command, choice) : choice;
+}
+
+/**
+ * Changes letters, oldest first. One that somebody else removed meanwhile is left out, unless it was asked for by its
+ * number. @param change resolves with false when there is no such letter
+ */
+function changeLetters(
+  choice: Choice,
+  options: ChangeOptions,
+  verb: 'replay' | 'remove',
+  change: (letters: DeadLetters, sequence: number) => Promise<boolean>,
+): Promise<void> {
+  return withDeadLetters(options, async (letters) => {
+    const wanted = await chosenLetters(letters, choice);
+    if (options.dryRun === true) {
+      if (wanted.length > 0) console.log(letterTable(wanted));
+      console.log(`would ${verb} ${wanted.length}`);
+      return;
+    }
+    const past = verb === 'replay' ? 'replayed' : 'removed';
+    let done = 0;
+    try {
+      for (const { sequence } of wanted) {
+        if (await change(letters, sequence)) done += 1;
+        else if (choice.kind === 'numbered') letterMissing(sequence);
+      }
+    } catch (error) {
+      console.log(`${past} ${done} of ${wanted.length}`);
+      throw error;
+    }
+    console.log(`${past} ${done}`);
+  });
+}
+
+/** Prints the sentence and ends the command as misused. */
+function misused(command: Command, sentence: string): never {
+  return command.error(`error: ${sentence}`);
 }
 
 function add(parent: Command, name: string, description: string): Command {
@@ -114,59 +180,6 @@ async function withDeadLetters(options: DlqOptions, work: (letters: DeadLetters)
   } finally {
     await bus.stop();
   }
-}
-
-async function choose(letters: DeadLetters, sequences: number[] = [], all = false): Promise<number[]> {
-  if (all === sequences.length > 0) {
-    throw new HydrogenError('HYD_CONFIG_INVALID', 'name sequence numbers or use --all, but not both');
-  }
-  if (!all) return sequences;
-  const chosen: number[] = [];
-  for (let page = await letters.list(pageSize); page.length > 0; page = await letters.list(pageSize, chosen.at(-1))) {
-    chosen.push(...page.map(({ sequence }) => sequence));
-  }
-  return chosen;
-}
-
-function missing(sequence: number): never {
-  throw new HydrogenError('HYD_DEAD_LETTER_MISSING', String(sequence));
-}
-
-function summary(letter: DeadLetter): object {
-  const { sequence, id, connectionId, endpoint, attempts, code, status, rule, detail, diedAtMs } = letter;
-  const diedAt = new Date(diedAtMs).toISOString();
-  return { sequence, diedAt, messageId: id, connectionId, endpoint, attempts, code, status, rule, detail };
-}
-
-function bodyOf({ payload }: DeadLetter): unknown {
-  const text = Buffer.from(payload).toString('utf8');
-  try {
-    return JSON.parse(text);
-  } catch {
-    return text;
-  }
-}
-
-function table(letters: readonly DeadLetter[]): string {
-  const rows = letters.map(({ sequence, diedAtMs, endpoint, rule, attempts, code, detail }) => [
-    String(sequence),
-    new Date(diedAtMs).toISOString(),
-    endpoint,
-    rule ?? '-',
-    String(attempts),
-    code,
-    detail,
-  ]);
-  const header = ['SEQUENCE', 'DIED AT', 'ENDPOINT', 'RULE', 'ATTEMPTS', 'CODE', 'DETAIL'];
-  const widths = header.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)));
-  return [header, ...rows]
-    .map((row) =>
-      row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n');
 }
 
 function count(text: string): number {
