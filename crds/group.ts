@@ -47,6 +47,20 @@ const managed = Fields(
       ),
       {},
     ),
+    sync: withDefault(
+      StringEnum(['Interval', 'Always'], {
+        description:
+          'When a server forces what it has stored onto its volume. Interval: every two minutes, as NATS does by default. ' +
+          'A machine that loses power, or whose kernel crashes, loses up to the last two minutes of what its servers ' +
+          'stored, acknowledged messages included. With stream.replicas 1 these messages are lost. With 3 or 5, a majority ' +
+          'of the servers has each acknowledged message: it is lost if all of these lose power within two minutes, or if ' +
+          'one of them does and, once it is back, forms a majority with servers that had not received the message yet. ' +
+          'Always: before each acknowledgement, so that an acknowledged message is on the volume; publishing is slower. ' +
+          'With either, a server process that is killed loses nothing that it has acknowledged. A change restarts the ' +
+          'servers one after another. Default Interval.',
+      }),
+      'Interval',
+    ),
   },
   {
     description:

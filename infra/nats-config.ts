@@ -46,6 +46,7 @@ export function natsConfig({ metadata, spec }: HydrogenGroup, managed: Managed):
     'jetstream {',
     `  store_dir: "${natsPaths.data}"`,
     `  max_file_store: ${parseQuantity(managed.storage.size) + leaseBytes}`,
+    ...(managed.sync === 'Always' ? ['  sync_interval: always'] : []),
     '}',
     ...(spec.nats.tokenSecretRef ? ['authorization {', `  token: $${natsEnv.quotedToken}`, '}'] : []),
     ...(managed.replicas > 1 ? cluster(name, namespace, managed.replicas) : []),

@@ -66,7 +66,7 @@ instanceLeaseSeconds: 300`),
     title: 'a group with a NATS of its own',
     yaml: group(`
 nats:
-  managed: {replicas: 3, storage: {size: 2560Mi, className: fast}}
+  managed: {replicas: 3, storage: {size: 2560Mi, className: fast}, sync: Always}
   tokenSecretRef: {name: nats, key: token}
 stream: {replicas: 3}`),
     issues: [],

@@ -37,12 +37,47 @@ function inFile(config: string): { readonly path: string } & Disposable {
 }
 
 test('a real server accepts the configuration of one and of five servers', { skip }, async () => {
-  for (const replicas of [1, 5]) {
-    const group = `nats: {managed: {replicas: ${replicas}}, tokenSecretRef: {name: nats, key: token}}`;
+  for (const managed of ['{replicas: 1}', '{replicas: 5, sync: Always}']) {
+    const group = `nats: {managed: ${managed}, tokenSecretRef: {name: nats, key: token}}`;
     using file = inFile(configOf(group));
     const env = { ...process.env, ...serverEnv };
     execFileSync(await findNatsServer(), ['-t', '-c', file.path], { env, stdio: 'pipe' });
   }
+});
+
+test('a server syncs every message with sync Always, and leaves the interval to NATS otherwise', { skip }, async () => {
+  process.env[natsEnv.pod] = 'chat-nats-0';
+  try {
+    for (const [sync, isAlways] of [
+      ['', undefined],
+      [', sync: Interval', undefined],
+      [', sync: Always', true],
+    ] as const) {
+      const config = configOf(`nats: {managed: {replicas: 1${sync}}}`);
+      using file = inFile(config.replace(/ *store_dir.*\n/, '')); // the test server has its own
+      const [monitor = 0] = await freePorts(1);
+      await using _nats = await startNats({ args: ['-c', file.path, '-m', String(monitor)] });
+      const answer = await fetch(`http://127.0.0.1:${monitor}/jsz`);
+      const jetstream = (await answer.json()) as { config?: { sync_always?: boolean; sync_interval?: number } };
+      assert.equal(jetstream.config?.sync_always, isAlways);
+      assert.equal(jetstream.config?.sync_interval, 120e9);
+    }
+  } finally {
+    delete process.env[natsEnv.pod];
+  }
+});
+
+test('a change of sync restarts the servers, and its default does not', () => {
+  const digestOf = (managed: string): unknown => {
+    const objects = renderYaml(documents({ group: `nats: {managed: ${managed}}` }));
+    return at(
+      find(objects, 'StatefulSet', 'chat-nats'),
+      'spec.template.metadata.annotations["hydrogen.dev/restart-digest"]',
+    );
+  };
+  assert.ok(digestOf('{}'));
+  assert.equal(digestOf('{sync: Interval}'), digestOf('{}'));
+  assert.notEqual(digestOf('{sync: Always}'), digestOf('{}'));
 });
 
 test('a server admits only clients with the token of the group, whatever its characters', {
