@@ -58,8 +58,8 @@ export class FakeApi implements AsyncDisposable {
   readonly kubeconfig: string;
   /** Every request so far. */
   readonly seen: Seen[] = [];
-  /** Consulted for every request; what it returns is answered instead. */
-  fault: ((request: Seen) => Fault | undefined) | undefined;
+  /** Consulted for every request; what it returns is answered instead. The answer waits for a promise. */
+  fault: ((request: Seen) => Fault | undefined | Promise<undefined>) | undefined;
   readonly #folder: string;
   readonly #watchers = new Set<Watcher>();
   readonly #store = new ObjectStore((event) => {
@@ -147,7 +147,7 @@ export class FakeApi implements AsyncDisposable {
       body: body === '' ? undefined : JSON.parse(body),
     };
     this.seen.push(one);
-    const fault = this.fault?.(one);
+    const fault = await this.fault?.(one);
     if (fault !== undefined) return refused(fault.status, fault.message, fault.headers);
     const [match, , namespace, plural = '', name, subresource] = route.exec(url.pathname) ?? [];
     if (match === undefined) return refused(404, 'no such resource');

@@ -8,12 +8,16 @@ import { natsOrSkip, startNats } from '../../kit/nats.ts';
 import { startTcpProxy } from '../../kit/tcp-proxy.ts';
 import { type Any, type FakeApi, startFakeApi } from '../kit/api.ts';
 import { condition, group, processor, startOperator, type TestOperator } from '../kit/operator.ts';
-import { observe, ready, streamNames, withoutRight } from './kit.ts';
+import { administer, observe, ready, streamName, streamNames, withoutRight } from './kit.ts';
 
 const skip = await natsOrSkip();
 const consumersLeft = 'the consumers of a deleted message processor were left';
 const streamsLeft = 'the streams of a deleted group were left';
 
+const deleteConsumers = (url: string): Promise<void> =>
+  administer(url, async ({ consumers }) => {
+    for (const { name } of await consumers.list(streamName).next()) await consumers.delete(streamName, name);
+  });
 const isGone = (api: FakeApi, plural: string): boolean => api.get(plural, 'chat') === undefined;
 const has = ({ lines }: TestOperator, message: string): boolean => lines.some(({ msg }) => msg.startsWith(message));
 const invalid = (url: string): Any => group(url, { instanceLeaseSeconds: -1 });
@@ -34,6 +38,52 @@ test('deleting a processor removes its pods and then its consumers', { skip }, a
     .writes()
     .find(({ method, path }) => method === 'DELETE' && path.endsWith('/deployments/chat-mproc'));
   assert.equal(deleted?.body.propagationPolicy, 'Foreground');
+});
+
+test('a processor that disappears while it is reconciled is wanted by nobody afterwards', { skip }, async () => {
+  await using nats = await startNats();
+  await using api = await startFakeApi();
+  await using _ = startOperator(api.kubeconfig, { timing: { observeMs: 50 } });
+  api.put('hydrogengroups', group(nats.url));
+  api.put('secrets', {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name: 'slow', namespace: 'shop' },
+    data: { key: '' },
+  });
+  await eventually(() => ready(api, 'hydrogengroups')?.status === 'True');
+
+  // Its reconciliation waits for a secret, while somebody removes it along with its finalizer.
+  const secret = Promise.withResolvers<undefined>();
+  let isWaiting = false;
+  api.fault = ({ path }) => {
+    if (!path.endsWith('/secrets/slow')) return undefined;
+    isWaiting = true;
+    return secret.promise;
+  };
+  const headers = [{ name: 'x-key', valueFrom: { secretKeyRef: { name: 'slow', key: 'key' } } }];
+  const rules = [{ name: 'all', pattern: '.*', destination: { url: 'http://backend', headers } }];
+  const disappearing = processor({ routing: { rules } });
+  disappearing.metadata.finalizers = ['hydrogen.dev/consumers'];
+  api.put('hydrogenmessageprocessors', disappearing);
+  await eventually(() => isWaiting);
+  api.remove('hydrogenmessageprocessors', 'chat');
+  api.put('hydrogenmessageprocessors', { ...disappearing, metadata: { ...disappearing.metadata, finalizers: [] } });
+  assert.ok(isGone(api, 'hydrogenmessageprocessors'));
+  const marker = processor();
+  marker.metadata.name = 'marker';
+  api.put('hydrogenmessageprocessors', marker);
+  // Events arrive in order, so by then the operator knows that the other one is gone.
+  await eventually(async () => (await observe(nats.url)).consumers.includes('marker'));
+  secret.resolve(undefined);
+  await eventually(async () => (await observe(nats.url)).consumers.includes('chat'));
+
+  // The operator makes again what somebody deletes, but only what is wanted.
+  await eventually(async () => {
+    await deleteConsumers(nats.url);
+    await eventually(async () => (await observe(nats.url)).consumers.includes('marker'));
+    await holds(async () => !(await observe(nats.url)).consumers.includes('chat'), 200);
+  });
 });
 
 for (const [deletionPolicy, left] of [
