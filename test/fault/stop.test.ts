@@ -17,10 +17,11 @@ function freeze(nats: TestNats): Disposable {
   return { [Symbol.dispose]: () => void process.kill(pid, 'SIGCONT') };
 }
 
-/** Milliseconds from SIGTERM to the end of a process that stops in an orderly way. */
-async function stopMs(running: HydrogenProcess): Promise<number> {
+/** Milliseconds from SIGTERM to the end of a process that stops in an orderly way. @param meanwhile begins after SIGTERM */
+async function stopMs(running: HydrogenProcess, meanwhile?: () => Promise<void>): Promise<number> {
   const startedMs = performance.now();
   running.kill('SIGTERM');
+  await meanwhile?.();
   assert.equal(await running.exited, 0);
   assert.ok(running.lines().some(({ msg }) => msg === 'stopped'));
   return performance.now() - startedMs;
@@ -61,6 +62,74 @@ test('a gateway stops within its grace period although NATS and its hooks hang',
   await refused;
   assert.ok(ms < gatewayGraceSeconds({ drain }) * 1000, `it took ${ms} ms`);
   assert.equal((await client.closed).code, 1013);
+});
+
+test('a gateway stops within its grace period although NATS hangs in the middle of the drain', { skip }, async () => {
+  await using nats = await startNats();
+  await using destination = await startDestination();
+  const group = { natsUrl: nats.url };
+  await using _mproc = await startMprocProcess({ group, spec: { routing: { rules: rulesTo(destination.url) } } });
+  const drain = { periodSeconds: 4 };
+  await using gateway = await startGatewayProcess({ group, spec: { endpoints: [{ path: '/chat' }], drain } });
+  const clients = await Promise.all(Array.from({ length: 4 }, () => connect(gateway.url('/chat'))));
+  using stack = new DisposableStack();
+  const ms = await stopMs(gateway, async () => {
+    const first = await Promise.race(clients.map(({ closed }) => closed));
+    assert.equal(first.code, 1001);
+    stack.use(freeze(nats));
+    for (const { socket } of clients) if (socket.readyState === socket.OPEN) socket.send('too late');
+  });
+  assert.ok(ms < gatewayGraceSeconds({ drain }) * 1000, `it took ${ms} ms`);
+  const codes = await Promise.all(clients.map(async ({ closed }) => (await closed).code));
+  assert.deepEqual(codes.sort(), [1001, 1013, 1013, 1013]);
+});
+
+test('a gateway stops within its grace period although NATS hangs once its clients are gone', { skip }, async () => {
+  await using nats = await startNats();
+  await using hooks = await startDestination(() => 'handled');
+  await using destination = await startDestination();
+  const group = { natsUrl: nats.url };
+  await using _mproc = await startMprocProcess({ group, spec: { routing: { rules: rulesTo(destination.url) } } });
+  const drain = { periodSeconds: 1 };
+  const disconnect = { url: hooks.url, timeoutSeconds: 60 };
+  const spec = { endpoints: [{ path: '/chat' }], drain, hooks: { disconnect } };
+  await using gateway = await startGatewayProcess({ group, spec });
+  await using client = await connect(gateway.url('/chat'));
+  using stack = new DisposableStack();
+  const ms = await stopMs(gateway, async () => {
+    assert.equal((await client.closed).code, 1001);
+    // It now waits for the hook; its lease and its connection to NATS are still to be given up.
+    await eventually(() => hooks.requests.length === 1);
+    stack.use(freeze(nats));
+  });
+  assert.ok(ms < gatewayGraceSeconds({ drain }) * 1000, `it took ${ms} ms`);
+});
+
+test('a message processor stops within its grace period although NATS hangs before its last delivery ends', {
+  skip,
+}, async () => {
+  await using nats = await startNats();
+  const answer = Promise.withResolvers<undefined>();
+  await using destination = await startDestination(() => answer.promise);
+  const group = { natsUrl: nats.url };
+  const rules = [{ name: 'all', pattern: '.*', destination: { url: destination.url, timeoutSeconds: 5 } }];
+  await using mproc = await startMprocProcess({ group, spec: { routing: { rules } } });
+  await using gateway = await startGatewayProcess({ group, spec: { endpoints: [{ path: '/chat' }] } });
+  await using client = await connect(gateway.url('/chat'));
+  client.send('hello');
+  await eventually(() => destination.requests.length === 1);
+  using stack = new DisposableStack();
+  const ms = await stopMs(mproc, async () => {
+    await eventually(() => mproc.lines().some(({ msg }) => msg === 'stopping'));
+    stack.use(freeze(nats));
+    answer.resolve(undefined);
+  });
+  const destinations = rules.map((rule) => ({
+    ...rule,
+    destination: { headers: [], reply: false, ...rule.destination },
+  }));
+  const graceMs = processorGraceSeconds({ routing: { rules: destinations, unmatched: 'DeadLetter' } }) * 1000;
+  assert.ok(ms < graceMs, `it took ${ms} ms`);
 });
 
 test('a message processor stops within its grace period although NATS and its destination hang', { skip }, async () => {
