@@ -126,6 +126,17 @@ export class Dispatcher {
     this.#weigh();
   }
 
+  /** When the oldest open message of each destination was stored, in milliseconds since the epoch. */
+  oldest(): Map<string, number> {
+    const oldest = new Map<string, number>();
+    for (const { route, delivery } of this.#open) {
+      if (route?.kind !== 'destination') continue;
+      const known = oldest.get(route.queue) ?? Number.POSITIVE_INFINITY;
+      if (delivery.storedAtMs < known) oldest.set(route.queue, delivery.storedAtMs);
+    }
+    return oldest;
+  }
+
   /** Reports to the bus that everything open for at least `minAgeMs`, started or not, is still at work. */
   keepAlive(minAgeMs: number): void {
     const latestMs = performance.now() - minAgeMs;

@@ -63,6 +63,7 @@ export class MessageProcessor {
       lag: () => this.#worker.lag(),
       waiting: () => this.#worker.waitingByRule(),
       open: () => this.#worker.openCircuitsByRule(),
+      oldestSeconds: () => this.#worker.oldestSecondsByRule(),
       isBusUp: () => bus.status === 'up',
     });
     this.#deps = deps;

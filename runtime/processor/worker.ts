@@ -121,6 +121,16 @@ export class Worker {
     return byRule;
   }
 
+  /** Seconds since the oldest message that is open here was stored, for each rule that has any. */
+  oldestSecondsByRule(): ReadonlyMap<string, number> {
+    const byRule = new Map<string, number>();
+    for (const [queue, storedAtMs] of this.#dispatcher.oldest()) {
+      const seconds = Math.max(0, Date.now() - storedAtMs) / 1000;
+      byRule.set(ruleOf(queue), Math.max(byRule.get(ruleOf(queue)) ?? 0, seconds));
+    }
+    return byRule;
+  }
+
   /** 1 for each rule with a destination that gets no requests now, or only a few to try it; 0 for the others. */
   openCircuitsByRule(): ReadonlyMap<string, number> {
     const byRule = new Map<string, number>();

@@ -114,6 +114,8 @@ export interface ProcessorGauges {
   waiting(): Iterable<[rule: string, messages: number]>;
   /** Destinations that get no requests, or only a few to try them. */
   open(): Iterable<[rule: string, isOpen: number]>;
+  /** Age of the oldest open message of each rule. */
+  oldestSeconds(): Iterable<[rule: string, seconds: number]>;
   lag(): Promise<{ readonly pending: number; readonly unacknowledged: number } | undefined>;
   isBusUp(): boolean;
 }
@@ -144,6 +146,7 @@ export class ProcessorMetrics {
     metrics.gauge('in_flight', 'Deliveries open in this process', undefined, () => [['', gauges.inFlight()]]);
     metrics.gauge('waiting', 'Messages in the waiting room of a destination', 'rule', gauges.waiting);
     metrics.gauge('circuit_open', '1 while a destination gets no requests', 'rule', gauges.open);
+    metrics.gauge('oldest_seconds', 'Age of the oldest message open in this process', 'rule', gauges.oldestSeconds);
     metrics.flag('bus_up', '1 while the bus is connected', gauges.isBusUp);
     this.#attemptSeconds = new Histogram({
       name: `${prefix}delivery_seconds`,

@@ -16,6 +16,7 @@ test('docs/operations.md lists every metric of ours and no other', () => {
   const processor = new ProcessorMetrics({
     waiting: () => [],
     open: () => [],
+    oldestSeconds: () => [],
     inFlight: () => 0,
     lag: async () => undefined,
     isBusUp: () => true,

@@ -52,6 +52,7 @@ test('answers a scrape with 500 when a collector of a message processor rejects'
   const { registry } = new ProcessorMetrics({
     waiting: () => [],
     open: () => [],
+    oldestSeconds: () => [],
     inFlight: () => 0,
     lag: async () => {
       throw new Error('no lag');

@@ -51,6 +51,9 @@ test('everything that waited for a destination is delivered once it answers agai
   });
   for (let n = 0; n < 200; n++) await kit.send(connection(n), `bad ${n}`);
   await eventually(() => kit.recorded.circuits.includes('bad open'));
+  await eventually(() => (kit.worker.waitingByRule().get('bad') ?? 0) > 0);
+  assert.equal(kit.worker.openCircuitsByRule().get('bad'), 1);
+  assert((kit.worker.oldestSecondsByRule().get('bad') ?? 0) > 0);
   isUp = true;
   await eventually(() => kit.recorded.consumed.length === 200);
   assert.equal(new Set(kit.recorded.consumed.map(({ messageId }) => messageId)).size, 200);
