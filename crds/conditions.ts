@@ -183,6 +183,22 @@ export const aspects = {
       },
     },
   },
+  Delivering: {
+    good: 'True',
+    meaning: 'no messages of a message processor have waited for one of its destinations for half a minute',
+    decidesReady: false,
+    reasons: {
+      Delivering: { status: 'True', progress: 'atRest', meaning: 'nothing to do' },
+      MessagesWaiting: {
+        status: 'False',
+        progress: 'atRest',
+        meaning:
+          'repair the destinations of the rules that the message names: they fail, or are too slow; other destinations are ' +
+          'not affected, and the waiting messages follow by themselves',
+      },
+      Unknown: { status: 'Unknown', progress: 'atRest', meaning: 'nothing to do: NATS has not been queried yet' },
+    },
+  },
   Paused: {
     good: 'False',
     meaning: 'the operator changes nothing',

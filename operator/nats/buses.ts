@@ -96,6 +96,11 @@ export class Buses {
     return this.#open.get(groupKey(namespace, group))?.lagOf(processor);
   }
 
+  /** Messages that wait for the destinations of a processor, by waiting room; undefined while it is not known. */
+  waitingOf(namespace: string, group: string, processor: string): ReadonlyMap<string, number> | undefined {
+    return this.#open.get(groupKey(namespace, group))?.waitingOf(processor);
+  }
+
   /** Call it when a secret that the group refers to may have changed. */
   expireSecrets(key: string): void {
     this.#open.get(key)?.expireSecrets();

@@ -3,6 +3,7 @@ import type { NatsGroup, ProcessorLag } from '../../runtime/bus/nats/group.ts';
 import type { ConsumerOptions } from '../../runtime/bus/port/messages.ts';
 import { digest } from '../digest.ts';
 import { messageOf } from '../kube/errors.ts';
+import { Backlog } from './backlog.ts';
 import { isSameLag, type LagStatus } from './lag.ts';
 import { type Removal, removalBlocked, removalDone, removalPending } from './removal.ts';
 import { retryMs } from './streams.ts';
@@ -50,6 +51,7 @@ export class GroupConsumers {
   readonly #onChange: (processor: string) => void;
   readonly #entries = new Map<string, Entry>();
   readonly #lags = new Map<string, LagStatus>();
+  readonly #backlogs = new Map<string, Backlog>();
   /** Incremented when others may have changed consumers, which makes all of them due again. */
   #epoch = 0;
   /** When the list of consumers may be read again. */
@@ -77,7 +79,12 @@ export class GroupConsumers {
   /** Forgets a processor that is gone. */
   drop(processor: string): void {
     this.#entries.delete(processor);
+    this.#forget(processor);
+  }
+
+  #forget(processor: string): void {
     this.#lags.delete(processor);
+    this.#backlogs.delete(processor);
   }
 
   /** Why NATS refuses the consumers of a processor; undefined: no refusal is known. */
@@ -95,6 +102,14 @@ export class GroupConsumers {
   /** Undefined until NATS has been queried. */
   lagOf(processor: string): LagStatus | undefined {
     return this.#lags.get(processor);
+  }
+
+  /**
+   * Messages that were waiting for a destination when NATS was queried and the time before as well, by waiting room;
+   * undefined until it has been queried.
+   */
+  waitingOf(processor: string): ReadonlyMap<string, number> | undefined {
+    return this.#backlogs.get(processor)?.waiting;
   }
 
   /** Call it when others may have changed the consumers. */
@@ -147,13 +162,17 @@ export class GroupConsumers {
 
   /** Takes over the lags of processors. Returns true if a processor has fewer consumers than were created for it. */
   observe(found: ReadonlyMap<string, ProcessorLag>, observedTime: string): boolean {
-    for (const [processor, { pendingMessages, unacknowledgedMessages }] of found) {
+    for (const [processor, { pendingMessages, unacknowledgedMessages, waiting }] of found) {
       const lag = { pendingMessages, unacknowledgedMessages, observedTime };
-      if (isSameLag(this.#lags.get(processor), lag)) continue;
+      const isNew = !this.#backlogs.has(processor);
+      const backlog = this.#backlogs.get(processor) ?? new Backlog();
+      this.#backlogs.set(processor, backlog);
+      const hasChanged = backlog.observe(waiting) || isNew;
+      if (isSameLag(this.#lags.get(processor), lag) && !hasChanged) continue;
       this.#lags.set(processor, lag);
       this.#onChange(processor);
     }
-    for (const processor of this.#lags.keys()) if (!found.has(processor)) this.#lags.delete(processor);
+    for (const processor of this.#lags.keys()) if (!found.has(processor)) this.#forget(processor);
     return [...this.#entries].some(([processor, entry]) => (found.get(processor)?.consumers ?? 0) < madeFor(entry));
   }
 

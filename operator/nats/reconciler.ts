@@ -141,6 +141,10 @@ export class NatsReconciler {
     return this.#consumers.lagOf(processor);
   }
 
+  waitingOf(processor: string): ReadonlyMap<string, number> | undefined {
+    return this.#consumers.waitingOf(processor);
+  }
+
   /** Call it when a secret that it logs in with may have changed. */
   expireSecrets(): void {
     this.#secrets.expire();

@@ -1,6 +1,7 @@
 /** The phases of a gateway or message processor: its workload, and the consumers of a processor. */
 import { defaultImage, renderGateway, renderProcessor } from '../../infra/index.ts';
 import { hold, isHeld, isNamespaceLeaving, processorFinalizer, release } from '../kube/finalizers.ts';
+import { conditionIn } from '../kube/objects.ts';
 import { lagIn } from '../nats/lag.ts';
 import { type Removal, removalBlocked } from '../nats/removal.ts';
 import { groupFacts } from './parse.ts';
@@ -35,6 +36,11 @@ export async function removeMember(scope: MemberScope, tools: Tools): Promise<En
 export function requireGroup(scope: MemberScope, { buses, rollouts }: Tools): End | undefined {
   const { object, groupName = '', groupObject, group } = scope;
   scope.status = lagIn(object, buses.lagOf(scope.namespace, groupName, scope.name));
+  if (object.kind === 'HydrogenMessageProcessor') {
+    const waiting = buses.waitingOf(scope.namespace, groupName, scope.name);
+    const condition = conditionIn(object, 'Delivering');
+    scope.found({ backlog: waiting === undefined ? { state: 'asBefore', condition } : { state: 'known', waiting } });
+  }
   if (group !== undefined && groupObject !== undefined) {
     scope.found({ group: groupFacts(groupObject) });
     return undefined;

@@ -39,6 +39,13 @@ export type BusFacts =
   /** `paused`: the streams differ from the specification and are left alone. */
   | { readonly state: 'down' | 'refused' | 'conflict' | 'unchecked' | 'paused'; readonly message: string };
 
+/** What waits for the destinations of a message processor. */
+export type BacklogFacts =
+  /** Messages that have waited for some time, by waiting room. */
+  | { readonly state: 'known'; readonly waiting: ReadonlyMap<string, number> }
+  /** NATS has not been queried yet, and the previous condition, if there is one, still counts. */
+  | { readonly state: 'asBefore'; readonly condition: Condition | undefined };
+
 /** Everything that the conditions of an object are derived from. */
 export interface Facts {
   readonly kind: Kind;
@@ -54,6 +61,8 @@ export interface Facts {
   /** For gateways and message processors. */
   readonly groupName?: string | undefined;
   readonly group?: GroupFacts;
+  /** For message processors. */
+  readonly backlog?: BacklogFacts;
   /** For groups. */
   readonly bus?: BusFacts;
   /** Undefined: it does not exist yet. */

@@ -7,7 +7,8 @@ import {
   type ReasonOf,
   reasonDefinition,
 } from '../../crds/conditions.ts';
-import type { ApplyProblem, BusFacts, Facts, GroupFacts } from './facts.ts';
+import { deadLetterRoom, unroutedRoom } from '../../crds/waiting-rooms.ts';
+import type { ApplyProblem, BacklogFacts, BusFacts, Facts, GroupFacts } from './facts.ts';
 import { podSelectorOf } from './workload.ts';
 
 /** The state of one aspect. */
@@ -25,6 +26,7 @@ export function findingsOf(facts: Facts): Finding[] {
     ...(facts.group ? [groupReadyOf(facts, facts.group)] : []),
     ...(facts.bus ? [busReachableOf(facts.bus)] : []),
     ...(facts.hasWorkload ? [availableOf(facts), rollingOutOf(facts)] : []),
+    ...(facts.backlog ? [deliveringOf(facts.backlog)] : []),
     pausedOf(facts),
     ...(facts.deleting ? [finding('Deleting', facts.deleting.reason, facts.deleting.message)] : []),
   ];
@@ -132,6 +134,31 @@ function busReachableOf(bus: BusFacts): Finding {
   }
 }
 
+function deliveringOf(backlog: BacklogFacts): Finding {
+  if (backlog.state === 'asBefore') {
+    const { reason = '', message = '' } = backlog.condition ?? {};
+    // It may have been written by a release with other reasons.
+    if (isReasonOf('Delivering', reason)) return finding('Delivering', reason, message);
+    return finding('Delivering', 'Unknown', 'NATS has not been queried yet');
+  }
+  const { waiting } = backlog;
+  if (waiting.size === 0) return finding('Delivering', 'Delivering', 'no messages wait for a destination');
+  const largest = [...waiting].sort(([, a], [, b]) => b - a);
+  const named = largest.slice(0, namedRooms).map(([room, messages]) => `${messages} for ${roomText(room)}`);
+  const others = largest.length > namedRooms ? `, and more for ${largest.length - namedRooms} others` : '';
+  return finding(
+    'Delivering',
+    'MessagesWaiting',
+    `messages wait: ${named.join(', ')}${others}; repair what they wait for, and they follow by themselves`,
+  );
+}
+
+function roomText(room: string): string {
+  if (room === deadLetterRoom) return 'room in the dead-letter stream';
+  return room === unroutedRoom ? 'earlier messages of their connection' : `the destination of ${room}`;
+}
+
+const namedRooms = 8;
 const connectingMessage = 'the operator is connecting to NATS';
 
 function availableOf({ workload, kind, name }: Facts): Finding {

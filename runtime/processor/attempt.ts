@@ -4,6 +4,7 @@
  * when the configuration says to drop it), and terminated only after its dead letter is stored.
  */
 
+import { deadLetterRoom } from '../../crds/waiting-rooms.ts';
 import { sleep } from '../../process/timing.ts';
 import type { DeadLetterBus, DeadLetterCause } from '../bus/port/dead-letters.ts';
 import type { Delivery } from '../bus/port/messages.ts';
@@ -19,7 +20,6 @@ import type { DeliveryFacts, ReplyOutcome, WorkerEvents } from '../role/events.t
 import { retryDelayMs } from './backoff.ts';
 import { bury } from './burial.ts';
 import type { DestinationQueue } from './destination-queue.ts';
-import { deadLetterRoom } from './dispatcher.ts';
 import type { OpenDelivery } from './open-delivery.ts';
 import type { RoomParking } from './parking.ts';
 import type { Route } from './router.ts';

@@ -5,6 +5,7 @@
  * delivery that would wait long is moved into a waiting room of the bus, so that it keeps nothing from what is behind it.
  */
 
+import { deadLetterRoom, unroutedRoom } from '../../crds/waiting-rooms.ts';
 import type { Delivery } from '../bus/port/messages.ts';
 import type { CircuitState } from '../role/events.ts';
 import type { CircuitOptions } from './circuit.ts';
@@ -37,10 +38,6 @@ const maxOpenBytes = 64 * 1024 * 1024;
 const longLine = 64;
 /** Queues above this number are removed once they are idle: a rules engine may name any number of destinations. */
 const maxQueues = 1_024;
-/** The waiting room of deliveries whose destination is not decided. */
-export const unroutedRoom = '~unrouted';
-/** The queue of deliveries that become dead letters, and their waiting room. */
-export const deadLetterRoom = '~deadLetters';
 const maxDeadLettersAtOnce = 256;
 const recheckMs = 50;
 /** Deliveries that stay here while the circuit of their destination is open, to be the next probes. */

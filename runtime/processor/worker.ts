@@ -9,6 +9,7 @@
  *   with.
  */
 
+import { deadLetterRoom, unroutedRoom } from '../../crds/waiting-rooms.ts';
 import { within } from '../../process/timing.ts';
 import type { Bus } from '../bus/port/bus.ts';
 import type { Consumption, Delivery, Lag } from '../bus/port/messages.ts';
@@ -18,7 +19,7 @@ import type { CircuitState, WorkerEvents } from '../role/events.ts';
 import { Attempts, type PushReply } from './attempt.ts';
 import { type CircuitOptions, defaultCircuit } from './circuit.ts';
 import type { DestinationQueue } from './destination-queue.ts';
-import { Dispatcher, deadLetterRoom, unroutedRoom } from './dispatcher.ts';
+import { Dispatcher } from './dispatcher.ts';
 import type { OpenDelivery } from './open-delivery.ts';
 import { RoomParking } from './parking.ts';
 import { Rooms } from './rooms.ts';

@@ -38,6 +38,8 @@ export interface ProcessorLag {
   readonly unacknowledgedMessages: number;
   /** The number of its consumers on the stream of client messages. */
   readonly consumers: number;
+  /** Messages in each of its waiting rooms that holds any. */
+  readonly waiting: ReadonlyMap<string, number>;
 }
 
 export interface NatsGroupOptions extends Omit<NatsBusOptions, 'publishLimits'> {
@@ -151,11 +153,13 @@ async function readLags(requests: Requests, subjects: Subjects): Promise<Readonl
       pendingMessages: pendingMessages + num_pending,
       unacknowledgedMessages: unacknowledgedMessages + num_ack_pending,
       consumers: consumers + 1,
+      waiting: new Map(),
     });
   });
   for (const [processor, rooms] of await countRooms(requests, subjects)) {
     const lag = lags.get(processor);
-    if (lag !== undefined) lags.set(processor, { ...lag, pendingMessages: lag.pendingMessages + sumOf(rooms) });
+    if (lag === undefined) continue;
+    lags.set(processor, { ...lag, pendingMessages: lag.pendingMessages + sumOf(rooms), waiting: rooms });
   }
   return lags;
 }

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { unroutedRoom } from '../../../crds/waiting-rooms.ts';
 import type { Delivery } from '../../../runtime/bus/port/messages.ts';
 import { defaultCircuit } from '../../../runtime/processor/circuit.ts';
 import type { DestinationQueue } from '../../../runtime/processor/destination-queue.ts';
-import { Dispatcher, unroutedRoom } from '../../../runtime/processor/dispatcher.ts';
+import { Dispatcher } from '../../../runtime/processor/dispatcher.ts';
 import type { DispatcherLimits } from '../../../runtime/processor/limits.ts';
 import { eventually } from '../../kit/eventually.ts';
 
