@@ -36,6 +36,8 @@ export interface Subjects {
   readonly allDeadLetters: string;
   readonly allWaiting: string;
   readonly broadcast: string;
+  /** Announcements of what consumers will cover, from processors and the operator to gateways. */
+  readonly announcements: string;
   /**
    * @throws {HydrogenError} HYD_CONNECTION_ID_INVALID when the id is not a valid token, HYD_CONFIG_INVALID for an empty
    * path
@@ -109,6 +111,7 @@ export function createSubjects(group: string): Subjects {
     allDeadLetters: `${prefix}.dlq.*`,
     allWaiting: `${waitingPrefix}>`,
     broadcast: `${prefix}.broadcast`,
+    announcements: `${prefix}.consumers`,
     clientMessage: (endpoint, connectionId) => clientPrefix + client(endpoint, connectionId),
     instance: (instanceId) => `${prefix}.instance.${checkedId(instanceId)}`,
     deadLetters: (processor) => `${prefix}.dlq.${checkedName(processor)}`,

@@ -35,7 +35,7 @@ export class MessageStore {
   readonly #listeners: (() => void)[] = [];
   /** Messages waiting for room, in order of arrival. */
   readonly #waiting = new Fifo<PendingMessage>();
-  /** Messages waiting for their bus to come up. */
+  /** Messages waiting for their bus to come up, or for a consumer of their endpoint. */
   readonly #parked = new Fifo<PendingMessage>();
   #messages = 0;
   #bytes = 0;
@@ -81,7 +81,7 @@ export class MessageStore {
     known?.configure(options);
     const consumer = known ?? new MemoryConsumer(options, (stored) => this.#release(stored));
     this.#consumers.set(processor, consumer);
-    queueMicrotask(() => this.#changed());
+    queueMicrotask(() => this.wake());
     return consumer;
   }
 
@@ -113,7 +113,10 @@ export class MessageStore {
   /** Retries everything that waits. */
   wake(): void {
     for (const consumer of this.#consumers.values()) consumer.wake();
+    // What was parked is older than what waits.
+    const later = this.#waiting.drain();
     for (const pending of this.#parked.drain()) (pending.publisher.isUp ? this.#waiting : this.#parked).push(pending);
+    for (const pending of later) this.#waiting.push(pending);
     this.#admit();
     this.#changed();
   }
@@ -144,6 +147,10 @@ export class MessageStore {
       if (pending === undefined) break;
       const { message } = pending;
       const holders = Array.from(this.#consumers.values()).filter((consumer) => consumer.covers(message.endpoint));
+      if (holders.length === 0) {
+        this.#parked.push(pending);
+        continue;
+      }
       this.hold(message, holders, false);
       pending.publisher.stored(pending);
     }

@@ -15,6 +15,8 @@ export interface ConsumerSetupEvents {
 const firstRetryMs = 50;
 const maxRetryMs = 2000;
 const maxReported = 64;
+/** How long a narrowing that has to wait for messages to be consumed rests. */
+const narrowAgainMs = 2000;
 
 export class ConsumerSetup {
   readonly #link: Link;
@@ -25,6 +27,7 @@ export class ConsumerSetup {
   #hasSucceeded = false;
   #retryMs = firstRetryMs;
   #retryTimer: NodeJS.Timeout | undefined;
+  #narrowTimer: NodeJS.Timeout | undefined;
 
   constructor(link: Link, source: ConsumptionSource, events: ConsumerSetupEvents) {
     this.#link = link;
@@ -46,6 +49,7 @@ export class ConsumerSetup {
         report: (problem) => this.report(problem),
       });
       this.#hasSucceeded = true;
+      if (found.isWide) this.#narrowAfter(0);
     } catch (cause) {
       this.#reportFailure(cause);
       this.retryLater();
@@ -77,6 +81,23 @@ export class ConsumerSetup {
   stop(): void {
     this.#state = 'stopped';
     clearTimeout(this.#retryTimer);
+    clearTimeout(this.#narrowTimer);
+  }
+
+  #narrowAfter(delayMs: number): void {
+    clearTimeout(this.#narrowTimer);
+    if (!this.#isStopped()) this.#narrowTimer = setTimeout(() => void this.#narrow(), delayMs);
+  }
+
+  // Messages are consumed meanwhile, which it waits for.
+  async #narrow(): Promise<void> {
+    if (!this.#link.isUp) return;
+    try {
+      if (await this.#source.narrow(() => !this.#isStopped())) return;
+    } catch (cause) {
+      this.#reportFailure(cause);
+    }
+    this.#narrowAfter(narrowAgainMs);
   }
 
   // A method, because the state may have changed during an await, which the type checker does not see.

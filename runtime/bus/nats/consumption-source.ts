@@ -23,6 +23,12 @@ export interface ConsumptionSource {
   /** Creates or adapts streams and consumers. @throws what `Requests.api` throws */
   ensure(attempt: SetupAttempt): Promise<ConsumerSet>;
   /**
+   * Narrows consumers that `ensure` has found to be wide. Resolves with false when it must be tried again.
+   * @param isWanted false once this consumption has been stopped
+   * @throws what `Requests.api` throws
+   */
+  narrow(isWanted: () => boolean): Promise<boolean>;
+  /**
    * @param block its headers
    * @returns HYD_MESSAGE_UNREADABLE when no hydrogen wrote it; undefined when it is for another processor
    */

@@ -2,6 +2,7 @@
 
 import type { PublishLimits } from '../port/pressure.ts';
 import { createSubjects, type Subjects } from '../subjects.ts';
+import { Announcer } from './announcements.ts';
 import { Link } from './connection.ts';
 import type { NatsConnectionOptions } from './dial.ts';
 import { PayloadLimit } from './payload-limit.ts';
@@ -23,6 +24,7 @@ export interface NatsCore {
   readonly subjects: Subjects;
   readonly link: Link;
   readonly requests: Requests;
+  readonly announcer: Announcer;
   readonly limit: PayloadLimit;
 }
 
@@ -30,11 +32,13 @@ export interface NatsCore {
 export function createCore(options: NatsBusOptions): NatsCore {
   const subjects = createSubjects(options.group);
   const link = new Link(options);
+  const requests = createRequests(link);
   return {
     options,
     subjects,
     link,
-    requests: createRequests(link),
+    requests,
+    announcer: new Announcer(link, requests, subjects),
     limit: new PayloadLimit(link, options.stream.maxBytes),
   };
 }

@@ -13,9 +13,10 @@ import type {
   DeadMessage,
   LetterOutcome,
 } from '../port/dead-letters.ts';
+import { ownedBy } from './consumer-sets.ts';
+import { listConsumers } from './consumer-view.ts';
 import type { NatsCore } from './core.ts';
-import { filtersOf, listConsumers, metadataKeys } from './durables.ts';
-import { createCoverage } from './interest.ts';
+import { createCoverage } from './coverage.ts';
 import type { Publisher } from './publisher.ts';
 import { isRefused, jetStreamCodes } from './requests.ts';
 import { asciiJson, headerBlock, headerNames, headerValue, judgeAck } from './wire.ts';
@@ -135,6 +136,7 @@ class ProcessorLetters implements DeadLetters {
       headers,
       payload,
       connectionId,
+      endpoint,
     );
     return this.remove(sequence);
   }
@@ -169,9 +171,7 @@ class ProcessorLetters implements DeadLetters {
   async #checkConsumed(endpoint: string): Promise<void> {
     const { requests, subjects } = this.#core;
     const consumers = await listConsumers(requests, subjects.stream);
-    const mine = consumers.filter(({ config }) => config.metadata?.[metadataKeys.processor] === this.#processor);
-    const filters = mine.flatMap(({ config }) => filtersOf(config));
-    if (createCoverage(filters, subjects)(endpoint)) return;
+    if (createCoverage(ownedBy(this.#processor, consumers), subjects)(endpoint)) return;
     throw new HydrogenError('HYD_NOT_READY', `${this.#processor} does not consume ${endpoint}`);
   }
 }

@@ -1,39 +1,60 @@
 /**
- * Durable consumers of a processor. A change of ordering or of the number of partitions needs other consumers: the new
- * ones start at the oldest message that an old one had not acknowledged, and only when all exist are the old ones
- * deleted. Nothing is lost; messages that were open at the old ones, or that they had acknowledged out of order, may be
- * delivered again.
+ * The durable consumers of a processor: created, adapted, replaced and deleted so that every stored message stays covered
+ * until it is consumed, whoever else changes them at the same time and whenever somebody dies. The protocol and why it
+ * loses nothing: docs/decisions/2026-11-26-consumer-transitions.md. In short:
+ *
+ * - A change of ordering or of the number of lanes makes a new set of consumers, of the next generation. It starts at
+ *   the oldest message that an existing consumer may not have consumed.
+ * - A consumer is deleted only while a later set is seen to be complete, to start early enough and to cover its endpoints.
+ * - Filters are only widened. Narrowing is a step of its own, once gateways publish no more of what is left out and
+ *   everything that they had published is consumed.
+ *
+ * What was open at a replaced consumer, or was consumed while it was being replaced, may be delivered again.
  */
 
-import type { ConsumerConfig, ConsumerInfo, StreamInfo } from 'nats';
+import type { ConsumerConfig, StreamInfo } from 'nats';
+import { sleep } from '../../../process/timing.ts';
 import { HydrogenError } from '../../errors.ts';
 import type { ConsumerOptions } from '../port/messages.ts';
 import { checkedName, type Subjects } from '../subjects.ts';
-import { ServerExcess } from './meter.ts';
+import type { Announcer } from './announcements.ts';
+import {
+  compareSets,
+  isComplete,
+  isNameOf,
+  isSameShape,
+  type LaneSet,
+  laneSet,
+  ownedBy,
+  type Shape,
+  setsOf,
+} from './consumer-sets.ts';
+import {
+  consumerNames,
+  filtersOf,
+  type KnownConsumer,
+  metadataKeys,
+  readConsumers,
+  type StreamConsumers,
+} from './consumer-view.ts';
+import { endpointsOf } from './coverage.ts';
+import { firstOpen } from './first-open.ts';
 import { isRefused, jetStreamCodes, type Requests } from './requests.ts';
 import { differences, nanos } from './streams.ts';
 
-/** The fields of a consumer that are used. */
-export type KnownConsumer = Pick<
-  ConsumerInfo,
-  'name' | 'config' | 'num_pending' | 'num_ack_pending' | 'ack_floor' | 'delivered'
->;
-
-/** The consumers of a stream, and the last message that was stored before they were listed. */
-export interface StreamConsumers {
-  readonly lastSequence: number;
-  readonly consumers: readonly KnownConsumer[];
+/** What changing the consumers of a group takes. */
+export interface ConsumerTools {
+  readonly requests: Requests;
+  readonly subjects: Subjects;
+  readonly announcer: Announcer;
 }
 
-interface ConsumerPage {
-  readonly total: number;
-  readonly consumers: readonly ConsumerInfo[] | null;
-}
-
-/** The consumers that deliver to one processor: one, or one per partition when it is ordered. */
+/** The consumers that deliver to one processor: one, or one per lane when it is ordered. */
 export interface ConsumerSet {
   readonly names: readonly string[];
   readonly isOrdered: boolean;
+  /** They cover endpoints that are no longer wanted, until `narrowConsumers` has succeeded. */
+  readonly isWide: boolean;
 }
 
 /**
@@ -41,173 +62,245 @@ export interface ConsumerSet {
  * destination counts too, so it must not be what holds others up.
  */
 const maxUnsettled = 65_536;
-/** A page of a real server has 256 consumers. */
-const maxPages = 64;
-const listTimeoutMs = 15_000;
-
-/** Consumer metadata: the processor that it belongs to, and the set of consumers that it is part of. */
-export const metadataKeys = { processor: 'hydrogen-processor', shape: 'hydrogen-shape' } as const;
-
-/**
- * The durable consumers that `options` ask for, without a deliver policy: `<processor>`, or `<processor>_p<k>of<n>`,
- * which cannot be another processor's name because a DNS label has no underscore. Each shape has its own names:
- * narrowing a consumer's filter in place would release messages before another consumer has them.
- */
-function wantedConsumers(subjects: Subjects, options: ConsumerOptions): Partial<ConsumerConfig>[] {
-  const processor = checkedName(options.processor);
-  const isOrdered = options.ordering === 'PerConnection';
-  const lanes = isOrdered ? options.partitions : 1;
-  return Array.from({ length: lanes }, (_, lane) => ({
-    durable_name: isOrdered ? `${processor}_p${lane}of${lanes}` : processor,
-    ack_policy: 'explicit' as ConsumerConfig['ack_policy'],
-    ack_wait: nanos(options.ackTimeoutMs),
-    max_deliver: -1,
-    max_ack_pending: isOrdered ? 1 : maxUnsettled,
-    filter_subjects: subjects.filters(options.endpoints, lane, lanes),
-    metadata: { [metadataKeys.processor]: processor, [metadataKeys.shape]: isOrdered ? `p${lanes}` : 'u' },
-  }));
-}
+/** How long gateways may take to read new consumers before the old ones are deleted. Nothing is lost if they take longer. */
+const noticeMs = 1000;
+/** How often a narrowing looks whether everything published before it is consumed, before it gives up for now. */
+const drainAttempts = 10;
+const drainPollMs = 200;
 
 /**
  * Creates or adapts the consumers of one processor and deletes those that they replace.
  * @param follow when the processor's consumers exist in another shape, use those instead of replacing them. A replica
  *   that already runs does so, because replicas with different settings would otherwise keep undoing each other's work
  * @param present the existing consumers, if they have just been read
- * @throws what `Requests.api` throws
+ * @throws {HydrogenError} HYD_BUS_UNREACHABLE also while not all consumers are known or others are changing them: try
+ *   again; what `Requests.api` throws
  */
 export async function ensureConsumers(
-  requests: Requests,
-  subjects: Subjects,
+  tools: ConsumerTools,
   options: ConsumerOptions,
   follow = false,
   present?: StreamConsumers,
 ): Promise<ConsumerSet> {
-  const wanted = wantedConsumers(subjects, options);
-  const shape = shapeOf(wanted[0]);
-  const { lastSequence, consumers: all } = present ?? (await readConsumers(requests, subjects.stream));
-  const mine = all.filter(({ config }) => config.metadata?.[metadataKeys.processor] === options.processor);
-  const others = mine.filter(({ config }) => shapeOf(config) !== shape);
-  if (follow && others.length > 0) {
-    const kept = others.filter(({ config }) => shapeOf(config) === shapeOf(others[0]?.config));
-    return { names: kept.map(({ name }) => name), isOrdered: kept.some(({ config }) => config.max_ack_pending === 1) };
+  const { requests, subjects } = tools;
+  const processor = checkedName(options.processor);
+  const view = present ?? (await readConsumers(requests, subjects.stream));
+  const shape: Shape = {
+    isOrdered: options.ordering === 'PerConnection',
+    lanes: options.ordering === 'PerConnection' ? options.partitions : 1,
+  };
+  const sets = setsOf(processor, view.consumers);
+  const current = sets.findLast(isComplete);
+  if (follow && current !== undefined && (!isSameShape(current.shape, shape) || sets.length > 1)) return used(current);
+  const { target, start } = await planned(tools, processor, shape, view);
+  const endpoints = widened(options.endpoints, ownedBy(processor, view.consumers), subjects);
+  const wanted = wantedConsumers(subjects, { ...options, endpoints }, target);
+  const changes = await Promise.all(wanted.map((config) => ensureConsumer(tools, config, target, start)));
+  if (changes.some((change) => change !== 'kept')) {
+    // Advisories tell nobody of a filter that was widened.
+    const isWider = !isSameEndpoints(endpoints, widened([], ownedBy(processor, view.consumers), subjects));
+    tools.announcer.tell(isWider ? { processor, kept: 'all' } : { processor });
   }
-  const startSequence = Math.min(...others.map((info) => firstOpen(info, lastSequence)));
-  const start: Partial<ConsumerConfig> =
-    others.length === 0
-      ? { deliver_policy: 'new' as ConsumerConfig['deliver_policy'] }
-      : { deliver_policy: 'by_start_sequence' as ConsumerConfig['deliver_policy'], opt_start_seq: startSequence };
-  await Promise.all(
-    wanted.map(async (config) => {
-      const existing = all.find(({ name }) => name === config.durable_name)?.config;
-      if (existing !== undefined && differences(normalised(existing), config).length === 0) return;
-      const { filter_subject: _, ...base } = existing ?? start;
-      await requests.api(`CONSUMER.CREATE.${subjects.stream}.${config.durable_name}`, {
-        stream_name: subjects.stream,
-        config: { ...base, name: config.durable_name, ...config },
-      });
-    }),
-  );
-  const names = wanted.map(({ durable_name }) => durable_name ?? '');
-  await Promise.all(
-    others
-      .filter(({ name }) => !names.includes(name))
-      .map(({ name }) => deleteConsumer(requests, subjects.stream, name)),
-  );
-  return { names, isOrdered: options.ordering === 'PerConnection' };
+  const isWide = !isSameEndpoints(endpoints, options.endpoints);
+  if (sets.every(({ tag }) => tag === target.tag)) {
+    // No list showed another set. The names show one that somebody has made meanwhile, and cost far less.
+    const names = changes.includes('created') ? await consumerNames(requests, subjects.stream) : [];
+    const isAlone = names.every((name) => !isNameOf(processor, name) || target.names.includes(name));
+    if (isAlone) return used(target, isWide);
+  }
+  return used(await retire(tools, processor, target), isWide);
 }
 
 /**
- * The consumers of a stream. The result stays valid while the consumers of other processors change.
- * @throws what `Requests.api` throws
+ * Takes endpoints that `options` no longer name out of the filters of its consumers. Before that, the gateways stop
+ * publishing there, and what they published is consumed. Resolves with false when that has not happened yet.
+ * @param leaseMs how long to wait for a gateway that does not answer
+ * @param isWanted false once `options` have been replaced, from when on nothing is changed
+ * @throws what `ensureConsumers` throws
  */
-export async function readConsumers(requests: Requests, stream: string): Promise<StreamConsumers> {
-  // Read before the consumers are, so that a consumer with nothing pending then has seen everything up to here.
-  const { state } = await requests.api<StreamInfo>(`STREAM.INFO.${stream}`);
-  return { lastSequence: state.last_seq, consumers: await listConsumers(requests, stream) };
+export async function narrowConsumers(
+  tools: ConsumerTools,
+  options: ConsumerOptions,
+  leaseMs: number,
+  isWanted: () => boolean,
+): Promise<boolean> {
+  const { requests, subjects, announcer } = tools;
+  const { processor, endpoints = [] } = options;
+  await announcer.announce({ processor, kept: endpoints }, leaseMs);
+  const { state } = await requests.api<StreamInfo>(`STREAM.INFO.${subjects.stream}`);
+  for (let attempt = 0; attempt < drainAttempts; attempt++) {
+    if (attempt > 0) await sleep(drainPollMs);
+    const view = await readConsumers(requests, subjects.stream);
+    const [set, ...others] = setsOf(processor, view.consumers);
+    if (set === undefined || others.length > 0 || !isComplete(set)) return false;
+    if ((await firstOpen(requests, subjects.stream, view, set.present)) <= state.last_seq) continue;
+    if (!isWanted()) return false;
+    await Promise.all(wantedConsumers(subjects, options, set).map((config) => ensureConsumer(tools, config, set, 0)));
+    return true;
+  }
+  return false;
 }
 
 /**
- * Deletes every consumer of a processor; messages that they had not acknowledged are gone. Resolves with the number of
- * consumers.
- * @param all the consumers of the stream, if they have just been read
+ * Deletes every consumer of a processor, once the gateways publish no more for it; messages that its consumers had not
+ * acknowledged are gone. Resolves with the number of consumers.
+ * @param present the existing consumers, if they have just been read
+ * @param leaseMs how long to wait for a gateway that does not answer
+ * @throws what `ensureConsumers` throws
  */
 export async function deleteConsumers(
-  requests: Requests,
-  subjects: Subjects,
+  { requests, subjects, announcer }: ConsumerTools,
   processor: string,
-  all?: readonly KnownConsumer[],
+  leaseMs: number,
+  present?: StreamConsumers,
 ): Promise<number> {
-  const consumers = all ?? (await listConsumers(requests, subjects.stream));
-  const mine = consumers.filter(({ config }) => config.metadata?.[metadataKeys.processor] === processor);
+  const { consumers } = present ?? (await readConsumers(requests, subjects.stream));
+  const mine = ownedBy(processor, consumers);
+  if (mine.length === 0) return 0;
+  await announcer.announce({ processor, kept: [] }, leaseMs);
   await Promise.all(mine.map(({ name }) => deleteConsumer(requests, subjects.stream, name)));
   return mine.length;
 }
 
-/** Every consumer of a stream; none when the stream does not exist. @throws what `Requests.api` throws */
-export async function listConsumers(requests: Requests, stream: string): Promise<KnownConsumer[]> {
-  const found: KnownConsumer[] = [];
-  await eachConsumer(requests, stream, ({ name, config, num_pending, num_ack_pending, ack_floor, delivered }) => {
-    found.push({ name, config: withoutNested(config), num_pending, num_ack_pending, ack_floor, delivered });
-  });
-  return found;
-}
-
-/** Calls `visit` with every consumer of a stream, page by page. @throws what `Requests.api` throws */
-export async function eachConsumer(
-  requests: Requests,
-  stream: string,
-  visit: (info: ConsumerInfo) => void,
-): Promise<void> {
-  const deadlineMs = performance.now() + listTimeoutMs;
-  let count = 0;
-  for (let page = 0; page < maxPages && performance.now() < deadlineMs; page++) {
-    try {
-      const { total, consumers } = await requests.api<ConsumerPage>(`CONSUMER.LIST.${stream}`, { offset: count });
-      for (const info of consumers ?? []) visit(info);
-      count += consumers?.length ?? 0;
-      if (count >= total || !consumers?.length) return;
-    } catch (err) {
-      if (isRefused(err, jetStreamCodes.streamNotFound)) return;
-      throw err;
-    }
+/** The set to use, and the first message for those of its consumers that are to be created. */
+async function planned(
+  { requests, subjects }: ConsumerTools,
+  processor: string,
+  shape: Shape,
+  view: StreamConsumers,
+): Promise<{ readonly target: LaneSet; readonly start: number }> {
+  const mine = ownedBy(processor, view.consumers);
+  const top = setsOf(processor, view.consumers).at(-1);
+  if (top === undefined) return { target: laneSet(processor, shape, 0), start: view.lastSequence + 1 };
+  if (isSameShape(top.shape, shape)) {
+    const others = mine.filter((one) => !top.present.includes(one));
+    const start = await firstOpen(requests, subjects.stream, view, others);
+    if (others.length === 0 || startOf(top) <= start) return { target: top, start };
   }
-  const cause = new ServerExcess(`the server lists more consumers of ${stream} than are read`);
-  throw new HydrogenError('HYD_BUS_UNREACHABLE', cause.message, { cause });
+  const start = await firstOpen(requests, subjects.stream, view, mine);
+  return { target: laneSet(processor, shape, top.generation + 1), start };
 }
 
 /**
- * A configuration consists of values, lists of values and flat objects. Anything else that a server sends only wastes
- * memory.
+ * Deletes the consumers of earlier sets and returns the set that takes their place: `target`, or a later one that
+ * somebody else has completed meanwhile.
  */
-function withoutNested(config: ConsumerConfig): ConsumerConfig {
-  const isFlat = (value: unknown): boolean =>
-    typeof value !== 'object' || value === null || Object.values(value).every((one) => typeof one !== 'object');
-  return Object.fromEntries(Object.entries(config).filter(([, value]) => isFlat(value))) as unknown as ConsumerConfig;
+async function retire(tools: ConsumerTools, processor: string, target: LaneSet): Promise<LaneSet> {
+  const { requests, subjects, announcer } = tools;
+  const view = await readConsumers(requests, subjects.stream);
+  const sets = setsOf(processor, view.consumers);
+  const current = sets.findLast(isComplete);
+  if (current === undefined || compareSets(current, target) < 0) throw changing(processor);
+  const earlier = sets.slice(0, sets.indexOf(current)).flatMap((set) => set.present);
+  if (earlier.length === 0) return current;
+  const first = await firstOpen(requests, subjects.stream, view, earlier);
+  const needed = widened([], earlier, subjects);
+  const covered = endpointsOf(
+    current.present.flatMap(({ config }) => filtersOf(config)),
+    subjects,
+  );
+  if (startOf(current) > first || !isSameEndpoints(widenedBy(covered, needed), covered)) throw changing(processor);
+  await announcer.announce({ processor }, noticeMs);
+  await Promise.all(earlier.map(({ name }) => deleteConsumer(requests, subjects.stream, name)));
+  return current;
 }
 
-/** Filters of a consumer, from whichever of the two fields has them. */
-export function filtersOf(config: ConsumerConfig): readonly string[] {
-  return config.filter_subjects ?? (config.filter_subject ? [config.filter_subject] : []);
+/**
+ * The durable consumers of a set, without a deliver policy. Each shape has its own names: narrowing the filter of a lane
+ * in place would release messages before another lane has them.
+ */
+function wantedConsumers(subjects: Subjects, options: ConsumerOptions, set: LaneSet): WantedConsumer[] {
+  const { isOrdered, lanes } = set.shape;
+  return set.names.map((durable_name, lane) => ({
+    durable_name,
+    ack_policy: 'explicit' as ConsumerConfig['ack_policy'],
+    ack_wait: nanos(options.ackTimeoutMs),
+    max_deliver: -1,
+    max_ack_pending: isOrdered ? 1 : maxUnsettled,
+    filter_subjects: subjects.filters(options.endpoints, lane, lanes),
+    metadata: { [metadataKeys.processor]: options.processor, [metadataKeys.shape]: set.tag },
+  }));
 }
 
-/** The oldest sequence that this consumer may not have acknowledged. */
-function firstOpen(info: KnownConsumer, lastSequence: number): number {
-  if (info.num_ack_pending > 0) return info.ack_floor.stream_seq + 1;
-  return (info.num_pending > 0 ? info.delivered.stream_seq : lastSequence) + 1;
+type WantedConsumer = Partial<ConsumerConfig> & { readonly durable_name: string };
+
+/** @param start the first message of a consumer that does not exist yet */
+async function ensureConsumer(
+  { requests, subjects }: ConsumerTools,
+  config: WantedConsumer,
+  set: LaneSet,
+  start: number,
+): Promise<'kept' | 'created' | 'updated'> {
+  const name = config.durable_name;
+  const subject = `CONSUMER.CREATE.${subjects.stream}.${name}`;
+  const existing = set.present.find((one) => one.name === name)?.config;
+  if (existing === undefined) {
+    const first = { deliver_policy: 'by_start_sequence', opt_start_seq: start };
+    const body = { stream_name: subjects.stream, config: { ...first, name, ...config }, action: 'create' };
+    // Somebody else who makes the same set has created it first. It is checked before anything is deleted.
+    await unlessRefused(requests.api(subject, body), jetStreamCodes.consumerExists);
+    return 'created';
+  }
+  if (differences({ ...existing, filter_subjects: [...filtersOf(existing)] }, config).length === 0) return 'kept';
+  const { filter_subject: _, ...base } = existing;
+  const body = { stream_name: subjects.stream, config: { ...base, name, ...config }, action: 'update' };
+  try {
+    await requests.api(subject, body);
+  } catch (err) {
+    if (isRefused(err, jetStreamCodes.consumerMissing)) throw changing(name);
+    throw err;
+  }
+  return 'updated';
+}
+
+/** The first message of the set as it was created; Infinity when that can't be known. */
+function startOf({ present }: LaneSet): number {
+  return Math.max(
+    ...present.map(({ config: { deliver_policy, opt_start_seq } }) => {
+      if (deliver_policy === 'by_start_sequence') return opt_start_seq ?? Number.POSITIVE_INFINITY;
+      return deliver_policy === 'all' ? 1 : Number.POSITIVE_INFINITY;
+    }),
+  );
+}
+
+/** The endpoints that are wanted or covered; undefined: all. */
+function widened(
+  wanted: readonly string[] | undefined,
+  consumers: readonly KnownConsumer[],
+  subjects: Subjects,
+): readonly string[] | undefined {
+  const filters = consumers.flatMap(({ config }) => filtersOf(config));
+  return filters.length === 0 ? wanted : widenedBy(wanted, endpointsOf(filters, subjects));
+}
+
+function widenedBy(
+  some: readonly string[] | undefined,
+  more: readonly string[] | undefined,
+): readonly string[] | undefined {
+  return some === undefined || more === undefined ? undefined : [...new Set([...some, ...more])].sort();
+}
+
+function isSameEndpoints(a: readonly string[] | undefined, b: readonly string[] | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  return new Set(a).size === new Set(b).size && a.every((one) => b.includes(one));
+}
+
+function used({ names, shape }: LaneSet, isWide = false): ConsumerSet {
+  return { names, isOrdered: shape.isOrdered, isWide };
 }
 
 async function deleteConsumer(requests: Requests, stream: string, name: string): Promise<void> {
+  await unlessRefused(requests.api(`CONSUMER.DELETE.${stream}.${name}`), jetStreamCodes.consumerNotFound);
+}
+
+async function unlessRefused(request: Promise<unknown>, code: number): Promise<void> {
   try {
-    await requests.api(`CONSUMER.DELETE.${stream}.${name}`);
+    await request;
   } catch (err) {
-    if (!isRefused(err, jetStreamCodes.consumerNotFound)) throw err;
+    if (!isRefused(err, code)) throw err;
   }
 }
 
-function normalised(config: ConsumerConfig): ConsumerConfig {
-  return { ...config, filter_subjects: [...filtersOf(config)] };
-}
-
-function shapeOf(config: Partial<ConsumerConfig> | undefined): string | undefined {
-  return config?.metadata?.[metadataKeys.shape];
+function changing(processor: string): HydrogenError {
+  return new HydrogenError('HYD_BUS_UNREACHABLE', `the consumers of ${processor} are being changed by others`);
 }

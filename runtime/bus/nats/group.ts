@@ -8,16 +8,11 @@ import type { BusStatus } from '../port/bus.ts';
 import type { ConsumerOptions } from '../port/messages.ts';
 import { createSubjects, type Subjects } from '../subjects.ts';
 import { accountRoom } from './account.ts';
+import { Announcer } from './announcements.ts';
 import { Link } from './connection.ts';
+import { eachConsumer, metadataKeys, readConsumers, type StreamConsumers } from './consumer-view.ts';
 import type { NatsBusOptions } from './core.ts';
-import {
-  deleteConsumers,
-  eachConsumer,
-  ensureConsumers,
-  metadataKeys,
-  readConsumers,
-  type StreamConsumers,
-} from './durables.ts';
+import { deleteConsumers, ensureConsumers } from './durables.ts';
 import { createRequests, isRefused, JetStreamError, jetStreamCodes, type Requests } from './requests.ts';
 import { countRooms, deleteRooms, ensureWaitingStream, sumOf } from './rooms.ts';
 import {
@@ -69,15 +64,16 @@ export interface NatsGroup {
   /** The existing consumers. One result can be used for any number of processors, each changed once. */
   readConsumers(): Promise<StreamConsumers>;
   /**
-   * Creates or adapts the consumers of a processor.
+   * Creates or adapts the consumers of a processor. An endpoint that it no longer wants is left out by its replicas,
+   * once they have consumed what was published there.
    * @param present the existing consumers, if they have just been read
    */
   ensureConsumers(options: ConsumerOptions, present?: StreamConsumers): Promise<void>;
   /** The lag of every processor of the group, by name. */
   lags(): Promise<ReadonlyMap<string, ProcessorLag>>;
   /**
-   * Deletes a processor's waiting rooms and consumers, including the messages they had not acknowledged. Resolves with the
-   * number of its consumers on the stream of client messages.
+   * Deletes a processor's waiting rooms and consumers, including the messages they had not acknowledged, once the gateways
+   * publish no more for it. Resolves with the number of its consumers on the stream of client messages.
    */
   deleteConsumers(processor: string, present?: StreamConsumers): Promise<number>;
   /** Deletes every stream of the group and the bucket of leases, with everything in them. */
@@ -85,12 +81,13 @@ export interface NatsGroup {
 }
 
 /** JetStream API requests that change nothing. */
-const readings = /^(INFO|(STREAM|CONSUMER)\.(INFO|LIST|NAMES)\b)/;
+const readings = /^(INFO|STREAM\.MSG\.GET|(STREAM|CONSUMER)\.(INFO|LIST|NAMES)\b)/;
 
 export function createNatsGroup(options: NatsGroupOptions): NatsGroup {
   const subjects = createSubjects(options.group);
   const link = new Link(options);
   const requests = guarded(createRequests(link), options.mayWrite);
+  const tools = { requests, subjects, announcer: new Announcer(link, requests, subjects) };
   const needed = [
     clientStream(subjects, options.stream),
     deadLetterStream(subjects, options.stream, options.deadLetter),
@@ -123,13 +120,12 @@ export function createNatsGroup(options: NatsGroupOptions): NatsGroup {
         return { lastSequence: 0, consumers: [] };
       }
     },
-    ensureConsumers: async (consumer, present) =>
-      void (await ensureConsumers(requests, subjects, consumer, false, present)),
+    ensureConsumers: async (consumer, present) => void (await ensureConsumers(tools, consumer, false, present)),
     lags: () => readLags(requests, subjects),
     deleteConsumers: async (processor, present) => {
       // Its consumers go last: as long as they exist, a removal that was interrupted is seen to be unfinished.
       await deleteRooms(requests, subjects, processor);
-      return deleteConsumers(requests, subjects, processor, present?.consumers);
+      return deleteConsumers(tools, processor, options.leaseMs, present);
     },
     deleteStreams: async () => {
       for (const { name } of streams) {

@@ -1,14 +1,22 @@
 /**
- * Knows which endpoints are consumed, that is, whether the consumers of the stream cover every partition of an
- * endpoint. The answer comes from memory. A poll keeps it fresh: it reads the names of the consumers, and their filters
- * only when the names have changed, an advisory has arrived, or a minute has passed. Nothing is polled before the first
- * question.
+ * Knows which endpoints are covered by consumers, so that nothing is published that nobody would get. The answer comes
+ * from memory and is refreshed:
+ *
+ * - at once from an advisory: of a deleted consumer, whose filters no longer count, or of a deleted stream;
+ * - at once from an announcement of what consumers will cover, before it takes effect;
+ * - on a new connection, before anything is published on it: while stream and names are the same, so is the answer;
+ * - by a poll of the names, and of everything when they have changed or a minute has passed.
+ *
+ * Nothing is polled before the first question.
  */
 
-import { encodeEndpoint, partitionCount, type Subjects } from '../subjects.ts';
+import type { StreamInfo } from 'nats';
+import type { Subjects } from '../subjects.ts';
+import { type Announcement, announcedMs } from './announcements.ts';
 import type { Link } from './connection.ts';
-import { filtersOf, listConsumers } from './durables.ts';
-import type { Requests } from './requests.ts';
+import { consumerNames, filtersOf, type KnownConsumer, listConsumers, metadataKeys } from './consumer-view.ts';
+import { createCoverage } from './coverage.ts';
+import { isRefused, jetStreamCodes, type Requests } from './requests.ts';
 
 const pollMs = 5000;
 const eagerPollMs = 500;
@@ -21,15 +29,26 @@ export class Interest {
   readonly #subjects: Subjects;
   readonly #listeners: (() => void)[] = [];
   #state: 'unasked' | 'waiting' | 'reading' | 'stopped' = 'unasked';
+  /** What is known counts only on the connection that it was read or confirmed on. */
+  #isConfirmed = false;
   /** True if the filters may have changed since they were last read. */
   #isStale = false;
+  #consumers: readonly KnownConsumer[] = [];
+  /** When the stream was made that the consumers belong to. */
+  #created = '';
+  /** By processor, what it has announced to keep, and until when that is believed. */
+  readonly #announced = new Map<string, { readonly kept: readonly string[]; readonly untilMs: number }>();
   #covered: (endpoint: string) => boolean;
-  #filters = '';
-  #names = '';
+  /** Incremented when a consumer or the stream is deleted and when the link changes: earlier questions are void. */
+  #epoch = 0;
+  /** What the listeners were last told of. */
+  #told = '';
   #polls = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(link: Link, requests: Requests, subjects: Subjects) {
+  /** @param onCoverage called first when answers may have changed; unlike a listener it starts no polling */
+  constructor(link: Link, requests: Requests, subjects: Subjects, onCoverage: () => void) {
+    this.#listeners.push(onCoverage);
     this.#link = link;
     this.#requests = requests;
     this.#subjects = subjects;
@@ -37,13 +56,27 @@ export class Interest {
   }
 
   isConsumed(endpoint: string): boolean {
-    this.#watch();
-    return this.#covered(endpoint);
+    if (this.#state === 'unasked') this.#watch();
+    return this.#isConfirmed && this.#covered(endpoint);
   }
 
   onChange(listener: () => void): void {
     this.#watch();
     this.#listeners.push(listener);
+  }
+
+  /** Takes an announcement into account at once. Resolves when the consumers have been read again, if they can be. */
+  async heed({ processor, kept }: Announcement): Promise<void> {
+    if (kept === 'all') this.#announced.delete(processor);
+    else if (kept !== undefined) this.#announced.set(processor, { kept, untilMs: performance.now() + announcedMs });
+    if (this.#state === 'unasked' || this.#isStopped) return;
+    this.#weigh();
+    try {
+      await this.#read();
+    } catch {
+      // Not all consumers are known, or the link is down: the poll reads them as soon as they are.
+      this.#hurry();
+    }
   }
 
   stop(): void {
@@ -54,13 +87,28 @@ export class Interest {
   #watch(): void {
     if (this.#state !== 'unasked') return;
     this.#state = 'waiting';
-    for (const event of ['CREATED', 'DELETED']) {
-      this.#link.subscribe(`$JS.EVENT.ADVISORY.CONSUMER.${event}.${this.#subjects.stream}.*`, () => this.#hurry());
-    }
-    this.#link.onStatus((status) => {
-      if (status === 'up') this.#hurry();
+    const { stream } = this.#subjects;
+    const advisory = '$JS.EVENT.ADVISORY';
+    this.#link.subscribe(`${advisory}.CONSUMER.CREATED.${stream}.*`, () => this.#hurry());
+    this.#link.subscribe(`${advisory}.CONSUMER.DELETED.${stream}.*`, ({ subject }) => {
+      const name = subject.slice(subject.lastIndexOf('.') + 1);
+      this.#lose(this.#consumers.filter((one) => one.name !== name));
     });
-    if (this.#link.isUp) this.#hurry();
+    this.#link.subscribe(`${advisory}.STREAM.DELETED.${stream}`, () => this.#lose([]));
+    this.#link.onStatus((status) => {
+      this.#epoch++;
+      this.#isConfirmed = false;
+      this.#weigh();
+      if (status === 'up') this.#schedule(0);
+    });
+    if (this.#link.isUp) this.#schedule(0);
+  }
+
+  #lose(rest: readonly KnownConsumer[]): void {
+    this.#epoch++;
+    this.#consumers = rest;
+    this.#weigh();
+    this.#hurry();
   }
 
   #hurry(): void {
@@ -69,79 +117,94 @@ export class Interest {
   }
 
   #schedule(delayMs: number): void {
+    if (this.#state === 'reading' || this.#isStopped) return;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => void this.#poll(), delayMs).unref();
   }
 
   async #poll(): Promise<void> {
-    const isFull = this.#isStale || this.#filters === '' || ++this.#polls % fullReadEvery === 0;
+    const epoch = this.#epoch;
     let hasFailed = false;
     this.#state = 'reading';
-    this.#isStale = false;
     try {
-      if (this.#link.isUp && (isFull || (await this.#readNames()) !== this.#names)) await this.#read();
+      if (this.#link.isUp) await this.#refresh();
     } catch {
       // The link or JetStream is unavailable: the last answer stays until it can be read again.
       hasFailed = true;
     }
     if (this.#isStopped) return;
     this.#state = 'waiting';
-    const calmMs = this.#filters === '' ? eagerPollMs : pollMs;
-    this.#schedule(this.#isStale && !hasFailed ? advisoryDelayMs : calmMs);
+    if (epoch !== this.#epoch || (this.#isStale && !hasFailed)) this.#schedule(advisoryDelayMs);
+    else this.#schedule(this.#isConfirmed && this.#consumers.length > 0 && !hasFailed ? pollMs : eagerPollMs);
     this.#isStale ||= hasFailed;
+  }
+
+  async #refresh(): Promise<void> {
+    // On a new connection what is known is confirmed first, because that takes a cluster no more than its leader.
+    if (!this.#isConfirmed && (await this.#confirm())) {
+      this.#isStale = true;
+      return;
+    }
+    const isFull = this.#isStale || ++this.#polls % fullReadEvery === 0;
+    this.#isStale = false;
+    if (isFull || !(await this.#confirm())) await this.#read();
   }
 
   get #isStopped(): boolean {
     return this.#state === 'stopped';
   }
 
-  async #readNames(): Promise<string> {
-    const names: string[] = [];
-    for (;;) {
-      const page = await this.#requests.api<{ total: number; consumers: string[] | null }>(
-        `CONSUMER.NAMES.${this.#subjects.stream}`,
-        { offset: names.length },
-      );
-      names.push(...(page.consumers ?? []));
-      if (names.length >= page.total || !page.consumers?.length) return names.sort().join(' ');
-    }
+  /** True if stream and names are those that are known, which then count on this connection. */
+  async #confirm(): Promise<boolean> {
+    const epoch = this.#epoch;
+    const { stream } = this.#subjects;
+    const [created, names] = await Promise.all([this.#streamCreated(), consumerNames(this.#requests, stream)]);
+    const known = this.#consumers.map(({ name }) => name).sort();
+    if (epoch !== this.#epoch || created === '' || created !== this.#created) return false;
+    if (names.join(' ') !== known.join(' ')) return false;
+    this.#isConfirmed = true;
+    this.#weigh();
+    return true;
   }
 
   async #read(): Promise<void> {
-    const consumers = await listConsumers(this.#requests, this.#subjects.stream);
-    this.#names = consumers
-      .map(({ name }) => name)
-      .sort()
-      .join(' ');
-    const filters = consumers.flatMap(({ config }) => filtersOf(config)).sort();
-    const next = filters.join(' ');
-    if (next === this.#filters || this.#isStopped) return;
-    this.#filters = next;
-    this.#covered = createCoverage(filters, this.#subjects);
+    let epoch: number;
+    let created: string;
+    let consumers: readonly KnownConsumer[];
+    do {
+      epoch = this.#epoch;
+      created = await this.#streamCreated();
+      consumers = await listConsumers(this.#requests, this.#subjects.stream);
+    } while (epoch !== this.#epoch);
+    this.#created = created;
+    this.#consumers = consumers;
+    this.#isConfirmed = true;
+    this.#weigh();
+  }
+
+  /** Empty when there is none. */
+  async #streamCreated(): Promise<string> {
+    try {
+      return (await this.#requests.api<StreamInfo>(`STREAM.INFO.${this.#subjects.stream}`)).created;
+    } catch (err) {
+      if (isRefused(err, jetStreamCodes.streamNotFound)) return '';
+      throw err;
+    }
+  }
+
+  /** Computes the answers, and calls the listeners when they may have changed. */
+  #weigh(): void {
+    const nowMs = performance.now();
+    for (const [processor, { untilMs }] of this.#announced) if (untilMs < nowMs) this.#announced.delete(processor);
+    const restrictions = new Map(Array.from(this.#announced, ([processor, { kept }]) => [processor, kept]));
+    this.#covered = createCoverage(this.#consumers, this.#subjects, restrictions);
+    const told = JSON.stringify([this.#isConfirmed, this.#consumers.map(coverageOf).sort(), [...restrictions]]);
+    if (told === this.#told || this.#isStopped) return;
+    this.#told = told;
     for (const listener of this.#listeners) listener();
   }
 }
 
-/** Answers whether filters cover all partitions of an endpoint. */
-export function createCoverage(filters: readonly string[], subjects: Subjects): (endpoint: string) => boolean {
-  const prefix = subjects.allClientMessages.slice(0, -1);
-  const partitions = new Map<string, Set<string>>();
-  for (const filter of filters) {
-    if (!filter.startsWith(prefix)) continue;
-    const [partition = '', endpoint = '>'] = filter.slice(prefix.length).split('.');
-    const token = partition === '>' || endpoint === '*' ? '>' : endpoint;
-    const share = partitions.get(token) ?? new Set<string>();
-    share.add(partition === '>' ? '*' : partition);
-    partitions.set(token, share);
-  }
-  const everything = partitions.get('>') ?? new Set<string>();
-  const answers = new Map<string, boolean>();
-  return (endpoint) => {
-    const known = answers.get(endpoint);
-    if (known !== undefined) return known;
-    const both = new Set([...everything, ...(partitions.get(encodeEndpoint(endpoint)) ?? [])]);
-    const answer = both.has('*') || both.size === partitionCount;
-    if (answers.size < 1024) answers.set(endpoint, answer);
-    return answer;
-  };
+function coverageOf({ config }: KnownConsumer): string {
+  return [config.metadata?.[metadataKeys.processor], ...filtersOf(config)].join(' ');
 }

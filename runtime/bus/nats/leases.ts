@@ -12,13 +12,10 @@ import type { Lease, LeaseBus } from '../port/leases.ts';
 import type { Subjects } from '../subjects.ts';
 import type { Link } from './connection.ts';
 import type { NatsCore } from './core.ts';
+import { isReleased } from './lease-keys.ts';
 import { isRefused, jetStreamCodes, type Requests } from './requests.ts';
 import { ensureStream, leaseBucket } from './streams.ts';
-import { headerBlock, headerValue } from './wire.ts';
-
-interface StoredKey {
-  readonly message: { readonly hdrs?: string };
-}
+import { headerBlock } from './wire.ts';
 
 /** How a lease is written. */
 interface Writer {
@@ -66,6 +63,11 @@ export class NatsLeases implements LeaseBus {
     });
   }
 
+  /** The instances of this process. */
+  get instances(): string[] {
+    return Array.from(this.#claims, ({ instanceId }) => instanceId);
+  }
+
   hold(instanceId: string, onLost: () => void, onHeld: () => void = () => {}): Lease {
     this.#subjects.instance(instanceId);
     const onEnd = (): void => void this.#claims.delete(claim);
@@ -77,11 +79,8 @@ export class NatsLeases implements LeaseBus {
 
   async isHeld(instanceId: string): Promise<boolean | undefined> {
     this.#subjects.instance(instanceId);
-    const body = { last_by_subj: this.#key(instanceId) };
     try {
-      const { message } = await this.#requests.api<StoredKey>(`STREAM.MSG.GET.${this.#bucket}`, body);
-      const block = Buffer.from(message.hdrs ?? '', 'base64').toString('latin1');
-      return headerValue(block, 'KV-Operation') === undefined;
+      return !(await isReleased(this.#requests, this.#bucket, this.#key(instanceId)));
     } catch (err) {
       if (!isRefused(err, jetStreamCodes.messageNotFound)) return undefined;
     }
@@ -119,8 +118,8 @@ interface ClaimEvents {
 
 /** The lease of one instance of this process. */
 class Claim implements Lease {
+  readonly instanceId: string;
   readonly #writer: Writer;
-  readonly #instanceId: string;
   readonly #events: ClaimEvents;
   readonly #forgetStatus: () => void;
   #state: 'claiming' | 'held' | 'ended' = 'claiming';
@@ -132,7 +131,7 @@ class Claim implements Lease {
 
   constructor(writer: Writer, instanceId: string, events: ClaimEvents) {
     this.#writer = writer;
-    this.#instanceId = instanceId;
+    this.instanceId = instanceId;
     this.#events = events;
     this.#forgetStatus = writer.link.onStatus((status) => {
       if (status === 'up') this.renew();
@@ -147,7 +146,7 @@ class Claim implements Lease {
     if (this.#state === 'ended') return;
     this.end();
     await this.#writing;
-    await this.#writer.remove(this.#instanceId);
+    await this.#writer.remove(this.instanceId);
   }
 
   end(): void {
@@ -184,7 +183,7 @@ class Claim implements Lease {
 
   async #put(): Promise<boolean> {
     if (!this.#hasBucket) await this.#writer.ensureBucket();
-    return this.#writer.put(this.#instanceId);
+    return this.#writer.put(this.instanceId);
   }
 
   #lose(): void {

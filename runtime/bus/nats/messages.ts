@@ -1,10 +1,12 @@
 /** Client messages on JetStream: published through one publisher, consumed through durable pull consumers. */
 
+import type { Msg } from 'nats';
 import type { HydrogenError } from '../../errors.ts';
 import type { ClientMessage } from '../port/client-message.ts';
 import type { ConsumerOptions, Consumption, Delivery, MessageBus } from '../port/messages.ts';
 import type { Unacknowledged } from '../port/pressure.ts';
 import type { Acks } from './acks.ts';
+import { parseAnnouncement } from './announcements.ts';
 import { NatsConsumption } from './consumption.ts';
 import type { NatsCore } from './core.ts';
 import { Interest } from './interest.ts';
@@ -15,6 +17,8 @@ import { checkedValue, headerNames } from './wire.ts';
 
 const idPattern = /^[A-Za-z0-9-]+$/;
 const maxKnownCallbacks = 64;
+/** Longer than the publisher waits for an acknowledgement. */
+const settleMs = 6000;
 
 export class NatsMessages implements MessageBus {
   /** The publisher to the stream of client messages; dead letters are replayed through it. */
@@ -29,12 +33,15 @@ export class NatsMessages implements MessageBus {
   #consumptionCount = 0;
   #wasPressed = true;
 
-  constructor(core: NatsCore, acks: Acks) {
+  /** @param instances the gateways of this process: they answer announcements of what consumers will cover */
+  constructor(core: NatsCore, acks: Acks, instances: () => readonly string[] = () => []) {
     const { options, subjects, link, requests } = core;
     this.#core = core;
     this.#acks = acks;
-    this.#interest = new Interest(link, requests, subjects);
-    this.publisher = new Publisher(link, 'm', subjects.stream, () => this.weigh(), options.publishLimits);
+    this.#interest = new Interest(link, requests, subjects, () => this.publisher.cover());
+    const isCovered = (endpoint: string): boolean => this.#interest.isConsumed(endpoint);
+    this.publisher = new Publisher(link, 'm', subjects.stream, () => this.weigh(), options.publishLimits, isCovered);
+    link.subscribe(subjects.announcements, (msg) => void this.#onAnnouncement(msg, instances));
   }
 
   get maxPayloadBytes(): number {
@@ -62,7 +69,7 @@ export class NatsMessages implements MessageBus {
     try {
       this.#core.limit.check(payload);
       const subject = this.#core.subjects.clientMessage(endpoint, connectionId);
-      return this.publisher.store(subject, this.#headers(id, callbackUrl), payload, connectionId);
+      return this.publisher.store(subject, this.#headers(id, callbackUrl), payload, connectionId, endpoint);
     } catch (refusal) {
       return Promise.reject(refusal);
     }
@@ -127,6 +134,16 @@ export class NatsMessages implements MessageBus {
     if (isPressed === this.#wasPressed) return;
     this.#wasPressed = isPressed;
     for (const listener of this.#pressureListeners) listener(isPressed);
+  }
+
+  async #onAnnouncement({ data, reply }: Msg, instances: () => readonly string[]): Promise<void> {
+    const announcement = parseAnnouncement(data);
+    if (announcement === undefined) return;
+    await this.#interest.heed(announcement);
+    await this.publisher.settle(settleMs);
+    const ids = instances();
+    // The package turns a missing reply subject into an empty string.
+    if (reply && ids.length > 0) this.#core.link.publish(reply, Buffer.from(JSON.stringify(ids)));
   }
 
   // All messages of a gateway carry the same callback, so their header blocks differ only in the id.

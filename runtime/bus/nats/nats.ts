@@ -22,11 +22,11 @@ export function createNatsBus(options: NatsBusOptions): Bus {
   const core = createCore(options);
   const { link } = core;
   const acks = new Acks(link);
-  const messages = new NatsMessages(core, acks);
+  const leases = new NatsLeases(core);
+  const messages = new NatsMessages(core, acks, () => leases.instances);
   const deadLetters = new NatsDeadLetters(core, messages.publisher);
   const waiting = new NatsWaiting(core, acks);
   const peers = new NatsPeers(core);
-  const leases = new NatsLeases(core);
   const statusListeners: ((status: BusStatus, cause?: unknown) => void)[] = [];
   link.onStatus((status, cause) => {
     for (const listener of statusListeners) listener(status, cause);

@@ -6,7 +6,7 @@ import type { ConsumerOptions, Delivery } from '../port/messages.ts';
 import type { ConsumptionSource, SetupAttempt } from './consumption-source.ts';
 import type { NatsCore } from './core.ts';
 import { type DeliveryOwner, type NatsDelivery, readDelivery } from './delivery.ts';
-import { type ConsumerSet, ensureConsumers } from './durables.ts';
+import { type ConsumerSet, ensureConsumers, narrowConsumers } from './durables.ts';
 import { JetStreamError } from './requests.ts';
 import { ensureWaitingStream } from './rooms.ts';
 import { type Conflict, clientStream, deadLetterStream, ensureStream } from './streams.ts';
@@ -31,7 +31,7 @@ export class ProcessorSource implements ConsumptionSource {
       ...(await ensureStream(requests, clientStream(subjects, options.stream))),
       ...(await ensureStream(requests, deadLetterStream(subjects, options.stream, options.deadLetter))),
     ];
-    const found = await ensureConsumers(requests, subjects, this.#options, hasSucceeded);
+    const found = await ensureConsumers(this.#core, this.#options, hasSucceeded);
     const waiting = await ensureWaitingStream(requests, subjects, options.stream);
     if (waiting instanceof Error) this.#reportNoRooms(waiting, report);
     else conflicts.push(...waiting);
@@ -40,6 +40,10 @@ export class ProcessorSource implements ConsumptionSource {
       report(new HydrogenError('HYD_STREAM_CONFLICT', detail));
     }
     return found;
+  }
+
+  narrow(isWanted: () => boolean): Promise<boolean> {
+    return narrowConsumers(this.#core, this.#options, this.#core.options.leaseMs, isWanted);
   }
 
   read(

@@ -10,6 +10,7 @@
  */
 
 import type { Msg } from 'nats';
+import { sleep } from '../../../process/timing.ts';
 import { HydrogenError } from '../../errors.ts';
 import { Fifo } from '../../fifo.ts';
 import { defaultPublishLimits, type PublishLimits, type Unacknowledged } from '../port/pressure.ts';
@@ -21,6 +22,7 @@ interface Pending {
   readonly subject: string;
   readonly headers: string;
   readonly connectionId: string;
+  readonly endpoint: string;
   readonly bytes: number;
   payload: Uint8Array;
   state: 'unsent' | 'sent' | 'done';
@@ -36,6 +38,7 @@ const maxProbeMs = 2000;
 const maxWindow = 8192;
 const maxWindowBytes = 16 * 1024 * 1024;
 const cautiousWindow = 16;
+const settlePollMs = 10;
 const nothing = new Uint8Array(0);
 
 export class Publisher {
@@ -46,12 +49,15 @@ export class Publisher {
   /** The first bytes of this stream's acknowledgements. */
   readonly #accepted: Uint8Array;
   readonly #onChange: () => void;
+  readonly #isCovered: (endpoint: string) => boolean;
   readonly #all = new Map<number, Pending>();
   /** Messages that are first of their connection and were never sent. */
   readonly #fresh = new Fifo<Pending>();
   /** Messages to be sent again; older than everything in `#fresh`. */
   readonly #returned: Pending[] = [];
   #isSorted = true;
+  /** Messages that nobody would get at the moment. */
+  #uncovered: Pending[] = [];
   readonly #sentOrder = new Fifo<Pending>();
   /** Connections with a message in flight, and the messages that wait behind it. */
   readonly #lines = new Map<string, Fifo<Pending> | undefined>();
@@ -72,6 +78,7 @@ export class Publisher {
   /**
    * @param kind one letter that keeps the acknowledgements of several publishers on one link apart
    * @param onChange called when `isPressed` may have changed
+   * @param isCovered asked before each attempt; a message to an endpoint that is not covered waits for `cover`
    */
   constructor(
     link: Link,
@@ -79,12 +86,14 @@ export class Publisher {
     stream: string,
     onChange: () => void,
     limits: PublishLimits = defaultPublishLimits,
+    isCovered: (endpoint: string) => boolean = () => true,
   ) {
     this.#link = link;
     this.#limits = limits;
     this.#inbox = `${link.inbox}.${kind}.`;
     this.#accepted = Buffer.from(`{"stream":"${stream}","seq":`);
     this.#onChange = onChange;
+    this.#isCovered = isCovered;
     link.subscribe(`${this.#inbox}*`, (msg) => this.#onAck(msg));
     link.onStatus((status) => {
       const unanswered = this.#sentOrder.drain().filter((pending) => pending.state === 'sent');
@@ -108,7 +117,7 @@ export class Publisher {
    * @param headers a complete block with an id, so that a second attempt is recognised
    * @throws {HydrogenError} as a rejection: HYD_MESSAGE_TOO_LARGE, HYD_BUS_STOPPED
    */
-  store(subject: string, headers: string, payload: Uint8Array, connectionId: string): Promise<void> {
+  store(subject: string, headers: string, payload: Uint8Array, connectionId: string, endpoint = ''): Promise<void> {
     return new Promise((resolve, reject) => {
       if (this.#state === 'stopped') {
         reject(new HydrogenError('HYD_BUS_STOPPED'));
@@ -119,6 +128,7 @@ export class Publisher {
         subject,
         headers,
         connectionId,
+        endpoint,
         bytes: payload.byteLength,
         payload,
         state: 'unsent',
@@ -151,6 +161,22 @@ export class Publisher {
       });
     }
     return [...new Set(Array.from(this.#all.values(), (pending) => pending.connectionId))];
+  }
+
+  /** Coverage may have changed: tries the messages that wait for it. */
+  cover(): void {
+    if (this.#uncovered.length === 0) return;
+    this.#putBack(this.#uncovered);
+    this.#uncovered = [];
+    this.#pump();
+  }
+
+  /** Resolves when no message that is in flight now still is, or after `timeoutMs`. */
+  async settle(timeoutMs: number): Promise<void> {
+    const deadlineMs = performance.now() + timeoutMs;
+    const sent = Array.from(this.#all.values()).filter((pending) => pending.state === 'sent');
+    while (sent.some((pending) => pending.state === 'sent') && performance.now() < deadlineMs)
+      await sleep(settlePollMs);
   }
 
   stop(): void {
@@ -267,7 +293,10 @@ export class Publisher {
     this.#isSorted = true;
     for (;;) {
       const oldest = this.#returned.length > 0 ? this.#returned.shift() : this.#fresh.shift();
-      if (oldest === undefined || oldest.state === 'unsent') return oldest;
+      if (oldest === undefined) return undefined;
+      if (oldest.state !== 'unsent') continue;
+      if (this.#isCovered(oldest.endpoint)) return oldest;
+      this.#uncovered.push(oldest);
     }
   }
 

@@ -53,6 +53,7 @@ export const jetStreamCodes = {
   deleteFailed: 10057,
   streamNameInUse: 10058,
   streamNotFound: 10059,
+  consumerMissing: 10149,
 } as const;
 
 interface Waiting {

@@ -33,7 +33,11 @@ export class RoomSource implements ConsumptionSource {
     const outcome = await ensureWaitingStream(requests, subjects, options.stream);
     if (outcome instanceof Error) throw outcome;
     const name = await ensureRoomConsumer(requests, subjects, options.stream, this.#at, this.#ackTimeoutMs);
-    return { names: [name], isOrdered: false };
+    return { names: [name], isOrdered: false, isWide: false };
+  }
+
+  async narrow(): Promise<boolean> {
+    return true;
   }
 
   read(msg: Msg, ack: AckSubject, reply: string, block: string, owner: DeliveryOwner): NatsDelivery | HydrogenError {

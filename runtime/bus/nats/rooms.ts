@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto';
 import type { ConsumerConfig, ConsumerInfo, StreamInfo } from 'nats';
 import { HydrogenError } from '../../errors.ts';
 import type { Subjects } from '../subjects.ts';
-import { eachConsumer, metadataKeys } from './durables.ts';
+import { eachConsumer, metadataKeys } from './consumer-view.ts';
 import { isRefused, JetStreamError, jetStreamCodes, type Requests } from './requests.ts';
 import { type Conflict, ensureStream, nanos, type StreamOptions, waitingAgeMs, waitingStream } from './streams.ts';
 

@@ -2,7 +2,8 @@
  * Client messages on their way to message processors.
  *
  * - `publish` resolves only when the message is stored; until then the bus owns the payload and retries under the same
- *   message id, through reconnects, for as long as it lives.
+ *   message id, through reconnects, for as long as it lives. A message to an endpoint that is not consumed waits until
+ *   it is: nothing is stored that nobody would get.
  * - A stored message is delivered to each consumer whose filter covers it until that consumer acknowledges or
  *   terminates it: at least once, whichever process dies.
  */
@@ -88,8 +89,8 @@ export interface MessageBus extends Pressure {
   /** Resolves when stored. @throws {HydrogenError} HYD_MESSAGE_TOO_LARGE, HYD_BUS_STOPPED, HYD_CONNECTION_ID_INVALID; nothing else. */
   publish(message: ClientMessage): Promise<void>;
   /**
-   * True while a consumer's filter covers every message of this endpoint, so that a published message is kept for a
-   * processor.
+   * True while a processor's consumers cover every message of this endpoint, so that a published message is kept for it.
+   * False also while that can't be known, and while some other processor covers only a part of the endpoint.
    */
   isConsumed(endpoint: string): boolean;
   /** Called whenever the answer of `isConsumed` may have changed. */

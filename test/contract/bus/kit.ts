@@ -61,11 +61,15 @@ export interface Collected {
   delivery(payload: string, attempt?: number): Promise<Delivery>;
 }
 
-/** Consumes, and resolves once deliveries can arrive. @param onDelivery default: leaves every delivery open */
+/**
+ * Consumes, and resolves once deliveries can arrive. @param onDelivery default: leaves every delivery open
+ * @param timeoutMs how long that may take
+ */
 export async function collect(
   bus: Bus,
   options: Partial<ConsumerOptions> = {},
   onDelivery: (delivery: Delivery) => void = () => {},
+  timeoutMs = 10_000,
 ): Promise<Collected> {
   const deliveries: Delivery[] = [];
   const problems: HydrogenError[] = [];
@@ -85,7 +89,7 @@ export async function collect(
     },
     (problem) => problems.push(problem),
   );
-  await eventually(() => consumption.isReady);
+  await eventually(() => consumption.isReady, { timeoutMs });
   return {
     consumption,
     deliveries,

@@ -63,12 +63,29 @@ function delivery(makeEnvironment: MakeBusEnvironment): void {
     await using environment = await makeEnvironment();
     const bus = await startBus(environment);
     const got = await collect(bus, { endpoints: ['/chat', '/feed'] }, ack);
+    await collect(bus, { processor: 'rest', endpoints: ['/other', '/chat/deeper'] }, ack);
     for (const endpoint of ['/other', '/chat', '/chat/deeper', '/feed']) {
       await bus.messages.publish(message({ endpoint, payload: Buffer.from(endpoint) }));
     }
     await eventually(() => got.deliveries.length === 2);
     await holds(() => got.deliveries.length === 2, 100);
     assert.deepEqual(got.texts().sort(), ['/chat', '/feed']);
+  });
+
+  test('stores a message that nobody would get only once there is a consumer, in order', async () => {
+    await using environment = await makeEnvironment();
+    const bus = await startBus(environment);
+    await collect(bus, { processor: 'other', endpoints: ['/other'] }, ack);
+    let stored = 0;
+    const sent = ['1', '2', '3'].map((payload) => bus.messages.publish(message({ payload: Buffer.from(payload) })));
+    for (const one of sent) void one.then(() => stored++);
+    await bus.messages.publish(message({ endpoint: '/other', connectionId: 'gw-1-def' }));
+    await holds(() => stored === 0, 100);
+    assert.deepEqual(bus.messages.unacknowledged.messages, 3);
+    const got = await collect(bus, {}, ack);
+    await Promise.all(sent);
+    await eventually(() => got.deliveries.length === 3);
+    assert.deepEqual(got.texts(), ['1', '2', '3']);
   });
 
   test('keeps nothing for a processor that is added later', async () => {

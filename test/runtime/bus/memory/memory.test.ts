@@ -26,10 +26,10 @@ test('the memory broker keeps a message only while a consumer needs it', async (
   const broker = createMemoryBroker();
   const bus = broker.connect();
   await bus.start();
-  await bus.messages.publish(message());
+  const published = bus.messages.publish(message());
   assert.equal(broker.stored.messages, 0);
   const got = await collect(bus);
-  await bus.messages.publish(message());
+  await published;
   assert.deepEqual(broker.stored, { messages: 1, bytes: 5 });
   (await got.delivery('hello')).ack();
   await eventually(() => broker.stored.messages === 0 && broker.stored.bytes === 0);

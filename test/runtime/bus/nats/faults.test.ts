@@ -50,6 +50,7 @@ describe('nats messages when the server fails', { skip }, async () => {
     await using group = natsGroup(server);
     const bus = await group.started();
     const got = await collect(bus, {}, ack);
+    await eventually(() => bus.messages.isConsumed('/chat'));
     const pid = server.pid ?? assert.fail('it runs');
     process.kill(pid, 'SIGSTOP');
     const stored = bus.messages.publish(message());
@@ -171,6 +172,7 @@ describe('nats messages when the stream refuses them or is deleted', { skip }, a
   test('rejects a message that is larger than the limit of the server', async () => {
     await using small = await startNats({ config: 'max_payload: 65536' });
     await using group = natsGroup(small);
+    await collect(await group.started());
     const bus = group.bus();
     const refused = assert.rejects(bus.messages.publish(message({ payload: Buffer.alloc(100_000) })), {
       code: 'HYD_MESSAGE_TOO_LARGE',

@@ -115,7 +115,7 @@ describe('nats consumers', { skip }, async () => {
       await collect(next, { ...to, ackTimeoutMs: 2000 }, take);
       await eventually(() => seen.size === 40);
       const lanes = 'partitions' in to ? to.partitions : 0;
-      const wanted = lanes === 0 ? ['chat'] : Array.from({ length: lanes }, (_, i) => `chat_p${i}of${lanes}`);
+      const wanted = lanes === 0 ? ['chat_g1'] : Array.from({ length: lanes }, (_, i) => `chat_g1_p${i}of${lanes}`);
       assert.deepEqual(await group.consumerNames(), wanted);
       // The replica that was already running uses the consumers that it finds.
       await eventually(() => old.consumption.isReady);

@@ -1,0 +1,133 @@
+/**
+ * What a processor's consumers will cover, announced to the gateways before it takes effect: each stops publishing what
+ * will no longer be covered, waits until the stream has answered what it had sent, and then answers. An announcement is a
+ * core NATS message, so a gateway that is cut off does not hear of it; it can't publish either, and has closed its
+ * connections by the time its lease is over.
+ */
+
+import type { Msg } from 'nats';
+import { within } from '../../../process/timing.ts';
+import type { Subjects } from '../subjects.ts';
+import type { Link } from './connection.ts';
+import { isReleased } from './lease-keys.ts';
+import { isRefused, jetStreamCodes, type Requests } from './requests.ts';
+
+export interface Announcement {
+  readonly processor: string;
+  /**
+   * The endpoints that it keeps, whatever else its consumers still cover; `all` that they cover, which takes an earlier
+   * announcement back. Absent: only its consumers have changed.
+   */
+  readonly kept?: readonly string[] | 'all';
+}
+
+interface KeyListing {
+  readonly state: { readonly subjects?: Readonly<Record<string, number>> };
+}
+
+/** How long gateways believe an announcement that does not come true. */
+export const announcedMs = 30_000;
+/** How often the gateways that have not answered are looked up again, and asked again. */
+const askAgainMs = 1000;
+
+export class Announcer {
+  readonly #link: Link;
+  readonly #requests: Requests;
+  readonly #subjects: Subjects;
+  #count = 0;
+
+  constructor(link: Link, requests: Requests, subjects: Subjects) {
+    this.#link = link;
+    this.#requests = requests;
+    this.#subjects = subjects;
+  }
+
+  /** Lets the gateways know, without waiting for them. */
+  tell(announcement: Announcement): void {
+    this.#link.publish(this.#subjects.announcements, Buffer.from(JSON.stringify(announcement)));
+  }
+
+  /**
+   * Resolves with true once every gateway that holds a lease has answered, and with false when one has not after
+   * `timeoutMs`. @throws what `Requests.api` throws
+   */
+  async announce(announcement: Announcement, timeoutMs: number): Promise<boolean> {
+    const deadlineMs = performance.now() + timeoutMs;
+    const answered = new Set<string>();
+    let holders: readonly string[] | undefined;
+    let wake = (): void => {};
+    const haveAnswered = (): boolean => holders?.every((instance) => answered.has(instance)) === true;
+    const inbox = `${this.#link.inbox}.a${this.#count++}`;
+    const subscription = this.#link.subscribe(inbox, (msg) => {
+      for (const instance of instancesIn(msg)) answered.add(instance);
+      if (haveAnswered()) wake();
+    });
+    try {
+      do {
+        const pause = new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+        this.#link.publish(this.#subjects.announcements, Buffer.from(JSON.stringify(announcement)), inbox);
+        holders = await this.#holders(answered);
+        if (!haveAnswered()) await within(Math.min(askAgainMs, Math.max(1, deadlineMs - performance.now())), pause);
+      } while (!haveAnswered() && performance.now() < deadlineMs);
+      return haveAnswered();
+    } finally {
+      void subscription.drain();
+    }
+  }
+
+  /** The instances that hold a lease and have not answered. */
+  async #holders(answered: ReadonlySet<string>): Promise<string[]> {
+    const bucket = `KV_${this.#subjects.leaseBucket}`;
+    const prefix = `$KV.${this.#subjects.leaseBucket}.`;
+    const holders: string[] = [];
+    try {
+      const body = { subjects_filter: `${prefix}>` };
+      const { state } = await this.#requests.api<KeyListing>(`STREAM.INFO.${bucket}`, body);
+      for (const key of Object.keys(state.subjects ?? {})) {
+        const instance = key.slice(prefix.length);
+        if (!answered.has(instance) && (await this.#isHeld(bucket, key))) holders.push(instance);
+      }
+    } catch (err) {
+      if (!isRefused(err, jetStreamCodes.streamNotFound)) throw err;
+    }
+    return holders;
+  }
+
+  async #isHeld(bucket: string, key: string): Promise<boolean> {
+    try {
+      return !(await isReleased(this.#requests, bucket, key));
+    } catch (err) {
+      // It has expired meanwhile.
+      if (isRefused(err, jetStreamCodes.messageNotFound)) return false;
+      throw err;
+    }
+  }
+}
+
+/** Reads an announcement; undefined when it is none. */
+export function parseAnnouncement(payload: Uint8Array): Announcement | undefined {
+  try {
+    const { processor, kept } = JSON.parse(Buffer.from(payload).toString()) as Partial<Announcement>;
+    if (typeof processor !== 'string') return undefined;
+    if (kept === undefined) return { processor };
+    if (kept === 'all') return { processor, kept };
+    return Array.isArray(kept) && kept.every((one) => typeof one === 'string' && one !== '')
+      ? { processor, kept }
+      : undefined;
+  } catch {
+    // Not JSON: not from this project.
+    return undefined;
+  }
+}
+
+function instancesIn(msg: Msg): string[] {
+  try {
+    const ids = JSON.parse(msg.string()) as unknown;
+    return Array.isArray(ids) ? ids.filter((id) => typeof id === 'string') : [];
+  } catch {
+    // Not JSON, for example because nobody subscribes: no instance has answered.
+    return [];
+  }
+}
