@@ -160,7 +160,7 @@ export class GroupConsumers {
     if (before === undefined || before.refusal !== refusal) this.#onChange(processor);
   }
 
-  /** Takes over the lags of processors. Returns true if a processor has fewer consumers than were created for it. */
+  /** Takes over the lags of processors. Returns true if a processor has other consumers than were created for it. */
   observe(found: ReadonlyMap<string, ProcessorLag>, observedTime: string): boolean {
     for (const [processor, { pendingMessages, unacknowledgedMessages, waiting }] of found) {
       const lag = { pendingMessages, unacknowledgedMessages, observedTime };
@@ -173,7 +173,11 @@ export class GroupConsumers {
       this.#onChange(processor);
     }
     for (const processor of this.#lags.keys()) if (!found.has(processor)) this.#forget(processor);
-    return [...this.#entries].some(([processor, entry]) => (found.get(processor)?.consumers ?? 0) < madeFor(entry));
+    return [...this.#entries].some(([processor, entry]) => {
+      const made = madeFor(entry);
+      // More of them are left over from a change that was interrupted; they would hold messages for ever.
+      return made > 0 && (found.get(processor)?.consumers ?? 0) !== made;
+    });
   }
 
   #isDue({ wish, attempt }: Entry, areStreamsUsable: boolean): boolean {

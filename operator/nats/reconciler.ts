@@ -174,8 +174,8 @@ export class NatsReconciler {
     try {
       const observedTime = new Date().toISOString().replace(/\.\d+Z$/, 'Z');
       const [lags, haveDrifted] = await Promise.all([this.#nats.lags(), this.#streams.observe()]);
-      const areShort = this.#consumers.observe(lags, observedTime);
-      if (haveDrifted || areShort) this.#expire();
+      const haveChanged = this.#consumers.observe(lags, observedTime);
+      if (haveDrifted || haveChanged) this.#expire();
       this.#excess = undefined;
     } catch (error) {
       this.#log('lagUnknown', messageOf(error));
