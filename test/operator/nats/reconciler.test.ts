@@ -163,7 +163,7 @@ test('a processor that was changed while no operator was running gets its consum
   api.put('hydrogenmessageprocessors', processor());
   {
     await using _ = startOperator(api.kubeconfig);
-    await eventually(() => condition(api.get('hydrogenmessageprocessors', 'chat'), 'GroupReady')?.status === 'True');
+    await eventually(async () => (await observe(nats.url)).consumers.join() === 'chat');
   }
   api.put('hydrogenmessageprocessors', processor({ delivery: { ordering: 'PerConnection', partitions: 2 } }));
   proxy.refuse(true);
