@@ -63,6 +63,11 @@ export interface Subjects {
   waitingRoom(processor: string, room: string): string;
   /** Covers all waiting rooms of a processor. @throws {HydrogenError} HYD_CONFIG_INVALID when the name is not a valid token */
   waitingRooms(processor: string): string;
+  /**
+   * Covers the messages of a connection in every waiting room of every processor.
+   * @throws {HydrogenError} HYD_CONNECTION_ID_INVALID
+   */
+  waitingOf(endpoint: string, connectionId: string): string;
   /** Undefined when it is not the subject of a message in a waiting room of this group. */
   parseWaitingMessage(subject: string): WaitingSubject | undefined;
 }
@@ -126,6 +131,7 @@ export function createSubjects(group: string): Subjects {
     waitingMessage: (processor, name, endpoint, connectionId) => room(processor, name) + client(endpoint, connectionId),
     waitingRoom: (processor, name) => `${room(processor, name)}>`,
     waitingRooms,
+    waitingOf: (endpoint, connectionId) => `${waitingPrefix}*.*.${client(endpoint, connectionId)}`,
     parseWaitingMessage: (subject) => {
       if (!subject.startsWith(waitingPrefix)) return undefined;
       const roomAt = subject.indexOf('.', waitingPrefix.length) + 1;

@@ -87,6 +87,10 @@ export class MemoryMessages implements MessageBus, StorePublisher {
     });
   }
 
+  async stored(_endpoint: string, connectionId: string): Promise<number | undefined> {
+    return this.#link.isUp ? this.#store.storedOf(connectionId) + this.#waiting.storedOf(connectionId) : undefined;
+  }
+
   isConsumed(endpoint: string): boolean {
     return this.#store.isConsumed(endpoint);
   }
@@ -135,7 +139,7 @@ export class MemoryMessages implements MessageBus, StorePublisher {
     for (const done of this.#flushed) done();
   }
 
-  stored(pending: PendingMessage): void {
+  admitted(pending: PendingMessage): void {
     this.#unacknowledged.delete(pending);
     this.#unacknowledgedBytes -= pending.message.payload.byteLength;
     pending.resolve();

@@ -6,6 +6,7 @@
 import { Fifo } from '../../fifo.ts';
 import type { ClientMessage } from '../port/client-message.ts';
 import type { ConsumerOptions } from '../port/messages.ts';
+import { ConnectionCounts } from './connection-counts.ts';
 import { MemoryConsumer } from './consumer.ts';
 import type { Stored } from './lanes.ts';
 
@@ -18,7 +19,7 @@ export interface StoreLimits {
 export interface StorePublisher {
   /** While false its messages stay where they are. */
   readonly isUp: boolean;
-  stored(pending: PendingMessage): void;
+  admitted(pending: PendingMessage): void;
 }
 
 /** A message that waits until the store takes it. */
@@ -37,6 +38,8 @@ export class MessageStore {
   readonly #waiting = new Fifo<PendingMessage>();
   /** Messages waiting for their bus to come up, or for a consumer of their endpoint. */
   readonly #parked = new Fifo<PendingMessage>();
+  /** Stored messages by connection id. */
+  readonly #perConnection = new ConnectionCounts();
   #messages = 0;
   #bytes = 0;
   #lastNumber = 0;
@@ -48,6 +51,10 @@ export class MessageStore {
 
   get stored(): { readonly messages: number; readonly bytes: number } {
     return { messages: this.#messages, bytes: this.#bytes };
+  }
+
+  storedOf(connectionId: string): number {
+    return this.#perConnection.of(connectionId);
   }
 
   get isFull(): boolean {
@@ -98,6 +105,7 @@ export class MessageStore {
   hold(message: ClientMessage, holders: readonly MemoryConsumer[], isReplay: boolean): void {
     if (holders.length === 0) return;
     this.#messages++;
+    this.#perConnection.add(message.connectionId, 1);
     this.#bytes += message.payload.byteLength;
     const stored: Stored = {
       message,
@@ -135,6 +143,7 @@ export class MessageStore {
     stored.holders--;
     if (stored.holders > 0) return;
     this.#messages--;
+    this.#perConnection.add(stored.message.connectionId, -1);
     this.#bytes -= stored.message.payload.byteLength;
     if (this.#waiting.length > 0) this.#admit();
   }
@@ -152,7 +161,7 @@ export class MessageStore {
         continue;
       }
       this.hold(message, holders, false);
-      pending.publisher.stored(pending);
+      pending.publisher.admitted(pending);
     }
     if (wasFull !== this.isFull) this.#changed();
   }

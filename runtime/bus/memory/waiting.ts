@@ -3,6 +3,7 @@
 import type { ConsumerOptions, Delivery } from '../port/messages.ts';
 import type { Parked, Parking, RoomOptions, WaitingBus, WaitingRoom } from '../port/waiting.ts';
 import { checkedName, checkedRoom } from '../subjects.ts';
+import { ConnectionCounts } from './connection-counts.ts';
 import { MemoryConsumer } from './consumer.ts';
 import type { Replica, Stored } from './lanes.ts';
 import type { MemoryLink } from './link.ts';
@@ -24,6 +25,8 @@ export class WaitingStore {
   /** By processor and name. */
   readonly #rooms = new Map<string, Map<string, MemoryRoom>>();
   readonly #parked = new Set<string>();
+  /** Waiting messages by connection id. */
+  readonly #perConnection = new ConnectionCounts();
   #messages = 0;
   #bytes = 0;
   #lastNumber = 0;
@@ -45,6 +48,7 @@ export class WaitingStore {
     this.#remember(key);
     const room = this.#roomOf(processor, name);
     this.#count(room, 1, payload.byteLength);
+    this.#perConnection.add(connectionId, 1);
     room.consumer.enqueue({
       message: { id, connectionId, endpoint, callbackUrl, payload },
       isReplay,
@@ -54,6 +58,11 @@ export class WaitingStore {
       holders: 1,
     });
     return 'stored';
+  }
+
+  /** Messages of a connection in all rooms. */
+  storedOf(connectionId: string): number {
+    return this.#perConnection.of(connectionId);
   }
 
   /** The rooms of a processor that hold messages. */
@@ -102,7 +111,10 @@ export class WaitingStore {
     this.#rooms.set(processor, rooms);
     let room = rooms.get(name);
     if (room !== undefined) return room;
-    const release = ({ message }: Stored): void => this.#release(processor, name, message.payload.byteLength);
+    const release = ({ message }: Stored): void => {
+      this.#perConnection.add(message.connectionId, -1);
+      this.#release(processor, name, message.payload.byteLength);
+    };
     const consumer = new MemoryConsumer(roomConsumer(processor, firstAckTimeoutMs), release);
     room = { consumer, messages: 0, bytes: 0 };
     rooms.set(name, room);

@@ -13,6 +13,7 @@ import { Interest } from './interest.ts';
 import { ProcessorSource } from './processor-source.ts';
 import { Publisher } from './publisher.ts';
 import { countRooms, sumOf } from './rooms.ts';
+import { countStored } from './stored.ts';
 import { checkedValue, headerNames } from './wire.ts';
 
 const idPattern = /^[A-Za-z0-9-]+$/;
@@ -73,6 +74,10 @@ export class NatsMessages implements MessageBus {
     } catch (refusal) {
       return Promise.reject(refusal);
     }
+  }
+
+  stored(endpoint: string, connectionId: string): Promise<number | undefined> {
+    return countStored(this.#core, endpoint, connectionId);
   }
 
   isConsumed(endpoint: string): boolean {

@@ -89,6 +89,11 @@ export interface MessageBus extends Pressure {
   /** Resolves when stored. @throws {HydrogenError} HYD_MESSAGE_TOO_LARGE, HYD_BUS_STOPPED, HYD_CONNECTION_ID_INVALID; nothing else. */
   publish(message: ClientMessage): Promise<void>;
   /**
+   * Messages of this connection that are stored and that some processor has not consumed yet; undefined while it can't
+   * be known. Never rejects.
+   */
+  stored(endpoint: string, connectionId: string): Promise<number | undefined>;
+  /**
    * True while a processor's consumers cover every message of this endpoint, so that a published message is kept for it.
    * False also while that can't be known, and while some other processor covers only a part of the endpoint.
    */

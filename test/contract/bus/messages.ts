@@ -109,6 +109,26 @@ function delivery(makeEnvironment: MakeBusEnvironment): void {
     await after.delivery('kept');
     assert.equal(before.deliveries.length, 0);
   });
+
+  test('knows how many messages of a connection some processor has not consumed', async () => {
+    await using environment = await makeEnvironment();
+    const bus = await startBus(environment);
+    assert.equal(await bus.messages.stored('/chat', 'gw-1-abc'), 0);
+    const got = await collect(bus);
+    await collect(bus, { processor: 'audit' }, ack);
+    await Promise.all(['1', '2', '3'].map((body) => bus.messages.publish(message({ payload: Buffer.from(body) }))));
+    await bus.messages.publish(message({ connectionId: 'gw-1-other' }));
+    assert.equal(await bus.messages.stored('/chat', 'gw-1-abc'), 3);
+    (await got.delivery('1')).ack();
+    (await got.delivery('2')).nak(60_000);
+    const parked = await bus.waiting.park('chat', 'slow', await got.delivery('3'), { attempts: 0, dueAtMs: 0 });
+    assert.equal(parked, 'stored');
+    await eventually(async () => (await bus.messages.stored('/chat', 'gw-1-abc')) === 2);
+    assert.equal(await bus.messages.stored('/chat', 'gw-1-other'), 1);
+    await environment.setDown(true);
+    await eventually(() => bus.status === 'down');
+    assert.equal(await bus.messages.stored('/chat', 'gw-1-abc'), undefined);
+  });
 }
 
 function redelivery(makeEnvironment: MakeBusEnvironment): void {
