@@ -23,12 +23,13 @@ import { GatewayMetrics } from '../role/metrics.ts';
 import { Readiness } from '../role/readiness.ts';
 import type { MountedSecrets } from '../role/secrets.ts';
 import { Statistics } from '../role/statistics.ts';
-import type { Closure, Connection } from '../socket/connection.ts';
-import { SocketServer } from '../socket/server.ts';
+import { type Closure, closureFor } from '../socket/closure.ts';
+import type { Connection } from '../socket/connection.ts';
+import { SocketServer, terminateMs } from '../socket/server.ts';
 import { drain } from './drain.ts';
 import { GatewayHooks } from './hooks.ts';
 import { GatewayIdentity } from './identity.ts';
-import { closeFor, Intake } from './intake.ts';
+import { Intake } from './intake.ts';
 import { createConnectionsApi } from './management.ts';
 import { GatewayOwner } from './owner.ts';
 
@@ -97,6 +98,7 @@ export class Gateway {
       unacknowledged: () => bus.messages.unacknowledged,
       isBusUp: () => bus.status === 'up',
       isPressed: () => bus.messages.isPressed,
+      held: () => this.#intake.held(),
     });
     this.#log = log;
     this.#metrics = metrics;
@@ -113,7 +115,10 @@ export class Gateway {
       log.statistics,
     );
     spec.onChange(({ statsIntervalSeconds }) => this.#statistics.schedule(statsIntervalSeconds));
-    spec.onChange(() => this.readiness.update());
+    spec.onChange(() => {
+      this.#intake.review();
+      this.readiness.update();
+    });
   }
 
   /** First part of the id of every connection. */
@@ -176,10 +181,11 @@ export class Gateway {
     this.#log.stopping({ signal, connections: this.#sockets.connections.size, periodSeconds: periodMs / 1000 });
     this.readiness.end();
     this.#statistics.stop();
-    const parts = { sockets: this.#sockets, messages: bus.messages, intake: this.#intake };
-    await drain(parts, periodMs, (spec.hooks.connect?.timeoutSeconds ?? 0) * 1000, deadline);
+    const parts = { sockets: this.#sockets, intake: this.#intake };
+    const drainDeadline = new Deadline(deadline.remainingMs() - this.#afterDrainMs);
+    const thrownAway = await drain(parts, periodMs, (spec.hooks.connect?.timeoutSeconds ?? 0) * 1000, drainDeadline);
     await this.#sockets.stop();
-    const unsavedMessages = bus.messages.unacknowledged.messages;
+    const unsavedMessages = thrownAway + bus.messages.unacknowledged.messages;
     if (unsavedMessages > 0) this.#log.messagesUnsaved({ unsavedMessages });
     const beforeBusMs = (): number => Math.max(0, deadline.remainingMs() - stopBusMs);
     const unfinishedHooks = await this.#hooks.finish(Math.min(finishHooksMs, beforeBusMs()));
@@ -189,6 +195,12 @@ export class Gateway {
     await this.#probes.stop();
     const durationMs = Math.round(performance.now() - startedAtMs);
     this.#log.stopped({ unsavedMessages, unfinishedHooks, durationMs });
+  }
+
+  /** Milliseconds of a stop that are kept for what comes after the drain. */
+  get #afterDrainMs(): number {
+    const hooksMs = this.#spec.current.hooks.disconnect === undefined ? 0 : finishHooksMs;
+    return terminateMs + hooksMs + stopBusMs;
   }
 
   #createSockets(): SocketServer {
@@ -221,8 +233,11 @@ export class Gateway {
 
   #listenToBus(): void {
     const { bus } = this.#deps;
-    bus.messages.onPressure((isPressed) => this.#intake.setPressure(this.#sockets.connections.values(), isPressed));
-    bus.messages.onConsumers(() => this.readiness.update());
+    bus.messages.onPressure(() => this.#intake.review());
+    bus.messages.onConsumers(() => {
+      this.#intake.review();
+      this.readiness.update();
+    });
     bus.onStatus((status, err) => {
       if (status === 'up') this.#log.busUp();
       else if (status === 'down') this.#log.busDown({ err });
@@ -259,6 +274,7 @@ export class Gateway {
   }
 
   #onDisconnected(connection: Connection, closure: Closure): void {
+    this.#intake.closed(connection);
     if (connection.wasOpen) this.#metrics.closed(closure.closeCode);
     const { id: connectionId, endpoint } = connection;
     const connectedSeconds = (Date.now() - connection.createdAtMs) / 1000;
@@ -280,7 +296,7 @@ export class Gateway {
   #onLeaseLost(): void {
     const { connections } = this.#sockets;
     this.#log.leaseLost({ connections: connections.size });
-    for (const connection of connections.values()) closeFor(connection, 'HYD_BUS_UNREACHABLE');
+    for (const connection of connections.values()) connection.close(closureFor('HYD_BUS_UNREACHABLE'));
     this.readiness.update();
   }
 

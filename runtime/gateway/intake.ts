@@ -4,11 +4,12 @@
  */
 
 import type { MessageBus } from '../bus/port/messages.ts';
-import { closeCodes } from '../close.ts';
-import { type ErrorCode, type ErrorEntry, errors, HydrogenError } from '../errors.ts';
+import { type ErrorCode, HydrogenError } from '../errors.ts';
 import type { RoleLog } from '../role/log.ts';
 import type { GatewayMetrics } from '../role/metrics.ts';
-import { type Connection, holds } from '../socket/connection.ts';
+import { closureFor } from '../socket/closure.ts';
+import type { Connection } from '../socket/connection.ts';
+import { type HoldReason, holds } from '../socket/inbox.ts';
 import { createEnvelopeWriter, envelopePrefix } from './envelope.ts';
 import type { GatewayIdentity, LiveGatewaySpec } from './identity.ts';
 
@@ -27,17 +28,37 @@ const maxUnacknowledgedBytes = 1_048_576;
 export class Intake {
   readonly #deps: IntakeDeps;
   readonly #writeEnvelope = createEnvelopeWriter();
-  /** Called once the bus has acknowledged everything that the connection has sent. */
-  readonly #onSettled = new Map<Connection, () => void>();
+  /** Open connections, and closed ones until everything that was read from them is stored. */
+  readonly #connections = new Set<Connection>();
+  #reviews = 0;
   #wasPressed = false;
 
   constructor(deps: IntakeDeps) {
     this.#deps = deps;
   }
 
+  /** True while something that was read is not stored. */
+  get isUnsaved(): boolean {
+    for (const connection of this.#connections) if (connection.isUnsaved) return true;
+    return false;
+  }
+
+  /** Connections that are held, by reason; one that is held for several reasons counts for each. */
+  held(): Map<HoldReason, number> {
+    const counts = new Map<HoldReason, number>();
+    for (const reason of Object.keys(holds) as HoldReason[]) counts.set(reason, 0);
+    for (const connection of this.#connections) {
+      if (connection.holds === 0) continue;
+      for (const [reason, count] of counts) {
+        if ((connection.holds & holds[reason]) !== 0) counts.set(reason, count + 1);
+      }
+    }
+    return counts;
+  }
+
   /** Call it once, before the first message. */
   open(connection: Connection): void {
-    const { identity, messages } = this.#deps;
+    const { identity } = this.#deps;
     connection.envelopePrefix = envelopePrefix({
       instanceId: identity.instanceId,
       groupId: identity.groupId,
@@ -45,7 +66,13 @@ export class Intake {
       endpoint: connection.endpoint,
       context: connection.context,
     });
-    if (messages.isPressed) connection.hold(holds.bus);
+    this.#connections.add(connection);
+    connection.hold(this.#busHolds(connection.endpoint));
+  }
+
+  /** Call it once its socket is gone. */
+  closed(connection: Connection): void {
+    if (!connection.isUnsaved) this.#connections.delete(connection);
   }
 
   take(connection: Connection, data: Buffer, isBinary: boolean): void {
@@ -76,21 +103,45 @@ export class Intake {
     );
   }
 
-  /** Resolves once the bus has acknowledged, or refused, everything that this connection has sent. */
-  settled(connection: Connection): Promise<void> {
-    if (connection.unacknowledgedMessages === 0) return Promise.resolve();
-    return new Promise((resolve) => this.#onSettled.set(connection, resolve));
-  }
-
-  setPressure(connections: Iterable<Connection>, isPressed: boolean): void {
+  /**
+   * Holds and releases connections as the bus is pressed and endpoints are consumed now; call it whenever either may
+   * have changed.
+   */
+  review(): void {
     const { log, messages } = this.#deps;
+    const { isPressed } = messages;
     const { messages: unacknowledgedMessages, bytes: unacknowledgedBytes } = messages.unacknowledged;
     if (isPressed !== this.#wasPressed) log.pressure({ isPressed, unacknowledgedMessages, unacknowledgedBytes });
     this.#wasPressed = isPressed;
-    for (const connection of connections) {
-      if (isPressed) connection.hold(holds.bus);
-      else connection.release(holds.bus);
+    this.#reviews += 1;
+    const review = this.#reviews;
+    const byEndpoint = new Map<string, number>();
+    for (const connection of [...this.#connections]) {
+      const { endpoint } = connection;
+      const wanted = byEndpoint.get(endpoint) ?? this.#busHolds(endpoint);
+      byEndpoint.set(endpoint, wanted);
+      connection.hold(wanted);
+      if ((connection.holds & busHolds & ~wanted) === 0) continue;
+      // What it hands over may press the bus again: those that were not released then are the first of the next review.
+      this.#connections.delete(connection);
+      this.#connections.add(connection);
+      connection.release(busHolds & ~wanted);
+      if (this.#reviews !== review) return;
     }
+  }
+
+  /** Gives up what is not stored: see `Connection.giveUp`. Returns how many messages were read and are thrown away. */
+  giveUp(): number {
+    let thrownAway = 0;
+    for (const connection of this.#connections) thrownAway += connection.giveUp();
+    return thrownAway;
+  }
+
+  /** The reasons for which the bus wants connections to this endpoint held. */
+  #busHolds(endpoint: string): number {
+    const { messages, spec } = this.#deps;
+    if (spec.current.mode === 'ServerToClient') return 0;
+    return (messages.isPressed ? holds.bus : 0) | (messages.isConsumed(endpoint) ? 0 : holds.consumer);
   }
 
   #acknowledged(connection: Connection, bytes: number): void {
@@ -102,9 +153,9 @@ export class Intake {
     ) {
       connection.release(holds.unacknowledged);
     }
-    if (this.#onSettled.size === 0 || connection.unacknowledgedMessages > 0) return;
-    this.#onSettled.get(connection)?.();
-    this.#onSettled.delete(connection);
+    if (connection.unacknowledgedMessages > 0) return;
+    connection.settle();
+    if (connection.state === 'closed') this.closed(connection);
   }
 
   #refuse(connection: Connection, error: unknown): void {
@@ -112,13 +163,8 @@ export class Intake {
     const code: ErrorCode = error instanceof HydrogenError ? error.code : 'HYD_INTERNAL';
     if (code === 'HYD_INTERNAL') log.failed(error);
     log.messageRefused({ connectionId: connection.id, endpoint: connection.endpoint, code });
-    closeFor(connection, code === 'HYD_BUS_STOPPED' ? 'HYD_MESSAGES_UNSAVED' : code);
+    connection.close(closureFor(code === 'HYD_BUS_STOPPED' ? 'HYD_MESSAGES_UNSAVED' : code));
   }
 }
 
-/** Closes a connection as the error table says. */
-export function closeFor(connection: Connection, code: ErrorCode): void {
-  const entry: ErrorEntry = errors[code];
-  const closeCode = entry.close ?? closeCodes.internalError;
-  connection.close({ closeCode, reason: entry.message, by: 'gateway', code });
-}
+const busHolds = holds.bus | holds.consumer;

@@ -36,7 +36,7 @@ export class GatewayOwner implements Owner {
   async answer(request: OwnerRequest): Promise<OwnerAnswer> {
     const { identity, sockets, spec } = this.#deps;
     const connection = sockets.connections.get(request.connectionId);
-    if (connection === undefined || connection.state === 'closing') return { status: 'gone' };
+    if (connection === undefined || connection.isEnding) return { status: 'gone' };
     switch (request.kind) {
       case 'send': {
         if (request.data.byteLength > spec.current.limits.maxBufferedBytes) return { status: 'tooLarge' };

@@ -35,6 +35,8 @@ export interface GatewayGauges {
   unacknowledged(): { readonly messages: number; readonly bytes: number };
   isBusUp(): boolean;
   isPressed(): boolean;
+  /** Held connections by reason. */
+  held(): Iterable<[reason: string, count: number]>;
 }
 
 export type HookName = 'authorizer' | 'connect' | 'disconnect';
@@ -80,6 +82,7 @@ export class GatewayMetrics {
       () => [['', gauges.unacknowledged().bytes]],
     );
     metrics.flag('bus_up', '1 while the bus is connected', gauges.isBusUp);
+    metrics.gauge('connections_held', 'Connections that are not read from, by reason', 'reason', gauges.held);
     metrics.flag('pressed', '1 while reading from clients is held because of the bus', gauges.isPressed);
   }
 

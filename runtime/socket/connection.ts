@@ -1,31 +1,27 @@
 /**
  * One client connection: from the moment its upgrade was admitted (`opening`: it can already be pushed to) until its
- * socket is gone. Owns back-pressure in both directions: `hold` stops reading from the client, `send` refuses to buffer
- * more than `maxBufferedBytes` for it.
+ * socket is gone. Owns its ending, and back-pressure in both directions: `hold` stops reading from the client, `send`
+ * refuses to buffer more than `maxBufferedBytes` for it.
+ *
+ * Once its end is decided it is `settling` until everything that was read from it is stored. Only then is the close
+ * frame written; when that takes longer than `settleLimitMs`, its code is 1013.
  */
 
-import type { WebSocket } from 'ws';
+import type { Duplex } from 'node:stream';
 import { closeCodes, fitCloseReason } from '../close.ts';
-import type { ErrorCode } from '../errors.ts';
+import type { ClientSocket } from './client-socket.ts';
+import { type Closure, closureFor, discards } from './closure.ts';
+import { holds, Inbox } from './inbox.ts';
 import type { LiveSocketPolicy } from './policy.ts';
 
-/** Why reading from a client is held: bits, so that reasons come and go independently. */
-export const holds = { bus: 1, unacknowledged: 2, rate: 4, drain: 8 } as const;
-
-export type ConnectionState = 'opening' | 'open' | 'closing' | 'closed';
+/**
+ * `settling`: its end is decided, and its messages are being stored. `closing`: its close frame is written. In both
+ * states nothing is sent to it any more.
+ */
+export type ConnectionState = 'opening' | 'open' | 'settling' | 'closing' | 'closed';
 
 /** `sent`: written to the socket. `accepted`: kept until the connection opens. `full`: it would exceed `maxBufferedBytes`. */
 export type SendResult = 'sent' | 'accepted' | 'gone' | 'full';
-
-/** How a connection ended. */
-export interface Closure {
-  readonly closeCode: number;
-  readonly reason: string;
-  /** Who began it. */
-  readonly by: 'client' | 'service' | 'gateway' | 'network';
-  /** Set if the gateway closed it for a reason of the error table. */
-  readonly code?: ErrorCode;
-}
 
 export interface ConnectionInit {
   readonly id: string;
@@ -33,6 +29,13 @@ export interface ConnectionInit {
   readonly remoteAddress: string;
   readonly policy: LiveSocketPolicy;
 }
+
+/** Milliseconds that the messages of an ending connection may take until they are stored. */
+const settleLimitMs = 30_000;
+/**
+ * What a queued message costs in memory in addition to its data, so that small ones can't grow a queue without limit.
+ */
+const frameOverheadBytes = 320;
 
 export class Connection {
   readonly id: string;
@@ -55,14 +58,17 @@ export class Connection {
   /** Set once it is decided that the connection ends. */
   closure: Closure | undefined;
 
-  #socket: WebSocket | undefined;
-  #holds = 0;
+  readonly #policy: LiveSocketPolicy;
+  readonly #inbox = new Inbox();
+  #socket: ClientSocket | undefined;
   #sequence = 0;
   #waiting: { data: Uint8Array; isBinary: boolean }[] = [];
   #waitingBytes = 0;
   /** Frames handed to the socket and not yet to the operating system. */
   #frames = 0;
-  readonly #policy: LiveSocketPolicy;
+  /** True once the client can send no more messages. */
+  #hasConcluded = false;
+  #settleTimer: NodeJS.Timeout | undefined;
 
   constructor(init: ConnectionInit) {
     this.id = init.id;
@@ -79,13 +85,33 @@ export class Connection {
     return this.#socket.bufferedAmount + this.#frames * frameOverheadBytes;
   }
 
+  /** True when nothing can be sent to it any more. */
+  get isEnding(): boolean {
+    return this.state !== 'opening' && this.state !== 'open';
+  }
+
   /** True when it ends for a reason after which client messages are ignored: any reason except a drain. */
   get isDiscarding(): boolean {
-    return this.closure?.code !== undefined && this.closure.closeCode !== closeCodes.goingAway;
+    return this.closure !== undefined && discards(this.closure);
   }
 
   get isHeld(): boolean {
-    return this.#holds !== 0;
+    return this.#inbox.isHeld;
+  }
+
+  /** The reasons for which it is held, as bits of `holds`. */
+  get holds(): number {
+    return this.#inbox.holds;
+  }
+
+  /** Client messages that were read and not handed over. */
+  get waitingMessages(): number {
+    return this.#inbox.waiting;
+  }
+
+  /** True while something that was read from it is not stored. */
+  get isUnsaved(): boolean {
+    return this.unacknowledgedMessages > 0 || this.#inbox.waiting > 0;
   }
 
   /** The id of the next client message: unique in the group, since connection ids are. */
@@ -94,13 +120,21 @@ export class Connection {
     return `${this.id}-${this.#sequence}`;
   }
 
-  /** Gives the connection its socket and sends what waited for it. */
-  open(socket: WebSocket): void {
+  /**
+   * Gives the connection its socket and sends what waited for it.
+   * @param handOver called with each client message, in order
+   */
+  open(socket: ClientSocket, transport: Duplex, handOver: (data: Buffer, isBinary: boolean) => void): void {
     this.#socket = socket;
     this.state = 'open';
     this.wasOpen = true;
     this.lastSeenMs = Date.now();
-    if (this.#holds !== 0) socket.pause();
+    socket.attach(transport, (code, reason) => this.#onAsked(socket, code, reason));
+    socket.on('message', (data, isBinary) => {
+      this.lastSeenMs = Date.now();
+      if (!this.isDiscarding) this.#inbox.receive(data as Buffer, isBinary);
+    });
+    this.#inbox.open(socket, handOver);
     for (const { data, isBinary } of this.#waiting) this.#write(socket, data, isBinary);
     this.#waiting = [];
     this.#waitingBytes = 0;
@@ -108,7 +142,7 @@ export class Connection {
 
   /** Resolves when the data was handed to the operating system, or could not be. Order of calls is order on the wire. */
   send(data: Uint8Array, isBinary: boolean): Promise<SendResult> | SendResult {
-    if (this.state === 'closing' || this.state === 'closed') return 'gone';
+    if (this.isEnding) return 'gone';
     if (this.bufferedBytes + data.byteLength > this.#policy.current.limits.maxBufferedBytes) return 'full';
     const socket = this.#socket;
     if (socket === undefined) {
@@ -123,10 +157,9 @@ export class Connection {
 
   /** As `send`, for data that nobody waits for: a client too slow for it is closed. */
   offer(data: Uint8Array, isBinary: boolean): boolean {
-    if (this.state === 'closing' || this.state === 'closed') return false;
+    if (this.isEnding) return false;
     if (this.bufferedBytes + data.byteLength > this.#policy.current.limits.maxBufferedBytes) {
-      const closeCode = closeCodes.tryAgainLater;
-      this.close({ closeCode, reason: 'slow client', by: 'gateway', code: 'HYD_SLOW_CLIENT' });
+      this.close({ ...closureFor('HYD_SLOW_CLIENT'), reason: 'slow client' });
       return false;
     }
     if (this.#socket === undefined) {
@@ -142,52 +175,123 @@ export class Connection {
     if (this.state === 'open') this.#socket?.ping();
   }
 
-  /** Stops reading from the client until every reason is released; TCP then slows the client down. */
-  hold(reason: number): void {
-    if (this.isDiscarding) return;
-    if (this.#holds === 0) this.#socket?.pause();
-    this.#holds |= reason;
+  /** Stops reading from the client, and handing over what was read, until every reason is released. */
+  hold(reasons: number): void {
+    this.#inbox.hold(reasons);
   }
 
-  release(reason: number): void {
-    if ((this.#holds & reason) === 0) return;
-    this.#holds &= ~reason;
-    if (this.#holds !== 0) return;
-    this.lastSeenMs = Date.now();
-    this.#socket?.resume();
+  release(reasons: number): void {
+    if (!this.#inbox.release(reasons)) return;
+    if (!this.#inbox.isHeld) this.lastSeenMs = Date.now();
+    this.settle();
   }
 
   /**
-   * Begins the closing handshake; what the client sent before it saw our close frame still arrives, unless reading is
-   * held. The first call decides the closure. A client that does not answer is cut off.
+   * Decides how the connection ends; the first decision counts. The close frame is written once everything that was
+   * read is stored, and at once, in place of an earlier decision too, for a closure that discards messages. What the
+   * client sent before it saw the frame still arrives. A client that does not answer the frame is cut off.
    */
   close(closure: Closure): void {
-    if (this.closure !== undefined) return;
+    const isDiscarding = discards(closure);
+    if (this.closure !== undefined && !(isDiscarding && this.state === 'settling')) return;
     this.closure = { ...closure, reason: fitCloseReason(closure.reason) };
     if (this.#socket === undefined) return;
-    this.state = 'closing';
-    if (closure.closeCode === closeCodes.abnormal) this.#socket.terminate();
-    else this.#socket.close(closure.closeCode, this.closure.reason);
-    // The client's answer to our close frame comes after what it sent before: that must be read in order to be
-    // discarded.
-    if (this.isDiscarding) this.release(this.#holds);
+    if (closure.closeCode === closeCodes.abnormal) {
+      this.state = 'closing';
+      this.#socket.terminate();
+    } else if (isDiscarding) this.#finish();
+    else this.#beginSettling();
   }
 
-  #write(socket: WebSocket, data: Uint8Array, isBinary: boolean, done?: (error?: Error | null) => void): void {
-    this.#frames += 1;
-    socket.send(data, { binary: isBinary }, (error) => {
-      this.#frames -= 1;
-      done?.(error);
-    });
+  /** Writes the close frame of a settling connection if everything is stored. Call it whenever that may have changed. */
+  settle(): void {
+    if (this.state === 'settling' && this.#isSaved) this.#finish();
+  }
+
+  /**
+   * Waits no longer for what is not stored: a settling connection is closed with 1013. Returns how many messages were
+   * read and are thrown away.
+   */
+  giveUp(): number {
+    const thrownAway = this.#inbox.waiting;
+    if (this.state === 'settling') this.close(closureFor('HYD_MESSAGES_UNSAVED'));
+    else this.#inbox.discard();
+    return thrownAway;
+  }
+
+  /** Takes note of an error of its socket, which ws closes by itself. */
+  failed(closure: Closure): void {
+    this.closure ??= closure;
+    if (this.state === 'open') this.state = 'closing';
+  }
+
+  /** Takes note that its socket is gone. What was read is still handed over. */
+  ended(closure: Closure): void {
+    this.closure ??= closure;
+    this.state = 'closed';
+    this.#conclude();
+    this.#inbox.release(holds.rate | holds.ending);
   }
 
   /** Cuts the connection without a closing handshake. */
   terminate(): void {
     this.#socket?.terminate();
   }
-}
 
-/**
- * What a queued message costs in memory in addition to its data, so that small ones can't grow a queue without limit.
- */
-const frameOverheadBytes = 320;
+  /** Cuts the connection when our close frame is written and nothing was read for `ms`; a held one is not read from. */
+  terminateIfSilent(ms: number): void {
+    if (this.state === 'closing' && !this.#inbox.isHeld && this.lastSeenMs <= Date.now() - ms) this.terminate();
+  }
+
+  /** What was read is stored; and so will be what is read until the client answers, as far as one can know. */
+  get #isSaved(): boolean {
+    return !this.isUnsaved && (this.#hasConcluded || (this.#inbox.holds & (holds.bus | holds.consumer)) === 0);
+  }
+
+  #beginSettling(): void {
+    this.state = 'settling';
+    if (!this.#hasConcluded) {
+      this.#inbox.hold(holds.ending);
+      this.#inbox.parseRead();
+    }
+    // The rate slows a client down; what was read of one that ends is stored all the same.
+    this.#inbox.release(holds.rate);
+    if (this.#isSaved) this.#finish();
+    else this.#settleTimer = setTimeout(() => this.giveUp(), settleLimitMs).unref();
+  }
+
+  #finish(): void {
+    clearTimeout(this.#settleTimer);
+    this.state = 'closing';
+    this.lastSeenMs = Date.now();
+    const { closeCode = closeCodes.internalError, reason = '' } = this.closure ?? {};
+    if (closeCode === closeCodes.noStatus) this.#socket?.finish();
+    else this.#socket?.finish(closeCode, reason);
+    if (this.isDiscarding) this.#inbox.discard();
+    else this.#inbox.release(holds.ending);
+  }
+
+  /** ws asks for a close frame: after the client's, or after an error, which has set the closure. */
+  #onAsked(socket: ClientSocket, closeCode: number | undefined, reason: string): void {
+    this.#conclude();
+    if (this.state === 'open') {
+      this.closure = { closeCode: closeCode ?? closeCodes.noStatus, reason, by: 'client' };
+      this.#beginSettling();
+    } else if (this.state === 'settling') this.settle();
+    else socket.finish(closeCode, reason);
+  }
+
+  #conclude(): void {
+    this.#hasConcluded = true;
+    this.#inbox.end();
+    if (this.state === 'closed') clearTimeout(this.#settleTimer);
+  }
+
+  #write(socket: ClientSocket, data: Uint8Array, isBinary: boolean, done?: (error?: Error | null) => void): void {
+    this.#frames += 1;
+    socket.send(data, { binary: isBinary }, (error) => {
+      this.#frames -= 1;
+      done?.(error);
+    });
+  }
+}

@@ -1,12 +1,15 @@
 /**
  * Finds dead peers (RFC 6455 section 5.5.2): pings every connection once per interval, spread evenly over it so that
- * many connections never ping at once, and reports those without a sign of life. One timer for all connections.
+ * many connections never ping at once, and reports those without a sign of life. Cuts off clients that do not answer
+ * our close frame. One timer for all connections.
  */
 
 import type { Connection } from './connection.ts';
 import type { LiveSocketPolicy } from './policy.ts';
 
 const tickMs = 1000;
+/** Milliseconds of silence after which a client that owes us a close frame is cut off. */
+const closeSilenceMs = 10_000;
 
 export class Heartbeat {
   readonly #connections: ReadonlyMap<string, Connection>;
@@ -44,6 +47,7 @@ export class Heartbeat {
     const slot = this.#tick % intervalSeconds;
     this.#tick += 1;
     for (const connection of this.#connections.values()) {
+      if (connection.state === 'closing') connection.terminateIfSilent(closeSilenceMs);
       if (connection.state !== 'open' || connection.isHeld) continue;
       if (connection.lastSeenMs <= deadlineMs) this.#onDead(connection);
       else if (slotOf(connection, intervalSeconds) === slot) connection.ping();

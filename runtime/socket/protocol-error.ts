@@ -1,7 +1,7 @@
 /** What an error of ws means for the connection. */
 
 import { closeCodes } from '../close.ts';
-import type { Closure } from './connection.ts';
+import type { Closure } from './closure.ts';
 
 /** ws closes the connection itself after a protocol error; this says with which code. */
 export function closureOf(error: Error & { code?: string }): Closure {

@@ -3,18 +3,21 @@
  * then messages in, closures out. Knows nothing of the bus or of HTTP services: `handlers` are asked, in that order.
  *
  * Guarantees: no socket is opened before `authorize` and `connect` admit the client; `disconnected` is called exactly
- * once for every connection that `connect` admitted; messages of a connection arrive in the client's order.
+ * once for every connection that `connect` admitted; messages of a connection arrive in the client's order, and none
+ * arrives while the connection is held; what was read before its socket closed may arrive after `disconnected`.
  */
 
 import { randomBytes } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { type ServerOptions, type WebSocket, WebSocketServer } from 'ws';
+import { type Server, type ServerOptions, WebSocketServer } from 'ws';
 import { within } from '../../process/timing.ts';
 import { closeCodes } from '../close.ts';
 import { HydrogenError } from '../errors.ts';
-import { type Closure, Connection } from './connection.ts';
+import { ClientSocket } from './client-socket.ts';
+import type { Closure } from './closure.ts';
+import { Connection } from './connection.ts';
 import { chooseSubprotocol, type Handshake, readHandshake } from './handshake.ts';
 import { Heartbeat } from './heartbeat.ts';
 import type { LiveSocketPolicy } from './policy.ts';
@@ -54,10 +57,10 @@ interface Upgrade {
   stage: 'checking' | 'registered' | 'connected';
 }
 
-/** Milliseconds that a client has to answer a close frame before it is cut off. */
-const closeTimeoutMs = 10_000;
+/** Milliseconds after which a client that was sent a close frame is cut off, although messages still arrive. */
+const closeTimeoutMs = 30_000;
 /** Milliseconds that terminated sockets have to report how they ended. */
-const terminateMs = 500;
+export const terminateMs = 500;
 
 export class SocketServer {
   readonly #instanceId: string;
@@ -65,7 +68,7 @@ export class SocketServer {
   readonly #handlers: SocketHandlers;
   readonly #connections = new Map<string, Connection>();
   readonly #subprotocols = new WeakMap<IncomingMessage, string>();
-  readonly #acceptor: WebSocketServer;
+  readonly #acceptor: Server<typeof ClientSocket>;
   readonly #server = createServer(answerPlainRequest);
   readonly #heartbeat: Heartbeat;
   /** The sockets of upgrades that are not answered yet. */
@@ -80,7 +83,8 @@ export class SocketServer {
     this.#policy = policy;
     this.#handlers = handlers;
     // The types of ws do not know closeTimeout yet.
-    const options: ServerOptions & { closeTimeout: number } = {
+    const options: ServerOptions<typeof ClientSocket> & { closeTimeout: number } = {
+      WebSocket: ClientSocket,
       noServer: true,
       clientTracking: false,
       perMessageDeflate: false,
@@ -116,7 +120,7 @@ export class SocketServer {
 
   /** Resolves when there is no connection, and no upgrade that could become one. */
   empty(): Promise<void> {
-    if (this.#isEmpty) return Promise.resolve();
+    if (this.isEmpty) return Promise.resolve();
     return new Promise((resolve) => this.#onEmpty.push(resolve));
   }
 
@@ -137,7 +141,8 @@ export class SocketServer {
     });
   }
 
-  get #isEmpty(): boolean {
+  /** True when there is no connection, and no upgrade that could become one. */
+  get isEmpty(): boolean {
     return this.#connections.size + this.#upgrades === 0;
   }
 
@@ -225,7 +230,7 @@ export class SocketServer {
   #accept(connection: Connection, { request, socket, head }: Upgrade): void {
     this.#acceptor.options.maxPayload = this.#policy.current.limits.maxMessageBytes;
     if (connection.subprotocol !== '') this.#subprotocols.set(request, connection.subprotocol);
-    let websocket: WebSocket | undefined;
+    let websocket: ClientSocket | undefined;
     if (socket.readable && socket.writable) {
       this.#acceptor.handleUpgrade(request, socket, head, (accepted) => {
         websocket = accepted;
@@ -238,27 +243,21 @@ export class SocketServer {
       return;
     }
     this.#attach(connection, websocket);
-    connection.open(websocket);
+    const throttle = new Throttle(connection, this.#policy);
+    connection.open(websocket, socket, (data, isBinary) => {
+      if (connection.closure === undefined) throttle.take();
+      this.#handlers.message(connection, data, isBinary);
+    });
     this.#handlers.opened(connection);
   }
 
-  #attach(connection: Connection, websocket: WebSocket): void {
-    const throttle = new Throttle(connection, this.#policy);
-    websocket.on('message', (data, isBinary) => {
-      connection.lastSeenMs = Date.now();
-      if (connection.isDiscarding) return;
-      throttle.take();
-      this.#handlers.message(connection, data as Buffer, isBinary);
-    });
+  #attach(connection: Connection, websocket: ClientSocket): void {
     const alive = (): void => {
       connection.lastSeenMs = Date.now();
     };
     websocket.on('pong', alive);
     websocket.on('ping', alive);
-    websocket.on('error', (error: Error & { code?: string }) => {
-      connection.closure ??= closureOf(error);
-      connection.state = 'closing';
-    });
+    websocket.on('error', (error: Error & { code?: string }) => connection.failed(closureOf(error)));
     websocket.on('close', (closeCode, reason) => {
       const by = closeCode === closeCodes.abnormal ? 'network' : 'client';
       this.#ended(connection, connection.closure ?? { closeCode, reason: reason.toString(), by });
@@ -266,15 +265,14 @@ export class SocketServer {
   }
 
   #ended(connection: Connection, closure: Closure): void {
-    connection.state = 'closed';
-    connection.closure ??= closure;
+    connection.ended(closure);
     if (!this.#connections.delete(connection.id)) return;
     this.#handlers.disconnected(connection, closure);
     this.#checkEmpty();
   }
 
   #checkEmpty(): void {
-    if (this.#onEmpty.length === 0 || !this.#isEmpty) return;
+    if (this.#onEmpty.length === 0 || !this.isEmpty) return;
     const waiting = this.#onEmpty;
     this.#onEmpty = [];
     for (const resolve of waiting) resolve();

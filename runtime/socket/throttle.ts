@@ -3,7 +3,8 @@
  * again: TCP slows it down and nothing is lost.
  */
 
-import { type Connection, holds } from './connection.ts';
+import type { Connection } from './connection.ts';
+import { holds } from './inbox.ts';
 import type { LiveSocketPolicy } from './policy.ts';
 
 export class Throttle {
@@ -18,7 +19,7 @@ export class Throttle {
     this.#policy = policy;
   }
 
-  /** Call it for each message. */
+  /** Call it for each message that is handed over. */
   take(): void {
     const perSecond = this.#policy.current.limits.messagesPerSecond;
     if (perSecond <= 0) return;

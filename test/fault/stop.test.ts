@@ -3,7 +3,7 @@ import test from 'node:test';
 import { gatewayGraceSeconds, processorGraceSeconds } from '../../crds/grace.ts';
 import { connect } from '../kit/client.ts';
 import { startDestination } from '../kit/destination.ts';
-import { eventually } from '../kit/eventually.ts';
+import { eventually, holds } from '../kit/eventually.ts';
 import { type HydrogenProcess, startGatewayProcess, startMprocProcess } from '../kit/hydrogen.ts';
 import { natsOrSkip, startNats, type TestNats } from '../kit/nats.ts';
 
@@ -151,4 +151,58 @@ test('a message processor stops within its grace period although NATS and its de
     ms < processorGraceSeconds({ routing: { ...routing, unmatched: 'DeadLetter' } }) * 1000,
     `it took ${ms} ms`,
   );
+});
+
+test('a gateway that stops while messages pour in stores all that its clients sent before they saw 1001', {
+  skip,
+}, async () => {
+  await using nats = await startNats();
+  const delivered = new Set<string>();
+  await using destination = await startDestination((request) => {
+    delivered.add(String(request.json().message));
+    return undefined;
+  });
+  const group = { natsUrl: nats.url };
+  await using _mproc = await startMprocProcess({ group, spec: { routing: { rules: rulesTo(destination.url) } } });
+  await using gateway = await startGatewayProcess({
+    group,
+    spec: {
+      endpoints: [{ path: '/chat' }],
+      drain: { periodSeconds: 0 },
+    },
+  });
+  const clients = await Promise.all(Array.from({ length: 4 }, () => connect(gateway.url('/chat'))));
+  const count = 2_500;
+  for (const [number, client] of clients.entries()) {
+    for (let index = 0; index < count; index++) client.send(`${number}-${index}`);
+  }
+  await eventually(() => delivered.size > 0);
+  gateway.kill('SIGTERM');
+  const codes = await Promise.all(clients.map(async (client) => (await client.closed).code));
+  assert.deepEqual(codes, [1001, 1001, 1001, 1001]);
+  assert.equal(await gateway.exited, 0);
+  await eventually(() => delivered.size === clients.length * count, { timeoutMs: 60_000 });
+});
+
+test("a client's close during a loss of NATS is answered once its messages are stored, or with 1013", {
+  skip,
+}, async () => {
+  await using nats = await startNats();
+  await using destination = await startDestination();
+  const group = { natsUrl: nats.url };
+  await using _mproc = await startMprocProcess({ group, spec: { routing: { rules: rulesTo(destination.url) } } });
+  const spec = { endpoints: [{ path: '/chat' }], drain: { periodSeconds: 0 } };
+  await using gateway = await startGatewayProcess({ group, spec });
+  await using saved = await connect(gateway.url('/chat'));
+  await using unsaved = await connect(gateway.url('/chat'));
+  for (const client of [saved, unsaved]) {
+    const frozen = freeze(nats);
+    for (let index = 0; index < 20; index++) client.send('hello');
+    client.socket.close(1000);
+    await holds(() => client.socket.readyState === client.socket.CLOSING, 1_000);
+    if (client === unsaved) await stopMs(gateway);
+    frozen[Symbol.dispose]();
+    assert.equal((await client.closed).code, client === saved ? 1000 : 1013);
+    if (client === saved) await eventually(() => destination.requests.length === 20);
+  }
 });

@@ -12,6 +12,7 @@ test('docs/operations.md lists every metric of ours and no other', () => {
     unacknowledged: () => ({ messages: 0, bytes: 0 }),
     isBusUp: () => true,
     isPressed: () => false,
+    held: () => [],
   });
   const processor = new ProcessorMetrics({
     waiting: () => [],

@@ -15,6 +15,7 @@ test('clients that use every possible close code add only one series', async () 
     unacknowledged: () => ({ messages: 0, bytes: 0 }),
     isBusUp: () => true,
     isPressed: () => false,
+    held: () => [],
   });
   for (let code = 1000; code <= 4999; code++) metrics.closed(code);
   const text = await metrics.registry.getSingleMetricAsString('hydrogen_gateway_connections_closed_total');

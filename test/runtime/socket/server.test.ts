@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { HydrogenError } from '../../../runtime/errors.ts';
-import type { Closure } from '../../../runtime/socket/connection.ts';
+import type { Closure } from '../../../runtime/socket/closure.ts';
 import { SocketServer } from '../../../runtime/socket/server.ts';
 import { connect } from '../../kit/client.ts';
 

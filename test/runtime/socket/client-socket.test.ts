@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer, type IncomingMessage } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
+import test from 'node:test';
+import { type Server, type ServerOptions, WebSocketServer } from 'ws';
+import { ClientSocket } from '../../../runtime/socket/client-socket.ts';
+import { type Client, connect } from '../../kit/client.ts';
+import { eventually, holds } from '../../kit/eventually.ts';
+
+interface Pair extends AsyncDisposable {
+  readonly client: Client;
+  readonly accepted: ClientSocket;
+  readonly transport: Duplex;
+  /** What was asked of the connection, and the errors of its socket. */
+  readonly events: string[];
+}
+
+/** What ws does by itself, without a connection of ours. */
+async function pair(): Promise<Pair> {
+  const options: ServerOptions<typeof ClientSocket> = { WebSocket: ClientSocket, noServer: true, maxPayload: 100 };
+  const acceptor: Server<typeof ClientSocket> = new WebSocketServer(options);
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const connecting = connect(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  const [request, transport, head] = (await once(server, 'upgrade')) as [IncomingMessage, Duplex, Buffer];
+  const { promise, resolve } = Promise.withResolvers<ClientSocket>();
+  acceptor.handleUpgrade(request, transport, head, resolve);
+  const accepted = await promise;
+  const events: string[] = [];
+  accepted.attach(transport, (code, reason) => events.push(`asked ${code} ${reason}`));
+  accepted.on('error', () => events.push('error'));
+  const client = await connecting;
+  return {
+    client,
+    accepted,
+    transport,
+    events,
+    async [Symbol.asyncDispose]() {
+      await client[Symbol.asyncDispose]();
+      server.close();
+    },
+  };
+}
+
+test("leaves the answer to a client's close frame to the connection", async () => {
+  await using ends = await pair();
+  ends.client.socket.close(3000, 'bye');
+  await eventually(() => ends.events.length === 1);
+  await holds(() => ends.client.socket.readyState === ends.client.socket.CLOSING, 200);
+  assert.deepEqual(ends.events, ['asked 3000 bye']);
+  ends.accepted.finish(1013, 'unsaved');
+  assert.deepEqual(await ends.client.closed, { code: 1013, reason: 'unsaved' });
+});
+
+test('asks for a close frame after a protocol error, and reports the error first', async () => {
+  await using ends = await pair();
+  ends.client.send('x'.repeat(101));
+  await eventually(() => ends.events.length === 2);
+  assert.deepEqual(ends.events, ['error', 'asked 1009 ']);
+  ends.accepted.finish(1009);
+  assert.equal((await ends.client.closed).code, 1009);
+});
+
+test('parses what was read while it was paused, and stays paused', async () => {
+  await using ends = await pair();
+  const texts: string[] = [];
+  ends.accepted.on('message', (data) => texts.push(String(data)));
+  ends.accepted.pause();
+  ends.client.send('one');
+  ends.client.send('two');
+  await eventually(() => ends.transport.readableLength >= 18);
+  assert.deepEqual(texts, []);
+  ends.accepted.parseRead();
+  assert.deepEqual(texts, ['one', 'two']);
+  ends.client.send('three');
+  await holds(() => texts.length === 2, 200);
+  ends.accepted.resume();
+  await eventually(() => texts.length === 3);
+});
