@@ -71,6 +71,14 @@ const limits = Fields(
       }),
       0,
     ),
+    maxStoredPerConnection: withDefault(
+      Integer(16, 1000000, {
+        description:
+          'Maximum number of messages of one client that are stored and not consumed; beyond it, nothing is read from ' +
+          'that client until half of them are consumed. Default 1024.',
+      }),
+      1024,
+    ),
     maxContextBytes: withDefault(
       Integer(0, 262144, {
         description:

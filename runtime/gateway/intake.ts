@@ -12,6 +12,7 @@ import type { Connection } from '../socket/connection.ts';
 import { type HoldReason, holds } from '../socket/inbox.ts';
 import { createEnvelopeWriter, envelopePrefix } from './envelope.ts';
 import type { GatewayIdentity, LiveGatewaySpec } from './identity.ts';
+import { StoredQuota } from './stored-quota.ts';
 
 export interface IntakeDeps {
   readonly identity: GatewayIdentity;
@@ -27,6 +28,7 @@ const maxUnacknowledgedBytes = 1_048_576;
 
 export class Intake {
   readonly #deps: IntakeDeps;
+  readonly #quota: StoredQuota;
   readonly #writeEnvelope = createEnvelopeWriter();
   /** Open connections, and closed ones until everything that was read from them is stored. */
   readonly #connections = new Set<Connection>();
@@ -35,6 +37,7 @@ export class Intake {
 
   constructor(deps: IntakeDeps) {
     this.#deps = deps;
+    this.#quota = new StoredQuota(deps.messages, () => deps.spec.current.limits.maxStoredPerConnection);
   }
 
   /** True while something that was read is not stored. */
@@ -87,12 +90,14 @@ export class Intake {
     const payload = this.#writeEnvelope(connection.envelopePrefix, data, isBinary, Date.now());
     connection.unacknowledgedMessages += 1;
     connection.unacknowledgedBytes += payload.length;
+    connection.unconsumedMessages += 1;
     if (
       connection.unacknowledgedMessages >= maxUnacknowledgedMessages ||
       connection.unacknowledgedBytes >= maxUnacknowledgedBytes
     ) {
       connection.hold(holds.unacknowledged);
     }
+    if (connection.unconsumedMessages >= spec.current.limits.maxStoredPerConnection) this.#quota.reached(connection);
     const id = connection.nextMessageId();
     messages.publish({ id, connectionId, endpoint, callbackUrl: identity.callbackUrl, payload }).then(
       () => this.#acknowledged(connection, payload.length),
@@ -154,6 +159,7 @@ export class Intake {
       connection.release(holds.unacknowledged);
     }
     if (connection.unacknowledgedMessages > 0) return;
+    if ((connection.holds & holds.stored) !== 0) this.#quota.ask(connection);
     connection.settle();
     if (connection.state === 'closed') this.closed(connection);
   }

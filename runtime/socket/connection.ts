@@ -53,6 +53,8 @@ export class Connection {
   /** Client messages handed to the bus and not acknowledged by it. */
   unacknowledgedMessages = 0;
   unacknowledgedBytes = 0;
+  /** Client messages handed to the bus and not known to be consumed. */
+  unconsumedMessages = 0;
   /** True once its socket was open. */
   wasOpen = false;
   /** Set once it is decided that the connection ends. */
@@ -230,7 +232,7 @@ export class Connection {
     this.closure ??= closure;
     this.state = 'closed';
     this.#conclude();
-    this.#inbox.release(holds.rate | holds.ending);
+    this.#inbox.release(holds.rate | holds.stored | holds.ending);
   }
 
   /** Cuts the connection without a closing handshake. */
@@ -254,8 +256,8 @@ export class Connection {
       this.#inbox.hold(holds.ending);
       this.#inbox.parseRead();
     }
-    // The rate slows a client down; what was read of one that ends is stored all the same.
-    this.#inbox.release(holds.rate);
+    // These two slow a client down; what was read of one that ends is stored all the same.
+    this.#inbox.release(holds.rate | holds.stored);
     if (this.#isSaved) this.#finish();
     else this.#settleTimer = setTimeout(() => this.giveUp(), settleLimitMs).unref();
   }

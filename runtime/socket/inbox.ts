@@ -18,6 +18,8 @@ export const holds = {
   ending: 8,
   /** No message processor consumes its endpoint. */
   consumer: 16,
+  /** `limits.maxStoredPerConnection` of its messages are stored and not consumed. */
+  stored: 32,
 } as const;
 
 export type HoldReason = keyof typeof holds;

@@ -57,6 +57,7 @@ test('fills in every default, also inside absent objects', () => {
         maxConnections: 50000,
         maxBufferedBytes: 1048576,
         messagesPerSecond: 0,
+        maxStoredPerConnection: 1024,
         maxContextBytes: 16384,
       },
       management: { maxBodyBytes: 524288 },

@@ -169,6 +169,7 @@ test('a gateway that stops while messages pour in stores all that its clients se
     spec: {
       endpoints: [{ path: '/chat' }],
       drain: { periodSeconds: 0 },
+      limits: { maxStoredPerConnection: 1_000_000 },
     },
   });
   const clients = await Promise.all(Array.from({ length: 4 }, () => connect(gateway.url('/chat'))));

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { createConnection as createTcpConnection, type Socket, type TcpNetConnectOpts } from 'node:net';
 import test from 'node:test';
 import { createMemoryBroker } from '../../../runtime/bus/memory/memory.ts';
+import type { Delivery } from '../../../runtime/bus/port/messages.ts';
 import { connect } from '../../kit/client.ts';
 import { eventually, holds } from '../../kit/eventually.ts';
 import { startGateway, type TestGateway } from '../../kit/gateway.ts';
@@ -58,6 +59,33 @@ test('stores what was read from a client that left while it was held', async () 
   await eventually(() => gateway.lines.some(({ msg }) => msg === 'connection closed'));
   withheld.acknowledge();
   await eventually(() => gateway.messages.length === 1_000);
+});
+
+test('holds a connection alone while maxStoredPerConnection of its messages are not consumed', async () => {
+  const open: Delivery[] = [];
+  await using gateway = await startGateway({
+    spec: { limits: { maxStoredPerConnection: 16 } },
+    onDelivery: (delivery) => {
+      if (JSON.parse(Buffer.from(delivery.payload).toString()).message === 'other') delivery.ack();
+      else open.push(delivery);
+    },
+  });
+  await using flooder = await connect(gateway.url('/chat'));
+  await using other = await connect(gateway.url('/chat'));
+  for (let index = 0; index < 40; index++) flooder.send(`${index}`);
+  await eventually(() => open.length === 16);
+  for (let index = 0; index < 100; index++) other.send('other');
+  await eventually(() => gateway.messages.length === 116);
+  await holds(() => open.length === 16, 300);
+  assert.equal(await heldFor(gateway, 'stored'), 1);
+  for (const delivery of open.splice(0, 7)) delivery.ack();
+  await holds(() => open.length === 9, 300);
+  for (const delivery of open.splice(0, 1)) delivery.ack();
+  await eventually(() => open.length === 16);
+  await eventually(() => {
+    for (const delivery of open.splice(0)) delivery.ack();
+    return gateway.messages.length === 140;
+  });
 });
 
 test('holds open connections while no processor consumes their endpoint', async () => {
