@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { busGroup } from '../../crds/contract.ts';
 import { gatewayGraceSeconds, processorGraceSeconds } from '../../crds/grace.ts';
+import { createNatsBus } from '../../runtime/bus/nats/nats.ts';
 import { connect } from '../kit/client.ts';
 import { startDestination } from '../kit/destination.ts';
 import { eventually, holds } from '../kit/eventually.ts';
@@ -15,6 +17,29 @@ function freeze(nats: TestNats): Disposable {
   const pid = nats.pid ?? assert.fail('nats-server does not run');
   process.kill(pid, 'SIGSTOP');
   return { [Symbol.dispose]: () => void process.kill(pid, 'SIGCONT') };
+}
+
+/** A processor of the group of these tests that does nothing but count. */
+async function consumeAll(nats: TestNats, onMessage: (message: string) => void): Promise<AsyncDisposable> {
+  const bus = createNatsBus({
+    group: busGroup('default', 'e2e'),
+    servers: [nats.url],
+    clientName: 'test',
+    stream: { storage: 'File', replicas: 1, maxAgeMs: 3_600_000, maxBytes: 1_000_000_000 },
+    deadLetter: { maxAgeMs: 3_600_000, maxBytes: 1_000_000 },
+    leaseMs: 30_000,
+  });
+  await bus.start();
+  const options = { processor: 'count', endpoints: undefined, ackTimeoutMs: 60_000, maxInFlight: 1_000 };
+  bus.messages.consume(
+    { ...options, ordering: 'Unordered', partitions: 64 },
+    (delivery) => {
+      onMessage(JSON.parse(Buffer.from(delivery.payload).toString()).message);
+      delivery.ack();
+    },
+    (problem) => assert.fail(problem),
+  );
+  return { [Symbol.asyncDispose]: () => bus.stop() };
 }
 
 /** Milliseconds from SIGTERM to the end of a process that stops in an orderly way. @param meanwhile begins after SIGTERM */
@@ -157,15 +182,10 @@ test('a gateway that stops while messages pour in stores all that its clients se
   skip,
 }, async () => {
   await using nats = await startNats();
-  const delivered = new Set<string>();
-  await using destination = await startDestination((request) => {
-    delivered.add(String(request.json().message));
-    return undefined;
-  });
-  const group = { natsUrl: nats.url };
-  await using _mproc = await startMprocProcess({ group, spec: { routing: { rules: rulesTo(destination.url) } } });
+  const stored = new Set<string>();
+  await using _consumer = await consumeAll(nats, (message) => stored.add(message));
   await using gateway = await startGatewayProcess({
-    group,
+    group: { natsUrl: nats.url },
     spec: {
       endpoints: [{ path: '/chat' }],
       drain: { periodSeconds: 0 },
@@ -173,16 +193,16 @@ test('a gateway that stops while messages pour in stores all that its clients se
     },
   });
   const clients = await Promise.all(Array.from({ length: 4 }, () => connect(gateway.url('/chat'))));
-  const count = 2_500;
+  const count = 8_000;
   for (const [number, client] of clients.entries()) {
     for (let index = 0; index < count; index++) client.send(`${number}-${index}`);
   }
-  await eventually(() => delivered.size > 0);
+  await eventually(() => stored.size > 0);
   gateway.kill('SIGTERM');
   const codes = await Promise.all(clients.map(async (client) => (await client.closed).code));
   assert.deepEqual(codes, [1001, 1001, 1001, 1001]);
   assert.equal(await gateway.exited, 0);
-  await eventually(() => delivered.size === clients.length * count, { timeoutMs: 60_000 });
+  await eventually(() => stored.size === clients.length * count, { timeoutMs: 60_000 });
 });
 
 test("a client's close during a loss of NATS is answered once its messages are stored, or with 1013", {

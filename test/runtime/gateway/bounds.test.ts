@@ -118,13 +118,38 @@ test('holds open connections while no processor consumes their endpoint', async 
 });
 
 test('hands over no more than the bus takes when it is pressed again while connections are released', async () => {
-  const broker = createMemoryBroker({ publishLimits: { maxUnacknowledgedMessages: 50, maxUnacknowledgedBytes: 1e9 } });
-  await using gateway = await startGateway({ broker });
-  const clients = await Promise.all(Array.from({ length: 10 }, () => connect(gateway.url('/chat'))));
-  broker.setDown(true);
-  for (const client of clients) for (let index = 0; index < 100; index++) client.send(`${index}`);
-  await holds(() => gateway.messages.length === 0, 200);
-  broker.setDown(false);
-  await eventually(() => gateway.messages.length === 1_000);
+  const broker = createMemoryBroker();
+  const withheld = withholdingBus(broker);
+  const listeners: (() => void)[] = [];
+  const weigh = (): void => {
+    for (const listener of listeners) listener();
+  };
+  let maxUnacknowledged = Number.POSITIVE_INFINITY;
+  const messages = replaced(withheld.bus.messages, {
+    get isPressed() {
+      return withheld.unacknowledged >= maxUnacknowledged;
+    },
+    onPressure: (listener) => void listeners.push(() => listener(true)),
+    publish: (message) => {
+      const stored = withheld.bus.messages.publish(message);
+      if (withheld.unacknowledged === maxUnacknowledged) weigh();
+      return stored;
+    },
+  });
+  await using gateway = await startGateway({ broker, bus: replaced(withheld.bus, { messages }) });
+  const clients = await Promise.all(Array.from({ length: 5 }, () => connect(gateway.url('/chat'))));
+  for (const client of clients) for (let index = 0; index < 300; index++) client.send(`${index}`);
+  await eventually(() => withheld.published === 5 * 128);
+  maxUnacknowledged = 0;
+  weigh();
+  withheld.acknowledge();
+  await eventually(() => withheld.unacknowledged === 0);
+  maxUnacknowledged = 50;
+  weigh();
+  assert.equal(withheld.published, 5 * 128 + 50);
+  await eventually(() => {
+    weigh();
+    return gateway.messages.length === 1_500;
+  });
   for (const client of clients) await client[Symbol.asyncDispose]();
 });
