@@ -3,7 +3,7 @@
  * say; what counts is a waiting room that held something at two queries in a row.
  */
 
-export class Backlog {
+export class DestinationBacklog {
   #last: ReadonlyMap<string, number> = new Map();
   #waiting: ReadonlyMap<string, number> = new Map();
 

@@ -3,7 +3,7 @@ import type { NatsGroup, ProcessorLag } from '../../runtime/bus/nats/group.ts';
 import type { ConsumerOptions } from '../../runtime/bus/port/messages.ts';
 import { digest } from '../digest.ts';
 import { messageOf } from '../kube/errors.ts';
-import { Backlog } from './backlog.ts';
+import { DestinationBacklog } from './backlog.ts';
 import { isSameLag, type LagStatus } from './lag.ts';
 import { type Removal, removalBlocked, removalDone, removalPending } from './removal.ts';
 import { retryMs } from './streams.ts';
@@ -51,7 +51,7 @@ export class GroupConsumers {
   readonly #onChange: (processor: string) => void;
   readonly #entries = new Map<string, Entry>();
   readonly #lags = new Map<string, LagStatus>();
-  readonly #backlogs = new Map<string, Backlog>();
+  readonly #backlogs = new Map<string, DestinationBacklog>();
   /** Incremented when others may have changed consumers, which makes all of them due again. */
   #epoch = 0;
   /** When the list of consumers may be read again. */
@@ -165,7 +165,7 @@ export class GroupConsumers {
     for (const [processor, { pendingMessages, unacknowledgedMessages, waiting }] of found) {
       const lag = { pendingMessages, unacknowledgedMessages, observedTime };
       const isNew = !this.#backlogs.has(processor);
-      const backlog = this.#backlogs.get(processor) ?? new Backlog();
+      const backlog = this.#backlogs.get(processor) ?? new DestinationBacklog();
       this.#backlogs.set(processor, backlog);
       const hasChanged = backlog.observe(waiting) || isNew;
       if (isSameLag(this.#lags.get(processor), lag) && !hasChanged) continue;

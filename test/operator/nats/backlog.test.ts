@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { Backlog } from '../../../operator/nats/backlog.ts';
+import { DestinationBacklog } from '../../../operator/nats/backlog.ts';
 import { createNatsBus } from '../../../runtime/bus/nats/nats.ts';
 import type { Delivery } from '../../../runtime/bus/port/messages.ts';
 import { eventually } from '../../kit/eventually.ts';
@@ -13,7 +13,7 @@ import { condition, group, processor, startOperator } from '../kit/operator.ts';
 const skip = await natsOrSkip();
 
 test('only what was there at two queries in a row waits', () => {
-  const backlog = new Backlog();
+  const backlog = new DestinationBacklog();
   assert.equal(backlog.observe(new Map([['bad', 3]])), false);
   assert.equal(backlog.waiting.size, 0);
   assert.equal(
