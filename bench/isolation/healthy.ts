@@ -1,0 +1,71 @@
+/**
+ * Clients at a steady rate, whoever else sends: each sends on its own schedule whether or not it was answered, so that a
+ * stall shows as latency of every message that it holds up, and not as fewer messages.
+ */
+
+import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { WebSocket } from 'ws';
+
+export interface SteadyOptions {
+  readonly url: string;
+  readonly connections: number;
+  /** Messages per second of all connections. */
+  readonly rate: number;
+  readonly seconds: number;
+  /** Seconds after the last message for answers. */
+  readonly patienceSeconds: number;
+}
+
+export interface Answers {
+  readonly sent: number;
+  readonly answered: number;
+  /** A message that was not answered counts with the time that it has waited: the true figure is higher. */
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+}
+
+/** Resolves when every message is answered or the time for that is up. */
+export async function sendSteadily(options: SteadyOptions): Promise<Answers> {
+  const { url, connections, rate, seconds, patienceSeconds } = options;
+  const sockets = await openSockets(url, connections);
+  const sentMs = new Map<string, number>();
+  const latenciesMs: number[] = [];
+  let sent = 0;
+  for (const socket of sockets) {
+    socket.on('message', (data) => {
+      const text = data.toString();
+      const atMs = sentMs.get(text);
+      if (atMs === undefined) return; // a duplicate: delivery is at least once
+      sentMs.delete(text);
+      latenciesMs.push(performance.now() - atMs);
+    });
+  }
+  const total = Math.round(rate * seconds);
+  const startMs = performance.now();
+  for (; sent < total; sent += 1) {
+    const waitMs = startMs + (sent * 1000) / rate - performance.now();
+    if (waitMs > 0) await sleep(waitMs);
+    const text = `good ${sent}`;
+    sentMs.set(text, performance.now());
+    sockets[sent % sockets.length]?.send(text);
+  }
+  const deadlineMs = performance.now() + patienceSeconds * 1000;
+  while (sentMs.size > 0 && performance.now() < deadlineMs) await sleep(20);
+  const answered = latenciesMs.length;
+  for (const atMs of sentMs.values()) latenciesMs.push(performance.now() - atMs);
+  for (const socket of sockets) socket.terminate();
+  latenciesMs.sort((a, b) => a - b);
+  return { sent, answered, p50Ms: quantile(latenciesMs, 0.5), p99Ms: quantile(latenciesMs, 0.99) };
+}
+
+export async function openSockets(url: string, count: number): Promise<WebSocket[]> {
+  const sockets = Array.from({ length: count }, () => new WebSocket(url, { perMessageDeflate: false }));
+  for (const socket of sockets) socket.on('error', () => socket.terminate());
+  await Promise.all(sockets.map((socket) => once(socket, 'open')));
+  return sockets;
+}
+
+function quantile(sorted: readonly number[], share: number): number {
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
+}
