@@ -18,7 +18,7 @@ export const faultSpecs = {
   stopGateway: { on: 'gateway', seconds: [1, 3] },
   stopProcessor: { on: 'processor', seconds: [1, 3] },
   /** SIGSTOP, then SIGCONT; of a gateway also for longer than its lease. */
-  freezeGateway: { on: 'gateway', seconds: [2, 14] },
+  freezeGateway: { on: 'gateway', seconds: [2, 18] },
   freezeProcessor: { on: 'processor', seconds: [2, 12] },
   /** SIGKILL of one server, of the leader of the stream, of two of three, of all. */
   killNode: { on: 'nats', seconds: [2, 6] },
@@ -96,7 +96,7 @@ export interface FaultPlan {
 }
 
 /** Milliseconds between the beginnings of two faults: so close that most overlap another one. */
-const gapMs = [500, 3_500] as const;
+const gapMs = [300, 2_500] as const;
 /** Milliseconds at the start of a run for connections to open. */
 const firstMs = 2_000;
 /** Milliseconds that whatever a fault struck stays unharmed afterwards, so that it does some work between two faults. */
