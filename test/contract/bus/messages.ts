@@ -7,6 +7,7 @@ import { ack, collect, type MakeBusEnvironment, message, startBus, text } from '
 
 export function busMessages(makeEnvironment: MakeBusEnvironment): void {
   delivery(makeEnvironment);
+  storage(makeEnvironment);
   redelivery(makeEnvironment);
   consumption(makeEnvironment);
 }
@@ -109,7 +110,9 @@ function delivery(makeEnvironment: MakeBusEnvironment): void {
     await after.delivery('kept');
     assert.equal(before.deliveries.length, 0);
   });
+}
 
+function storage(makeEnvironment: MakeBusEnvironment): void {
   test('knows how many messages of a connection some processor has not consumed', async () => {
     await using environment = await makeEnvironment();
     const bus = await startBus(environment);
