@@ -235,6 +235,11 @@ export class Worker {
     return true;
   }
 
+  /** Ends what was taken off the stream and never arrived here. */
+  async #giveBackUnseen(delivery: Delivery): Promise<void> {
+    await this.#giveBack(delivery, unroutedRoom);
+  }
+
   #setRoom(): void {
     const { limits, consumer } = this.#settings;
     if (this.#consumption !== undefined) {
@@ -257,12 +262,16 @@ export class Worker {
   }
 
   async #restart(): Promise<void> {
-    await Promise.all([this.#consumption?.stop(), this.#rooms?.stop()]);
+    await Promise.all([this.#stopConsumption(), this.#rooms?.stop()]);
     if (this.#state === 'consuming') this.#consume();
   }
 
+  #stopConsumption(): Promise<void> | undefined {
+    return this.#consumption?.stop((delivery) => this.#giveBackUnseen(delivery));
+  }
+
   async #shutDown(graceMs: number): Promise<void> {
-    const consumptionEnd = this.#restarts.then(() => Promise.all([this.#consumption?.stop(), this.#rooms?.stop()]));
+    const consumptionEnd = this.#restarts.then(() => Promise.all([this.#stopConsumption(), this.#rooms?.stop()]));
     const given = this.#dispatcher.takeWaiting().map((open) => this.#giveBack(open.delivery, roomOf(open)));
     await within(graceMs, Promise.all([consumptionEnd, this.#dispatcher.idle(), ...given]));
     clearInterval(this.#sweeper);

@@ -13,7 +13,7 @@
 import type { Msg } from 'nats';
 import { HydrogenError } from '../../errors.ts';
 import { Fifo } from '../../fifo.ts';
-import type { Consumption, Delivery, Lag } from '../port/messages.ts';
+import type { Consumption, Delivery, GiveBack, Lag } from '../port/messages.ts';
 import type { RoomOptions } from '../port/waiting.ts';
 import type { Acks } from './acks.ts';
 import type { Subscribed } from './connection.ts';
@@ -61,6 +61,8 @@ export class NatsConsumption implements Consumption {
   readonly #waiting = new Fifo<NatsDelivery>();
   readonly #open = new Set<NatsDelivery>();
   readonly #givenBack = new Set<Promise<void>>();
+  /** Ends a delivery that was never handed out. */
+  #giveBackOne: GiveBack;
   #maxOpen: number;
   /** `preparing`: streams and consumers are not known to exist. */
   #state: 'preparing' | 'ready' | 'stopped' = 'preparing';
@@ -83,6 +85,7 @@ export class NatsConsumption implements Consumption {
     this.#core = core;
     this.#acks = acks;
     this.#source = source;
+    this.#giveBackOne = (delivery) => source.giveBack(delivery);
     this.#ackTimeoutMs = ackTimeoutMs;
     this.#maxOpen = maxOpen;
     this.#inboxPrefix = inboxPrefix;
@@ -128,9 +131,10 @@ export class NatsConsumption implements Consumption {
     }
   }
 
-  async stop(): Promise<void> {
+  async stop(giveBack?: GiveBack): Promise<void> {
     if (this.#state === 'stopped') return;
     this.#state = 'stopped';
+    if (giveBack !== undefined) this.#giveBackOne = giveBack;
     this.#forgetStatus();
     this.#setup.stop();
     clearInterval(this.#sweeper);
@@ -242,7 +246,7 @@ export class NatsConsumption implements Consumption {
   }
 
   #giveBack(delivery: NatsDelivery): void {
-    const ended = this.#source.giveBack(delivery).finally(() => this.#givenBack.delete(ended));
+    const ended = this.#giveBackOne(delivery).finally(() => this.#givenBack.delete(ended));
     this.#givenBack.add(ended);
   }
 

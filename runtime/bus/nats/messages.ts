@@ -123,7 +123,7 @@ export class NatsMessages implements MessageBus {
         if (lag === undefined || rooms === undefined) return undefined;
         return { ...lag, pending: lag.pending + sumOf(rooms.get(options.processor)) };
       },
-      stop: () => consumption.stop(),
+      stop: (giveBack) => consumption.stop(giveBack),
     };
   }
 

@@ -72,6 +72,9 @@ export interface Lag {
   readonly unacknowledged: number;
 }
 
+/** Ends a delivery without an attempt. Never rejects. */
+export type GiveBack = (delivery: Delivery) => Promise<void>;
+
 export interface Consumption {
   /** Deliveries that may be open in this process at once; 0 pauses it. May be changed at any time. */
   maxOpen: number;
@@ -79,8 +82,12 @@ export interface Consumption {
   readonly isReady: boolean;
   /** Undefined while it can't be known. */
   lag(): Promise<Lag | undefined>;
-  /** No delivery begins after this resolves; open ones can still be ended. Never rejects. */
-  stop(): Promise<void>;
+  /**
+   * No delivery begins after this resolves; open ones can still be ended. Never rejects.
+   * @param giveBack ends deliveries that have arrived and were not handed out, before this resolves; default: the bus
+   *   delivers them again at once, and counts an attempt
+   */
+  stop(giveBack?: GiveBack): Promise<void>;
 }
 
 export interface MessageBus extends Pressure {
