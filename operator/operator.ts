@@ -78,8 +78,8 @@ export class Operator {
   readonly #reconciler: Reconciler;
   readonly #queue: Queue;
   readonly #lease: LeaderElection | undefined;
-  #isReady = false;
-  #isStopping = false;
+  /** `ready`: every resource has been listed once. */
+  #state: 'starting' | 'ready' | 'stopping' = 'starting';
   #resync: NodeJS.Timeout | undefined;
 
   constructor(options: OperatorOptions) {
@@ -133,18 +133,18 @@ export class Operator {
   }
 
   get isLeading(): boolean {
-    return this.#lease?.isLeading ?? !this.#isStopping;
+    return this.#lease?.isLeading ?? this.#state !== 'stopping';
   }
 
   /** Whether every resource has been listed once. */
   get isReady(): boolean {
-    return this.#isReady;
+    return this.#state === 'ready';
   }
 
   start(): void {
     this.#watches.start();
     void this.#watches.synced.then(() => {
-      this.#isReady = true;
+      if (this.#state === 'starting') this.#state = 'ready';
     });
     if (this.#lease === undefined) this.#lead();
     else this.#lease.start();
@@ -152,7 +152,7 @@ export class Operator {
 
   /** Finishes the current work, then releases the lease. */
   async stop(): Promise<void> {
-    this.#isStopping = true;
+    this.#state = 'stopping';
     clearInterval(this.#resync);
     this.#garbage.stop();
     await this.#queue.stop();
@@ -293,7 +293,7 @@ export class Operator {
   #lead(): void {
     this.#options.log.leading();
     void this.#watches.synced.then(() => {
-      if (this.#isStopping) return;
+      if (this.#state === 'stopping') return;
       this.#resumeRollouts();
       this.#addAll();
       this.#queue.start();
