@@ -17,6 +17,11 @@ import type { ConsumerOptions } from './port/messages.ts';
 /** Reads the value of a secret's key; called again for every connection. */
 export type ReadSecretKey = (ref: SecretKeyRef) => string | Promise<string>;
 
+/** The age in milliseconds at which a group's stream deletes a message that was not consumed. */
+export function maxAgeMsOf(group: HydrogenGroup): number {
+  return group.spec.stream.maxAgeSeconds * 1000;
+}
+
 /** How a group's bus is reached and set up on NATS, except for `clientName`. */
 export function natsOptionsOf(group: HydrogenGroup, read: ReadSecretKey): Omit<NatsBusOptions, 'clientName'> {
   const { stream, deadLetter, instanceLeaseSeconds } = group.spec;
@@ -27,7 +32,7 @@ export function natsOptionsOf(group: HydrogenGroup, read: ReadSecretKey): Omit<N
     stream: {
       storage: stream.storage,
       replicas: stream.replicas,
-      maxAgeMs: stream.maxAgeSeconds * 1000,
+      maxAgeMs: maxAgeMsOf(group),
       maxBytes: parseQuantity(stream.maxBytes),
     },
     deadLetter: { maxAgeMs: deadLetter.maxAgeSeconds * 1000, maxBytes: parseQuantity(deadLetter.maxBytes) },

@@ -9,6 +9,7 @@ import { busGroup } from '../../crds/contract.ts';
 import { exitMarginMs, longestDeliverySeconds, processorGraceSeconds } from '../../crds/grace.ts';
 import { ProbeServer } from '../../process/probes.ts';
 import { Deadline, within } from '../../process/timing.ts';
+import { maxAgeMsOf } from '../bus/options.ts';
 import type { Bus } from '../bus/port/bus.ts';
 import { HydrogenError } from '../errors.ts';
 import { createPush } from '../peers/push.ts';
@@ -73,7 +74,7 @@ export class MessageProcessor {
     this.#worker = new Worker(config.processor, {
       bus,
       resolveHeaders: (headers) => secrets.headers(headers),
-      maxAgeMs: config.group.spec.stream.maxAgeSeconds * 1000,
+      maxAgeMs: maxAgeMsOf(config.group),
       push: replyOver(bus),
       events: new DeliveryRecorder(metrics, this.#log),
     });
