@@ -87,7 +87,7 @@ function hasExited(child: ChildProcess): boolean {
 }
 
 /** Fields 14 and 15 of /proc/<pid>/stat; the second field, the command, may itself contain spaces and parentheses. */
-function cpuMicrosecondsOf(pid: number): number {
+export function cpuMicrosecondsOf(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return ((Number(fields[11]) + Number(fields[12])) / ticksPerSecond) * 1e6;
