@@ -159,6 +159,7 @@ test('the number of pods survives the hand-over to an autoscaler, and kubectl sc
 
   await put(cluster, gateway({ autoscaling: { minReplicas: 2, maxReplicas: 9 } }));
   await eventually(() => cluster.get('/apis/autoscaling/v2/namespaces/shop/horizontalpodautoscalers/chat-gateway'));
+  await eventually(async () => !ownsReplicas(await cluster.get(deploymentPath)));
   assert.equal(await replicas(), 6);
 
   await cluster.call(
@@ -236,3 +237,11 @@ test('a finalizer that the creator of the object owns too is removed nevertheles
   await cluster.call('DELETE', path);
   await eventually(async () => (await cluster.get(path)).metadata.finalizers.join() === 'example.com/theirs');
 });
+
+/** True while the operator's own apply names the number of pods. */
+function ownsReplicas({ metadata }: Any): boolean {
+  return metadata.managedFields.some(
+    ({ manager, operation, fieldsV1 }: Any) =>
+      manager === 'hydrogen-operator' && operation === 'Apply' && 'f:replicas' in (fieldsV1['f:spec'] ?? {}),
+  );
+}
