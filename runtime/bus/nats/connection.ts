@@ -49,6 +49,8 @@ export class Link {
   readonly #announced = new Set<string>();
   #state: 'new' | 'down' | 'up' | 'stopped' = 'new';
   #connection: NatsConnection | undefined;
+  /** The attempt to connect that is under way. */
+  #attempt: AbortController | undefined;
   #outgoing: Outgoing[] = [];
   #redialTimer: NodeJS.Timeout | undefined;
   #failures = 0;
@@ -93,6 +95,8 @@ export class Link {
     this.#become('stopped');
     clearTimeout(this.#redialTimer);
     this.#connection = undefined;
+    // Otherwise an attempt to reach a silent server would keep the process alive until it times out.
+    this.#attempt?.abort();
     if (last === undefined) return;
     await within(flushTimeoutMs, last.flush().catch(ignore));
     await last.close().catch(() => {});
@@ -145,11 +149,15 @@ export class Link {
 
   async #dial(): Promise<void> {
     let next: NatsConnection;
+    const attempt = new AbortController();
+    this.#attempt = attempt;
     try {
-      next = await dial(this.#options, this.#servers());
+      next = await dial(this.#options, this.#servers(), attempt.signal);
+      this.#attempt = undefined;
       // The connection may have been closed, by the server or by us, in the meantime.
       if (next.isClosed()) throw (await next.closed()) ?? new Error('the connection was closed at once');
     } catch (cause) {
+      this.#attempt = undefined;
       if (this.#isStopped()) return;
       this.#note({ kind: 'connectFailed', detail: this.#servers().join(', '), cause });
       this.#failures++;

@@ -47,9 +47,14 @@ const connectTimeoutMs = 5000;
 
 /**
  * One connection to one of `servers`; the package's own reconnecting is switched off.
+ * @param signal ends an attempt that is under way; it must not be aborted later
  * @throws what `connect` of the package throws, and what reading credentials and certificates throws
  */
-export async function dial(options: NatsConnectionOptions, servers: readonly string[]): Promise<NatsConnection> {
+export async function dial(
+  options: NatsConnectionOptions,
+  servers: readonly string[],
+  signal: AbortSignal,
+): Promise<NatsConnection> {
   const authentication = (await options.authentication?.()) ?? fromUrl(options.servers[0]);
   const isTls = options.servers.some((server) => server.startsWith('tls://'));
   const tls = (await options.tls?.()) ?? (isTls ? {} : undefined);
@@ -57,6 +62,7 @@ export async function dial(options: NatsConnectionOptions, servers: readonly str
   return connectTo({
     servers: [...servers],
     serverLimits: options.serverLimits,
+    signal,
     name: options.clientName,
     reconnect: false,
     timeout: connectTimeoutMs,

@@ -13,6 +13,8 @@ import { maxLineBytes, notNats, ServerExcess, type ServerLimits, ServerMeter } f
 /** What all attempts of one `connectTo` share. */
 interface Attempts {
   readonly limits: ServerLimits | undefined;
+  /** Ends an attempt that is under way. */
+  readonly signal: AbortSignal;
   /** Set once the connection was closed because of what the server sent: its other addresses are not tried. */
   excess: ServerExcess | undefined;
 }
@@ -24,8 +26,12 @@ interface OwnOptions extends ConnectionOptions {
 /** Like `connect` of the package. @throws what it throws, {ServerExcess} */
 export function connectTo({
   serverLimits,
+  signal,
   ...options
-}: ConnectionOptions & { readonly serverLimits: ServerLimits | undefined }): Promise<NatsConnection> {
+}: ConnectionOptions & {
+  readonly serverLimits: ServerLimits | undefined;
+  readonly signal: AbortSignal;
+}): Promise<NatsConnection> {
   // The package takes the factory from a variable of its module, and reads it again for each attempt.
   internals.setTransportFactory({
     factory: () => new BoundedTransport(),
@@ -36,7 +42,7 @@ export function connectTo({
     // The package compares the servers of every INFO line with all that it knows, with which a hostile server could
     // keep a client busy for seconds.
     ignoreClusterUpdates: serverLimits !== undefined,
-    attempts: { limits: serverLimits, excess: undefined },
+    attempts: { limits: serverLimits, signal, excess: undefined },
   };
   return internals.NatsConnectionImpl.connect(own);
 }
@@ -67,6 +73,7 @@ class BoundedTransport extends nodeTransport.NodeTransport {
     const socket = createConnection(port, hostname);
     // Known before it is connected, so that `close` can end an attempt at any time.
     this.socket = socket;
+    this.#attempts?.signal.addEventListener('abort', () => socket.destroy(), { once: true });
     socket.setNoDelay(true);
     return new Promise((resolve, reject) => {
       let failure: Error | undefined;
