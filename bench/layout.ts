@@ -79,9 +79,6 @@ if (!(seconds > 0) || !Number.isInteger(rounds) || rounds < 1) {
   process.exit(2);
 }
 
-printMachine('only the order of the rows');
-await run();
-
 async function run(): Promise<void> {
   await using server = await startNats();
   const nats = await connect({ servers: server.url });
@@ -281,3 +278,6 @@ class Loop {
     }
   }
 }
+
+printMachine('only the order of the rows');
+await run();
