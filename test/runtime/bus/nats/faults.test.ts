@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { ack, collect, message, text } from '../../../contract/bus/kit.ts';
@@ -53,6 +54,7 @@ describe('nats messages when the server fails', { skip }, async () => {
     await eventually(() => bus.messages.isConsumed('/chat'));
     const pid = server.pid ?? assert.fail('it runs');
     process.kill(pid, 'SIGSTOP');
+    await eventually(() => isStopped(pid));
     const stored = bus.messages.publish(message());
     await eventually(() => bus.messages.isPressed);
     process.kill(pid, 'SIGCONT');
@@ -301,3 +303,9 @@ describe('nats bus and credentials', { skip }, () => {
     await group.started({ servers: ['nats://127.0.0.1:1', server.url] });
   });
 });
+
+/** True once a signal has stopped the process; true at once where there is no /proc. */
+function isStopped(pid: number): boolean {
+  if (!existsSync('/proc/self/stat')) return true;
+  return / T /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+}
