@@ -67,7 +67,11 @@ export const printerColumns: Readonly<Record<Kind, readonly PrinterColumn[]>> = 
     ready,
     group,
     ...pods,
-    number('Pending', '.status.lag.pendingMessages', 'Messages that have not been delivered to any pod yet.'),
+    number(
+      'Pending',
+      '.status.lag.pendingMessages',
+      'Messages that have not been delivered to any pod yet, or that are in waiting rooms.',
+    ),
     age,
     wide(text('Ordering', '.spec.delivery.ordering', 'Whether the messages of a connection are delivered in order.')),
     updated,

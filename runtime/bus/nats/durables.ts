@@ -64,7 +64,7 @@ export interface ConsumerSet {
 const maxUnsettled = 65_536;
 /** How long gateways may take to read new consumers before the old ones are deleted. Nothing is lost if they take longer. */
 const noticeMs = 1000;
-/** How often a narrowing looks whether everything published before it is consumed, before it gives up for now. */
+/** Checks of a narrowing that everything published before it is consumed. After the last one it waits for its next try. */
 const drainAttempts = 10;
 const drainPollMs = 200;
 
