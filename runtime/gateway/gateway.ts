@@ -106,7 +106,13 @@ export class Gateway {
     this.#hooks = new GatewayHooks({ identity, spec, http: this.#http, secrets, log, metrics });
     this.#intake = new Intake({ identity, spec, messages: bus.messages, log, metrics });
     this.#sockets = this.#createSockets();
-    this.#owner = new GatewayOwner({ identity, spec, sockets: this.#sockets, metrics });
+    this.#owner = new GatewayOwner({
+      identity,
+      spec,
+      sockets: this.#sockets,
+      metrics,
+      isAlive: () => this.#lease?.isHeld === true,
+    });
     this.#management = this.#createManagement();
     this.#probes = new ProbeServer({ notReadyReason: () => this.readiness.reason, registry: metrics.registry });
     this.#statistics = new Statistics(

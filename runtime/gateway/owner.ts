@@ -13,6 +13,8 @@ export interface GatewayOwnerDeps {
   readonly spec: LiveGatewaySpec;
   readonly sockets: SocketServer;
   readonly metrics: GatewayMetrics;
+  /** False once others may call these connections gone. */
+  isAlive(): boolean;
 }
 
 /** Connections written to before other work gets a turn. */
@@ -36,7 +38,7 @@ export class GatewayOwner implements Owner {
   async answer(request: OwnerRequest): Promise<OwnerAnswer> {
     const { identity, sockets, spec } = this.#deps;
     const connection = sockets.connections.get(request.connectionId);
-    if (connection === undefined || connection.isEnding) return { status: 'gone' };
+    if (connection === undefined || connection.isEnding || !this.#deps.isAlive()) return { status: 'gone' };
     switch (request.kind) {
       case 'send': {
         if (request.data.byteLength > spec.current.limits.maxBufferedBytes) return { status: 'tooLarge' };
@@ -64,6 +66,7 @@ export class GatewayOwner implements Owner {
   async #fanOut({ endpoints, data, isBinary }: Broadcast): Promise<void> {
     let budget = broadcastBatch;
     for (const connection of [...this.#deps.sockets.connections.values()]) {
+      if (!this.#deps.isAlive()) return;
       if (endpoints !== undefined && !endpoints.includes(connection.endpoint)) continue;
       if (connection.offer(data, isBinary)) this.#countSent(connection, data.byteLength);
       budget -= 1;

@@ -92,7 +92,7 @@ class RemotePush {
       case 'nobody':
         return { status: (await this.#isOver(instanceId)) ? 'gone' : 'cutOff', data: '' };
       case 'timeout':
-        // An owner whose lease is over closes its connections as soon as it runs again. It may first write this.
+        // An owner whose lease is over writes nothing to its connections any more and closes them, also when it wakes up.
         return { status: (await this.#isOver(instanceId)) ? 'gone' : 'timeout', data: '' };
       case 'down':
         return { status: 'down', data: '' };

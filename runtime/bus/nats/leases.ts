@@ -128,6 +128,8 @@ class Claim implements Lease {
   #writing: Promise<void> | undefined;
   #renewTimer: NodeJS.Timeout | undefined;
   #lossTimer: NodeJS.Timeout | undefined;
+  /** From when others may soon see it as expired, in `performance.now()`. */
+  #lostAtMs = 0;
 
   constructor(writer: Writer, instanceId: string, events: ClaimEvents) {
     this.#writer = writer;
@@ -138,8 +140,9 @@ class Claim implements Lease {
     });
   }
 
+  // By the clock, because a process that was frozen may handle what its sockets bring before its timers.
   get isHeld(): boolean {
-    return this.#state === 'held';
+    return this.#state === 'held' && performance.now() < this.#lostAtMs;
   }
 
   async release(): Promise<void> {
@@ -171,10 +174,11 @@ class Claim implements Lease {
     this.#hasBucket = this.#writer.link.isUp && (await this.#put().catch(() => false));
     if (this.#state === 'ended') return;
     if (this.#hasBucket) {
-      const wasHeld = this.isHeld;
+      const wasHeld = this.#state === 'held';
       this.#state = 'held';
+      this.#lostAtMs = startedAtMs + leaseMs * lossShare;
       clearTimeout(this.#lossTimer);
-      this.#lossTimer = setTimeout(() => this.#lose(), leaseMs * lossShare - (performance.now() - startedAtMs));
+      this.#lossTimer = setTimeout(() => this.#lose(), this.#lostAtMs - performance.now());
       if (!wasHeld) this.#events.onHeld();
     }
     const nextMs = this.#hasBucket ? leaseMs / renewalsPerLease : Math.min(500, leaseMs / 12);

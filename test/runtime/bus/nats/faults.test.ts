@@ -240,6 +240,17 @@ describe('nats leases when things fail', { skip }, async () => {
     assert.equal(await bus.leases.isHeld('gw-1'), false);
   });
 
+  test('a lease is over for its owner by the clock, before any timer of a process that was frozen', async () => {
+    await using group = natsGroup(server, { leaseMs: 1000 });
+    const bus = await group.started();
+    const lease = bus.leases.hold('gw-1', () => {});
+    await eventually(() => lease.isHeld);
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 900);
+    assert.equal(lease.isHeld, false);
+    await eventually(() => lease.isHeld);
+    await lease.release();
+  });
+
   test('never reports a lease as not held when a server without a disk lost it', async () => {
     await using group = natsGroup(server, {
       stream: { storage: 'Memory', replicas: 1, maxAgeMs: 3_600_000, maxBytes: 1024 * 1024 },
