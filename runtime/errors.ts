@@ -18,6 +18,8 @@ export const errors = {
     message: 'the upgrade request is not a valid WebSocket handshake (RFC 6455 section 4.2.1)',
     http: 400,
   },
+  HYD_HEADERS_TOO_LARGE: { message: 'the request line and headers are larger than 16 KiB', http: 431 },
+  HYD_REQUEST_TIMEOUT: { message: 'the request did not arrive in time', http: 408 },
   HYD_UNKNOWN_ENDPOINT: { message: 'no endpoint of this gateway has this path', http: 404 },
   HYD_ORIGIN_FORBIDDEN: { message: 'this origin is not among allowedOrigins', http: 403 },
   HYD_UNAUTHORIZED: { message: 'the authorizer did not accept this client', http: 401 },

@@ -29,7 +29,10 @@ export function refuse(socket: Duplex, error: HydrogenError): void {
   socket.end(`${lines.join('\r\n')}\r\n\r\n${body}`);
 }
 
-/** `{"code": "HYD_...", "message": "..."}`, as in the management API. */
+/**
+ * `{"code": "HYD_...", "message": "..."}` with the sentence of the error table. Whoever reads it is a stranger: details
+ * can name hosts, addresses and files, and are for the log.
+ */
 export function errorBody(error: HydrogenError): string {
-  return JSON.stringify({ code: error.code, message: error.message });
+  return JSON.stringify({ code: error.code, message: error.entry.message });
 }

@@ -8,8 +8,7 @@
  */
 
 import { randomBytes } from 'node:crypto';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type Server, type ServerOptions, WebSocketServer } from 'ws';
 import { within } from '../../process/timing.ts';
@@ -20,9 +19,10 @@ import type { Closure } from './closure.ts';
 import { Connection } from './connection.ts';
 import { chooseSubprotocol, type Handshake, readHandshake } from './handshake.ts';
 import { Heartbeat } from './heartbeat.ts';
+import { Listener } from './listener.ts';
 import type { LiveSocketPolicy } from './policy.ts';
 import { closureOf } from './protocol-error.ts';
-import { errorBody, refuse } from './refusal.ts';
+import { refuse } from './refusal.ts';
 import { Throttle } from './throttle.ts';
 
 export interface Admission {
@@ -69,7 +69,7 @@ export class SocketServer {
   readonly #connections = new Map<string, Connection>();
   readonly #subprotocols = new WeakMap<IncomingMessage, string>();
   readonly #acceptor: Server<typeof ClientSocket>;
-  readonly #server = createServer(answerPlainRequest);
+  readonly #listener: Listener;
   readonly #heartbeat: Heartbeat;
   /** The sockets of upgrades that are not answered yet. */
   readonly #unanswered = new Set<Duplex>();
@@ -92,7 +92,11 @@ export class SocketServer {
       handleProtocols: (_offered, request) => this.#subprotocols.get(request) ?? false,
     };
     this.#acceptor = new WebSocketServer(options);
-    this.#server.on('upgrade', (request, socket, head) => void this.#upgrade(request, socket, head));
+    this.#listener = new Listener({
+      upgrade: (request, socket, head) => void this.#upgrade(request, socket, head),
+      refused: (error, remoteAddress) => handlers.refused(error, { path: '', remoteAddress, durationMs: 0 }),
+      failed: handlers.failed,
+    });
     this.#heartbeat = new Heartbeat(this.#connections, policy, (connection) => {
       const reason = 'no sign of life';
       connection.close({ closeCode: closeCodes.abnormal, reason, by: 'network', code: 'HYD_HEARTBEAT_TIMEOUT' });
@@ -106,16 +110,9 @@ export class SocketServer {
 
   /** @returns the port it listens on. @throws when the port is not available. */
   async listen(port: number, host?: string): Promise<number> {
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', reject);
-      this.#server.listen({ port, host, backlog: 4096 }, () => {
-        this.#server.off('error', reject);
-        this.#server.on('error', (error) => this.#handlers.failed(error));
-        resolve();
-      });
-    });
+    const actual = await this.#listener.listen(port, host);
     this.#heartbeat.start();
-    return (this.#server.address() as AddressInfo).port;
+    return actual;
   }
 
   /** Resolves when there is no connection, and no upgrade that could become one. */
@@ -134,11 +131,7 @@ export class SocketServer {
       this.#ended(connection, { closeCode: closeCodes.abnormal, reason: 'the gateway stopped', by: 'gateway' });
     }
     for (const socket of this.#unanswered) refuse(socket, new HydrogenError('HYD_DRAINING'));
-    if (!this.#server.listening) return;
-    await new Promise<void>((resolve) => {
-      this.#server.close(() => resolve());
-      this.#server.closeAllConnections();
-    });
+    await this.#listener.stop();
   }
 
   /** True when there is no connection, and no upgrade that could become one. */
@@ -277,10 +270,4 @@ export class SocketServer {
     this.#onEmpty = [];
     for (const resolve of waiting) resolve();
   }
-}
-
-function answerPlainRequest(_request: IncomingMessage, response: ServerResponse): void {
-  const error = new HydrogenError('HYD_UPGRADE_REQUIRED');
-  response.writeHead(426, { 'content-type': 'application/json', upgrade: 'websocket', connection: 'close' });
-  response.end(errorBody(error));
 }
