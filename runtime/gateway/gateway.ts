@@ -7,6 +7,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import { exitMarginMs, gatewayGraceSeconds } from '../../crds/grace.ts';
 import type { HydrogenGatewaySpec } from '../../crds/index.ts';
+import { Occasionally } from '../../process/occasionally.ts';
 import { ProbeServer } from '../../process/probes.ts';
 import { Deadline, within } from '../../process/timing.ts';
 import type { Bus } from '../bus/port/bus.ts';
@@ -19,7 +20,7 @@ import { createPush } from '../peers/push.ts';
 import { type GatewayConfig, restartFields } from '../role/documents.ts';
 import { LiveConfig } from '../role/live-config.ts';
 import { createRoleLog, type RoleLog } from '../role/log.ts';
-import { GatewayMetrics } from '../role/metrics.ts';
+import { GatewayMetrics, type PeerMessageKind } from '../role/metrics.ts';
 import { Readiness } from '../role/readiness.ts';
 import type { MountedSecrets } from '../role/secrets.ts';
 import { Statistics } from '../role/statistics.ts';
@@ -60,6 +61,9 @@ const finishHooksMs = 5_000;
 /** Milliseconds of the stop that are kept for closing the connection to the bus, which flushes for up to a second. */
 const stopBusMs = 1_500;
 
+/** Milliseconds between two log lines about unreadable messages of peers. */
+const unreadableLogMs = 1_000;
+
 export class Gateway {
   readonly readiness: Readiness;
   readonly #deps: GatewayDeps;
@@ -76,6 +80,7 @@ export class Gateway {
   readonly #management: ManagementServer;
   readonly #probes: ProbeServer;
   readonly #statistics: Statistics;
+  readonly #unreadable = new Occasionally(unreadableLogMs);
   #config: GatewayConfig;
   #ports: GatewayPorts;
   #state: 'new' | 'serving' | 'stopping' = 'new';
@@ -308,18 +313,28 @@ export class Gateway {
 
   async #answerPeer(payload: Uint8Array): Promise<Uint8Array> {
     const request = decodeRequest(payload);
-    if (request === undefined) {
-      this.#log.peerUnreadable({ kind: 'request', bytes: payload.byteLength });
+    if (request === undefined) return this.#onUnreadable('request', payload);
+    try {
+      const { status, data } = await this.#owner.answer(request);
+      return encodeAnswer(status, data);
+    } catch (error) {
+      this.#log.failed(error);
       return encodeAnswer('invalid');
     }
-    const { status, data } = await this.#owner.answer(request);
-    return encodeAnswer(status, data);
   }
 
   #onBroadcast(payload: Uint8Array): void {
     const broadcast = decodeBroadcast(payload);
-    if (broadcast === undefined) this.#log.peerUnreadable({ kind: 'broadcast', bytes: payload.byteLength });
+    if (broadcast === undefined) this.#onUnreadable('broadcast', payload);
     else this.#owner.broadcast(broadcast);
+  }
+
+  /** Counts it, and logs one in a while: whoever reaches the bus can send as many as he likes. */
+  #onUnreadable(kind: PeerMessageKind, payload: Uint8Array): Uint8Array {
+    this.#metrics.peersUnreadable.add(kind);
+    const count = this.#unreadable.take();
+    if (count !== undefined) this.#log.peerUnreadable({ kind, bytes: payload.byteLength, count });
+    return encodeAnswer('invalid');
   }
 
   #gauges(): Readonly<Record<string, number>> {

@@ -64,10 +64,11 @@ export class GatewayOwner implements Owner {
   }
 
   async #fanOut({ endpoints, data, isBinary }: Broadcast): Promise<void> {
+    const wanted = endpoints && new Set(endpoints);
     let budget = broadcastBatch;
     for (const connection of [...this.#deps.sockets.connections.values()]) {
       if (!this.#deps.isAlive()) return;
-      if (endpoints !== undefined && !endpoints.includes(connection.endpoint)) continue;
+      if (wanted?.has(connection.endpoint) === false) continue;
       if (connection.offer(data, isBinary)) this.#countSent(connection, data.byteLength);
       budget -= 1;
       if (budget > 0) continue;

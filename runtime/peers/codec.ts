@@ -9,9 +9,15 @@
  *     reply       op(5: text, 6: binary) length(1) id data
  *     broadcast   op(1: text, 2: binary) length(4, big-endian) endpoints-as-JSON data
  *     answer      status(1) data
+ *
+ * Whoever reaches the bus can send anything, so decoders accept only what a gateway or processor would have written:
+ * well-formed connection ids, text that is UTF-8, close codes and reasons that a close frame can carry.
  */
 
+import { isUtf8 } from 'node:buffer';
+import { closeCodes, isCloseReason, isServiceCloseCode } from '../close.ts';
 import type { OwnerStatus } from '../push-status.ts';
+import { isConnectionId } from './connection-id.ts';
 
 export type OwnerRequest =
   | { readonly kind: 'send'; readonly connectionId: string; readonly data: Uint8Array; readonly isBinary: boolean }
@@ -51,32 +57,38 @@ export function encodeRequest(request: OwnerRequest): Uint8Array {
   }
 }
 
-/** Undefined when the bytes have none of the forms above, which a newer or foreign peer may send. */
+/** Undefined when no member of the group writes such bytes in this release. */
 export function decodeRequest(payload: Uint8Array): OwnerRequest | undefined {
   const bytes = asBuffer(payload);
   const rest = 2 + (bytes[1] ?? 0);
   if (bytes.length < rest) return undefined;
   const connectionId = bytes.toString('latin1', 2, rest);
+  if (!isConnectionId(connectionId)) return undefined;
+  const data = bytes.subarray(rest);
   switch (bytes[0]) {
-    case ops.text:
     case ops.binary:
-      return { kind: 'send', connectionId, data: bytes.subarray(rest), isBinary: bytes[0] === ops.binary };
-    case ops.replyText:
+      return { kind: 'send', connectionId, data, isBinary: true };
     case ops.replyBinary:
-      return { kind: 'reply', connectionId, data: bytes.subarray(rest), isBinary: bytes[0] === ops.replyBinary };
+      return { kind: 'reply', connectionId, data, isBinary: true };
+    case ops.text:
+      return isUtf8(data) ? { kind: 'send', connectionId, data, isBinary: false } : undefined;
+    case ops.replyText:
+      return isUtf8(data) ? { kind: 'reply', connectionId, data, isBinary: false } : undefined;
     case ops.disconnect:
-      if (bytes.length < rest + 2) return undefined;
-      return {
-        kind: 'disconnect',
-        connectionId,
-        closeCode: bytes.readUInt16BE(rest),
-        reason: bytes.toString('utf8', rest + 2),
-      };
+      return decodeDisconnect(connectionId, data);
     case ops.describe:
-      return { kind: 'describe', connectionId };
+      return data.length === 0 ? { kind: 'describe', connectionId } : undefined;
     default:
       return undefined;
   }
+}
+
+function decodeDisconnect(connectionId: string, data: Buffer): OwnerRequest | undefined {
+  if (data.length < 2 || !isUtf8(data.subarray(2))) return undefined;
+  const closeCode = data.readUInt16BE(0);
+  const reason = data.toString('utf8', 2);
+  const isSendable = isServiceCloseCode(closeCode) || closeCode === closeCodes.policyViolation;
+  return isSendable && isCloseReason(reason) ? { kind: 'disconnect', connectionId, closeCode, reason } : undefined;
 }
 
 export function encodeAnswer(status: OwnerStatus, data: string = ''): Uint8Array {
@@ -88,7 +100,9 @@ export function encodeAnswer(status: OwnerStatus, data: string = ''): Uint8Array
 
 export function decodeAnswer(payload: Uint8Array): { readonly status: OwnerStatus; readonly data: string } {
   const bytes = asBuffer(payload);
-  return { status: statuses[bytes[0] ?? -1] ?? 'invalid', data: bytes.toString('utf8', 1) };
+  const status = statuses[bytes[0] ?? -1];
+  if (status === undefined || !isUtf8(bytes)) return { status: 'invalid', data: '' };
+  return { status, data: bytes.toString('utf8', 1) };
 }
 
 export function encodeBroadcast(broadcast: Broadcast): Uint8Array {
@@ -107,20 +121,26 @@ export function decodeBroadcast(payload: Uint8Array): Broadcast | undefined {
   if (bytes.length < 5 || (bytes[0] !== ops.text && bytes[0] !== ops.binary)) return undefined;
   const end = 5 + bytes.readUInt32BE(1);
   if (end > bytes.length) return undefined;
-  const endpoints = readEndpoints(bytes.toString('utf8', 5, end));
-  if (endpoints === null) return undefined;
-  return { endpoints, data: bytes.subarray(end), isBinary: bytes[0] === ops.binary };
+  const data = bytes.subarray(end);
+  const isBinary = bytes[0] === ops.binary;
+  const endpoints = readEndpoints(bytes.subarray(5, end));
+  return endpoints === null || !(isBinary || isUtf8(data)) ? undefined : { endpoints, data, isBinary };
 }
 
 /** Null: not what a gateway writes. */
-function readEndpoints(text: string): string[] | undefined | null {
+function readEndpoints(json: Buffer): string[] | undefined | null {
+  if (!isUtf8(json)) return null;
   try {
-    const value: unknown = JSON.parse(text);
+    const value: unknown = JSON.parse(json.toString());
     if (value === null) return undefined;
-    return Array.isArray(value) && value.every((path) => typeof path === 'string') ? value : null;
+    return Array.isArray(value) && value.every(isPath) ? value : null;
   } catch {
     return null;
   }
+}
+
+function isPath(value: unknown): boolean {
+  return typeof value === 'string' && value.startsWith('/');
 }
 
 function withData(op: number, id: string, data: Uint8Array): Buffer {

@@ -8,6 +8,7 @@ import type { LeaseBus } from '../bus/port/leases.ts';
 import type { PeerAnswer, PeerBus } from '../bus/port/peers.ts';
 import type { OwnerStatus, PushStatus } from '../push-status.ts';
 import { decodeAnswer, encodeRequest, type OwnerRequest } from './codec.ts';
+import { isConnectionId } from './connection-id.ts';
 
 export interface PushOutcome {
   readonly status: PushStatus;
@@ -16,7 +17,7 @@ export interface PushOutcome {
 }
 
 export interface Push {
-  /** The connection id must be well-formed: see `isConnectionId`. Never rejects. */
+  /** An id that no gateway gives out is `gone`. Never rejects. */
   ask(request: OwnerRequest): Promise<PushOutcome>;
 }
 
@@ -28,13 +29,6 @@ export interface OwnerAnswer {
 /** Does what a request asks of a connection that this process owns. */
 export interface Owner {
   answer(request: OwnerRequest): Promise<OwnerAnswer>;
-}
-
-const connectionId = /^[0-9a-f]{12}-[0-9a-f]{32}$/;
-
-/** True for an id that a gateway could have given out. Nothing else becomes part of a subject. */
-export function isConnectionId(id: string): boolean {
-  return connectionId.test(id);
 }
 
 /** The parts of the bus that a push needs. */
@@ -57,6 +51,7 @@ export function createPush(
   const remote = new RemotePush(bus, timeoutMs);
   return {
     async ask(request) {
+      if (!isConnectionId(request.connectionId)) return { status: 'gone', data: '' };
       const instanceId = request.connectionId.slice(0, request.connectionId.indexOf('-'));
       if (instanceId !== local?.instanceId) return remote.ask(instanceId, request);
       // A client that does not read keeps its owner waiting; the answer is then the same as for another gateway.

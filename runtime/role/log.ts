@@ -66,7 +66,7 @@ export function createRoleLog(root: Logger, bindings: Readonly<Record<string, st
       log.warn(facts, 'hook failed, will retry'),
     hookGivenUp: (facts: { hook: string; connectionId: string; attempt: number; detail: string }) =>
       log.error(facts, 'hook given up'),
-    peerUnreadable: (facts: { kind: string; bytes: number }) =>
+    peerUnreadable: (facts: { kind: string; bytes: number; count: number }) =>
       log.warn(facts, 'unreadable message from another process of the group'),
 
     consumed: (facts: DeliveryFacts) => {

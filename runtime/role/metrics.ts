@@ -39,6 +39,8 @@ export interface GatewayGauges {
   held(): Iterable<[reason: string, count: number]>;
 }
 
+/** `request`: to the owner of a connection. */
+export type PeerMessageKind = 'request' | 'broadcast';
 export type HookName = 'authorizer' | 'connect' | 'disconnect';
 /** `refused`: the upgrade was refused. `givenUp`: the last attempt of a disconnect hook failed. */
 export type HookOutcome = 'ok' | 'refused' | 'givenUp';
@@ -52,6 +54,7 @@ export class GatewayMetrics {
   readonly refused = new Tally<ErrorCode>();
   readonly received = new Tally();
   readonly receivedBytes = new Tally();
+  readonly peersUnreadable = new Tally<PeerMessageKind>();
   readonly sent = new Tally();
   readonly sentBytes = new Tally();
   readonly hooks: Readonly<Record<HookName, Tally<HookOutcome>>> = {
@@ -72,6 +75,12 @@ export class GatewayMetrics {
     metrics.counter('messages_sent_total', 'Messages written to clients', 'endpoint', this.sent);
     metrics.counter('sent_bytes_total', 'Bytes of messages written to clients', 'endpoint', this.sentBytes);
     metrics.counters('hooks_total', 'Hook calls', ['hook', 'outcome'], () => this.#hookCalls());
+    metrics.counter(
+      'peer_messages_unreadable_total',
+      'Messages of peers that were dropped, since no member of the group writes such',
+      'kind',
+      this.peersUnreadable,
+    );
     metrics.gauge('messages_unacknowledged', 'Client messages that the bus has not acknowledged', undefined, () => [
       ['', gauges.unacknowledged().messages],
     ]);

@@ -4,6 +4,7 @@
  */
 
 import { isUtf8 } from 'node:buffer';
+import { isHeaderValue } from '../../../crds/headers.ts';
 import type { Delivery } from '../../bus/port/messages.ts';
 import { type ErrorCode, HydrogenError } from '../../errors.ts';
 import type { CallResult, HttpAnswer } from '../client/call.ts';
@@ -76,7 +77,7 @@ export async function deliver(
   return result instanceof HydrogenError ? failed(result.code, result.message) : classify(result, destination);
 }
 
-/** Posts a delivery and leaves the answer to the caller. Never rejects; an error when a secret is missing. */
+/** Posts a delivery and leaves the answer to the caller. Never rejects; an error when a secret is missing or the message is not ours. */
 export function postDelivery(
   http: HttpClient,
   { service, traceparent }: PreparedDestination,
@@ -84,6 +85,10 @@ export function postDelivery(
   readBody: boolean,
   maxAnswerBytes: number,
 ): Promise<CallResult> | HydrogenError {
+  // Both come from the bus, where a stranger may have written them. Sent as they are, they would fail the destination.
+  if (!isHeaderValue(delivery.id) || !isHeaderValue(delivery.callbackUrl)) {
+    return new HydrogenError('HYD_MESSAGE_UNREADABLE', 'no header can carry its id or its callback URL');
+  }
   let headers: string[];
   try {
     headers = service.headers(delivery.callbackUrl);

@@ -19,7 +19,8 @@ const requests: OwnerRequest[] = [
   { kind: 'disconnect', connectionId, closeCode: 4999, reason: 'grüß dich' },
   { kind: 'disconnect', connectionId, closeCode: 1000, reason: '' },
   { kind: 'describe', connectionId },
-  { kind: 'reply', connectionId, data, isBinary: false },
+  { kind: 'send', connectionId, data: Buffer.from('grüß dich'), isBinary: false },
+  { kind: 'reply', connectionId, data: Buffer.from('grüß dich'), isBinary: false },
   { kind: 'reply', connectionId, data, isBinary: true },
 ];
 
@@ -68,17 +69,29 @@ test('recognises bytes of any other form', () => {
   for (const bytes of foreign.slice(0, 7)) assert.equal(decodeRequest(Uint8Array.from(bytes)), undefined, `${bytes}`);
 });
 
-test('random bytes never make a decoder throw', () => {
-  let seed = 42;
-  const next = (): number => {
-    seed = (seed * 1_103_515_245 + 12_345) & 0x7fffffff;
-    return seed;
-  };
-  for (let round = 0; round < 20_000; round++) {
-    const bytes = Uint8Array.from({ length: next() % 24 }, () => (next() >> 8) & 0xff);
-    if (bytes.length > 0) bytes[0] = next() % 6;
-    decodeRequest(bytes);
-    decodeBroadcast(bytes);
-    decodeAnswer(bytes);
-  }
+const head = [connectionId.length, ...Buffer.from(connectionId)];
+const endpoints = Buffer.from('["/a"]');
+const refused: [title: string, bytes: number[]][] = [
+  ['a close code that cannot be sent', [3, ...head, 0, 0]],
+  ['a close code of the protocol', [3, ...head, 0x03, 0xea]],
+  ['a reason that is not UTF-8', [3, ...head, 0x0f, 0xa0, 0xc3, 0x28]],
+  ['a reason over 123 bytes', [3, ...head, 0x0f, 0xa0, ...Buffer.alloc(124, 0x61)]],
+  ['text that is not UTF-8', [1, ...head, 0xc3, 0x28]],
+  ['a reply that is not UTF-8', [5, ...head, 0xc3, 0x28]],
+  ['an id that no gateway gives out', [2, 3, 0x61, 0x2e, 0x3e, 1]],
+  ['bytes after a question', [4, ...head, 1]],
+];
+
+for (const [title, bytes] of refused) {
+  test(`refuses a request with ${title}`, () => {
+    assert.equal(decodeRequest(Uint8Array.from(bytes)), undefined);
+  });
+}
+
+test('refuses a broadcast with text that is not UTF-8, or to what is no path', () => {
+  const broadcast = (json: Buffer, ...rest: number[]): Uint8Array =>
+    Uint8Array.from([1, 0, 0, 0, json.length, ...json, ...rest]);
+  assert.ok(decodeBroadcast(broadcast(endpoints, 0x61)));
+  assert.equal(decodeBroadcast(broadcast(endpoints, 0xc3, 0x28)), undefined);
+  assert.equal(decodeBroadcast(broadcast(Buffer.from('["a"]'), 0x61)), undefined);
 });

@@ -113,3 +113,9 @@ for (const [what, isHeld] of [
     assert.equal(kit.received.length, 2);
   });
 }
+
+test('asks nobody about an id that no gateway gives out', async () => {
+  await using kit = await startSilentOwner();
+  assert.equal((await kit.push.ask({ ...request, connectionId: `${instanceId}-${'x'.repeat(300)}` })).status, 'gone');
+  assert.equal(kit.received.length, 0);
+});

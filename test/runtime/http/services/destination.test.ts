@@ -296,3 +296,15 @@ test('reports a delivery as abandoned when its client was closed', async () => {
   await http.close();
   assert.deepEqual(await outcome, { kind: 'abandoned' });
 });
+
+test('does not send a message whose id or callback URL no header can carry, and says that it is unreadable', async () => {
+  await using server = await startDestination();
+  const http = createHttpClient();
+  const destination = prepareDestination({ url: server.url, headers: () => none, timeoutMs: 5_000, reply: false });
+  for (const fields of [{ id: 'a\u0001b' }, { callbackUrl: 'http://a\u0000/' }]) {
+    const outcome = await deliver(http, destination, deliveryOf(fields));
+    assert.equal(outcome.kind === 'failed' && outcome.code, 'HYD_MESSAGE_UNREADABLE');
+  }
+  assert.equal(server.requests.length, 0);
+  await http.close();
+});

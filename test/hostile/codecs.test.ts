@@ -1,0 +1,155 @@
+/** Every decoder of what others write, on inputs that a seed decides: none throws, and what it accepts is what it promises. */
+
+import assert from 'node:assert/strict';
+import { isUtf8 } from 'node:buffer';
+import { test } from 'node:test';
+import { parseDocuments } from '../../crds/documents.ts';
+import { InvalidDocuments } from '../../crds/index.ts';
+import { parseAnnouncement } from '../../runtime/bus/nats/announcements.ts';
+import { readParkedFacts } from '../../runtime/bus/nats/parked.ts';
+import { headerBlock, headerValue, judgeAck, parseAckSubject, statusCodeOf } from '../../runtime/bus/nats/wire.ts';
+import { closeCodes, isCloseReason, isServiceCloseCode } from '../../runtime/close.ts';
+import { parseRetryAfter } from '../../runtime/http/client/retry-after.ts';
+import {
+  decodeAnswer,
+  decodeBroadcast,
+  decodeRequest,
+  encodeAnswer,
+  encodeBroadcast,
+  encodeRequest,
+} from '../../runtime/peers/codec.ts';
+import { isConnectionId } from '../../runtime/peers/connection-id.ts';
+import { compileAllowedHosts } from '../../runtime/route/allowed-hosts.ts';
+import { readMessageText } from '../../runtime/route/message-text.ts';
+import { gatewayDocument, groupDocument, processorDocument, yaml } from '../kit/documents.ts';
+import { fuzz } from '../kit/fuzz.ts';
+
+const connectionId = '0123456789ab-0123456789abcdef0123456789abcdef';
+const data = Buffer.from('grüß dich');
+
+test('requests to the owner of a connection', () => {
+  const samples = [
+    encodeRequest({ kind: 'send', connectionId, data, isBinary: false }),
+    encodeRequest({ kind: 'send', connectionId, data, isBinary: true }),
+    encodeRequest({ kind: 'reply', connectionId, data, isBinary: false }),
+    encodeRequest({ kind: 'disconnect', connectionId, closeCode: 4000, reason: 'ünd' }),
+    encodeRequest({ kind: 'describe', connectionId }),
+  ];
+  let accepted = 0;
+  fuzz(samples, (input) => {
+    const request = decodeRequest(input);
+    if (request === undefined) return;
+    accepted += 1;
+    assert.ok(isConnectionId(request.connectionId));
+    if ('data' in request) assert.ok(request.isBinary || isUtf8(request.data));
+    if (request.kind === 'disconnect') {
+      assert.ok(isServiceCloseCode(request.closeCode) || request.closeCode === closeCodes.policyViolation);
+      assert.ok(isCloseReason(request.reason));
+    }
+    assert.deepEqual(Buffer.from(encodeRequest(request)), input);
+  });
+  assert.ok(accepted > 100, `${accepted} inputs were accepted: the samples prove little`);
+});
+
+test('broadcasts', () => {
+  const samples = [
+    encodeBroadcast({ endpoints: undefined, data, isBinary: false }),
+    encodeBroadcast({ endpoints: ['/a', '/ä'], data, isBinary: true }),
+  ];
+  fuzz(samples, (input) => {
+    const broadcast = decodeBroadcast(input);
+    if (broadcast === undefined) return;
+    assert.ok(broadcast.isBinary || isUtf8(broadcast.data));
+    assert.ok(broadcast.endpoints?.every((path) => path.startsWith('/')) ?? true);
+  });
+});
+
+test('answers of owners', () => {
+  fuzz([encodeAnswer('done', '{"a":"ü"}'), encodeAnswer('gone')], (input) => {
+    const { status, data: text } = decodeAnswer(input);
+    assert.ok(status === 'invalid' || Buffer.from(encodeAnswer(status, text)).equals(input));
+  });
+});
+
+test('announcements of processors', () => {
+  const samples = ['{"processor":"chat","kept":["a","b"]}', '{"processor":"chat","kept":"all"}'];
+  fuzz(
+    samples.map((text) => Buffer.from(text)),
+    (input) => {
+      const announcement = parseAnnouncement(input);
+      if (announcement === undefined) return;
+      assert.equal(typeof announcement.processor, 'string');
+    },
+  );
+});
+
+test('headers, acknowledgements and reply subjects of NATS', () => {
+  const samples = [
+    headerBlock([
+      ['Nats-Msg-Id', 'chat-1'],
+      ['hydrogen-message-id', 'm-1'],
+      ['hydrogen-attempts', '2'],
+      ['hydrogen-due-at', '1700000000000'],
+      ['hydrogen-stored-at', '1700000000000'],
+      ['hydrogen-cause', '{"code":"HYD_EXPIRED","detail":""}'],
+    ]),
+    '{"stream":"HYDROGEN_a_b", "seq":12}',
+    '{"error":{"err_code":10077,"description":"maximum bytes exceeded"}}',
+    '$JS.ACK.S.C.1.2.3.1700000000000000000.4',
+    'NATS/1.0 503 No Responders\r\n\r\n',
+  ];
+  fuzz(
+    samples.map((text) => Buffer.from(text)),
+    (input) => {
+      const text = input.toString('latin1');
+      headerValue(text, 'Nats-Msg-Id');
+      statusCodeOf(text);
+      parseAckSubject(text);
+      judgeAck(input, Buffer.from('{"stream":"HYDROGEN_a_b", "seq":'));
+      const facts = readParkedFacts(text);
+      if (facts !== undefined) assert.ok(facts.attempts >= 0 && facts.dueAtMs >= 0 && facts.storedAtMs > 0);
+    },
+  );
+});
+
+test('payloads on the stream', () => {
+  const samples = [
+    '{"connection_id":"x","message":"hello","message_encoding":"text"}',
+    '{"message":["a"]}',
+    '[[[[]]]]',
+  ];
+  fuzz(
+    samples.map((text) => Buffer.from(text)),
+    (input) => assert.ok(['string', 'undefined'].includes(typeof readMessageText(input))),
+  );
+});
+
+test('headers and URLs of services', () => {
+  const samples = ['120', 'Wed, 21 Oct 2015 07:28:00 GMT', 'http://a.example.com:80/x?y', 'https://user@a.test/'];
+  const admit = compileAllowedHosts(['*.example.com', 'a.test:443']);
+  fuzz(
+    samples.map((text) => Buffer.from(text)),
+    (input) => {
+      const text = input.toString('latin1');
+      const delayMs = parseRetryAfter(text, 0);
+      assert.ok(delayMs === undefined || (delayMs >= 0 && delayMs <= 3_600_000));
+      const verdict = admit(text);
+      if (verdict.isAllowed) assert.match(verdict.url.hostname, /\.example\.com\.?$|^a\.test\.?$/);
+    },
+  );
+});
+
+test('documents', () => {
+  const samples = [yaml(groupDocument(), gatewayDocument(), processorDocument())];
+  fuzz(
+    samples.map((text) => Buffer.from(text)),
+    (input) => {
+      try {
+        parseDocuments(input.toString(), 'fuzz.yaml');
+      } catch (error) {
+        assert.ok(error instanceof InvalidDocuments, String(error));
+      }
+    },
+    0.1,
+  );
+});
