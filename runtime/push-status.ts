@@ -24,3 +24,9 @@ export type PushStatus =
   | 'cutOff'
   /** The bus is down: nothing happened. */
   | 'down';
+
+export interface PushOutcome {
+  readonly status: PushStatus;
+  /** What the owner says about the connection, for `describe`: JSON. */
+  readonly data: string;
+}

@@ -15,7 +15,7 @@ import type { Lease } from '../bus/port/leases.ts';
 import { HydrogenError } from '../errors.ts';
 import { createHttpClient, type HttpClient } from '../http/client/client.ts';
 import { ManagementServer } from '../http/management/server.ts';
-import { decodeBroadcast, decodeRequest, encodeAnswer } from '../peers/codec.ts';
+import { decodeBroadcast, decodeReplies, decodeRequest, encodeAnswer, encodeStatuses } from '../peers/codec.ts';
 import { createPush } from '../peers/push.ts';
 import { type GatewayConfig, restartFields } from '../role/documents.ts';
 import { LiveConfig } from '../role/live-config.ts';
@@ -312,6 +312,10 @@ export class Gateway {
   }
 
   async #answerPeer(payload: Uint8Array): Promise<Uint8Array> {
+    const replies = decodeReplies(payload);
+    if (replies !== undefined) {
+      return encodeAnswer('done', encodeStatuses(replies.map((reply) => this.#owner.reply(reply))));
+    }
     const request = decodeRequest(payload);
     if (request === undefined) return this.#onUnreadable('request', payload);
     try {

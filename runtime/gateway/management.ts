@@ -4,7 +4,8 @@ import type { PeerBus } from '../bus/port/peers.ts';
 import type { ConnectionsApi } from '../http/management/api.ts';
 import { encodeBroadcast } from '../peers/codec.ts';
 import { isConnectionId } from '../peers/connection-id.ts';
-import type { Push, PushOutcome } from '../peers/push.ts';
+import type { Push } from '../peers/push.ts';
+import type { PushOutcome } from '../push-status.ts';
 
 export function createConnectionsApi(peers: PeerBus, push: Push): ConnectionsApi {
   return {

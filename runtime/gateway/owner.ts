@@ -1,6 +1,6 @@
 /** Does what services ask of the connections that this gateway owns, directly or through another gateway. */
 
-import type { Broadcast, OwnerRequest } from '../peers/codec.ts';
+import type { Broadcast, OwnerRequest, Reply } from '../peers/codec.ts';
 import type { Owner, OwnerAnswer } from '../peers/push.ts';
 import type { OwnerStatus } from '../push-status.ts';
 import type { GatewayMetrics } from '../role/metrics.ts';
@@ -36,9 +36,9 @@ export class GatewayOwner implements Owner {
   }
 
   async answer(request: OwnerRequest): Promise<OwnerAnswer> {
-    const { identity, sockets, spec } = this.#deps;
-    const connection = sockets.connections.get(request.connectionId);
-    if (connection === undefined || connection.isEnding || !this.#deps.isAlive()) return { status: 'gone' };
+    const { identity, spec } = this.#deps;
+    const connection = this.#find(request.connectionId);
+    if (connection === undefined) return { status: 'gone' };
     switch (request.kind) {
       case 'send': {
         if (request.data.byteLength > spec.current.limits.maxBufferedBytes) return { status: 'tooLarge' };
@@ -47,15 +47,21 @@ export class GatewayOwner implements Owner {
         return { status: statusOf[result] };
       }
       case 'reply':
-        if (!connection.offer(request.data, request.isBinary)) return { status: 'full' };
-        this.#countSent(connection, request.data.byteLength);
-        return { status: 'done' };
+        return { status: this.reply(request) };
       case 'disconnect':
         connection.close({ closeCode: request.closeCode, reason: request.reason, by: 'service' });
         return { status: 'done' };
       case 'describe':
         return { status: 'done', data: JSON.stringify(describe(connection, identity.instanceId)) };
     }
+  }
+
+  reply({ connectionId, data, isBinary }: Reply): OwnerStatus {
+    const connection = this.#find(connectionId);
+    if (connection === undefined) return 'gone';
+    if (!connection.offer(data, isBinary)) return 'full';
+    this.#countSent(connection, data.byteLength);
+    return 'done';
   }
 
   /** Writes to every connection of the named endpoints; broadcasts reach a connection in the order of their arrival. */
@@ -75,6 +81,12 @@ export class GatewayOwner implements Owner {
       budget = broadcastBatch;
       await new Promise(setImmediate);
     }
+  }
+
+  /** The connection, unless it is gone or may be called gone. */
+  #find(connectionId: string): Connection | undefined {
+    const connection = this.#deps.sockets.connections.get(connectionId);
+    return connection?.isEnding === false && this.#deps.isAlive() ? connection : undefined;
   }
 
   #countSent(connection: Connection, bytes: number): void {

@@ -7,8 +7,9 @@
  *     disconnect  op(3) length(1) id close-code(2, big-endian) reason
  *     describe    op(4) length(1) id
  *     reply       op(5: text, 6: binary) length(1) id data
+ *     replies     op(7) and for each length(4, big-endian) reply
  *     broadcast   op(1: text, 2: binary) length(4, big-endian) endpoints-as-JSON data
- *     answer      status(1) data
+ *     answer      status(1) data; to replies that are done, the data has one digit for the status of each
  *
  * Whoever reaches the bus can send anything, so decoders accept only what a gateway or processor would have written:
  * well-formed connection ids, text that is UTF-8, close codes and reasons that a close frame can carry.
@@ -29,6 +30,8 @@ export type OwnerRequest =
   | { readonly kind: 'disconnect'; readonly connectionId: string; readonly closeCode: number; readonly reason: string }
   | { readonly kind: 'describe'; readonly connectionId: string };
 
+export type Reply = Extract<OwnerRequest, { readonly kind: 'reply' }>;
+
 export interface Broadcast {
   /** Undefined: every endpoint. */
   readonly endpoints: readonly string[] | undefined;
@@ -36,7 +39,7 @@ export interface Broadcast {
   readonly isBinary: boolean;
 }
 
-const ops = { text: 1, binary: 2, disconnect: 3, describe: 4, replyText: 5, replyBinary: 6 } as const;
+const ops = { text: 1, binary: 2, disconnect: 3, describe: 4, replyText: 5, replyBinary: 6, replies: 7 } as const;
 const statuses: readonly OwnerStatus[] = ['done', 'accepted', 'gone', 'full', 'tooLarge', 'invalid'];
 
 export function encodeRequest(request: OwnerRequest): Uint8Array {
@@ -81,6 +84,45 @@ export function decodeRequest(payload: Uint8Array): OwnerRequest | undefined {
     default:
       return undefined;
   }
+}
+
+/** @param requests replies, each encoded as a request of its own */
+export function encodeReplies(requests: readonly Uint8Array[]): Uint8Array {
+  const bytes = Buffer.allocUnsafe(requests.reduce((sum, { byteLength }) => sum + 4 + byteLength, 1));
+  bytes[0] = ops.replies;
+  let at = 1;
+  for (const request of requests) {
+    at = bytes.writeUInt32BE(request.byteLength, at);
+    bytes.set(request, at);
+    at += request.byteLength;
+  }
+  return bytes;
+}
+
+/** Undefined when these are not replies, all of them readable. */
+export function decodeReplies(payload: Uint8Array): Reply[] | undefined {
+  const bytes = asBuffer(payload);
+  if (bytes[0] !== ops.replies) return undefined;
+  const replies: Reply[] = [];
+  for (let at = 1; at < bytes.length; ) {
+    if (at + 4 > bytes.length) return undefined;
+    const end = at + 4 + bytes.readUInt32BE(at);
+    const request = end > bytes.length ? undefined : decodeRequest(bytes.subarray(at + 4, end));
+    if (request?.kind !== 'reply') return undefined;
+    replies.push(request);
+    at = end;
+  }
+  return replies.length === 0 ? undefined : replies;
+}
+
+/** One digit for each. */
+export function encodeStatuses(list: readonly OwnerStatus[]): string {
+  return list.map((status) => statuses.indexOf(status)).join('');
+}
+
+/** What is not a status becomes `invalid`. */
+export function decodeStatuses(digits: string): OwnerStatus[] {
+  return Array.from(digits, (digit) => statuses[Number(digit)] ?? 'invalid');
 }
 
 function decodeDisconnect(connectionId: string, data: Buffer): OwnerRequest | undefined {

@@ -6,15 +6,10 @@
 import { within } from '../../process/timing.ts';
 import type { LeaseBus } from '../bus/port/leases.ts';
 import type { PeerAnswer, PeerBus } from '../bus/port/peers.ts';
-import type { OwnerStatus, PushStatus } from '../push-status.ts';
+import type { OwnerStatus, PushOutcome } from '../push-status.ts';
 import { decodeAnswer, encodeRequest, type OwnerRequest } from './codec.ts';
 import { isConnectionId } from './connection-id.ts';
-
-export interface PushOutcome {
-  readonly status: PushStatus;
-  /** What the owner says about the connection, for `describe`: JSON. */
-  readonly data: string;
-}
+import { Replies } from './replies.ts';
 
 export interface Push {
   /** An id that no gateway gives out is `gone`. Never rejects. */
@@ -67,6 +62,7 @@ class RemotePush {
   readonly #timeoutMs: number;
   /** Instances that did not answer their last request. A hint only: their lease is read before the next request. */
   readonly #silent = new Set<string>();
+  readonly #replies = new Replies((instanceId, payload) => this.#exchange(instanceId, payload));
 
   constructor(bus: PushBus, timeoutMs: number) {
     this.#bus = bus;
@@ -74,12 +70,15 @@ class RemotePush {
   }
 
   async ask(instanceId: string, request: OwnerRequest): Promise<PushOutcome> {
-    const { peers } = this.#bus;
     const payload = encodeRequest(request);
-    if (payload.byteLength > peers.maxPayloadBytes) return { status: 'tooLarge', data: '' };
+    if (payload.byteLength > this.#bus.peers.maxPayloadBytes) return { status: 'tooLarge', data: '' };
+    return request.kind === 'reply' ? this.#replies.send(instanceId, payload) : this.#exchange(instanceId, payload);
+  }
+
+  async #exchange(instanceId: string, payload: Uint8Array): Promise<PushOutcome> {
     // Before it is sent: an owner that wakes up must not write to a client what was answered with `gone`.
     if (this.#silent.has(instanceId) && (await this.#isOver(instanceId))) return { status: 'gone', data: '' };
-    const answer = await peers.request(instanceId, payload, this.#timeoutMs);
+    const answer = await this.#bus.peers.request(instanceId, payload, this.#timeoutMs);
     this.#note(instanceId, answer.kind);
     switch (answer.kind) {
       case 'answer':

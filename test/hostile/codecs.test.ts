@@ -13,10 +13,14 @@ import { parseRetryAfter } from '../../runtime/http/client/retry-after.ts';
 import {
   decodeAnswer,
   decodeBroadcast,
+  decodeReplies,
   decodeRequest,
+  decodeStatuses,
   encodeAnswer,
   encodeBroadcast,
+  encodeReplies,
   encodeRequest,
+  encodeStatuses,
 } from '../../runtime/peers/codec.ts';
 import { isConnectionId } from '../../runtime/peers/connection-id.ts';
 import { compileAllowedHosts } from '../../runtime/route/allowed-hosts.ts';
@@ -47,6 +51,20 @@ test('requests to the owner of a connection', () => {
       assert.ok(isCloseReason(request.reason));
     }
     assert.deepEqual(Buffer.from(encodeRequest(request)), input);
+  });
+  assert.ok(accepted > 100, `${accepted} inputs were accepted: the samples prove little`);
+});
+
+test('replies', () => {
+  const one = encodeRequest({ kind: 'reply', connectionId, data, isBinary: false });
+  const other = encodeRequest({ kind: 'reply', connectionId, data, isBinary: true });
+  let accepted = 0;
+  fuzz([encodeReplies([one]), encodeReplies([one, other, one])], (input) => {
+    const replies = decodeReplies(input);
+    if (replies === undefined) return;
+    accepted += 1;
+    assert.deepEqual(Buffer.from(encodeReplies(replies.map(encodeRequest))), input);
+    assert.ok(decodeStatuses(encodeStatuses(replies.map(() => 'full'))).every((status) => status === 'full'));
   });
   assert.ok(accepted > 100, `${accepted} inputs were accepted: the samples prove little`);
 });
