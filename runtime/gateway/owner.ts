@@ -1,6 +1,6 @@
 /** Does what services ask of the connections that this gateway owns, directly or through another gateway. */
 
-import type { Broadcast, OwnerRequest, Reply } from '../peers/codec.ts';
+import type { Broadcast, OwnerRequest, ReplyRequest } from '../peers/codec.ts';
 import type { Owner, OwnerAnswer } from '../peers/push.ts';
 import type { OwnerStatus } from '../push-status.ts';
 import type { GatewayMetrics } from '../role/metrics.ts';
@@ -56,7 +56,7 @@ export class GatewayOwner implements Owner {
     }
   }
 
-  reply({ connectionId, data, isBinary }: Reply): OwnerStatus {
+  reply({ connectionId, data, isBinary }: ReplyRequest): OwnerStatus {
     const connection = this.#find(connectionId);
     if (connection === undefined) return 'gone';
     if (!connection.offer(data, isBinary)) return 'full';

@@ -30,7 +30,7 @@ export type OwnerRequest =
   | { readonly kind: 'disconnect'; readonly connectionId: string; readonly closeCode: number; readonly reason: string }
   | { readonly kind: 'describe'; readonly connectionId: string };
 
-export type Reply = Extract<OwnerRequest, { readonly kind: 'reply' }>;
+export type ReplyRequest = Extract<OwnerRequest, { readonly kind: 'reply' }>;
 
 export interface Broadcast {
   /** Undefined: every endpoint. */
@@ -100,10 +100,10 @@ export function encodeReplies(requests: readonly Uint8Array[]): Uint8Array {
 }
 
 /** Undefined when these are not replies, all of them readable. */
-export function decodeReplies(payload: Uint8Array): Reply[] | undefined {
+export function decodeReplies(payload: Uint8Array): ReplyRequest[] | undefined {
   const bytes = asBuffer(payload);
   if (bytes[0] !== ops.replies) return undefined;
-  const replies: Reply[] = [];
+  const replies: ReplyRequest[] = [];
   for (let at = 1; at < bytes.length; ) {
     if (at + 4 > bytes.length) return undefined;
     const end = at + 4 + bytes.readUInt32BE(at);
@@ -120,7 +120,7 @@ export function encodeStatuses(list: readonly OwnerStatus[]): string {
   return list.map((status) => statuses.indexOf(status)).join('');
 }
 
-/** What is not a status becomes `invalid`. */
+/** A digit that is no status counts as `invalid`. */
 export function decodeStatuses(digits: string): OwnerStatus[] {
   return Array.from(digits, (digit) => statuses[Number(digit)] ?? 'invalid');
 }

@@ -80,7 +80,7 @@ export class Replies {
   }
 }
 
-/** What became of one reply of a batch. */
+/** The outcome of one reply of a batch. */
 function statusOf(batch: PushStatus, one: OwnerStatus | undefined): PushStatus {
   return batch === 'done' ? (one ?? 'invalid') : batch;
 }
