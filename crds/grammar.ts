@@ -46,7 +46,7 @@ export const grammars = {
     words: 'an origin such as https://app.example.com or https://*.example.com, without a path',
   },
   allowedHost: {
-    pattern: `^([*][.][A-Za-z0-9_][A-Za-z0-9._-]*|${host})${port}$`,
+    pattern: `^([*][.]${name}|${host})${port}$`,
     maxLength: 260,
     words: 'a host name, or *. and a domain, with an optional :port',
   },

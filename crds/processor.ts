@@ -3,9 +3,11 @@ import { Type } from 'typebox';
 
 import { endpointPathRule } from './endpoint.ts';
 import { groupRef, groupRefRules, httpCallFields, httpCallRules, paused, statsIntervalSeconds } from './fragments.ts';
+import { hostPatternRule } from './host-pattern.ts';
 import type { Input, Resolved } from './infer.ts';
 import { type CrossFieldRule, rule } from './rules.ts';
 import { Fields, Flag, FreeText, Integer, List, ListMap, ListSet, StringEnum, Text, withDefault } from './schema.ts';
+import { textPatternRule } from './text-pattern.ts';
 import { autoscaling, replicas, template, workloadRules } from './workload.ts';
 
 /** The kind's name. */
@@ -196,7 +198,9 @@ export const processorRules: readonly CrossFieldRule[] = [
     check: (self) => (self.rules === undefined) !== (self.rulesEngine === undefined),
   }),
   ...httpCallRules('spec.routing.rules[*].destination'),
+  textPatternRule('spec.routing.rules[*].pattern'),
   ...httpCallRules('spec.routing.rulesEngine'),
+  hostPatternRule('spec.routing.rulesEngine.allowedHosts[*]'),
   rule<HydrogenMessageProcessorSpec>({
     path: 'spec',
     field: 'delivery.partitions',

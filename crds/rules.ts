@@ -19,8 +19,11 @@ export interface CrossFieldRule<Self = unknown> {
   readonly rule: string;
   /** The error message. `{a.b}` stands for the value of `a.b` below `path`. */
   readonly message: string;
-  /** The rule in TypeScript. Absent: it compares with the previous object, which a document does not contain. */
-  check?(self: Self): boolean;
+  /**
+   * The rule in TypeScript: whether it holds, or why it does not, which is added to the message. Absent: it compares with
+   * the previous object, which a document does not contain.
+   */
+  check?(self: Self): boolean | string;
 }
 
 /** A rule with the type of its `self`. */
@@ -33,8 +36,12 @@ export function checkRules(rules: readonly CrossFieldRule[], resource: unknown, 
   return rules.flatMap((rule) =>
     placesOf(resource, rule.path)
       .filter(({ path }) => isReadable(rule, path, known))
-      .filter(({ value }) => rule.check?.(value) === false)
-      .map(({ path, value }) => ({ path: join(path, rule.field ?? ''), message: fill(rule.message, value) })),
+      .flatMap(({ path, value }) => {
+        const verdict = rule.check?.(value) ?? true;
+        if (verdict === true) return [];
+        const message = fill(rule.message, value);
+        return { path: join(path, rule.field ?? ''), message: verdict === false ? message : `${message}: ${verdict}` };
+      }),
   );
 }
 

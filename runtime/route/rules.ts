@@ -4,9 +4,9 @@
  * message.
  */
 
+import { compilePattern, type MatchText } from '../../crds/text-pattern.ts';
 import { HydrogenError } from '../errors.ts';
 import { readMessageText } from './message-text.ts';
-import { compilePattern, type MatchText } from './text-pattern.ts';
 
 /** Index of the first rule that matches; otherwise why there is none: no match, or a payload without a text. */
 export type RuleMatch = number | 'unmatched' | 'unreadable';

@@ -97,9 +97,12 @@ function note(kind: string, answer: ApiAnswer['body']): void {
   }
 }
 
-/** The message of a rule. Servers before 1.36 put the type of the value in front, or the value itself. */
+/**
+ * The message of a rule. Servers before 1.36 put the type of the value in front, or the value itself; an error of the
+ * rule comes before its message.
+ */
 function ruleIn(message: string): string {
-  return message.replace(/^(Invalid value: ("[^"]*": )?|Forbidden: )/, '');
+  return message.replace(/^(Invalid value: ("[^"]*": )?|Forbidden: )/, '').replace(/^error .* evaluating rule: /, '');
 }
 
 /** The fields that an answer reports; a problem of the whole object has no field. */

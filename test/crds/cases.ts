@@ -519,6 +519,33 @@ routing:
         `spec.routing.rulesEngine.allowedHosts[${index}]: must be a host name, or *. and a domain, with an optional :port, is "${host}"`,
     ),
   },
+  ...Object.entries({
+    '(': 'missing closing ): `(`',
+    'a(?=b)': 'invalid or unsupported Perl syntax: `(?=`',
+    'a**': 'invalid nested repetition operator: `**`',
+    '[z-a]': 'invalid character class range: `z-a`',
+    'a{1001}': 'invalid repeat count: `{1001}`',
+    '\\\\1': 'invalid escape sequence: `\\1`',
+  }).map(([pattern, reason]) => ({
+    title: `the pattern ${pattern}`,
+    yaml: processor(`routing: {rules: [{name: a, pattern: "${pattern}", destination: {url: "http://a"}}]}`),
+    issues: [`spec.routing.rules[0].pattern: must be a regular expression in RE2 syntax: ${reason}`],
+  })),
+  {
+    title: 'allowed hosts that no URL can have',
+    yaml: processor('routing: {rulesEngine: {url: "http://rules", allowedHosts: ["[1:2:3:4:5::6:7:8:9]"]}}'),
+    issues: [
+      'spec.routing.rulesEngine.allowedHosts[0]: must be a host that exists in URLs: check the address in brackets, and ' +
+        'labels that begin with xn--',
+    ],
+  },
+  ...['*.1.2.3.4', '*.a..b'].map((host) => ({
+    title: `the allowed host ${host}`,
+    yaml: processor(`routing: {rulesEngine: {url: "http://rules", allowedHosts: ["${host}"]}}`),
+    issues: [
+      `spec.routing.rulesEngine.allowedHosts[0]: must be a host name, or *. and a domain, with an optional :port, is "${host}"`,
+    ],
+  })),
   {
     title: 'two rules of one name',
     yaml: processor(`

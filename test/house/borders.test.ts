@@ -23,7 +23,7 @@ const doors: Record<string, string> = {
   cdk8s: 'infra',
   'cdk8s-plus-28': 'infra',
   '@kubernetes/client-node': 'operator/kube',
-  re2js: 'runtime/route',
+  re2js: 'crds',
   commander: 'cli',
 };
 

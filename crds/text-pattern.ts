@@ -3,11 +3,15 @@
  * process. A pattern matches when it is found anywhere in the text; `^` and `$` anchor it. Flags are written inside it,
  * for example `(?i)^hello`.
  *
+ * `parse` compiles every pattern with it, and pods match with what it returns: what one accepts, the other runs.
+ *
  * Plain ASCII literals and patterns that match everything are decided without the engine. The set is kept small enough
  * to be evidently equivalent, and a test compares it with re2js on random text.
  */
 
 import { RE2JS, RE2JSException } from 're2js';
+
+import { type CrossFieldRule, rule } from './rules.ts';
 
 /** True when the pattern is found in the text. */
 export type MatchText = (text: string) => boolean;
@@ -43,4 +47,23 @@ function compileWithEngine(pattern: string): MatchText {
     if (!(cause instanceof RE2JSException)) throw cause;
     throw new SyntaxError(cause.message.replace(/^error parsing regexp: /, ''), { cause });
   }
+}
+
+/** The rule that the string at `path` is a pattern that compiles. */
+export function textPatternRule(path: string): CrossFieldRule {
+  return rule<string>({
+    path,
+    // An expression that does not compile is an error of the rule, with the reason in its message.
+    rule: "''.matches(self) in [true, false]",
+    message: 'must be a regular expression in RE2 syntax',
+    check: (self) => {
+      try {
+        compilePattern(self);
+        return true;
+      } catch (error) {
+        if (error instanceof SyntaxError) return error.message;
+        throw error;
+      }
+    },
+  });
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { RE2JS } from 're2js';
-import { compilePattern } from '../../../runtime/route/text-pattern.ts';
+import { compilePattern } from '../../crds/text-pattern.ts';
 
 const matches = (pattern: string, text: string): boolean => compilePattern(pattern)?.(text) ?? true;
 
