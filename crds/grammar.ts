@@ -87,9 +87,9 @@ export const grammars = {
     words: 'a DNS name, which may begin with *.',
   },
   secretKey: {
-    pattern: '^[-._a-zA-Z0-9]+$',
+    pattern: '^([-_a-zA-Z0-9]|[.][-_a-zA-Z0-9])[-._a-zA-Z0-9]*$',
     maxLength: 253,
-    words: "the name of a key in a secret: letters, digits, '-', '_' and '.'",
+    words: "the name of a key in a secret: letters, digits, '-', '_' and '.', not beginning with '..'",
   },
   environmentName: {
     pattern: '^[A-Za-z_][A-Za-z0-9_]*$',

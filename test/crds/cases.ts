@@ -346,6 +346,13 @@ export const invalidCases: readonly Case[] = [
     yaml: header(`name: X-Tier, value: "${value}"`),
     issues: [`${headerPath}.value: must be a header value of printable ASCII characters, without line breaks`],
   })),
+  ...['.', '..', '..a', 'a/b', ''].map((key) => ({
+    title: `the secret key ${JSON.stringify(key)}`,
+    yaml: header(`name: X-Tier, valueFrom: {secretKeyRef: {name: a, key: "${key}"}}`),
+    issues: [
+      `${headerPath}.valueFrom.secretKeyRef.key: must be the name of a key in a secret: letters, digits, '-', '_' and '.', not beginning with '..', is "${key}"`,
+    ],
+  })),
   {
     title: 'a header with both value and valueFrom',
     yaml: header('name: X-Tier, value: a, valueFrom: {secretKeyRef: {name: a, key: b}}'),
