@@ -18,6 +18,7 @@ export const errors = {
     message: 'the upgrade request is not a valid WebSocket handshake (RFC 6455 section 4.2.1)',
     http: 400,
   },
+  HYD_SUBPROTOCOL_UNKNOWN: { message: 'this gateway supports none of the offered subprotocols', http: 400 },
   HYD_HEADERS_TOO_LARGE: { message: 'the request line and headers are larger than 16 KiB', http: 431 },
   HYD_REQUEST_TIMEOUT: { message: 'the request did not arrive in time', http: 408 },
   HYD_UNKNOWN_ENDPOINT: { message: 'no endpoint of this gateway has this path', http: 404 },
@@ -56,6 +57,7 @@ export const errors = {
   HYD_ENDPOINTS_INVALID: { message: 'endpoints[] must be paths that start with /', http: 400 },
   HYD_TOKEN_INVALID: { message: 'the bearer token is missing or wrong', http: 401 },
   HYD_NOT_FOUND: { message: 'the management API has no such route', http: 404 },
+  HYD_ENCODING_UNSUPPORTED: { message: 'a body is taken as it is: send it without Content-Encoding', http: 415 },
   HYD_BAD_REQUEST: { message: 'the request is malformed', http: 400 },
   HYD_INTERNAL: { message: 'an unexpected failure: see the log of this gateway', http: 500, close: 1011 },
 

@@ -20,15 +20,18 @@ export interface Handshake {
 export interface HandshakePolicy {
   readonly endpoints: readonly { readonly path: string }[];
   /** Exact origins, or `https://*.example.com` for every host below a domain; undefined: any. */
+  /** Supported subprotocols; undefined: any. */
+  readonly subprotocols?: readonly string[] | undefined;
   readonly allowedOrigins?: readonly string[] | undefined;
 }
 
 const key = /^[+/0-9A-Za-z]{22}==$/;
 const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
-/** @throws {HydrogenError} HYD_BAD_UPGRADE, HYD_UNKNOWN_ENDPOINT, HYD_ORIGIN_FORBIDDEN */
+/** @throws {HydrogenError} HYD_BAD_REQUEST, HYD_BAD_UPGRADE, HYD_UNKNOWN_ENDPOINT, HYD_ORIGIN_FORBIDDEN, HYD_SUBPROTOCOL_UNKNOWN */
 export function readHandshake(request: IncomingMessage, policy: HandshakePolicy): Handshake {
   const { headers } = request;
+  assertHttp11(request);
   if (request.method !== 'GET') throw new HydrogenError('HYD_BAD_UPGRADE', 'the method must be GET');
   if (headers.upgrade?.toLowerCase() !== 'websocket') {
     throw new HydrogenError('HYD_BAD_UPGRADE', 'the Upgrade header must be websocket');
@@ -43,6 +46,9 @@ export function readHandshake(request: IncomingMessage, policy: HandshakePolicy)
   const { path, query } = readTarget(request.url ?? '');
   if (!policy.endpoints.some((endpoint) => endpoint.path === path)) throw new HydrogenError('HYD_UNKNOWN_ENDPOINT');
   if (!isOriginAllowed(headers.origin, policy.allowedOrigins)) throw new HydrogenError('HYD_ORIGIN_FORBIDDEN');
+  if (subprotocols.length > 0 && chooseSubprotocol(subprotocols, policy.subprotocols) === '') {
+    throw new HydrogenError('HYD_SUBPROTOCOL_UNKNOWN');
+  }
   return {
     endpoint: path,
     headers: readHeaders(request.rawHeaders),
@@ -87,7 +93,16 @@ function readSubprotocols(header: string | undefined): string[] {
   return offered;
 }
 
-function readTarget(target: string): { path: string; query: [string, string][] } {
+/** RFC 9112 section 3.2: a request with more than one Host is malformed; RFC 9110 section 7.8: 1.0 cannot upgrade. */
+function assertHttp11({ httpVersion, rawHeaders }: IncomingMessage): void {
+  const hosts = rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === 'host').length;
+  if (hosts !== 1) throw new HydrogenError('HYD_BAD_REQUEST', `it has ${hosts} Host headers`);
+  if (httpVersion !== '1.1') throw new HydrogenError('HYD_BAD_UPGRADE', 'the HTTP version must be 1.1');
+}
+
+/** A path, or an absolute URL (RFC 9112 section 3.2.2), whose host is that of the request and does not matter here. */
+function readTarget(requestTarget: string): { path: string; query: [string, string][] } {
+  const target = requestTarget.replace(/^(?:https?|wss?):\/\/[^/?]*/i, '');
   const mark = target.indexOf('?');
   const path = mark < 0 ? target : target.slice(0, mark);
   return { path, query: mark < 0 ? [] : [...new URLSearchParams(target.slice(mark + 1))] };

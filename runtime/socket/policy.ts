@@ -3,7 +3,6 @@
 import type { HandshakePolicy } from './handshake.ts';
 
 export interface SocketPolicy extends HandshakePolicy {
-  readonly subprotocols?: readonly string[] | undefined;
   readonly heartbeat: {
     readonly intervalSeconds: number;
     readonly timeoutSeconds: number;

@@ -1,6 +1,7 @@
 /** The bodies of requests: a message for clients, or the reason of a disconnect. */
 
 import { isUtf8 } from 'node:buffer';
+import type { IncomingHttpHeaders } from 'node:http';
 import type { Readable } from 'node:stream';
 import type { FastifyRequest } from 'fastify';
 import { HydrogenError } from '../../errors.ts';
@@ -10,13 +11,29 @@ export interface ClientFrame {
   readonly isBinary: boolean;
 }
 
+/** Set by the server for each request, which takes bodies of any type. */
+declare module 'fastify' {
+  interface FastifyRequest {
+    isBinary: boolean;
+  }
+}
+
 /**
- * `application/octet-stream` is a binary frame; everything else is text.
+ * How the body is to be read: `application/octet-stream` is binary; everything else is text, even what is not a media
+ * type. @throws {HydrogenError} HYD_ENCODING_UNSUPPORTED
+ */
+export function readBodyType(headers: IncomingHttpHeaders): { readonly isBinary: boolean } {
+  const coding = headers['content-encoding'] ?? '';
+  if (!/^(identity)?$/i.test(coding)) throw new HydrogenError('HYD_ENCODING_UNSUPPORTED');
+  return { isBinary: /^application\/octet-stream\s*(;|$)/i.test(headers['content-type'] ?? '') };
+}
+
+/**
  * @throws {HydrogenError} HYD_INVALID_UTF8 for text that is not valid UTF-8
  */
 export function frameOf(request: FastifyRequest): ClientFrame {
   const data = bodyOf(request);
-  const isBinary = /^application\/octet-stream\s*(;|$)/i.test(request.headers['content-type'] ?? '');
+  const { isBinary } = request;
   if (!isBinary && !isUtf8(data)) {
     throw new HydrogenError('HYD_INVALID_UTF8', 'send it as application/octet-stream for a binary frame');
   }

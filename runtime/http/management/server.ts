@@ -12,7 +12,7 @@ import { HydrogenError } from '../../errors.ts';
 import type { ConnectionsApi } from './api.ts';
 import { addBroadcastRoute } from './broadcast.ts';
 import { addConnectionRoutes } from './connections.ts';
-import { readBody } from './message.ts';
+import { readBody, readBodyType } from './message.ts';
 
 export interface ManagementDeps {
   readonly api: ConnectionsApi;
@@ -48,6 +48,7 @@ export class ManagementServer {
     });
     this.#readBodies();
     this.#answerErrors();
+    this.#app.decorateRequest('isBinary', false);
     this.#app.addHook('onRequest', async (request, reply) => this.#authenticate(request, reply));
     this.#app.get('/health', async (_request, reply) => this.#health(reply));
     addConnectionRoutes(this.#app, deps.api);
@@ -88,6 +89,9 @@ export class ManagementServer {
 
   #authenticate(request: FastifyRequest, reply: FastifyReply): void {
     if (request.routeOptions.url === '/health') return;
+    request.isBinary = readBodyType(request.headers).isBinary;
+    // Fastify refuses what is no media type; whatever it is, its body is taken as it is.
+    delete request.headers['content-type'];
     const token = this.#deps.token();
     if (token === undefined || isBearer(request.headers.authorization, token)) return;
     reply.header('www-authenticate', 'Bearer');

@@ -317,3 +317,22 @@ test('a reply does not wait: a client that does not read is closed when its buff
   );
   await bus.stop();
 });
+
+test('takes the body of a request whose content type is no media type as text', async () => {
+  await using gateway = await startGateway();
+  await using client = await connect(gateway.url('/chat'));
+  const path = `/connections/${await idOf(gateway, client)}/_send`;
+  for (const type of ['text', 'text/', ';', 'a/b/c', 'text/plain; charset', '"']) {
+    assert.equal((await ask(gateway, path, post(type, { 'content-type': type }))).status, 200, type);
+    assert.equal(await client.nextText(), type);
+  }
+});
+
+test('refuses a body with a content encoding with 415', async () => {
+  await using gateway = await startGateway();
+  await using client = await connect(gateway.url('/chat'));
+  const path = `/connections/${await idOf(gateway, client)}/_send`;
+  const refused = await ask(gateway, path, post('x', { 'content-encoding': 'gzip' }));
+  assert.deepEqual([refused.status, refused.code], [415, 'HYD_ENCODING_UNSUPPORTED']);
+  assert.equal((await ask(gateway, path, post('x', { 'content-encoding': 'identity' }))).status, 200);
+});

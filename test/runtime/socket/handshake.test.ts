@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { connect as connectTcp } from 'node:net';
 import test from 'node:test';
 import { connect, refusal } from '../../kit/client.ts';
+import { startDestination } from '../../kit/destination.ts';
 import { startGateway, type TestGateway } from '../../kit/gateway.ts';
 
 const handshake = {
@@ -38,6 +39,7 @@ const malformed: [title: string, line: string, headers: Record<string, string>][
   ['a key that is not 16 bytes', 'GET /chat HTTP/1.1', { ...handshake, 'Sec-WebSocket-Key': 'c2hvcnQ=' }],
   ['an unknown version', 'GET /chat HTTP/1.1', { ...handshake, 'Sec-WebSocket-Version': '12' }],
   ['a subprotocol twice', 'GET /chat HTTP/1.1', { ...handshake, 'Sec-WebSocket-Protocol': 'a, a' }],
+  ['HTTP/1.0', 'GET /chat HTTP/1.0', handshake],
   ['an empty subprotocol', 'GET /chat HTTP/1.1', { ...handshake, 'Sec-WebSocket-Protocol': 'a,,b' }],
 ];
 
@@ -150,3 +152,39 @@ test('refuses upgrades with 503 while nobody consumes the endpoint, and says so 
   assert.match(await ready.text(), /no message processor consumes \/chat/);
   assert.equal((await fetch(`${gateway.probesUrl}/livez`)).status, 200);
 });
+
+test('refuses a client whose subprotocols it does not support before any service is asked', async () => {
+  await using service = await startDestination();
+  await using gateway = await startGateway({
+    spec: {
+      subprotocols: ['v2'],
+      authorizer: { http: { url: service.url } },
+      hooks: { connect: { url: service.url } },
+    },
+  });
+  const { status, body } = await refusal(gateway.url('/chat'), { subprotocols: ['v0', 'v1'] });
+  assert.deepEqual([status, body.code], [400, 'HYD_SUBPROTOCOL_UNKNOWN']);
+  assert.equal(service.requests.length, 0);
+  await using client = await connect(gateway.url('/chat'));
+  assert.equal(client.socket.protocol, '');
+});
+
+for (const target of ['http://gateway.test/chat?a=b', 'WS://gateway.test:80/chat']) {
+  test(`serves the absolute form ${target}`, async () => {
+    await using gateway = await startGateway();
+    const socket = connectTcp(gateway.gateway.ports.client, '127.0.0.1');
+    socket.write(request(`GET ${target} HTTP/1.1`, handshake));
+    const [chunk] = await once(socket, 'data');
+    assert.match(String(chunk), /^HTTP\/1\.1 101 /);
+    socket.destroy();
+  });
+}
+
+for (const second of ['gateway.test', 'other.test']) {
+  test(`refuses a request with a second Host header, ${second}`, async () => {
+    await using gateway = await startGateway();
+    const answer = await raw(gateway, request('GET /chat HTTP/1.1', { ...handshake, HOST: second }));
+    assert.match(answer, /^HTTP\/1\.1 400 /);
+    assert.match(answer, /HYD_BAD_REQUEST/);
+  });
+}
