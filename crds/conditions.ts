@@ -85,6 +85,12 @@ export const aspects = {
         meaning: 'correct what the API server refuses; a missing HTTPRoute definition counts too',
       },
       ApplyForbidden: { status: 'False', progress: 'stalled', meaning: 'grant the right that the message names' },
+      ApplyFailing: {
+        status: 'False',
+        progress: 'atWork',
+        meaning:
+          'repair what the message names, for example an admission webhook that does not answer; the operator keeps trying',
+      },
       Paused: {
         status: 'Unknown',
         progress: 'atRest',
@@ -157,6 +163,12 @@ export const aspects = {
         progress: 'atWork',
         meaning: 'run the `kubectl describe pods` command in the message: the events say what the pods are waiting for',
       },
+      PodsRefused: {
+        status: 'False',
+        progress: 'stalled',
+        meaning:
+          "the cluster refuses to create pods, with the message's words: correct `spec.template`, or raise the quota",
+      },
       ScaledToZero: { status: 'False', progress: 'atRest', meaning: 'set `spec.replicas`' },
     },
   },
@@ -174,6 +186,12 @@ export const aspects = {
         progress: 'stalled',
         meaning:
           'run the `kubectl describe pods` command in the message: the events say what the new pods are waiting for',
+      },
+      PodsRefused: {
+        status: 'True',
+        progress: 'stalled',
+        meaning:
+          "the cluster refuses to create pods, with the message's words: correct `spec.template`, or raise the quota",
       },
       RolloutWaiting: {
         status: 'False',
@@ -229,6 +247,12 @@ export const aspects = {
         status: 'True',
         progress: 'atWork',
         meaning: 'solve the problem with NATS that the message reports, or set `stream.deletionPolicy` to `Retain`',
+      },
+      RemovalFailing: {
+        status: 'True',
+        progress: 'atWork',
+        meaning:
+          'repair what the message names, for example an admission webhook that does not answer; the operator keeps trying',
       },
     },
   },

@@ -25,6 +25,8 @@ export function createOperatorLog(log: Logger) {
       log.info(facts, 'no permission to watch or read secrets, references to them are not checked'),
     reconcileFailed: (facts: { object: string; delayMs: number; err: unknown }) =>
       log.warn(facts, 'reconcile failed, will retry'),
+    statusFailed: (facts: { object: string; err: unknown }) =>
+      log.warn(facts, 'the status of an object that cannot be reconciled could not be written'),
     applyRefused: (facts: { object: string; status: number; err: unknown }) =>
       log.error(facts, 'the API server refuses a child of this object'),
     consumersLeft: (facts: { processor: string; group: string }) =>

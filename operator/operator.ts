@@ -58,6 +58,8 @@ export interface OperatorTiming {
   readonly observeMs?: number;
   /** How long NATS must be unreachable before it may be gone for good. @default 30_000 */
   readonly goneMs?: number;
+  /** How long an object may fail to be reconciled until its status says so. @default 5_000 */
+  readonly overdueMs?: number;
   /** First delay after a failed list or watch. @default 200 */
   readonly watchRetryMs?: number;
   /** Silence after which a watch counts as dead. @default 120_000 */
@@ -116,6 +118,7 @@ export class Operator {
         transform: transformChild,
         onApplied: (child) => this.#watches.learnChild(child),
       }),
+      overdueMs: options.timing?.overdueMs,
       status: createStatusWriter({ kube, onWritten: (object) => this.#watches.learnCustom(object) }),
     });
     this.#queue = this.#createQueue();
@@ -202,6 +205,8 @@ export class Operator {
         log.reconcileFailed({ object, delayMs, err });
       },
       onTaken: (waitedMs) => metrics.waited(waitedMs / 1000),
+      // An admission webhook of one namespace that hangs must not hold up all others.
+      slowMs: 2000,
     });
   }
 

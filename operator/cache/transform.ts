@@ -35,7 +35,7 @@ interface WorkloadSpec {
 }
 
 interface WorkloadStatus {
-  readonly conditions?: readonly { type: string; status: string; reason?: string }[];
+  readonly conditions?: readonly { type: string; status: string; reason?: string; message?: string }[];
   readonly [count: string]: unknown;
 }
 
@@ -128,10 +128,12 @@ function workloadOf({ kind, spec, status }: KubeObject): { spec?: unknown; statu
     spec: { ...(replicas !== undefined && { replicas }), template: { spec: { containers } } },
     status: {
       ...counts,
-      conditions: conditions.map(({ type, status: value, reason }) => ({
+      conditions: conditions.map(({ type, status: value, reason, message }) => ({
         type,
         status: value,
         ...(reason !== undefined && { reason }),
+        // The only message that is shown.
+        ...(type === 'ReplicaFailure' && message !== undefined && { message }),
       })),
     },
   };

@@ -4,6 +4,7 @@
  */
 
 import { Children } from '../children/children.ts';
+import { messageOf } from '../kube/errors.ts';
 import type { Events } from '../kube/events.ts';
 import { groupKey, groupNameOf, keyOf } from '../kube/keys.ts';
 import type { KubeObject } from '../kube/objects.ts';
@@ -12,8 +13,9 @@ import { createReporter, type Reporter } from '../status/reporter.ts';
 import type { StatusWriter } from '../status/writer.ts';
 import { applyServers, declareStreams, holdGroup, removeGroup } from './group.ts';
 import { applyWorkload, checkMemberSecrets, declareConsumers, removeMember, requireGroup } from './member.ts';
+import { Overdue } from './overdue.ts';
 import { checkSecrets, referToSecrets, refuseInvalid } from './phases.ts';
-import { type AnyScope, GroupScope, MemberScope, type Phase, type Tools } from './scope.ts';
+import { type AnyScope, type End, GroupScope, MemberScope, type Phase, type Tools } from './scope.ts';
 
 const groupPhases: readonly Phase<GroupScope>[] = [
   referToSecrets,
@@ -38,13 +40,19 @@ const memberPhases: readonly Phase<MemberScope>[] = [
 export interface ReconcilerOptions extends Omit<Tools, 'children'> {
   readonly status: StatusWriter;
   readonly events: Events;
+  /** How long an object may fail to be reconciled until its status says so. @default 5_000 */
+  readonly overdueMs?: number | undefined;
 }
 
 export class Reconciler {
   readonly #tools: Tools;
   readonly #reporter: Reporter;
+  readonly #events: Events;
+  readonly #overdue: Overdue;
 
   constructor(options: ReconcilerOptions) {
+    this.#events = options.events;
+    this.#overdue = new Overdue(options.overdueMs ?? 5000);
     this.#tools = { ...options, children: new Children(options) };
     this.#reporter = createReporter(options);
   }
@@ -57,6 +65,7 @@ export class Reconciler {
       // The object may have been removed while it was being reconciled.
       secrets.refer(key, '', []);
       rollouts.leave(key);
+      this.#overdue.forget(key);
       const [kind, namespace = '', name = ''] = key.split('/');
       if (kind === 'HydrogenMessageProcessor') buses.dropProcessor(namespace, name);
       return undefined;
@@ -85,12 +94,49 @@ export class Reconciler {
   }
 
   async #run<S extends AnyScope>(phases: readonly Phase<S>[], scope: S): Promise<Outcome> {
+    const attempt = this.#overdue.begin(scope.key, (error) => this.#reportOverdue(scope, error));
+    try {
+      const end = await this.#runPhases(phases, scope);
+      await attempt.settle();
+      if (end !== 'released') await this.#report(scope);
+      attempt.succeed();
+      return scope.outcome;
+    } catch (error) {
+      await attempt.fail(error);
+      throw error;
+    }
+  }
+
+  async #runPhases<S extends AnyScope>(phases: readonly Phase<S>[], scope: S): Promise<End | undefined> {
     for (const phase of phases) {
       const end = await phase(scope, this.#tools);
-      if (end === 'released') return scope.outcome;
-      if (end === 'report') break;
+      if (end !== undefined) return end;
     }
-    await this.#reporter.report(scope.object, scope.facts, scope.status, scope.document);
-    return scope.outcome;
+    return undefined;
+  }
+
+  #report({ object, facts, status, document }: AnyScope): Promise<void> {
+    return this.#reporter.report(object, facts, status, document);
+  }
+
+  /** The event comes first: whatever makes writes fail may also make that of the status fail. */
+  async #reportOverdue(scope: AnyScope, error: unknown): Promise<void> {
+    const { object, isDeleted, key } = scope;
+    const cause = error === undefined ? 'the API server has not answered yet' : messageOf(error);
+    const reason = isDeleted ? 'RemovalFailing' : 'ApplyFailing';
+    const subject = `${object.kind}/${object.metadata.name}`;
+    const message = isDeleted
+      ? `the removal of ${subject} keeps failing, and is retried: ${cause}`
+      : `what ${subject} specifies cannot be applied, and is retried; what was applied last stays in force: ${cause}`;
+    this.#events.record(object, { type: 'Warning', reason, action: 'Reconcile', note: message });
+    const facts = isDeleted
+      ? { deleting: { reason: 'RemovalFailing', message } as const }
+      : { problem: { reason: 'ApplyFailing', message } as const };
+    try {
+      const { facts: found, status, document } = scope;
+      await this.#reporter.report(object, { ...found, ...facts }, status, document);
+    } catch (err) {
+      this.#tools.log.statusFailed({ object: key, err });
+    }
   }
 }

@@ -6,8 +6,7 @@ import type { Condition, DocumentIssue, Kind } from '../../crds/index.ts';
 export type ApplyProblem =
   | { readonly reason: 'NameConflict'; readonly objects: readonly string[] }
   | { readonly reason: 'WaitingForRemoval'; readonly objects: readonly string[] }
-  | { readonly reason: 'ApplyRefused'; readonly message: string }
-  | { readonly reason: 'ApplyForbidden'; readonly message: string };
+  | { readonly reason: 'ApplyRefused' | 'ApplyForbidden' | 'ApplyFailing'; readonly message: string };
 
 /** The workload as the cluster reports it. */
 export interface Workload {
@@ -21,6 +20,8 @@ export interface Workload {
   /** Whether the workload's controller has observed its current specification. */
   readonly isObserved: boolean;
   readonly isStuck: boolean;
+  /** Why the cluster does not create pods; undefined: it does, or it does not say. */
+  readonly refusal?: string | undefined;
 }
 
 /** The state of the group of a gateway or message processor. */

@@ -75,6 +75,8 @@ function problemMessage(problem: ApplyProblem, object: string): string {
       return `the operator's service account lacks a right; apply dist/operator.yaml of this release again, or grant it: ${problem.message}`;
     case 'ApplyRefused':
       return `the API server refuses what the specification asks for; correct it: ${problem.message}`;
+    case 'ApplyFailing':
+      return problem.message;
   }
 }
 
@@ -163,18 +165,28 @@ const connectingMessage = 'the operator is connecting to NATS';
 
 function availableOf({ workload, kind, name }: Facts): Finding {
   if (workload === undefined) return finding('Available', 'NotCreated', `${kind}/${name} has no workload yet`);
-  const { object, available, desired } = workload;
+  const { object, available, desired, existing, refusal } = workload;
   if (desired === 0) {
     return finding('Available', 'ScaledToZero', `${object} is scaled to zero pods; set spec.replicas`);
   }
   const counts = `${available} of ${desired} pods of ${object} are available`;
   if (available >= desired) return finding('Available', 'Available', counts);
+  if (refusal !== undefined) return finding('Available', 'PodsRefused', `${counts}; ${refusedText(refusal)}`);
+  // What keeps a stateful set from creating pods is only in its events.
+  if (existing === 0) return finding('Available', 'PodsNotReady', `${counts}; see kubectl describe ${object}`);
   return finding('Available', 'PodsNotReady', `${counts}; see kubectl describe pods -l ${podSelectorOf(kind, name)}`);
+}
+
+function refusedText(refusal: string): string {
+  return `the cluster refuses to create more; correct spec.template, or raise the quota: ${refusal}`;
 }
 
 function rollingOutOf({ workload, kind, name, heldImage }: Facts): Finding {
   if (workload === undefined) return finding('RollingOut', 'NotCreated', `${kind}/${name} has no workload yet`);
-  const { object, desired, updated, existing, isObserved, isStuck } = workload;
+  const { object, desired, updated, existing, isObserved, isStuck, refusal } = workload;
+  if (refusal !== undefined && (updated < desired || existing > updated)) {
+    return finding('RollingOut', 'PodsRefused', `the rollout of ${object} makes no progress; ${refusedText(refusal)}`);
+  }
   if (isStuck) {
     const advice = `see kubectl describe pods -l ${podSelectorOf(kind, name)}`;
     return finding('RollingOut', 'RolloutStuck', `the rollout of ${object} makes no progress; ${advice}`);

@@ -19,7 +19,12 @@ interface WorkloadStatus {
   readonly updatedReplicas?: number;
   readonly currentRevision?: string;
   readonly updateRevision?: string;
-  readonly conditions?: readonly { readonly type: string; readonly status: string; readonly reason?: string }[];
+  readonly conditions?: readonly {
+    readonly type: string;
+    readonly status: string;
+    readonly reason?: string;
+    readonly message?: string;
+  }[];
 }
 
 /** Key of the workload that belongs to an object with this kind and name. */
@@ -47,8 +52,18 @@ export function workloadOf(object: KubeObject | undefined): Workload | undefined
     available: status.availableReplicas ?? 0,
     ready: status.readyReplicas ?? 0,
     isObserved: (status.observedGeneration ?? 0) >= (object.metadata.generation ?? 0),
+    refusal: refusalIn(status),
     isStuck: progress?.status === 'False' && progress.reason === 'ProgressDeadlineExceeded',
   };
+}
+
+/** Why the cluster does not create pods of a deployment: a quota, a limit range, a policy, a webhook. */
+function refusalIn({ conditions = [] }: WorkloadStatus): string | undefined {
+  const failure = conditions.find(({ type, status }) => type === 'ReplicaFailure' && status === 'True');
+  // Every attempt has another pod's name.
+  return (
+    failure && (failure.message ?? failure.reason ?? '').replaceAll(/^pods "([^"]+)-[a-z0-9]{5}"/g, 'pods "$1-..."')
+  );
 }
 
 /** The workload that the object controls, if any; a foreign one with the same name does not count. */

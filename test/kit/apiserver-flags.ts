@@ -67,6 +67,7 @@ const controllers = [
   'garbage-collector-controller',
   'horizontal-pod-autoscaler-controller',
   'disruption-controller',
+  'resourcequota-controller',
   'namespace-controller',
   'serviceaccount-controller',
   'root-ca-certificate-publisher-controller',

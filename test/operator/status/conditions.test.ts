@@ -42,6 +42,23 @@ const cases: readonly (readonly [string, Partial<Facts>, string])[] = [
   ['a group that is not ready', { group: { state: 'notReady', message: 'no bus' } }, 'False GroupNotReady Reconciling'],
   ['no workload yet', { workload: undefined }, 'False NotCreated Reconciling'],
   ['too few pods', { workload: { ...running, available: 1 } }, 'False PodsNotReady Reconciling'],
+  ['pods that are refused', { workload: { ...running, available: 1, refusal: 'quota' } }, 'False PodsRefused Stalled'],
+  [
+    'new pods that are refused',
+    { workload: { ...running, updated: 1, existing: 3, refusal: 'quota' } },
+    'False PodsRefused Stalled',
+  ],
+  ['a refusal that is over', { workload: { ...running, refusal: 'quota' } }, 'True Ready'],
+  [
+    'a write that keeps failing',
+    { problem: { reason: 'ApplyFailing', message: 'dead' } },
+    'False ApplyFailing Reconciling',
+  ],
+  [
+    'a removal that keeps failing',
+    { deleting: { reason: 'RemovalFailing', message: 'dead' } },
+    'False RemovalFailing Reconciling',
+  ],
   ['pods of two specifications', { workload: { ...running, existing: 3 } }, 'False PodsUpdating Reconciling'],
   [
     'a workload that was just changed',
