@@ -112,7 +112,11 @@ function addOperator(program: Command): void {
         'directory with the token and ca.crt of a pod, if it is not the usual one',
       ).conflicts('kubeconfig'),
     )
-    .option('--image <image>', 'image of pods whose document names none (default: the image of this release)')
+    .option(
+      '--image <image>',
+      "image of pods whose document names none (default: that of the operator's own pod, else of this release)",
+    )
+    .option('--nats-image <image>', 'image of managed NATS servers (default: the one that this release names)')
     .addOption(
       new Option('--max-concurrent-rollouts <limit>', 'workloads that get the image of a new release at once')
         .default(parseRolloutLimit('10%'), '10%')
@@ -141,7 +145,11 @@ function addManifests(program: Command): void {
     .command('manifests')
     .description('print the CustomResourceDefinitions and the operator, for kubectl apply --server-side -f -')
     .option('--namespace <namespace>', 'namespace of the operator (default: hydrogen-system)')
-    .option('--image <image>', 'image of the operator (default: the image of this release)')
+    .option(
+      '--image <image>',
+      'image of the operator, and so of pods whose document names none (default: the image of this release)',
+    )
+    .option('--nats-image <image>', 'image of managed NATS servers (default: the one that this release names)')
     .option(
       '--watch-namespace <namespace>',
       'let the operator reconcile this namespace only (default: every namespace)',
@@ -155,6 +163,7 @@ function addManifests(program: Command): void {
     .description('print the Kubernetes objects that run some documents; needs no cluster and no operator')
     .requiredOption('-f, --file <file...>', 'YAML documents of hydrogen; - is standard input')
     .option('--image <image>', 'image of pods whose document names none (default: the image of this release)')
+    .option('--nats-image <image>', 'image of managed NATS servers (default: the one that this release names)')
     .action(async (options) => print(await (await import('./render.ts')).renderFiles(options)));
 }
 

@@ -5,7 +5,10 @@ import { crdObjects, defaultOperatorNamespace, operatorObjects, toYaml } from '.
 export interface ManifestsOptions {
   /** Namespace of the operator. */
   readonly namespace?: string;
+  /** Image of the operator, and of pods whose document names none. */
   readonly image?: string;
+  /** Image of managed NATS servers. */
+  readonly natsImage?: string;
   readonly crdsOnly?: boolean;
   /** The only namespace that the operator reconciles. */
   readonly watchNamespace?: string;
@@ -15,11 +18,13 @@ export interface ManifestsOptions {
 
 /** YAML for kubectl: the same objects as in dist/install.yaml, or dist/crds.yaml. */
 export function manifests(options: ManifestsOptions): string {
-  const { namespace = defaultOperatorNamespace, crdsOnly = false, image, watchNamespace, readSecrets } = options;
+  const { namespace = defaultOperatorNamespace, crdsOnly = false, image, natsImage } = options;
+  const { watchNamespace, readSecrets } = options;
   if (crdsOnly) return toYaml(crdObjects());
   const props = {
     namespace,
     ...(image !== undefined && { image }),
+    ...(natsImage !== undefined && { natsImage }),
     ...(watchNamespace !== undefined && { watchNamespace }),
     ...(readSecrets !== undefined && { readSecrets }),
   };

@@ -3,8 +3,11 @@
 import { hostname } from 'node:os';
 
 import { defaultOperatorNamespace } from '../infra/index.ts';
+import { operatorContainer } from '../infra/operator.ts';
 import type { RolloutLimit } from '../operator/children/rollouts.ts';
-import { createOperatorLog } from '../operator/log.ts';
+import type { Kube } from '../operator/kube/client.ts';
+import { ownImage } from '../operator/kube/own-image.ts';
+import { createOperatorLog, type OperatorLog } from '../operator/log.ts';
 import { createOperatorMetrics } from '../operator/metrics.ts';
 import { Operator } from '../operator/operator.ts';
 import { createLogger, type LogLevel } from '../process/logger.ts';
@@ -18,8 +21,10 @@ export interface OperatorCommandOptions {
   readonly kubeconfig?: string;
   /** Folder of the pod's token and certificate authority. */
   readonly serviceAccount?: string;
-  /** Image of pods whose document names none. */
+  /** Image of pods whose document names none. @default - that of the operator's own pod, else that of this release */
   readonly image?: string;
+  /** Image of managed NATS servers. @default - that of this release */
+  readonly natsImage?: string;
   /** How many workloads get the image of this release at once. */
   readonly maxConcurrentRollouts: RolloutLimit;
   readonly leaderElect: boolean;
@@ -50,25 +55,27 @@ export async function runOperator(options: OperatorCommandOptions): Promise<void
     onWarning: (warning) => log.warned({ warning }),
     onCall: metrics.called,
   });
+  const probes = new ProbeServer({
+    registry: metrics.registry,
+    notReadyReason: () => (operator?.isReady ? undefined : 'not every resource has been listed yet'),
+  });
+  await probes.listen(options.probePort, options.host);
+  log.started({ version: options.version, server: kube.server, namespace: options.namespace ?? '*', identity });
+  const image = options.image ?? (await imageOfPod(kube, log, stopped));
   const namespace = options.leaseNamespace ?? process.env.POD_NAMESPACE ?? defaultOperatorNamespace;
   operator = new Operator({
     kube,
     log,
     metrics,
     namespace: options.namespace,
-    image: options.image,
+    image,
+    natsImage: options.natsImage,
     rolloutLimit: options.maxConcurrentRollouts,
     instance: process.env.POD_NAME ?? hostname(),
     lease: options.leaderElect ? { namespace, name: leaseName, identity } : undefined,
     onLost: () => lost.resolve('lost lease'),
   });
   const running = operator;
-  const probes = new ProbeServer({
-    registry: metrics.registry,
-    notReadyReason: () => (running.isReady ? undefined : 'not every resource has been listed yet'),
-  });
-  await probes.listen(options.probePort, options.host);
-  log.started({ version: options.version, server: kube.server, namespace: options.namespace ?? '*', identity });
   running.start();
   const signal = await Promise.race([stopped, lost.promise]);
   log.stopping({ signal });
@@ -79,4 +86,20 @@ export async function runOperator(options: OperatorCommandOptions): Promise<void
   kube.close();
   log.stopped();
   if (signal === 'lost lease') process.exitCode = 1;
+}
+
+/** The image of the pod that this process runs in; undefined: it runs in none, or may not read it. */
+async function imageOfPod(kube: Kube, log: OperatorLog, stopped: Promise<string>): Promise<string | undefined> {
+  const { POD_NAME: pod, POD_NAMESPACE: namespace } = process.env;
+  if (pod === undefined || namespace === undefined) return undefined;
+  const stopping = new AbortController();
+  void stopped.then(() => stopping.abort());
+  return ownImage({
+    kube,
+    namespace,
+    pod,
+    container: operatorContainer,
+    onFailure: (err) => log.ownImageUnknown({ err }),
+    signal: stopping.signal,
+  });
 }

@@ -11,14 +11,17 @@ export interface RenderFilesOptions {
   readonly file: readonly string[];
   /** For pods whose document names no image. */
   readonly image?: string;
+  /** For managed NATS servers. */
+  readonly natsImage?: string;
 }
 
 /** YAML for kubectl. @throws {HydrogenError} HYD_CONFIG_INVALID with every problem, one per line */
-export async function renderFiles({ file, image }: RenderFilesOptions): Promise<string> {
+export async function renderFiles({ file, image, natsImage }: RenderFilesOptions): Promise<string> {
   const texts = await Promise.all(file.map(readSource));
   try {
     const resources = texts.flatMap(({ text, source }) => parseDocuments(text, source));
-    return toYaml(renderAll(resources, image === undefined ? {} : { image }));
+    const images = { ...(image !== undefined && { image }), ...(natsImage !== undefined && { natsImage }) };
+    return toYaml(renderAll(resources, images));
   } catch (cause) {
     if (!(cause instanceof InvalidDocuments)) throw cause;
     throw new HydrogenError('HYD_CONFIG_INVALID', `\n${cause.message}`, { cause });

@@ -39,9 +39,10 @@ export const secretRules: readonly k8s.PolicyRule[] = [
   { apiGroups: [''], resources: ['secrets'], verbs: ['get', 'list', 'watch'] },
 ];
 
-/** Rules for its own namespace: the leader election lease. */
-export const leaseRules: readonly k8s.PolicyRule[] = [
+/** Rules for its own namespace: the leader election lease, and its own pod, whose image other pods get as well. */
+export const ownRules: readonly k8s.PolicyRule[] = [
   { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['get', 'create', 'update'] },
+  { apiGroups: [''], resources: ['pods'], verbs: ['get'] },
 ];
 
 /**
@@ -55,7 +56,7 @@ export function addOperatorRoles(
   rules: readonly k8s.PolicyRule[],
 ): void {
   const { name } = identity;
-  addRole(scope, 'Lease', identity, identity.namespace, `${name}-lease`, leaseRules);
+  addRole(scope, 'Lease', identity, identity.namespace, `${name}-lease`, ownRules);
   if (watched !== undefined) {
     addRole(scope, 'Watch', identity, watched, name, rules);
     return;

@@ -28,11 +28,19 @@ export interface HydrogenOperatorProps {
    * credentials are not checked and never become Ready, although everything runs. @default true
    */
   readonly readSecrets?: boolean;
-  /** Image; it must have `/app/cli/hydrogen.js` with the role `operator`. @default - the image of this release */
+  /**
+   * Image, which pods of documents that name none get as well; it must have `/app/cli/hydrogen.js` with every role.
+   * @default - the image of this release
+   */
   readonly image?: string;
+  /** Image of the NATS servers of groups with `nats.managed`. @default - the image of this release */
+  readonly natsImage?: string;
   /** Number of pods, only one of which acts at a time. @default 2 */
   readonly replicas?: number;
 }
+
+/** The name of the operator's container, by which it finds its own image. */
+export const operatorContainer = 'operator';
 
 /** The operator's default namespace. */
 export const defaultOperatorNamespace = 'hydrogen-system';
@@ -82,7 +90,7 @@ export class HydrogenOperator extends Construct {
           type: 'RollingUpdate',
           rollingUpdate: { maxUnavailable: k8s.IntOrString.fromNumber(0), maxSurge: k8s.IntOrString.fromNumber(1) },
         },
-        template: podTemplate(identity, watchNamespace, props.image ?? defaultImage),
+        template: podTemplate(identity, props),
       },
     });
     addService(this, 'Service', identity, {
@@ -101,7 +109,12 @@ function addNamespace(scope: Construct, identity: Identity): void {
   clusterScoped(new k8s.KubeNamespace(scope, 'Namespace', { metadata: { name: identity.namespace, labels } }));
 }
 
-function podTemplate(identity: Identity, watchNamespace: string | undefined, image: string): k8s.PodTemplateSpec {
+function podTemplate(
+  identity: Identity,
+  { watchNamespace, natsImage, image = defaultImage }: HydrogenOperatorProps,
+): k8s.PodTemplateSpec {
+  const options = { '--namespace': watchNamespace, '--nats-image': natsImage };
+  const args = Object.entries(options).flatMap(([name, value]) => (value === undefined ? [] : [name, value]));
   const fromField = (variable: string, fieldPath: string): k8s.EnvVar => ({
     name: variable,
     valueFrom: { fieldRef: { fieldPath } },
@@ -125,11 +138,11 @@ function podTemplate(identity: Identity, watchNamespace: string | undefined, ima
       ],
       containers: [
         {
-          name: 'operator',
+          name: operatorContainer,
           image,
           imagePullPolicy: 'IfNotPresent',
           command: [entryPoint.program, ...v8Flags, entryPoint.script],
-          args: ['operator', ...(watchNamespace === undefined ? [] : ['--namespace', watchNamespace])],
+          args: ['operator', ...args],
           env: [fromField('POD_NAME', 'metadata.name'), fromField('POD_NAMESPACE', 'metadata.namespace'), ...memory],
           ports: [{ name: 'probes', containerPort: ports.probes, protocol: 'TCP' }],
           resources: {

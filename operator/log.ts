@@ -19,6 +19,7 @@ export function createOperatorLog(log: Logger) {
     stopping: (facts: { signal: string }) => log.info(facts, 'stopping'),
     stopped: () => log.info('stopped'),
 
+    ownImageUnknown: (facts: { err: unknown }) => log.warn(facts, 'the image of this operator could not be read'),
     watchFailed: (facts: { resource: string; delayMs: number; err: unknown }) =>
       log.warn(facts, 'list or watch failed, will retry'),
     secretsHidden: (facts: { err: unknown }) =>

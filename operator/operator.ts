@@ -3,7 +3,7 @@
  * works through it. Followers watch as well, so that they can take over at once.
  */
 import type { HydrogenGroup } from '../crds/index.ts';
-import { defaultImage, natsImage } from '../infra/index.ts';
+import { defaultImage, natsImage as defaultNatsImage } from '../infra/index.ts';
 import { isSameReady, isWorthReconciling } from './cache/predicates.ts';
 import type { Change } from './cache/reflector.ts';
 import { createSecretIndex, type SecretIndex } from './cache/secrets.ts';
@@ -39,6 +39,8 @@ export interface OperatorOptions {
   readonly instance: string;
   /** Image of pods whose document specifies none. @default - that of this release */
   readonly image?: string | undefined;
+  /** Image of managed NATS servers. @default - that of this release */
+  readonly natsImage?: string | undefined;
   /** How many workloads may roll out the image of this release at once. @default - a tenth of them */
   readonly rolloutLimit?: RolloutLimit | undefined;
   /** Called when the lease has been lost: the process must exit. */
@@ -85,7 +87,7 @@ export class Operator {
   #resync: NodeJS.Timeout | undefined;
 
   constructor(options: OperatorOptions) {
-    const { log, image, instance } = options;
+    const { log, image, natsImage, instance } = options;
     this.#options = options;
     this.#collectMs = options.timing?.collectMs ?? 100;
     const kube = guarded(options.kube, () => this.#mayWrite());
@@ -108,6 +110,7 @@ export class Operator {
       store,
       log,
       image,
+      natsImage,
       secrets: this.#secrets,
       rollouts: this.#rollouts,
       buses: this.#buses,
@@ -312,7 +315,8 @@ export class Operator {
 
   /** Rollouts to the image of this release that an earlier operator started keep their slots. */
   #resumeRollouts(): void {
-    const releaseImages = [this.#options.image ?? defaultImage, natsImage];
+    const { image = defaultImage, natsImage = defaultNatsImage } = this.#options;
+    const releaseImages = [image, natsImage];
     for (const [key, object] of this.#store.customs()) {
       const workload = this.#store.childrenOf(object.metadata.uid ?? '').find(isWorkload);
       const hasIt = workload && containersOf(workload).some((one) => releaseImages.includes(one.image ?? ''));

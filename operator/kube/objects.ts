@@ -106,6 +106,7 @@ export const optionalKinds: readonly string[] = ['HTTPRoute'];
 export const sharedKinds: readonly string[] = ['HorizontalPodAutoscaler'];
 
 export const namespaceType: ResourceType = type('v1', 'Namespace', 'namespaces');
+export const podType: ResourceType = type('v1', 'Pod', 'pods');
 export const secretType: ResourceType = type('v1', 'Secret', 'secrets');
 /** Secrets in the form that is watched: only their existence and version. */
 export const secretMetadataType: ResourceType = { ...secretType, isMetadataOnly: true };

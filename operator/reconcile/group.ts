@@ -42,8 +42,9 @@ export async function holdGroup({ object }: GroupScope, { kube }: Tools): Promis
 export async function applyServers(scope: GroupScope, tools: Tools): Promise<undefined> {
   const { document, object } = scope;
   if (document === undefined) return undefined;
-  const render = (image = natsImage) => renderGroup(document, { natsImage: image });
-  return applyChildren(scope, { render, image: natsImage, sources: [object] }, tools);
+  const release = tools.natsImage ?? natsImage;
+  const render = (image = release) => renderGroup(document, { natsImage: image });
+  return applyChildren(scope, { render, image: release, sources: [object] }, tools);
 }
 
 export function declareStreams(scope: GroupScope, { buses }: Tools): undefined {

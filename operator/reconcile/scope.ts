@@ -28,6 +28,8 @@ export interface Tools {
   readonly log: OperatorLog;
   /** Image of pods whose document specifies none. @default - that of this release */
   readonly image?: string | undefined;
+  /** Image of managed NATS servers. @default - that of this release */
+  readonly natsImage?: string | undefined;
 }
 
 /** How a phase ends a reconciliation: `report` skips the remaining phases, `released` also skips the report. */

@@ -26,12 +26,15 @@ test('manifests prints the contents of dist/install.yaml and dist/crds.yaml', ()
 });
 
 test('manifests places and configures the operator as the user asks', () => {
-  const { text } = hydrogen(['manifests', '--namespace', 'ops', '--image', 'registry.example.com/hydrogen:1']);
+  const images = ['--image', 'registry.example.com/hydrogen:1', '--nats-image', 'registry.example.com/nats:1'];
+  const { text } = hydrogen(['manifests', '--namespace', 'ops', ...images]);
   const objects = parseAllDocuments(text).map((document) => document.toJS());
   const namespaces = objects.map(({ metadata }) => metadata.namespace).filter((name) => name !== undefined);
   assert.deepEqual([...new Set(namespaces)], ['ops']);
   const deployment = objects.find(({ kind }) => kind === 'Deployment');
-  assert.equal(deployment.spec.template.spec.containers[0].image, 'registry.example.com/hydrogen:1');
+  const [{ image, args }] = deployment.spec.template.spec.containers;
+  assert.equal(image, 'registry.example.com/hydrogen:1');
+  assert.deepEqual(args, ['operator', '--nats-image', 'registry.example.com/nats:1']);
 });
 
 test('render prints what the constructs produce from a file, and from standard input', () => {
@@ -44,6 +47,13 @@ test('render prints what the constructs produce from a file, and from standard i
 test('render sets an image for documents that name none', () => {
   const { text } = hydrogen(['render', '-f', 'examples/echo.yaml', '--image', 'registry.example.com/hydrogen:1']);
   assert.equal(text.match(/image: registry\.example\.com\/hydrogen:1/g)?.length, 2);
+});
+
+test('render sets the image of managed NATS', () => {
+  const file = 'test/infra/goldens/group-managed-1.in.yaml';
+  const { text } = hydrogen(['render', '-f', file, '--nats-image', 'registry.example.com/nats:1']);
+  assert.match(text, /image: registry\.example\.com\/nats:1/);
+  assert.doesNotMatch(text, /image: docker\.io/);
 });
 
 test('render refuses invalid documents with every problem on a line of its own, and exit code 2', () => {

@@ -55,8 +55,8 @@ test('an upgrade of the operator rolls out its workloads one after another', { s
     gatewayDocument({ mode: 'ServerToClient', endpoints: [{ path: '/feed' }], drain: { periodSeconds: 1 } }, { name });
   await namespace.apply(stage.documents().group, ...names.map(gateway));
   await namespace.untilReady(...names.map((name) => `hgw/${name}`));
-  const args = ['operator', '--image', nextImage, '--max-concurrent-rollouts', '1'];
-  const change = { spec: { template: { spec: { containers: [{ name: 'operator', args }] } } } };
+  const args = ['operator', '--max-concurrent-rollouts', '1'];
+  const change = { spec: { template: { spec: { containers: [{ name: 'operator', image: nextImage, args }] } } } };
   const patch = ['patch', 'deployment/hydrogen-operator', '-p', JSON.stringify(change)];
   await stage.platform.cluster.kubectl(['-n', 'hydrogen-system', ...patch]);
 

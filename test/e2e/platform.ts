@@ -1,6 +1,9 @@
 /** A cluster with dist/install.yaml applied and the operator running, and namespaces for tests. */
 
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { manifests } from '../../cli/manifests.ts';
 import { defaultImage, natsImage as natsImageName } from '../../infra/image.ts';
 import type { Any } from '../kit/any.ts';
 import { type Client, connect } from '../kit/client.ts';
@@ -56,18 +59,24 @@ export interface Namespace {
 export interface PlatformOptions {
   /** Apply dist/install.yaml. @default true */
   readonly hasOperator?: boolean;
+  /** Apply what `hydrogen manifests` prints with these images instead, which are copies of ours. */
+  readonly mirror?: { readonly image: string; readonly natsImage: string };
 }
 
 /** @throws with the output of the pods when the operator does not become ready */
-export async function startPlatform({ hasOperator = true }: PlatformOptions = {}): Promise<Platform> {
+export async function startPlatform({ hasOperator = true, mirror }: PlatformOptions = {}): Promise<Platform> {
   await using stack = new AsyncDisposableStack();
-  const manifests = hasOperator ? [join(root, 'dist/install.yaml')] : [];
-  const cluster = stack.use(await startControlPlane({ manifests }));
+  const files = stack.use(await writeManifests(mirror));
+  const cluster = stack.use(await startControlPlane({ manifests: hasOperator ? [files.path] : [] }));
   const images = new Map<string, Image>([
     [defaultImage, hydrogenImage],
     [nextImage, hydrogenImage],
     [natsImageName, natsImage(await findNatsServer())],
   ]);
+  if (mirror !== undefined) {
+    images.set(mirror.image, hydrogenImage);
+    images.set(mirror.natsImage, natsImage(await findNatsServer()));
+  }
   const kubelet = stack.use(await startKubelet(cluster, { images }));
   if (hasOperator) {
     const rollout = ['rollout', 'status', 'deployment/hydrogen-operator', '--timeout=60s'];
@@ -87,6 +96,17 @@ export async function startPlatform({ hasOperator = true }: PlatformOptions = {}
     },
     [Symbol.asyncDispose]: () => parts.disposeAsync(),
   };
+}
+
+/** The file to install from: the released one, or the output of `hydrogen manifests`. */
+async function writeManifests(mirror: PlatformOptions['mirror']): Promise<AsyncDisposable & { readonly path: string }> {
+  if (mirror === undefined) {
+    return { path: join(root, 'dist/install.yaml'), [Symbol.asyncDispose]: () => Promise.resolve() };
+  }
+  const folder = await mkdtemp(join(tmpdir(), 'hydrogen-manifests-'));
+  const path = join(folder, 'install.yaml');
+  await writeFile(path, manifests(mirror));
+  return { path, [Symbol.asyncDispose]: () => rm(folder, { recursive: true }) };
 }
 
 function namespaceOf(cluster: ControlPlane, kubelet: TestKubelet, name: string): Namespace {

@@ -7,7 +7,9 @@ import test from 'node:test';
 import { parse, parseAllDocuments } from 'yaml';
 
 import { bundles } from '../../infra/bundles.ts';
-import { defaultImage } from '../../infra/image.ts';
+import { defaultImage, natsImage } from '../../infra/image.ts';
+import { apiServerOrSkip } from '../kit/apiserver.ts';
+import { findApiServerBinaries } from '../kit/apiserver-binaries.ts';
 import { root } from './kit.ts';
 
 const gitops = join(root, 'examples/gitops');
@@ -39,4 +41,16 @@ test('the overlay patches objects and an image that dist/ has', () => {
     assert.equal(found.length, 1, JSON.stringify(target));
   }
   assert.ok(defaultImage.startsWith(`${overlay.images[0].name}:`));
+});
+
+test('kubectl builds the overlay: every image comes from its registry', { skip: await apiServerOrSkip() }, async () => {
+  const { kubectl } = await findApiServerBinaries();
+  const output = execFileSync(kubectl, ['kustomize', join(gitops, 'overlay')], { encoding: 'utf8' });
+  const objects = parseAllDocuments(output).map((document) => document.toJS());
+  const { spec } = objects.find(({ kind }) => kind === 'Deployment').spec.template;
+  const [{ image, args, command }] = spec.containers;
+  assert.equal(image, `registry.example.com/hydrogen:${defaultImage.split(':')[1]}`);
+  assert.equal(args.at(-1), `registry.example.com/nats:${natsImage.split(':')[1]}`);
+  assert.equal(command[0], 'node');
+  assert.doesNotMatch(output, /image: (ghcr|docker)\.io/);
 });

@@ -52,6 +52,7 @@ test('runs two pods, which share a lease in their own namespace', () => {
   assert.equal(at(find(objects, 'Deployment'), 'spec.replicas'), 2);
   assert.deepEqual(at(find(objects, 'Role'), 'rules'), [
     { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['get', 'create', 'update'] },
+    { apiGroups: [''], resources: ['pods'], verbs: ['get'] },
   ]);
   assert.equal(at(find(objects, 'Role'), 'metadata.namespace'), 'hydrogen-system');
 });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import test from 'node:test';
 
-import { leaseRules, secretRules, watchRules } from '../../infra/operator-rbac.ts';
+import { ownRules, secretRules, watchRules } from '../../infra/operator-rbac.ts';
 import { createOperatorMetrics } from '../../operator/metrics.ts';
 import { withConditions } from '../../tools/conditions.ts';
 
@@ -35,7 +35,7 @@ test('docs/operator.md explains every log line', () => {
 test('docs/operator.md lists every right of the operator, with its verbs', () => {
   const table = page.slice(page.indexOf('## Permissions'), page.indexOf('## Secrets'));
   const rows = table.split('\n').filter((line) => line.startsWith('| '));
-  for (const { resources = [], verbs } of [...watchRules, ...secretRules, ...leaseRules]) {
+  for (const { resources = [], verbs } of [...watchRules, ...secretRules, ...ownRules]) {
     for (const resource of resources) {
       const [name, subresource] = resource.split('/');
       const row = rows.find((line) => line.includes(subresource === undefined ? `\`${name}\`` : `\`/${subresource}\``));
