@@ -48,7 +48,7 @@ export async function runOperator(options: OperatorCommandOptions): Promise<void
   const metrics = createOperatorMetrics({
     queueDepth: () => operator?.queueDepth ?? 0,
     isLeading: () => operator?.isLeading ?? false,
-    rollouts: () => operator?.rollouts ?? { running: 0, waiting: 0 },
+    rollouts: () => operator?.rollouts ?? { running: 0, waiting: 0, holders: [] },
   });
   const kube = connectKube(options.kubeconfig, {
     serviceAccount: options.serviceAccount,

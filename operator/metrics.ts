@@ -13,7 +13,8 @@ export interface OperatorMetrics {
 export interface OperatorGauges {
   queueDepth(): number;
   isLeading(): boolean;
-  rollouts(): { readonly running: number; readonly waiting: number };
+  /** `holders`: the objects that are rolling out, as `HydrogenGateway/shop/chat`. */
+  rollouts(): { readonly running: number; readonly waiting: number; readonly holders: readonly string[] };
 }
 
 export function createOperatorMetrics(gauges: OperatorGauges): OperatorMetrics {
@@ -61,6 +62,19 @@ export function createOperatorMetrics(gauges: OperatorGauges): OperatorMetrics {
       const { running, waiting } = gauges.rollouts();
       this.set({ state: 'running' }, running);
       this.set({ state: 'waiting' }, waiting);
+    },
+  });
+  new Gauge({
+    name: `${prefix}rollout_holder`,
+    help: '1 for each object that has one of the slots for rollouts',
+    labelNames: ['kind', 'namespace', 'name'],
+    registers,
+    collect() {
+      this.reset();
+      for (const holder of gauges.rollouts().holders) {
+        const [kind = '', namespace = '', name = ''] = holder.split('/');
+        this.set({ kind, namespace, name }, 1);
+      }
     },
   });
   new Gauge({

@@ -24,7 +24,7 @@ import type { OperatorMetrics } from './metrics.ts';
 import { Buses } from './nats/buses.ts';
 import { type Outcome, Queue } from './queue.ts';
 import { Reconciler } from './reconcile/reconcile.ts';
-import { containersOf, isRollingOut } from './status/workload.ts';
+import { containersOf, holdsSlot } from './status/workload.ts';
 import { createStatusWriter } from './status/writer.ts';
 
 export interface OperatorOptions {
@@ -133,8 +133,8 @@ export class Operator {
     return this.#queue.depth;
   }
 
-  /** Number of workloads that are rolling out the image of this release, and of those that wait for it. */
-  get rollouts(): { readonly running: number; readonly waiting: number } {
+  /** The rollouts to the image of this release. */
+  get rollouts(): Pick<Rollouts, 'running' | 'waiting' | 'holders'> {
     return this.#rollouts;
   }
 
@@ -320,7 +320,7 @@ export class Operator {
     for (const [key, object] of this.#store.customs()) {
       const workload = this.#store.childrenOf(object.metadata.uid ?? '').find(isWorkload);
       const hasIt = workload && containersOf(workload).some((one) => releaseImages.includes(one.image ?? ''));
-      if (workload !== undefined && hasIt && isRollingOut(workload)) this.#rollouts.resume(key);
+      if (workload !== undefined && hasIt && holdsSlot(workload)) this.#rollouts.resume(key);
     }
   }
 }

@@ -13,7 +13,7 @@ import { keyOf } from '../kube/keys.ts';
 import { appliedSources, controllerOf, isWorkload, type KubeObject } from '../kube/objects.ts';
 import type { OperatorLog } from '../log.ts';
 import type { ApplyProblem } from '../status/facts.ts';
-import { containersOf, isRollingOut } from '../status/workload.ts';
+import { containersOf, holdsSlot, isImpaired, workloadOf } from '../status/workload.ts';
 import type { Applied, Applier } from './apply.ts';
 import type { Rollouts } from './rollouts.ts';
 import { objectOf, replicasOf } from './wanted.ts';
@@ -24,6 +24,7 @@ export interface Made {
     readonly issues?: readonly DocumentIssue[];
     readonly problem?: ApplyProblem;
     readonly heldImage?: string;
+    readonly heldBy?: readonly string[];
     readonly unapplied?: readonly string[];
   };
   /** When to try again if nothing changes, in the queue's terms; undefined: never. */
@@ -75,11 +76,13 @@ export class Children {
       const applied = await (isHeld ? this.#applier.complete(owner, manifests) : this.#applier.apply(owner, manifests));
       const { written, pruned, workload } = applied;
       // A change that replaces no pods is a rollout that completes at once.
-      if (heldImage === undefined && (workload === undefined || !isRollingOut(workload)))
+      if (heldImage === undefined && (workload === undefined || !holdsSlot(workload)))
         this.#rollouts.leave(keyOf(owner));
+      else if (workload !== undefined) this.#rollouts.setStuck(keyOf(owner), workloadOf(workload)?.isStuck === true);
       if (written.length > 0 || pruned.length > 0) this.#log.applied({ object: keyOf(owner), written, pruned });
       const made = madeBy(applied);
-      return heldImage === undefined ? made : { ...made, facts: { ...made.facts, heldImage } };
+      if (heldImage === undefined) return made;
+      return { ...made, facts: { ...made.facts, heldImage, heldBy: this.#rollouts.stuck } };
     } catch (error) {
       if (error instanceof InvalidDocuments) {
         this.#rollouts.leave(keyOf(owner));
@@ -116,7 +119,7 @@ export class Children {
     // The documents are unchanged: this release renders them differently.
     const isByRelease = live.appliedSources === workload.metadata.annotations?.[appliedSources];
     const isRollout = !this.#applier.isApplied(owner, manifest) && (isByRelease || isOtherImage);
-    if (!isRollout || this.#rollouts.admit(keyOf(owner))) return { manifests, isHeld: false };
+    if (!isRollout || isImpaired(live) || this.#rollouts.admit(keyOf(owner))) return { manifests, isHeld: false };
     // A change to the documents is applied nevertheless, without the new image.
     return { manifests: this.#render(owner, plan, present), heldImage: present ?? '', isHeld: isByRelease };
   }

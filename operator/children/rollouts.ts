@@ -1,8 +1,9 @@
 /**
  * A new release of the operator brings a new image for every workload whose document names none. Rolling them all out
  * at once would disconnect every client of the cluster, and a broken image would take everything down. So only a few
- * roll out at a time, and the next one starts when one is complete. A rollout that gets stuck keeps its slot and so holds
- * back the others.
+ * roll out at a time, and the next one starts when one is complete. A rollout that gets stuck while its old pods serve
+ * keeps its slot and so holds back the others: the image may be at fault. A workload that was impaired before takes no
+ * slot, or it would hold back the whole cluster for a reason of its own.
  */
 
 /** How many workloads may roll out at once: a number, or a percentage of all of them, at least one. */
@@ -13,9 +14,15 @@ export interface Rollouts {
   admit(key: string): boolean;
   /** Takes a slot for a workload that is already rolling out, for example because an earlier operator started it. */
   resume(key: string): void;
-  /** Frees the slot: the rollout is complete, or the object is gone, paused or invalid. */
+  /** Frees the slot: the rollout is complete, or the object is gone, impaired, paused or invalid. */
   leave(key: string): void;
+  /** Says whether the rollout in this object's slot is stuck; those that wait are woken when that changes. */
+  setStuck(key: string, isStuck: boolean): void;
   readonly running: number;
+  /** The objects that have a slot. */
+  readonly holders: readonly string[];
+  /** The objects whose rollout is stuck in its slot. */
+  readonly stuck: readonly string[];
   readonly waiting: number;
 }
 
@@ -23,7 +30,7 @@ export interface RolloutsOptions {
   readonly limit: RolloutLimit;
   /** Number of all workloads. */
   readonly total: () => number;
-  /** A slot is free for this object. */
+  /** A slot is free for this object, or another one holds it back now. */
   readonly onTurn: (key: string) => void;
 }
 
@@ -40,13 +47,21 @@ export function parseRolloutLimit(text: string): RolloutLimit {
 export function createRollouts({ limit, total, onTurn }: RolloutsOptions): Rollouts {
   const running = new Set<string>();
   const waiting = new Set<string>();
+  const stuck = new Set<string>();
 
   function slots(): number {
     return 'count' in limit ? limit.count : Math.max(1, Math.floor((total() * limit.percent) / 100));
   }
 
+  function setStuck(key: string, isStuck: boolean): void {
+    if (stuck.has(key) === (isStuck && running.has(key))) return;
+    if (!stuck.delete(key)) stuck.add(key);
+    for (const other of waiting) onTurn(other);
+  }
+
   function leave(key: string): void {
     waiting.delete(key);
+    setStuck(key, false);
     running.delete(key);
     // The next in line may have left as well.
     const free = slots() - running.size;
@@ -65,8 +80,15 @@ export function createRollouts({ limit, total, onTurn }: RolloutsOptions): Rollo
     },
     resume: (key) => void running.add(key),
     leave,
+    setStuck,
     get running() {
       return running.size;
+    },
+    get holders() {
+      return [...running];
+    },
+    get stuck() {
+      return [...stuck];
     },
     get waiting() {
       return waiting.size;

@@ -70,6 +70,8 @@ export interface Facts {
   readonly workload?: Workload | undefined;
   /** The image that the pods keep until it is their turn to get the one of this release. */
   readonly heldImage?: string;
+  /** Keys of the objects whose stuck rollouts keep it waiting. */
+  readonly heldBy?: readonly string[];
   /** Whether the object should have a workload: a group with `nats.servers` has none. */
   readonly hasWorkload: boolean;
   readonly deleting?: { readonly reason: ReasonOf<'Deleting'>; readonly message: string };

@@ -181,7 +181,7 @@ function refusedText(refusal: string): string {
   return `the cluster refuses to create more; correct spec.template, or raise the quota: ${refusal}`;
 }
 
-function rollingOutOf({ workload, kind, name, heldImage }: Facts): Finding {
+function rollingOutOf({ workload, kind, name, heldImage, heldBy = [] }: Facts): Finding {
   if (workload === undefined) return finding('RollingOut', 'NotCreated', `${kind}/${name} has no workload yet`);
   const { object, desired, updated, existing, isObserved, isStuck, refusal } = workload;
   if (refusal !== undefined && (updated < desired || existing > updated)) {
@@ -199,10 +199,14 @@ function rollingOutOf({ workload, kind, name, heldImage }: Facts): Finding {
     );
   }
   if (heldImage !== undefined) {
+    const cause =
+      heldBy.length === 0
+        ? ''
+        : `; the rollout of ${heldBy.join(', ')} makes no progress and holds it back: repair that`;
     return finding(
       'RollingOut',
       'RolloutWaiting',
-      `${object} keeps ${heldImage} and its settings until it is its turn to get those of this release; set spec.template.image to pin an image`,
+      `${object} keeps ${heldImage} and its settings until it is its turn to get those of this release${cause}; set spec.template.image to pin an image`,
     );
   }
   return finding('RollingOut', 'RolledOut', `every pod of ${object} runs the specification that was applied last`);

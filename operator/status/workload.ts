@@ -91,6 +91,20 @@ export function isRollingOut(object: KubeObject): boolean {
   return !isObserved || existing > updated || updated < desired || currentRevision !== updateRevision;
 }
 
+/** True if its pods do not serve in full: fewer are available than it should have, or the cluster creates none. */
+export function isImpaired(object: KubeObject): boolean {
+  const workload = workloadOf(object);
+  return workload !== undefined && (workload.available < workload.desired || workload.refusal !== undefined);
+}
+
+/**
+ * True if it should keep its slot for a rollout. The old pods of a deployment stay until new ones are available, so one
+ * without enough of them was impaired by something else. A stateful set replaces its pods in place.
+ */
+export function holdsSlot(object: KubeObject): boolean {
+  return isRollingOut(object) && !(object.kind === 'Deployment' && isImpaired(object));
+}
+
 /** The label selector of an object's pods, as text. */
 export function podSelectorOf(kind: Kind, name: string): string {
   const component = ({ HydrogenGroup: 'nats', HydrogenGateway: 'gateway', HydrogenMessageProcessor: 'mproc' } as const)[

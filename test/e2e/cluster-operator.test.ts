@@ -49,6 +49,16 @@ test('a gateway created before its secret becomes Ready once the secret exists',
 
 // The last test of the file: it changes the operator's image for everybody.
 test('an upgrade of the operator rolls out its workloads one after another', { skip }, async () => {
+  // Tenants that come first in every list, whose gateways never get ready or have no room for pods.
+  const [unready, crowded] = [await stage.platform.namespace('a-unready'), await stage.platform.namespace('a-crowded')];
+  await unready.apply(stage.documents().group, gatewayDocument());
+  await unready.untilCondition('hgw/chat', 'Available', 'False/PodsNotReady');
+  const hard = { pods: '0' };
+  await crowded.apply({ apiVersion: 'v1', kind: 'ResourceQuota', metadata: { name: 'none' }, spec: { hard } });
+  await eventually(async () => (await crowded.get('resourcequota/none')).status?.hard?.pods === '0', patiently);
+  await crowded.apply(stage.documents().group, gatewayDocument());
+  await crowded.untilCondition('hgw/chat', 'Available', 'False/PodsRefused', patiently);
+
   const namespace = await stage.platform.namespace('upgrade');
   const names = ['a', 'b', 'c'];
   const gateway = (name: string): object =>

@@ -18,7 +18,7 @@ test('docs/operator.md lists every metric of ours and no other', () => {
   const { registry } = createOperatorMetrics({
     queueDepth: () => 0,
     isLeading: () => false,
-    rollouts: () => ({ running: 0, waiting: 0 }),
+    rollouts: () => ({ running: 0, waiting: 0, holders: [] }),
   });
   const registered = registry.getMetricsAsArray().map(({ name }) => name);
   const documented = [...page.matchAll(/^\| `(hydrogen_\w+)` \|/gm)].map((match) => match[1]);

@@ -43,7 +43,7 @@ test('answers a scrape with 500 when a collector of the operator fails', async (
       throw new Error('no depth');
     },
     isLeading: () => true,
-    rollouts: () => ({ running: 0, waiting: 0 }),
+    rollouts: () => ({ running: 0, waiting: 0, holders: [] }),
   });
   assert.deepEqual(await get('/metrics', { registry }), { status: 500, text: 'Error: no depth\n' });
 });

@@ -38,6 +38,22 @@ test('waiting objects are woken when a slot is free, and leaving twice frees one
   assert.deepEqual([rollouts.admit('b'), rollouts.admit('c')], [true, false]);
 });
 
+test('those that wait are woken when a slot is stuck, and when it no longer is', () => {
+  const woken: string[] = [];
+  const rollouts = createRollouts({ limit: { count: 1 }, total: () => 9, onTurn: (key) => void woken.push(key) });
+  for (const key of ['a', 'b', 'c']) rollouts.admit(key);
+  rollouts.setStuck('a', true);
+  rollouts.setStuck('a', true);
+  // It has no slot.
+  rollouts.setStuck('b', true);
+  assert.deepEqual([woken.splice(0), rollouts.stuck, rollouts.holders], [['b', 'c'], ['a'], ['a']]);
+  rollouts.setStuck('a', false);
+  assert.deepEqual([woken.splice(0), rollouts.stuck], [['b', 'c'], []]);
+  rollouts.setStuck('a', true);
+  rollouts.leave('a');
+  assert.deepEqual([rollouts.stuck, rollouts.holders], [[], []]);
+});
+
 test('a slot that is not taken goes to the next in line', () => {
   const woken: string[] = [];
   const rollouts = createRollouts({ limit: { count: 1 }, total: () => 9, onTurn: (key) => void woken.push(key) });
@@ -101,6 +117,46 @@ test('a rollout that gets stuck holds back the others, even after another operat
   await using next = startOperator(api.kubeconfig, { image: 'release:2', rolloutLimit: { count: 1 } });
   await eventually(() => next.operator.rollouts.waiting === 2);
   await holds(() => images(api).match(/release:2/g)?.length === 1, 200);
+});
+
+test('those that wait name the rollout that is stuck, and a metric lists it', async () => {
+  await using api = await startReleased();
+  await using running = startOperator(api.kubeconfig, { image: 'release:2', rolloutLimit: { count: 1 } });
+  await begun(api, running);
+  const first = names.find((name) => imageOf(api, name) === 'release:2') ?? '';
+  report(api, first, 2);
+  const stuck = [{ type: 'Progressing', status: 'False', reason: 'ProgressDeadlineExceeded' }];
+  api.put('deployments', {
+    metadata: { name: `${first}-gateway`, namespace: 'shop' },
+    status: { ...api.get('deployments', `${first}-gateway`).status, conditions: stuck },
+  });
+  const others = names.filter((name) => name !== first);
+  const told = (name: string): string => condition(api.get('hydrogengateways', name), 'RollingOut').message;
+  const cause = `the rollout of HydrogenGateway/shop/${first} makes no progress and holds it back`;
+  await eventually(() => others.every((name) => told(name).includes(cause)));
+  const metrics = await running.metrics.registry.metrics();
+  const holder = `hydrogen_operator_rollout_holder{kind="HydrogenGateway",namespace="shop",name="${first}"} 1`;
+  assert.ok(metrics.includes(holder), metrics);
+});
+
+test('a workload that was impaired before takes no slot, even after another operator takes over', async () => {
+  await using api = await startReleased();
+  const { metadata } = api.get('deployments', 'a-gateway');
+  const none = { replicas: 1, readyReplicas: 0, availableReplicas: 0, updatedReplicas: 1 };
+  api.put('deployments', {
+    metadata: { name: 'a-gateway', namespace: 'shop' },
+    status: { observedGeneration: metadata.generation, ...none },
+  });
+  {
+    await using running = startOperator(api.kubeconfig, { image: 'release:2', rolloutLimit: { count: 1 } });
+    await eventually(() => images(api).match(/release:2/g)?.length === 2 && imageOf(api, 'a') === 'release:2');
+    await eventually(() => running.operator.rollouts.waiting === 1);
+    assert.doesNotMatch(running.operator.rollouts.holders.join(), /\/a$/);
+  }
+  await using next = startOperator(api.kubeconfig, { image: 'release:2', rolloutLimit: { count: 1 } });
+  await eventually(() => next.operator.rollouts.waiting === 1);
+  for (const name of ['b', 'c']) report(api, name);
+  await eventually(() => images(api) === 'release:2,release:2,release:2');
 });
 
 test('a container that others have inserted before ours is neither changed nor mistaken for ours', async () => {

@@ -32,7 +32,7 @@ export function startOperator(kubeconfig: string, options: TestOperatorOptions =
   const metrics = createOperatorMetrics({
     queueDepth: () => operator?.queueDepth ?? 0,
     isLeading: () => operator?.isLeading ?? false,
-    rollouts: () => operator?.rollouts ?? { running: 0, waiting: 0 },
+    rollouts: () => operator?.rollouts ?? { running: 0, waiting: 0, holders: [] },
   });
   const kube = createKube({ kubeconfig, onCall: metrics.called });
   operator = new Operator({
