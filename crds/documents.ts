@@ -2,9 +2,9 @@
 import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseAllDocuments } from 'yaml';
 
 import { type DocumentIssue, InvalidDocuments } from './invalid.ts';
-import type { Resource } from './kinds.ts';
 import { parse } from './parse.ts';
 import { segments, valueAt } from './path.ts';
+import type { Resource } from './resources.ts';
 
 /** Maximum number of alias expansions in one document. */
 const maxAliases = 100;

@@ -1,8 +1,8 @@
 /** Fields that several kinds have: references to secrets and groups, HTTP calls and their headers. */
-import { type Static, type TInteger, type TObject, type TString, Type } from 'typebox';
+import { type TInteger, type TObject, type TString, Type } from 'typebox';
 
 import { isReservedHeader, reservedHeaders } from './headers.ts';
-import type { DeepReadonly, Defaulted } from './infer.ts';
+import type { Defaulted } from './infer.ts';
 import { type CrossFieldRule, rule } from './rules.ts';
 import { type Described, Fields, Flag, FreeText, Integer, ListMap, Text, withDefault } from './schema.ts';
 import { urlRule } from './url.ts';
@@ -108,13 +108,6 @@ export const statsIntervalSeconds = withDefault(
   Integer(0, 3600, { description: 'Seconds between two log lines with statistics; 0 disables them. Default 30.' }),
   30,
 );
-
-/** A reference to one key of a secret. */
-export type SecretKeyRef = DeepReadonly<Static<ReturnType<typeof secretKeyRef>>>;
-/** One header: its name and exactly one of `value` and `valueFrom`. */
-export type Header = DeepReadonly<Static<typeof header>>;
-/** An HTTP call: URL, headers, and its time-out in seconds. */
-export type HttpCall = DeepReadonly<Static<TObject<HttpCallFields>>>;
 
 /** The rule that the group of an object stays the same. */
 export const groupRefRules: readonly CrossFieldRule[] = [

@@ -5,9 +5,9 @@ import { endpointPathRule } from './endpoint.ts';
 import { exposureFields, exposureRules } from './exposure.ts';
 import { groupRef, groupRefRules, paused, secretKeyRef, statsIntervalSeconds } from './fragments.ts';
 import { hookFields, hookRules } from './hooks.ts';
-import type { Input, Resolved } from './infer.ts';
 import { type CrossFieldRule, rule } from './rules.ts';
 import { Fields, Integer, ListMap, ListSet, StringEnum, Text, withDefault } from './schema.ts';
+import type { HydrogenGatewaySpec } from './types/gateway.ts';
 import { urlRule } from './url.ts';
 import { autoscaling, replicas, template, workloadRules } from './workload.ts';
 
@@ -173,13 +173,6 @@ export const gatewaySpec = Fields(
   },
   { description: 'Specification of the gateway.' },
 );
-
-/** `spec` after defaults. */
-export type HydrogenGatewaySpec = Resolved<typeof gatewaySpec>;
-/** `spec` as a user writes it. */
-export type HydrogenGatewaySpecInput = Input<typeof gatewaySpec>;
-/** Limits that protect a pod from its clients. */
-export type Limits = HydrogenGatewaySpec['limits'];
 
 /** The rules between fields. */
 export const gatewayRules: readonly CrossFieldRule[] = [

@@ -3,8 +3,8 @@
  * treats it as a deadline, so that the kubelet never has to kill one that is still storing messages.
  */
 import { gatewayStopSeconds, processorStopSeconds } from './contract.ts';
-import type { HydrogenGatewaySpec } from './gateway.ts';
-import type { HydrogenMessageProcessorSpec } from './processor.ts';
+import type { HydrogenGatewaySpec } from './types/gateway.ts';
+import type { HydrogenMessageProcessorSpec } from './types/processor.ts';
 
 /** Milliseconds of the grace period that a process leaves unused, so that it exits before the kubelet kills it. */
 export const exitMarginMs = 1_000;

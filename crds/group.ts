@@ -2,10 +2,10 @@
 import { Type } from 'typebox';
 
 import { paused, secretKeyRef } from './fragments.ts';
-import type { Input, Resolved } from './infer.ts';
 import { parseQuantity } from './quantity.ts';
 import { type CrossFieldRule, rule } from './rules.ts';
 import { Fields, Integer, ListSet, Quantity, StringEnum, Text, withDefault } from './schema.ts';
+import type { HydrogenGroupSpec } from './types/group.ts';
 import { urlRule } from './url.ts';
 
 /** The kind's name. */
@@ -163,11 +163,6 @@ export const groupSpec = Fields(
   },
   { description: 'Specification of the group.' },
 );
-
-/** `spec` after defaults. */
-export type HydrogenGroupSpec = Resolved<typeof groupSpec>;
-/** `spec` as a user writes it. */
-export type HydrogenGroupSpecInput = Input<typeof groupSpec>;
 
 type Nats = HydrogenGroupSpec['nats'];
 

@@ -1,7 +1,7 @@
 /** Matches gateways and message processors with the group that they refer to. */
 import { duplicates } from './documents.ts';
 import { type DocumentIssue, InvalidDocuments } from './invalid.ts';
-import type { HydrogenGateway, HydrogenGroup, HydrogenMessageProcessor, Resource } from './kinds.ts';
+import type { HydrogenGateway, HydrogenGroup, HydrogenMessageProcessor, Resource } from './resources.ts';
 
 /** The objects of an app, each with its group. */
 export interface ResolvedGroups {

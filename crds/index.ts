@@ -1,34 +1,41 @@
 /** The words: kinds, types and validation of the custom resources. */
 export { parseDocuments } from './documents.ts';
-export type { Header, HttpCall, SecretKeyRef } from './fragments.ts';
-export type { HydrogenGatewaySpec, HydrogenGatewaySpecInput, Limits } from './gateway.ts';
-export type { HydrogenGroupSpec, HydrogenGroupSpecInput } from './group.ts';
 export { resolveGroups } from './groups.ts';
 export { type DocumentIssue, InvalidDocuments } from './invalid.ts';
-export {
-  type HydrogenGateway,
-  type HydrogenGatewayInput,
-  type HydrogenGroup,
-  type HydrogenGroupInput,
-  type HydrogenMessageProcessor,
-  type HydrogenMessageProcessorInput,
-  type Kind,
-  kinds,
-  type Resource,
-} from './kinds.ts';
-export type { MetadataInput } from './metadata.ts';
+export { kinds } from './kinds.ts';
 export { natsConnectionOf } from './nats-connection.ts';
 export { parse } from './parse.ts';
-export type {
-  Destination,
-  HydrogenMessageProcessorSpec,
-  HydrogenMessageProcessorSpecInput,
-  Rule,
-  RulesEngine,
-} from './processor.ts';
 export { parseQuantity } from './quantity.ts';
+export type {
+  HydrogenGateway,
+  HydrogenGatewayInput,
+  HydrogenGroup,
+  HydrogenGroupInput,
+  HydrogenMessageProcessor,
+  HydrogenMessageProcessorInput,
+  Kind,
+  MetadataInput,
+  Resource,
+} from './resources.ts';
 export { restartFacts } from './restart.ts';
 export type {
   Condition,
   HydrogenMessageProcessorStatus,
 } from './status.ts';
+export type {
+  HttpCall,
+  HydrogenGatewayMemberSpec,
+  HydrogenGatewaySpec,
+  HydrogenGatewaySpecInput,
+  Limits,
+} from './types/gateway.ts';
+export type { HydrogenGroupSpec, HydrogenGroupSpecInput } from './types/group.ts';
+export type {
+  Destination,
+  HydrogenMessageProcessorMemberSpec,
+  HydrogenMessageProcessorSpec,
+  HydrogenMessageProcessorSpecInput,
+  Rule,
+  RulesEngine,
+} from './types/processor.ts';
+export type { Header, SecretKeyRef } from './types/shared.ts';

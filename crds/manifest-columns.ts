@@ -1,5 +1,5 @@
 /** The columns of `kubectl get` for each kind; `-o wide` adds those with priority 1. */
-import type { Kind } from './kinds.ts';
+import type { Kind } from './resources.ts';
 
 /** One entry of `additionalPrinterColumns`. */
 export interface PrinterColumn {

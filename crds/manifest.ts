@@ -3,10 +3,11 @@
  * accepts what `parse` accepts. The same input gives the same bytes.
  */
 import { apiVersion } from './contract.ts';
-import { type Kind, type KindDefinition, kinds } from './kinds.ts';
+import { type KindDefinition, kinds } from './kinds.ts';
 import { type PrinterColumn, printerColumns } from './manifest-columns.ts';
 import { type Validation, validationsOf } from './manifest-validations.ts';
 import { child } from './path.ts';
+import type { Kind } from './resources.ts';
 import { type Node, nodeOf } from './schema.ts';
 
 /** A CustomResourceDefinition of apiextensions.k8s.io/v1, with the fields that ours have. */

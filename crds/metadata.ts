@@ -1,8 +1,8 @@
 /** The part of an object's metadata that hydrogen reads. Anything else that a cluster puts there is kept unchecked. */
-import { type Static, Type } from 'typebox';
+import { Type } from 'typebox';
 
 import { defaultNamespace } from './contract.ts';
-import type { DeepReadonly } from './infer.ts';
+import type { Metadata } from './resources.ts';
 import { type CrossFieldRule, rule } from './rules.ts';
 import { Fields, FreeText, Integer, StringMap, Text, withDefault } from './schema.ts';
 
@@ -29,17 +29,6 @@ export const metadata = Type.With(
   ),
   { 'x-kubernetes-preserve-unknown-fields': true },
 );
-
-/** Metadata as a user writes it. */
-export interface MetadataInput {
-  readonly name: string;
-  readonly namespace?: string;
-  readonly labels?: Readonly<Record<string, string>>;
-  readonly annotations?: Readonly<Record<string, string>>;
-}
-
-/** Metadata after defaults; `uid` and `generation` only in objects that come from a cluster. */
-export type Metadata = DeepReadonly<Static<typeof metadata>>;
 
 /** The rule for the name of every kind. */
 export const metadataRules: readonly CrossFieldRule[] = [

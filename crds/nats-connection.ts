@@ -1,6 +1,6 @@
 /** How the members of a group reach its bus, whether NATS belongs to the user or hydrogen runs it. */
 import { managedNatsUrl } from './contract.ts';
-import type { HydrogenGroup } from './kinds.ts';
+import type { HydrogenGroup } from './resources.ts';
 
 type Nats = HydrogenGroup['spec']['nats'];
 

@@ -2,10 +2,11 @@
 import { apiVersion } from './contract.ts';
 import { type Issue, show, unknownField } from './issue.ts';
 import { copyJson, deepFreeze, isObject } from './json.ts';
-import { type Kind, kinds, type Resource } from './kinds.ts';
+import { kinds } from './kinds.ts';
 import { metadata } from './metadata.ts';
 import { child } from './path.ts';
 import { resolve } from './resolve.ts';
+import type { Kind, Resource } from './resources.ts';
 import { checkRules } from './rules.ts';
 import { nodeOf } from './schema.ts';
 

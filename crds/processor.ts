@@ -4,10 +4,10 @@ import { Type } from 'typebox';
 import { endpointPathRule } from './endpoint.ts';
 import { groupRef, groupRefRules, httpCallFields, httpCallRules, paused, statsIntervalSeconds } from './fragments.ts';
 import { hostPatternRule } from './host-pattern.ts';
-import type { Input, Resolved } from './infer.ts';
 import { type CrossFieldRule, rule } from './rules.ts';
 import { Fields, Flag, FreeText, Integer, List, ListMap, ListSet, StringEnum, Text, withDefault } from './schema.ts';
 import { textPatternRule } from './text-pattern.ts';
+import type { HydrogenMessageProcessorSpec } from './types/processor.ts';
 import { autoscaling, replicas, template, workloadRules } from './workload.ts';
 
 /** The kind's name. */
@@ -174,17 +174,6 @@ export const processorSpec = Fields(
   },
   { description: 'Specification of the message processor.' },
 );
-
-/** `spec` after defaults. */
-export type HydrogenMessageProcessorSpec = Resolved<typeof processorSpec>;
-/** `spec` as a user writes it. */
-export type HydrogenMessageProcessorSpecInput = Input<typeof processorSpec>;
-/** A routing rule: the pattern that a message matches, and where it goes. */
-export type Rule = NonNullable<HydrogenMessageProcessorSpec['routing']['rules']>[number];
-/** A service of the user's that receives messages. */
-export type Destination = Rule['destination'];
-/** The service that is asked for each message's destination. */
-export type RulesEngine = NonNullable<HydrogenMessageProcessorSpec['routing']['rulesEngine']>;
 
 /** The rules between fields. */
 export const processorRules: readonly CrossFieldRule[] = [

@@ -1,6 +1,7 @@
 /** The settings of a group that a running member cannot take over, because its connection to the bus depends on them. */
-import type { HydrogenGroup } from './kinds.ts';
+
 import { natsConnectionOf } from './nats-connection.ts';
+import type { HydrogenGroup } from './resources.ts';
 
 /**
  * The values by field path. When one changes, running processes log it and the manifests restart pods; both use this

@@ -1,5 +1,5 @@
 /** Finds the secret keys that a document refers to. */
-import type { SecretKeyRef } from './fragments.ts';
+import type { SecretKeyRef } from './types/shared.ts';
 
 /**
  * Every reference in `value`, however deep: an object below a field named `secretKeyRef` or `...SecretRef`. The fields

@@ -4,13 +4,13 @@ import type { Construct } from 'constructs';
 
 import { env, ports } from '../crds/contract.ts';
 import { gatewayGraceSeconds } from '../crds/grace.ts';
-import type { HydrogenGatewaySpecInput, HydrogenGateway as ParsedGateway } from '../crds/index.ts';
+import type { HydrogenGatewayMemberSpec, HydrogenGateway as ParsedGateway } from '../crds/index.ts';
 import { secretRefsIn } from '../crds/secret-refs.ts';
 import { addConfigMap } from './config-map.ts';
 import { configText, documentOf, restartDigest } from './documents.ts';
 import { addExposure } from './exposure.ts';
 import { type Identity, type Labels, selectorOf } from './labels.ts';
-import { assertMembership, groupOf, HydrogenMember, type MemberProps, type MemberSpec } from './member.ts';
+import { assertMembership, groupOf, HydrogenMember, type MemberProps } from './member.ts';
 import { addServiceMonitor, metricsLabel, metricsPortName } from './monitor.ts';
 import { gatewayNames } from './names.ts';
 import { addNetworkPolicy, sameNamespace, wholeCluster } from './network.ts';
@@ -22,7 +22,7 @@ import { addWorkload } from './workload.ts';
 /** Properties of {@link HydrogenGateway}. */
 export interface HydrogenGatewayProps extends MemberProps {
   /** `spec` of the custom resource. */
-  readonly spec: MemberSpec<HydrogenGatewaySpecInput>;
+  readonly spec: HydrogenGatewayMemberSpec;
   /** Peers that may call the management API, in addition to pods of the same namespace. @default - none */
   readonly managementFrom?: readonly k8s.NetworkPolicyPeer[];
 }

@@ -2,12 +2,14 @@
 export {
   type DocumentIssue,
   type HydrogenGatewayInput,
+  type HydrogenGatewayMemberSpec,
   type HydrogenGatewaySpec,
   type HydrogenGatewaySpecInput,
   type HydrogenGroupInput,
   type HydrogenGroupSpec,
   type HydrogenGroupSpecInput,
   type HydrogenMessageProcessorInput,
+  type HydrogenMessageProcessorMemberSpec,
   type HydrogenMessageProcessorSpec,
   type HydrogenMessageProcessorSpecInput,
   InvalidDocuments,
@@ -28,7 +30,7 @@ export { HydrogenGateway, type HydrogenGatewayProps } from './gateway.ts';
 export { HydrogenGroup, type HydrogenGroupProps } from './group.ts';
 export { defaultImage, natsImage } from './image.ts';
 export type { Labels } from './labels.ts';
-export { type GroupSource, HydrogenMember, type MemberProps, type MemberSpec } from './member.ts';
+export { type GroupSource, HydrogenMember, type MemberProps } from './member.ts';
 export type { ServiceMonitorOptions } from './monitor.ts';
 export { defaultOperatorNamespace, HydrogenOperator, type HydrogenOperatorProps } from './operator.ts';
 export { HydrogenMessageProcessor, type HydrogenMessageProcessorProps } from './processor.ts';

@@ -27,10 +27,6 @@ export interface MemberProps {
   readonly serviceMonitor?: ServiceMonitorOptions;
 }
 
-/** A spec whose `groupRef` may be left out, because the property `group` determines it. */
-export type MemberSpec<Spec extends { readonly groupRef: unknown }> = Omit<Spec, 'groupRef'> &
-  Partial<Pick<Spec, 'groupRef'>>;
-
 /** A construct whose pods can be selected, for example by network policies of cdk8s-plus. */
 export abstract class HydrogenMember extends Construct implements kplus.IPodSelector, kplus.INetworkPolicyPeer {
   /** Name of the object. */

@@ -4,12 +4,12 @@ import type { Construct } from 'constructs';
 
 import { ports } from '../crds/contract.ts';
 import { processorGraceSeconds } from '../crds/grace.ts';
-import type { HydrogenMessageProcessorSpecInput, HydrogenMessageProcessor as ParsedProcessor } from '../crds/index.ts';
+import type { HydrogenMessageProcessorMemberSpec, HydrogenMessageProcessor as ParsedProcessor } from '../crds/index.ts';
 import { secretRefsIn } from '../crds/secret-refs.ts';
 import { addConfigMap } from './config-map.ts';
 import { configText, documentOf, restartDigest } from './documents.ts';
 import { type Identity, type Labels, selectorOf } from './labels.ts';
-import { assertMembership, groupOf, HydrogenMember, type MemberProps, type MemberSpec } from './member.ts';
+import { assertMembership, groupOf, HydrogenMember, type MemberProps } from './member.ts';
 import { addServiceMonitor, metricsLabel, metricsPortName } from './monitor.ts';
 import { processorNames } from './names.ts';
 import { addNetworkPolicy, wholeCluster } from './network.ts';
@@ -21,7 +21,7 @@ import { addWorkload } from './workload.ts';
 /** Properties of {@link HydrogenMessageProcessor}. */
 export interface HydrogenMessageProcessorProps extends MemberProps {
   /** `spec` of the custom resource. */
-  readonly spec: MemberSpec<HydrogenMessageProcessorSpecInput>;
+  readonly spec: HydrogenMessageProcessorMemberSpec;
 }
 
 const resources = { requests: { cpu: '250m', memory: '128Mi' }, limits: { memory: '1Gi' } };

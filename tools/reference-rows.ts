@@ -66,7 +66,8 @@ function typeOf(node: ManifestNode): string {
 
 const defaultSentence = / Default:? ([^.]|[.](?=\d))*\.$/;
 
-function defaultOf(node: ManifestNode, isRequired: boolean): string {
+/** The default as it is written in a document, or that there must be a value. */
+export function defaultOf(node: ManifestNode, isRequired: boolean): string {
   if (isRequired) return '**required**';
   if (node.default === undefined || JSON.stringify(node.default) === '{}') return '';
   const [inWords = ''] = /\(.*\)/.exec(defaultSentence.exec(node.description ?? '')?.[0] ?? '') ?? [];
@@ -74,7 +75,7 @@ function defaultOf(node: ManifestNode, isRequired: boolean): string {
 }
 
 /** The description without the default, which has its own column, and the syntax in words. */
-function meaningOf(node: ManifestNode): string {
+export function meaningOf(node: ManifestNode): string {
   const { description = '' } = node;
   const meaning = node.default === undefined ? description : description.replace(defaultSentence, '');
   const subject = node.items ?? node.additionalProperties ?? node;

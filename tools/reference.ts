@@ -1,6 +1,6 @@
 /**
  * Writes docs/reference.md, which lists every field of every kind, from the schemas that the API server and `parse` use,
- * and the tables of conditions in docs/operator.md. Run it with `npm run reference`.
+ * the tables of conditions in docs/operator.md, and the types of the specs in crds/types/. Run it with `npm run reference`.
  */
 import { writeFileSync } from 'node:fs';
 
@@ -9,6 +9,7 @@ import { type CustomResourceDefinition, customResourceDefinitions, type Manifest
 import type { Validation } from '../crds/manifest-validations.ts';
 import { writeConditions } from './conditions.ts';
 import { referenceRows, rowsInside, type SharedPart, sharedPartOf, sharedParts } from './reference-rows.ts';
+import { writeSpecTypes } from './spec-types.ts';
 
 /** Path of the page from the root. */
 export const referencePath = 'docs/reference.md';
@@ -132,4 +133,5 @@ if (import.meta.main) {
   const root = new URL('../', import.meta.url);
   writeFileSync(new URL(referencePath, root), reference());
   writeConditions(root);
+  writeSpecTypes(root);
 }
