@@ -10,11 +10,8 @@ export type {
   HydrogenGateway,
   HydrogenGatewayInput,
   HydrogenGroup,
-  HydrogenGroupInput,
   HydrogenMessageProcessor,
-  HydrogenMessageProcessorInput,
   Kind,
-  MetadataInput,
   Resource,
 } from './resources.ts';
 export { restartFacts } from './restart.ts';
@@ -24,15 +21,13 @@ export type {
 } from './status.ts';
 export type {
   HttpCall,
-  HydrogenGatewayMemberSpec,
   HydrogenGatewaySpec,
   HydrogenGatewaySpecInput,
   Limits,
 } from './types/gateway.ts';
-export type { HydrogenGroupSpec, HydrogenGroupSpecInput } from './types/group.ts';
+export type { HydrogenGroupSpecInput } from './types/group.ts';
 export type {
   Destination,
-  HydrogenMessageProcessorMemberSpec,
   HydrogenMessageProcessorSpec,
   HydrogenMessageProcessorSpecInput,
   Rule,

@@ -1,7 +1,14 @@
 /** The error for documents that cannot be used. */
 
+/** One problem: where it is, and what is expected there. */
+export interface Issue {
+  /** The place as a user would write it: `spec.endpoints[0].path`. Empty for the document as a whole. */
+  readonly path: string;
+  readonly message: string;
+}
+
 /** One problem with a document, and where the document came from, if known. */
-export interface DocumentIssue {
+export interface DocumentIssue extends Issue {
   /** File name, or whatever the text came from. */
   readonly source?: string;
   /** Position of the document in its source, from 1. */
@@ -10,9 +17,6 @@ export interface DocumentIssue {
   readonly line?: number;
   /** `HydrogenGateway/chat`, or as much of it as the document has. */
   readonly object?: string;
-  /** Place in the document; empty for the document as a whole. */
-  readonly path: string;
-  readonly message: string;
 }
 
 /** Thrown for documents that cannot be used; `message` lists every problem on a line of its own. */

@@ -2,13 +2,6 @@
 import { grammarOf } from './grammar.ts';
 import type { Node } from './schema.ts';
 
-/** One problem: where it is, and what is expected there. */
-export interface Issue {
-  /** The place as a user would write it: `spec.endpoints[0].path`. */
-  readonly path: string;
-  readonly message: string;
-}
-
 const longestShown = 60;
 
 /** `value` as it appears in a message: short, and without the password of a URL. */

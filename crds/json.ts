@@ -1,5 +1,5 @@
 /** Plain JSON from untrusted values: copied, so that nobody else holds a reference, or frozen, so that nobody can change it. */
-import type { Issue } from './issue.ts';
+import type { Issue } from './invalid.ts';
 import { child, entry } from './path.ts';
 
 const deepest = 64;

@@ -1,6 +1,7 @@
 /** Turns an unknown value into a checked object (copied, with defaults, frozen), or lists every problem with it. */
 import { apiVersion } from './contract.ts';
-import { type Issue, show, unknownField } from './issue.ts';
+import type { Issue } from './invalid.ts';
+import { show, unknownField } from './issue.ts';
 import { copyJson, deepFreeze, isObject } from './json.ts';
 import { kinds } from './kinds.ts';
 import { metadata } from './metadata.ts';

@@ -2,7 +2,8 @@
  * Fills in defaults and checks a value against a schema in one pass, as the API server does: a field or map entry that
  * is null counts as absent, an absent one gets its default, and the fields of that default get theirs.
  */
-import { countIssue, type Issue, mismatch, show, unknownField } from './issue.ts';
+import type { Issue } from './invalid.ts';
+import { countIssue, mismatch, show, unknownField } from './issue.ts';
 import { isObject } from './json.ts';
 import { child, entry } from './path.ts';
 import type { Node } from './schema.ts';

@@ -4,7 +4,8 @@
  * A rule is attached to the node of the document that CEL calls `self`. That node must not have the default `{}`: the API
  * server evaluates a rule on the bare default when the CRD is created, before the fields inside are filled in.
  */
-import { type Issue, show } from './issue.ts';
+import type { Issue } from './invalid.ts';
+import { show } from './issue.ts';
 import { isWithin, join, placesOf, valueAt } from './path.ts';
 
 /** A rule over the value at `path`. */

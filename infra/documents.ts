@@ -1,5 +1,4 @@
 /** Documents for constructs and pods: checked on entry, and reduced to the fields that a pod reads. */
-import { hash } from 'node:crypto';
 import { stringify } from 'yaml';
 
 import { apiVersion } from '../crds/contract.ts';
@@ -13,6 +12,7 @@ import {
   type Resource,
   restartFacts,
 } from '../crds/index.ts';
+import { restartDigestOf } from './digest.ts';
 
 /** The type of an object by its kind. */
 export type ResourceOfKind<K extends Kind> = Extract<Resource, { readonly kind: K }>;
@@ -66,7 +66,7 @@ export function configText(group: HydrogenGroup, member: HydrogenGateway | Hydro
 
 /** Digest of the settings that a running process cannot take over; pods are restarted when it changes. */
 export function restartDigest(group: HydrogenGroup): string {
-  return hash('sha256', JSON.stringify([group.metadata.name, restartFacts(group)]), 'hex').slice(0, 16);
+  return restartDigestOf(JSON.stringify([group.metadata.name, restartFacts(group)]));
 }
 
 const yamlOptions = { lineWidth: 0, aliasDuplicateObjects: false } as const;

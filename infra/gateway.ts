@@ -4,8 +4,9 @@ import type { Construct } from 'constructs';
 
 import { env, ports } from '../crds/contract.ts';
 import { gatewayGraceSeconds } from '../crds/grace.ts';
-import type { HydrogenGatewayMemberSpec, HydrogenGateway as ParsedGateway } from '../crds/index.ts';
+import type { HydrogenGateway as ParsedGateway } from '../crds/resources.ts';
 import { secretRefsIn } from '../crds/secret-refs.ts';
+import type { HydrogenGatewayMemberSpec } from '../crds/types/gateway.ts';
 import { addConfigMap } from './config-map.ts';
 import { configText, documentOf, restartDigest } from './documents.ts';
 import { addExposure } from './exposure.ts';

@@ -1,7 +1,8 @@
 /** A group in a cluster: its managed NATS servers, if any. */
 import { Construct } from 'constructs';
 
-import type { HydrogenGroupSpecInput, HydrogenGroup as ParsedGroup } from '../crds/index.ts';
+import type { HydrogenGroup as ParsedGroup } from '../crds/resources.ts';
+import type { HydrogenGroupSpecInput } from '../crds/types/group.ts';
 import { documentOf } from './documents.ts';
 import { namespaceOf } from './member.ts';
 import { addNats } from './nats.ts';

@@ -1,23 +1,25 @@
 /** The constructs of hydrogen, the types of their specs, and the functions that turn documents into objects. */
-export {
-  type DocumentIssue,
-  type HydrogenGatewayInput,
-  type HydrogenGatewayMemberSpec,
-  type HydrogenGatewaySpec,
-  type HydrogenGatewaySpecInput,
-  type HydrogenGroupInput,
-  type HydrogenGroupSpec,
-  type HydrogenGroupSpecInput,
-  type HydrogenMessageProcessorInput,
-  type HydrogenMessageProcessorMemberSpec,
-  type HydrogenMessageProcessorSpec,
-  type HydrogenMessageProcessorSpecInput,
-  InvalidDocuments,
-  type MetadataInput,
-  parse,
-  parseDocuments,
-  type Resource,
-} from '../crds/index.ts';
+export { parseDocuments } from '../crds/documents.ts';
+export { type DocumentIssue, InvalidDocuments } from '../crds/invalid.ts';
+export { parse } from '../crds/parse.ts';
+export type {
+  HydrogenGatewayInput,
+  HydrogenGroupInput,
+  HydrogenMessageProcessorInput,
+  MetadataInput,
+  Resource,
+} from '../crds/resources.ts';
+export type {
+  HydrogenGatewayMemberSpec,
+  HydrogenGatewaySpec,
+  HydrogenGatewaySpecInput,
+} from '../crds/types/gateway.ts';
+export type { HydrogenGroupSpec, HydrogenGroupSpecInput } from '../crds/types/group.ts';
+export type {
+  HydrogenMessageProcessorMemberSpec,
+  HydrogenMessageProcessorSpec,
+  HydrogenMessageProcessorSpecInput,
+} from '../crds/types/processor.ts';
 export {
   argoHealthData,
   defaultArgoNamespace,

@@ -1,14 +1,14 @@
 /** What gateways and message processors have in common: a group, a name, and pods that others may select. */
-import { createRequire } from 'node:module';
 import { Chart } from 'cdk8s';
-import type * as kplus from 'cdk8s-plus-28';
 import { Construct } from 'constructs';
 
 import { defaultNamespace } from '../crds/contract.ts';
-import { type HydrogenGroupInput, InvalidDocuments, type HydrogenGroup as ParsedGroup } from '../crds/index.ts';
+import { InvalidDocuments } from '../crds/invalid.ts';
+import type { HydrogenGroupInput, HydrogenGroup as ParsedGroup } from '../crds/resources.ts';
 import { documentOf } from './documents.ts';
 import type { Labels } from './labels.ts';
 import type { ServiceMonitorOptions } from './monitor.ts';
+import { type PodSelection, podsWith, type SelectsPods } from './pod-selection.ts';
 
 /** The group of a member: the construct, or a document of a group that is created elsewhere. */
 export type GroupSource = { readonly document: ParsedGroup } | HydrogenGroupInput;
@@ -27,8 +27,8 @@ export interface MemberProps {
   readonly serviceMonitor?: ServiceMonitorOptions;
 }
 
-/** A construct whose pods can be selected, for example by network policies of cdk8s-plus. */
-export abstract class HydrogenMember extends Construct implements kplus.IPodSelector, kplus.INetworkPolicyPeer {
+/** A construct whose pods can be selected, for example by network policies of cdk8s-plus, in any version. */
+export abstract class HydrogenMember extends Construct implements SelectsPods {
   /** Name of the object. */
   readonly name: string;
   /** Namespace of everything that it emits. */
@@ -43,20 +43,15 @@ export abstract class HydrogenMember extends Construct implements kplus.IPodSele
   /** Labels that select its pods. They do not depend on the construct's place in the app. */
   abstract get selector(): Labels;
 
-  toPodSelectorConfig(): kplus.PodSelectorConfig {
-    // Only apps that use cdk8s-plus call this; the operator never loads its other classes.
-    const { LabelSelector } = createRequire(import.meta.url)('cdk8s-plus-28') as typeof kplus;
-    return {
-      labelSelector: LabelSelector.of({ labels: { ...this.selector } }),
-      namespaces: { names: [this.namespace] },
-    };
+  toPodSelectorConfig(): PodSelection {
+    return podsWith(this.selector, this.namespace);
   }
 
-  toPodSelector(): kplus.IPodSelector {
+  toPodSelector(): SelectsPods {
     return this;
   }
 
-  toNetworkPolicyPeerConfig(): kplus.NetworkPolicyPeerConfig {
+  toNetworkPolicyPeerConfig(): { readonly podSelector: PodSelection } {
     return { podSelector: this.toPodSelectorConfig() };
   }
 }

@@ -1,11 +1,11 @@
 /** NATS with JetStream for one group: a stateful set, its services and its network policy. */
-import { hash } from 'node:crypto';
 import { basename, dirname } from 'node:path/posix';
 import * as k8s from 'cdk8s-plus-28/lib/imports/k8s.js';
 import type { Construct } from 'constructs';
 
 import { natsPorts } from '../crds/contract.ts';
 import type { HydrogenGroup } from '../crds/index.ts';
+import { restartDigestOf } from './digest.ts';
 import { natsImage } from './image.ts';
 import { groupLabel, type Identity, labelsOf, metadataOf, selectorOf } from './labels.ts';
 import { natsNames } from './names.ts';
@@ -81,7 +81,7 @@ function podTemplate(group: HydrogenGroup, identity: Identity, config: string, i
   return {
     metadata: {
       labels: labelsOf(identity),
-      annotations: { 'hydrogen.dev/restart-digest': hash('sha256', config, 'hex').slice(0, 16) },
+      annotations: { 'hydrogen.dev/restart-digest': restartDigestOf(config) },
     },
     spec: {
       automountServiceAccountToken: false,

@@ -4,8 +4,9 @@ import type { Construct } from 'constructs';
 
 import { ports } from '../crds/contract.ts';
 import { processorGraceSeconds } from '../crds/grace.ts';
-import type { HydrogenMessageProcessorMemberSpec, HydrogenMessageProcessor as ParsedProcessor } from '../crds/index.ts';
+import type { HydrogenMessageProcessor as ParsedProcessor } from '../crds/resources.ts';
 import { secretRefsIn } from '../crds/secret-refs.ts';
+import type { HydrogenMessageProcessorMemberSpec } from '../crds/types/processor.ts';
 import { addConfigMap } from './config-map.ts';
 import { configText, documentOf, restartDigest } from './documents.ts';
 import { type Identity, type Labels, selectorOf } from './labels.ts';

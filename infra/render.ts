@@ -5,13 +5,13 @@
 import { App, Chart } from 'cdk8s';
 import type { Construct } from 'constructs';
 
-import {
-  type HydrogenGateway as ParsedGateway,
-  type HydrogenGroup as ParsedGroup,
-  type HydrogenMessageProcessor as ParsedProcessor,
-  type Resource,
-  resolveGroups,
-} from '../crds/index.ts';
+import { resolveGroups } from '../crds/groups.ts';
+import type {
+  HydrogenGateway as ParsedGateway,
+  HydrogenGroup as ParsedGroup,
+  HydrogenMessageProcessor as ParsedProcessor,
+  Resource,
+} from '../crds/resources.ts';
 import { HydrogenGateway } from './gateway.ts';
 import { HydrogenGroup } from './group.ts';
 import { HydrogenMessageProcessor } from './processor.ts';

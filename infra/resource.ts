@@ -3,12 +3,10 @@ import { ApiObject, type ApiObjectMetadata } from 'cdk8s';
 import type { Construct } from 'constructs';
 
 import { apiVersion } from '../crds/contract.ts';
-import type {
-  HydrogenGatewaySpecInput,
-  HydrogenGroupSpecInput,
-  HydrogenMessageProcessorSpecInput,
-  Kind,
-} from '../crds/index.ts';
+import type { Kind } from '../crds/resources.ts';
+import type { HydrogenGatewaySpecInput } from '../crds/types/gateway.ts';
+import type { HydrogenGroupSpecInput } from '../crds/types/group.ts';
+import type { HydrogenMessageProcessorSpecInput } from '../crds/types/processor.ts';
 import { documentOf } from './documents.ts';
 import { namespaceOf } from './member.ts';
 

@@ -1,7 +1,7 @@
 /** A lint for structural schemas: finds, without an API server, what an API server would refuse in a schema. */
 import type { TSchema } from 'typebox';
 
-import type { Issue } from '../../crds/issue.ts';
+import type { Issue } from '../../crds/invalid.ts';
 import { join } from '../../crds/path.ts';
 import { resolve } from '../../crds/resolve.ts';
 import { type Node, nodeOf } from '../../crds/schema.ts';
