@@ -2,6 +2,7 @@
 
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Documents, GatewayConfig, ProcessorConfig } from '../runtime/role/documents.ts';
 import { gatewayPorts } from './ports.ts';
@@ -81,5 +82,11 @@ function tryIt(
       ? `new WebSocket('${url}').onmessage = ${onMessage}`
       : `const s = new WebSocket('${url}'); s.onopen = () => s.send('hello'); s.onmessage = ${onMessage}`;
   const note = spec.authorizer === undefined ? '' : ' (add what your authorizer needs)';
-  return [`  try it in another terminal${note}:`, `    npx wscat -c ${url}`, `    node -e "${script}"`];
+  return [`  try it in another terminal${note}:`, `    npx wscat -c ${url}`, `    ${nodeCommand()} -e "${script}"`];
+}
+
+/** This Node, as a shell in this folder starts it. The one in its PATH may be older, and without WebSocket. */
+function nodeCommand(): string {
+  const isOfProject = process.execPath.startsWith(join(process.cwd(), 'node_modules/'));
+  return isOfProject ? 'npx node' : process.execPath;
 }

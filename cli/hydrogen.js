@@ -5,7 +5,9 @@ import { fileURLToPath } from 'node:url';
 
 const [major, minor] = process.versions.node.split('.').map(Number);
 if (major < 22 || (major === 22 && minor < 19)) {
-  console.error(`hydrogen needs Node 22.19 or newer, this is ${process.version}. In a clone: npm ci && npx hydrogen`);
+  console.error(
+    `hydrogen needs Node 22.19 or newer, this is ${process.version}. In a clone: npm ci && npx hydrogen-gateway-cli`,
+  );
   process.exit(2);
 }
 const source = new URL('./main.ts', import.meta.url);

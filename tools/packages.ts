@@ -22,6 +22,9 @@ const { version, license, repository, homepage, bugs, keywords } = manifest;
 const common = { version, license, repository, homepage, bugs, keywords };
 const pages = ['README.md', 'LICENSE', 'CHANGELOG.md', 'SECURITY.md'];
 
+/** The oldest Node that the command runs on. */
+const oldestNode = '22.19';
+
 /** What an app has already: one copy of each must serve the app and the constructs. */
 const peers = ['cdk8s', 'constructs'];
 /** What the constructs bring: the classes that they are built on, and YAML. */
@@ -66,9 +69,9 @@ function writeCommand(target: string): void {
     description: `${manifest.description}: the command hydrogen`,
     ...common,
     type: 'module',
-    engines: manifest.engines,
+    engines: { node: `>=${oldestNode}` },
     // npx runs the command that has the name of its package.
-    bin: { hydrogen: './cli/hydrogen.js', 'hydrogen-gateway-cli': './cli/hydrogen.js' },
+    bin: manifest.bin,
     exports: { './package.json': './package.json' },
     dependencies: manifest.dependencies,
   });

@@ -7,8 +7,9 @@ import { connect } from '../kit/client.ts';
 import { startDestination } from '../kit/destination.ts';
 import { gatewayDocument, groupDocument, processorDocument, yaml } from '../kit/documents.ts';
 import { eventually } from '../kit/eventually.ts';
-import { type HydrogenProcess, startHydrogen } from '../kit/hydrogen.ts';
+import { type HydrogenProcess, root, startHydrogen } from '../kit/hydrogen.ts';
 import { freePortBase } from '../kit/ports.ts';
+import { startShell } from '../kit/shell.ts';
 
 async function untilReady(dev: HydrogenProcess): Promise<void> {
   await eventually(() => /^ready/m.test(dev.output()), { timeoutMs: 30_000 });
@@ -39,8 +40,6 @@ test('dev without documents runs the echo example and prints what listens where 
   const output = dev.output();
   assert.match(output, new RegExp(`ws://127\\.0\\.0\\.1:${base}/echo`));
   assert.match(output, /messages do not survive this process/);
-  const line = /node -e "(.*)"/.exec(output)?.[1] ?? '';
-  assert.match(line, /new WebSocket/);
   await using client = await connect(`ws://127.0.0.1:${base}/echo`);
   client.send('hello');
   assert.equal(await client.nextText(), 'hello');
@@ -51,6 +50,19 @@ test('dev without documents runs the echo example and prints what listens where 
   assert.equal((await fetch(`http://127.0.0.1:${base + 1}/health`)).status, 200);
   dev.kill('SIGINT');
   assert.equal(await dev.exited, 0);
+});
+
+test('the lines to try, as dev and the README print them, work in a shell whose own node may be older', async () => {
+  const base = await freePortBase();
+  await using dev = startHydrogen(['dev', '--port-base', `${base}`]);
+  await untilReady(dev);
+  const [printed = ''] = /^ +\S+ -e ".*"$/m.exec(dev.output()) ?? [];
+  const [documented = ''] = /^npx node -e ".*"$/m.exec(await readFile(join(root, 'README.md'), 'utf8')) ?? [];
+  for (const line of [printed, documented.replace(':8080/', `:${base}/`)]) {
+    assert.match(line, /new WebSocket/);
+    await using shell = startShell(line);
+    await eventually(() => shell.output() === 'hello\n', { timeoutMs: 30_000 });
+  }
 });
 
 test('dev runs several gateways and processors of several documents, and applies a changed file', async () => {

@@ -25,7 +25,7 @@ test('rendered/ is the output of hydrogen render for documents/', () => {
   assert.deepEqual(readdirSync(join(folder, 'rendered')), readdirSync(join(folder, 'documents')));
   for (const name of readdirSync(join(folder, 'documents'))) {
     const expected = toYaml(renderAll(parseDocuments(read(`documents/${name}`), name)));
-    const command = `npx hydrogen render -f ${folder}/documents/${name} > ${folder}/rendered/${name}`;
+    const command = `npx hydrogen-gateway-cli render -f ${folder}/documents/${name} > ${folder}/rendered/${name}`;
     assert.equal(read(`rendered/${name}`), expected, `stale; ${command}`);
   }
 });
