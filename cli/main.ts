@@ -161,7 +161,10 @@ function addManifests(program: Command): void {
   program
     .command('render')
     .description('print the Kubernetes objects that run some documents; needs no cluster and no operator')
-    .requiredOption('-f, --file <file...>', 'YAML documents of hydrogen; - is standard input')
+    .requiredOption(
+      '-f, --file <file...>',
+      'YAML documents of hydrogen, and objects of other APIs, which are passed on; - is standard input',
+    )
     .option('--image <image>', 'image of pods whose document names none (default: the image of this release)')
     .option('--nats-image <image>', 'image of managed NATS servers (default: the one that this release names)')
     .action(async (options) => print(await (await import('./render.ts')).renderFiles(options)));

@@ -3,7 +3,8 @@
 import { readFile } from 'node:fs/promises';
 import { text as readAll } from 'node:stream/consumers';
 
-import { InvalidDocuments, parseDocuments, renderAll, toYaml } from '../infra/index.ts';
+import { splitDocuments } from '../crds/documents.ts';
+import { InvalidDocuments, renderAll, toYaml } from '../infra/index.ts';
 import { HydrogenError } from '../runtime/errors.ts';
 
 export interface RenderFilesOptions {
@@ -15,13 +16,16 @@ export interface RenderFilesOptions {
   readonly natsImage?: string;
 }
 
-/** YAML for kubectl. @throws {HydrogenError} HYD_CONFIG_INVALID with every problem, one per line */
+/** YAML for kubectl; objects of other APIs are in front, as they were written. @throws {HydrogenError} HYD_CONFIG_INVALID with every problem, one per line */
 export async function renderFiles({ file, image, natsImage }: RenderFilesOptions): Promise<string> {
   const texts = await Promise.all(file.map(readSource));
   try {
-    const resources = texts.flatMap(({ text, source }) => parseDocuments(text, source));
+    const parts = texts.map(({ text, source }) => splitDocuments(text, source));
+    const resources = parts.flatMap((part) => part.resources);
     const images = { ...(image !== undefined && { image }), ...(natsImage !== undefined && { natsImage }) };
-    return toYaml(renderAll(resources, images));
+    const rendered = toYaml(renderAll(resources, images));
+    // Namespaces, secrets and config maps come first, since pods need them.
+    return [...parts.flatMap(({ others }) => others), rendered].filter((text) => text !== '').join('---\n');
   } catch (cause) {
     if (!(cause instanceof InvalidDocuments)) throw cause;
     throw new HydrogenError('HYD_CONFIG_INVALID', `\n${cause.message}`, { cause });

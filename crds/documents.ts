@@ -1,7 +1,9 @@
 /** Turns YAML text with any number of documents into checked objects, and reports every problem with its line. */
 import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseAllDocuments } from 'yaml';
 
+import { apiVersion } from './contract.ts';
 import { type DocumentIssue, InvalidDocuments } from './invalid.ts';
+import { kinds } from './kinds.ts';
 import { parse } from './parse.ts';
 import { segments, valueAt } from './path.ts';
 import type { Resource } from './resources.ts';
@@ -9,11 +11,31 @@ import type { Resource } from './resources.ts';
 /** Maximum number of alias expansions in one document. */
 const maxAliases = 100;
 
+/** A YAML text, taken apart. */
+export interface SplitDocuments {
+  /** The objects of hydrogen, in order. */
+  readonly resources: readonly Resource[];
+  /** The text of each object of another API, unchanged and in order. */
+  readonly others: readonly string[];
+}
+
 /**
  * The objects of a YAML text, in order. `source` is its name in messages.
- * @throws InvalidDocuments with every problem of every document.
+ * @throws InvalidDocuments with every problem of every document; an object of another API is one.
  */
 export function parseDocuments(text: string, source: string): Resource[] {
+  return parseAll(text, source, false).resources;
+}
+
+/**
+ * The objects of a YAML text that may have objects of other APIs as well, of which only the syntax is checked.
+ * @throws InvalidDocuments with every problem of every document.
+ */
+export function splitDocuments(text: string, source: string): SplitDocuments {
+  return parseAll(text, source, true);
+}
+
+function parseAll(text: string, source: string, mayHaveOthers: boolean): SplitDocuments & { resources: Resource[] } {
   const lines = new LineCounter();
   const parsed = parseAllDocuments(text, { lineCounter: lines, prettyErrors: false, stringKeys: true });
   const documents = Array.isArray(parsed) ? parsed.filter((document) => !isEmpty(document)) : [];
@@ -21,16 +43,39 @@ export function parseDocuments(text: string, source: string): Resource[] {
 
   const issues: DocumentIssue[] = [];
   const found: Located[] = [];
+  const others: string[] = [];
   const lineAt = (offset: number): number => lines.linePos(offset).line;
   for (const [index, document] of documents.entries()) {
     const origin = { source, document: index + 1, line: lineAt(document.contents?.range[0] ?? 0) };
+    if (mayHaveOthers && isOther(document)) {
+      others.push(textOf(document, text));
+      continue;
+    }
     const result = read(document, origin, lineAt);
     if ('issues' in result) issues.push(...result.issues);
     else found.push({ resource: result.resource, origin });
   }
   issues.push(...duplicates(found));
   if (issues.length > 0) throw new InvalidDocuments(issues);
-  return found.map(({ resource }) => resource);
+  return { resources: found.map(({ resource }) => resource), others };
+}
+
+/** Whether a document is an object of another API. One with a kind of ours is a mistake, and so is one without a kind. */
+function isOther(document: YamlDocument): boolean {
+  if (document.errors.length > 0 || !isMap(document.contents)) return false;
+  const [version, kind] = [document.get('apiVersion'), document.get('kind')];
+  if (typeof version !== 'string' || typeof kind !== 'string' || kind in kinds) return false;
+  return version.split('/', 1)[0] !== apiVersion.split('/', 1)[0] && kind !== 'List';
+}
+
+/** The document as it was written: read and written again, `0644` would be another number to kubectl. */
+function textOf({ range }: YamlDocument, text: string): string {
+  const [start, , end] = range;
+  return `${text
+    .slice(start, end)
+    .replace(/^---[ \t]*\n?/, '')
+    .replace(/\n\.\.\.\s*$/, '')
+    .trim()}\n`;
 }
 
 /** An object and where it was read from. */

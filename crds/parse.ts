@@ -51,6 +51,10 @@ export function parse(document: unknown): ParseResult {
 /** The kind, if apiVersion and kind are ours. */
 function checkHeader(document: Record<string, unknown>, issues: Issue[]): Kind | undefined {
   const before = issues.length;
+  if (document.kind === 'List') {
+    issues.push({ path: 'kind', message: 'must not be List; write each of its items as a document of its own' });
+    return undefined;
+  }
   if (document.apiVersion !== apiVersion) {
     issues.push({ path: 'apiVersion', message: `must be ${apiVersion}, is ${show(document.apiVersion)}` });
   }

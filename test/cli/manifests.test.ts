@@ -64,3 +64,41 @@ test('render refuses invalid documents with every problem on a line of its own, 
   const missing = hydrogen(['render', '-f', 'nowhere.yaml']);
   assert.deepEqual([missing.code, /nowhere\.yaml: ENOENT/.test(missing.text)], [2, true]);
 });
+
+const volume = `apiVersion: v1
+kind: Pod
+metadata: {name: other} # as it was written
+spec:
+  volumes: [{name: a, secret: {secretName: a, defaultMode: 0644}}]
+`;
+const namespace = 'apiVersion: v1\nkind: Namespace\nmetadata:\n  name: shop\n';
+
+test('render passes objects of other APIs on as they were written, in front of what it renders', () => {
+  const file = 'test/infra/goldens/gateway-plain.in.yaml';
+  const [documents, golden] = [file, file.replace('.in.', '.out.')].map((path) =>
+    readFileSync(join(root, path), 'utf8'),
+  );
+  const input = `--- # the shop\n${namespace}---\n${documents}---\n${volume}...\n---\n# nothing\n`;
+  const { code, text } = hydrogen(['render', '-f', '-'], input);
+  assert.deepEqual([code, text], [0, `# the shop\n${namespace}---\n${volume}---\n${golden}`]);
+});
+
+test('render passes a file without anything of hydrogen on', () => {
+  assert.deepEqual(hydrogen(['render', '-f', '-'], namespace), { code: 0, text: namespace });
+});
+
+test('render takes neither a kind of hydrogen in another API for such an object, nor one that it does not know', () => {
+  const input = readFileSync(join(root, 'examples/echo.yaml'), 'utf8')
+    .replace('hydrogen.dev/v1alpha1', 'hydrogn.dev/v1alpha1')
+    .replace('kind: HydrogenGateway', 'kind: HydrogenGatway');
+  const { code, text } = hydrogen(['render', '-f', '-'], input);
+  assert.equal(code, 2);
+  assert.match(text, /apiVersion: must be hydrogen\.dev\/v1alpha1, is "hydrogn\.dev\/v1alpha1"/);
+  assert.match(text, /kind: must be one of .*is "HydrogenGatway"/);
+});
+
+test('render refuses a list, and says what to do', () => {
+  const { code, text } = hydrogen(['render', '-f', '-'], 'apiVersion: v1\nkind: List\nitems: []\n');
+  assert.equal(code, 2);
+  assert.match(text, /kind: must not be List; write each of its items as a document of its own/);
+});
