@@ -9,7 +9,8 @@ export interface SecretKeyRef {
    */
   readonly name: string;
   /**
-   * Key in the secret that holds the value. It is the name of a key in a secret: letters, digits, '-', '_' and '.'.
+   * Key in the secret that holds the value. It is the name of a key in a secret: letters, digits, '-', '_' and '.', not
+   * beginning with '..'.
    *
    * At most 253 characters.
    */

@@ -1,25 +1,30 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import test from 'node:test';
 import { parse, parseAllDocuments } from 'yaml';
 
 import { bundles } from '../../infra/bundles.ts';
 import { defaultImage, natsImage } from '../../infra/image.ts';
+import manifest from '../../package.json' with { type: 'json' };
+import { writePackages } from '../../tools/packages.ts';
 import { apiServerOrSkip } from '../kit/apiserver.ts';
 import { findApiServerBinaries } from '../kit/apiserver-binaries.ts';
 import { root } from './kit.ts';
 
 const gitops = join(root, 'examples/gitops');
 
-test('the cdk8s app synthesizes two gateways and a processor over one group with its own NATS', () => {
+test('a copy of the cdk8s app synthesizes two gateways and a processor over one group with its own NATS', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'hydrogen-gitops-'));
   try {
-    execFileSync(process.execPath, [join(gitops, 'app/main.ts'), folder]);
-    assert.deepEqual(readdirSync(folder), ['shop.yaml']);
-    const text = readFileSync(join(folder, 'shop.yaml'), 'utf8');
+    cpSync(join(gitops, 'app'), folder, { recursive: true, filter: (path) => !/\/(dist|node_modules)$/.test(path) });
+    await installWithoutRegistry(folder);
+    const PATH = `${dirname(process.execPath)}:${process.env.PATH}`;
+    execFileSync('npm', ['run', 'synth'], { cwd: folder, env: { ...process.env, PATH } });
+    assert.deepEqual(readdirSync(join(folder, 'dist')), ['shop.yaml']);
+    const text = readFileSync(join(folder, 'dist/shop.yaml'), 'utf8');
     const objects = parseAllDocuments(text).map((document) => document.toJS());
     const names = objects
       .filter(({ kind }) => /Deployment|StatefulSet/.test(kind))
@@ -31,6 +36,18 @@ test('the cdk8s app synthesizes two gateways and a processor over one group with
     rmSync(folder, { recursive: true });
   }
 });
+
+test('the cdk8s app asks for this release of the constructs', () => {
+  const { dependencies } = JSON.parse(readFileSync(join(gitops, 'app/package.json'), 'utf8'));
+  assert.equal(dependencies['hydrogen-gateway'], `^${manifest.version}`);
+});
+
+/** What `npm install` does for the app, with our package as it is published and everything else from this project. */
+async function installWithoutRegistry(folder: string): Promise<void> {
+  await writePackages(join(folder, 'node_modules'));
+  for (const name of ['cdk8s', 'cdk8s-plus-28', 'constructs', 'yaml'])
+    symlinkSync(join(root, 'node_modules', name), join(folder, 'node_modules', name));
+}
 
 test('the overlay patches objects and an image that dist/ has', () => {
   const overlay = parse(readFileSync(join(gitops, 'overlay/kustomization.yaml'), 'utf8'));

@@ -1,12 +1,12 @@
 /**
  * A shop with two gateways over one group: `chat` takes messages from customers, `ticker` only sends prices. Needs no
- * operator. In an app of your own, import from 'hydrogen-gateway'.
+ * operator. Copy this folder; there, with Node 22.18 or newer:
  *
- *   node examples/gitops/app/main.ts        writes examples/gitops/app/dist/shop.yaml
+ *   npm install
+ *   npm run synth        writes dist/shop.yaml
  */
 import { App, Chart, YamlOutputType } from 'cdk8s';
-
-import { HydrogenGateway, HydrogenGroup, HydrogenMessageProcessor } from '../../../infra/index.ts';
+import { HydrogenGateway, HydrogenGroup, HydrogenMessageProcessor } from 'hydrogen-gateway';
 
 const outdir = process.argv[2] ?? `${import.meta.dirname}/dist`;
 const app = new App({ outdir, outputFileExtension: '.yaml', yamlOutputType: YamlOutputType.FILE_PER_CHART });
