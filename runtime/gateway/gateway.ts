@@ -288,7 +288,7 @@ export class Gateway {
     this.#intake.closed(connection);
     if (connection.wasOpen) this.#metrics.closed(closure.closeCode);
     const { id: connectionId, endpoint } = connection;
-    const connectedSeconds = (Date.now() - connection.createdAtMs) / 1000;
+    const connectedSeconds = connection.ageMs / 1000;
     this.#log.connectionClosed({ connectionId, endpoint, ...closure, connectedSeconds });
     this.#hooks.disconnected(connection, closure);
   }

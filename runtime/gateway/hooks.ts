@@ -84,7 +84,7 @@ export class GatewayHooks {
       context: { authorizer: connection.context },
       code: closure.closeCode,
       reason: closure.reason,
-      connected_seconds: Math.round((Date.now() - connection.createdAtMs) / 10) / 100,
+      connected_seconds: Math.round(connection.ageMs / 10) / 100,
     };
     const onFailure = (failure: HookFailure): void => this.#logFailure(connection.id, failure);
     const { signal } = this.#stopping;

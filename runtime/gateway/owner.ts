@@ -4,7 +4,8 @@ import type { Broadcast, OwnerRequest, ReplyRequest } from '../peers/codec.ts';
 import type { Owner, OwnerAnswer } from '../peers/push.ts';
 import type { OwnerStatus } from '../push-status.ts';
 import type { GatewayMetrics } from '../role/metrics.ts';
-import type { Connection, SendResult } from '../socket/connection.ts';
+import type { Connection } from '../socket/connection.ts';
+import type { SendResult } from '../socket/outbox.ts';
 import type { SocketServer } from '../socket/server.ts';
 import type { GatewayIdentity, LiveGatewaySpec } from './identity.ts';
 
@@ -105,7 +106,7 @@ function describe(connection: Connection, instanceId: string): object {
     remote_address: connection.remoteAddress,
     subprotocol: connection.subprotocol,
     connected_at: new Date(connection.createdAtMs).toISOString(),
-    last_seen_at: new Date(connection.lastSeenMs).toISOString(),
+    last_seen_at: new Date(Date.now() - (performance.now() - connection.lastSeenMs)).toISOString(),
     buffered_bytes: connection.bufferedBytes,
   };
 }

@@ -39,7 +39,7 @@ export class MountedSecrets {
   read(ref: SecretKeyRef): string {
     const path = join(this.#dir, ref.name, ref.key);
     const known = this.#values.get(path);
-    const nowMs = Date.now();
+    const nowMs = performance.now();
     if (known !== undefined && nowMs - known.readAtMs < rereadMs) return known.value;
     try {
       const value = readFileSync(path, 'utf8').replace(/\r?\n$/, '');

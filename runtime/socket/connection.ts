@@ -11,7 +11,9 @@ import type { Duplex } from 'node:stream';
 import { closeCodes, fitCloseReason } from '../close.ts';
 import type { ClientSocket } from './client-socket.ts';
 import { type Closure, closureFor, discards } from './closure.ts';
+import { peerKey } from './departures.ts';
 import { holds, Inbox } from './inbox.ts';
+import { Outbox, type SendResult } from './outbox.ts';
 import type { LiveSocketPolicy } from './policy.ts';
 
 /**
@@ -19,9 +21,6 @@ import type { LiveSocketPolicy } from './policy.ts';
  * states nothing is sent to it any more.
  */
 export type ConnectionState = 'opening' | 'open' | 'settling' | 'closing' | 'closed';
-
-/** `sent`: written to the socket. `accepted`: kept until the connection opens. `full`: it would exceed `maxBufferedBytes`. */
-export type SendResult = 'sent' | 'accepted' | 'gone' | 'full';
 
 export interface ConnectionInit {
   readonly id: string;
@@ -32,24 +31,20 @@ export interface ConnectionInit {
 
 /** Milliseconds that the messages of an ending connection may take until they are stored. */
 const settleLimitMs = 30_000;
-/**
- * What a queued message costs in memory in addition to its data, so that small ones can't grow a queue without limit.
- */
-const frameOverheadBytes = 320;
-
 export class Connection {
   readonly id: string;
   readonly endpoint: string;
   readonly remoteAddress: string;
   readonly createdAtMs = Date.now();
+  readonly #startedMs = performance.now();
   /** What the authorizer said about this client. */
   context: Readonly<Record<string, unknown>> = {};
   subprotocol = '';
   /** Set by the part that composes messages: what all messages of this connection have in common. */
   envelopePrefix = '';
   state: ConnectionState = 'opening';
-  /** Last sign of life from the client. */
-  lastSeenMs = Date.now();
+  /** Last sign of life from the client, on the monotonic clock (`performance.now()`). */
+  lastSeenMs = performance.now();
   /** Client messages handed to the bus and not acknowledged by it. */
   unacknowledgedMessages = 0;
   unacknowledgedBytes = 0;
@@ -62,15 +57,15 @@ export class Connection {
 
   readonly #policy: LiveSocketPolicy;
   readonly #inbox = new Inbox();
+  readonly #outbox = new Outbox();
   #socket: ClientSocket | undefined;
   #sequence = 0;
-  #waiting: { data: Uint8Array; isBinary: boolean }[] = [];
-  #waitingBytes = 0;
-  /** Frames handed to the socket and not yet to the operating system. */
-  #frames = 0;
   /** True once the client can send no more messages. */
   #hasConcluded = false;
   #settleTimer: NodeJS.Timeout | undefined;
+  #peerKey: string | undefined;
+  /** What the client did that its socket cannot go on from. */
+  #failure: Closure | undefined;
 
   constructor(init: ConnectionInit) {
     this.id = init.id;
@@ -83,8 +78,7 @@ export class Connection {
    * Bytes kept for the client, in the socket's queue or waiting for it to open, including the overhead of keeping them.
    */
   get bufferedBytes(): number {
-    if (this.#socket === undefined) return this.#waitingBytes;
-    return this.#socket.bufferedAmount + this.#frames * frameOverheadBytes;
+    return this.#outbox.bufferedBytes;
   }
 
   /** True when nothing can be sent to it any more. */
@@ -95,6 +89,11 @@ export class Connection {
   /** True when it ends for a reason after which client messages are ignored: any reason except a drain. */
   get isDiscarding(): boolean {
     return this.closure !== undefined && discards(this.closure);
+  }
+
+  /** Milliseconds since its upgrade was admitted. */
+  get ageMs(): number {
+    return performance.now() - this.#startedMs;
   }
 
   get isHeld(): boolean {
@@ -130,47 +129,29 @@ export class Connection {
     this.#socket = socket;
     this.state = 'open';
     this.wasOpen = true;
-    this.lastSeenMs = Date.now();
+    this.lastSeenMs = performance.now();
+    this.#peerKey = peerKey(transport);
     socket.attach(transport, (code, reason) => this.#onAsked(socket, code, reason));
     socket.on('message', (data, isBinary) => {
-      this.lastSeenMs = Date.now();
+      this.lastSeenMs = performance.now();
       if (!this.isDiscarding) this.#inbox.receive(data as Buffer, isBinary);
     });
     this.#inbox.open(socket, handOver);
-    for (const { data, isBinary } of this.#waiting) this.#write(socket, data, isBinary);
-    this.#waiting = [];
-    this.#waitingBytes = 0;
+    this.#outbox.open(socket);
   }
 
   /** Resolves when the data was handed to the operating system, or could not be. Order of calls is order on the wire. */
   send(data: Uint8Array, isBinary: boolean): Promise<SendResult> | SendResult {
     if (this.isEnding) return 'gone';
-    if (this.bufferedBytes + data.byteLength > this.#policy.current.limits.maxBufferedBytes) return 'full';
-    const socket = this.#socket;
-    if (socket === undefined) {
-      this.#waiting.push({ data, isBinary });
-      this.#waitingBytes += data.byteLength + frameOverheadBytes;
-      return 'accepted';
-    }
-    return new Promise((resolve) => {
-      this.#write(socket, data, isBinary, (error) => resolve(error ? 'gone' : 'sent'));
-    });
+    return this.#outbox.send(data, isBinary, this.#policy.current.limits.maxBufferedBytes);
   }
 
   /** As `send`, for data that nobody waits for: a client too slow for it is closed. */
   offer(data: Uint8Array, isBinary: boolean): boolean {
     if (this.isEnding) return false;
-    if (this.bufferedBytes + data.byteLength > this.#policy.current.limits.maxBufferedBytes) {
-      this.close({ ...closureFor('HYD_SLOW_CLIENT'), reason: 'slow client' });
-      return false;
-    }
-    if (this.#socket === undefined) {
-      this.#waiting.push({ data, isBinary });
-      this.#waitingBytes += data.byteLength + frameOverheadBytes;
-    } else {
-      this.#write(this.#socket, data, isBinary);
-    }
-    return true;
+    if (this.#outbox.offer(data, isBinary, this.#policy.current.limits.maxBufferedBytes)) return true;
+    this.close({ ...closureFor('HYD_SLOW_CLIENT'), reason: 'slow client' });
+    return false;
   }
 
   ping(): void {
@@ -184,7 +165,7 @@ export class Connection {
 
   release(reasons: number): void {
     if (!this.#inbox.release(reasons)) return;
-    if (!this.#inbox.isHeld) this.lastSeenMs = Date.now();
+    if (!this.#inbox.isHeld) this.lastSeenMs = performance.now();
     this.settle();
   }
 
@@ -223,6 +204,7 @@ export class Connection {
 
   /** Takes note of an error of its socket, which ws closes by itself. */
   failed(closure: Closure): void {
+    if (closure.by === 'gateway') this.#failure = closure;
     this.closure ??= closure;
     if (this.state === 'open') this.state = 'closing';
   }
@@ -235,6 +217,11 @@ export class Connection {
     this.#inbox.release(holds.rate | holds.stored | holds.ending);
   }
 
+  /** Call it with the peers that can still send: of a client that has left, the rest is read and its end is found. */
+  checkPresence(present: ReadonlySet<string>): void {
+    if (this.#peerKey !== undefined && !present.has(this.#peerKey)) this.#inbox.readRest();
+  }
+
   /** Cuts the connection without a closing handshake. */
   terminate(): void {
     this.#socket?.terminate();
@@ -242,7 +229,7 @@ export class Connection {
 
   /** Cuts the connection when our close frame is written and nothing was read for `ms`; a held one is not read from. */
   terminateIfSilent(ms: number): void {
-    if (this.state === 'closing' && !this.#inbox.isHeld && this.lastSeenMs <= Date.now() - ms) this.terminate();
+    if (this.state === 'closing' && !this.#inbox.isHeld && this.lastSeenMs <= performance.now() - ms) this.terminate();
   }
 
   /** What was read is stored; and so will be what is read until the client answers, as far as one can know. */
@@ -265,7 +252,7 @@ export class Connection {
   #finish(): void {
     clearTimeout(this.#settleTimer);
     this.state = 'closing';
-    this.lastSeenMs = Date.now();
+    this.lastSeenMs = performance.now();
     const { closeCode = closeCodes.internalError, reason = '' } = this.closure ?? {};
     if (closeCode === closeCodes.noStatus) this.#socket?.finish();
     else this.#socket?.finish(closeCode, reason);
@@ -280,20 +267,12 @@ export class Connection {
       this.closure = { closeCode: closeCode ?? closeCodes.noStatus, reason, by: 'client' };
       this.#beginSettling();
     } else if (this.state === 'settling') this.settle();
-    else socket.finish(closeCode, reason);
+    else socket.finish(this.#failure?.closeCode ?? closeCode, this.#failure?.reason ?? reason);
   }
 
   #conclude(): void {
     this.#hasConcluded = true;
     this.#inbox.end();
     if (this.state === 'closed') clearTimeout(this.#settleTimer);
-  }
-
-  #write(socket: ClientSocket, data: Uint8Array, isBinary: boolean, done?: (error?: Error | null) => void): void {
-    this.#frames += 1;
-    socket.send(data, { binary: isBinary }, (error) => {
-      this.#frames -= 1;
-      done?.(error);
-    });
   }
 }

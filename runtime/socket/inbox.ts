@@ -33,6 +33,8 @@ export class Inbox {
   /** Undefined before the connection is open, and once nothing more is read for it or nothing holds it any more. */
   #socket: ClientSocket | undefined;
   #holds = 0;
+  /** True once the client can send no more: the rest is read, whatever holds the connection. */
+  #hasLeft = false;
 
   /** The reasons for which it is held. */
   get holds(): number {
@@ -63,7 +65,7 @@ export class Inbox {
 
   /** @param reasons bits of `holds`; none: nothing changes */
   hold(reasons: number): void {
-    if (reasons !== 0 && !this.isHeld) this.#socket?.pause();
+    if (reasons !== 0 && !this.isHeld && !this.#hasLeft) this.#socket?.pause();
     this.#holds |= reasons;
   }
 
@@ -74,6 +76,12 @@ export class Inbox {
     while (this.#backlog.length > 0 && (this.#holds & waitingHolds) === 0) this.#backlog.shift(this.#handOver);
     if (!this.isHeld) this.#socket?.resume();
     return true;
+  }
+
+  /** Reads what the system still has of a client that has left, so that its end is found; messages wait as before. */
+  readRest(): void {
+    this.#hasLeft = true;
+    this.#socket?.resume();
   }
 
   /** Parses what this process has read of a held socket already; nothing more is read. */

@@ -21,6 +21,7 @@ import { chooseSubprotocol, type Handshake, readHandshake } from './handshake.ts
 import { Heartbeat } from './heartbeat.ts';
 import { Listener } from './listener.ts';
 import type { LiveSocketPolicy } from './policy.ts';
+import { Pongs } from './pongs.ts';
 import { closureOf } from './protocol-error.ts';
 import { refuse } from './refusal.ts';
 import { Throttle } from './throttle.ts';
@@ -57,6 +58,11 @@ interface Upgrade {
   stage: 'checking' | 'registered' | 'connected';
 }
 
+/**
+ * Frames of one message. Each costs a hundred bytes and more, however short it is; a client that sends a message of the
+ * default limit in network packets needs 200.
+ */
+const maxFragments = 1024;
 /** Milliseconds after which a client that was sent a close frame is cut off, although messages still arrive. */
 const closeTimeoutMs = 30_000;
 /** Milliseconds that terminated sockets have to report how they ended. */
@@ -82,12 +88,14 @@ export class SocketServer {
     this.#instanceId = instanceId;
     this.#policy = policy;
     this.#handlers = handlers;
-    // The types of ws do not know closeTimeout yet.
-    const options: ServerOptions<typeof ClientSocket> & { closeTimeout: number } = {
+    // The types of ws do not know these two yet.
+    const options: ServerOptions<typeof ClientSocket> & { closeTimeout: number; maxFragments: number } = {
       WebSocket: ClientSocket,
       noServer: true,
       clientTracking: false,
       perMessageDeflate: false,
+      autoPong: false,
+      maxFragments,
       closeTimeout: closeTimeoutMs,
       handleProtocols: (_offered, request) => this.#subprotocols.get(request) ?? false,
     };
@@ -246,10 +254,14 @@ export class SocketServer {
 
   #attach(connection: Connection, websocket: ClientSocket): void {
     const alive = (): void => {
-      connection.lastSeenMs = Date.now();
+      connection.lastSeenMs = performance.now();
     };
+    const pongs = new Pongs(websocket);
     websocket.on('pong', alive);
-    websocket.on('ping', alive);
+    websocket.on('ping', (data) => {
+      alive();
+      pongs.answer(data);
+    });
     websocket.on('error', (error: Error & { code?: string }) => connection.failed(closureOf(error)));
     websocket.on('close', (closeCode, reason) => {
       const by = closeCode === closeCodes.abnormal ? 'network' : 'client';

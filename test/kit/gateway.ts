@@ -21,6 +21,8 @@ export interface TestGatewayOptions {
   /** Called with each delivery; default: acknowledges it. */
   readonly onDelivery?: (delivery: Delivery) => void;
   readonly secretsDir?: string;
+  /** Address to listen on; default 127.0.0.1. */
+  readonly host?: string;
 }
 
 export interface ReceivedMessage {
@@ -81,7 +83,7 @@ export async function startGateway(options: TestGatewayOptions = {}): Promise<Te
     secrets: new MountedSecrets(options.secretsDir ?? '/nonexistent', () => {}),
     logger,
     ports: { client: 0, management: 0, probes: 0 },
-    host: '127.0.0.1',
+    host: options.host ?? '127.0.0.1',
     callbackUrl: 'http://callback.test',
     version: 'test',
   });
