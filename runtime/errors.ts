@@ -88,6 +88,7 @@ export const errors = {
     delivery: 'deadLetter',
   },
   HYD_WAITING_ROOM_FULL: { message: 'the waiting room of the destination is full', delivery: 'deadLetter' },
+  HYD_DESCRIPTORS_EXHAUSTED: { message: 'this process has no file descriptors left', delivery: 'retry' },
   HYD_SECRET_MISSING: { message: 'a referenced secret is missing or cannot be used', delivery: 'retry' },
 
   // Process.

@@ -9,18 +9,15 @@ export interface EnvelopeFacts {
   readonly groupId: string;
   readonly connectionId: string;
   readonly endpoint: string;
-  readonly context: Readonly<Record<string, unknown>>;
+  /** JSON of what the authorizer said, which stays as it is. */
+  readonly context: string;
 }
 
 /** The JSON of a connection's unchanging fields, without the closing brace: computed once per connection. */
 export function envelopePrefix(facts: EnvelopeFacts): string {
-  return JSON.stringify({
-    instance_id: facts.instanceId,
-    group_id: facts.groupId,
-    connection_id: facts.connectionId,
-    endpoint: facts.endpoint,
-    context: { authorizer: facts.context },
-  }).slice(0, -1);
+  const { instanceId, groupId, connectionId, endpoint, context } = facts;
+  const ids = { instance_id: instanceId, group_id: groupId, connection_id: connectionId, endpoint };
+  return `${JSON.stringify(ids).slice(0, -1)},"context":{"authorizer":${context}}`;
 }
 
 /** Writes the body of one client message; see `createEnvelopeWriter`. */

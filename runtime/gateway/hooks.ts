@@ -12,6 +12,7 @@ import {
   type HookCall,
   type HookFailure,
   type HookSubject,
+  noContext,
 } from '../http/services/hooks.ts';
 import { Service } from '../http/services/service.ts';
 import type { RoleLog } from '../role/log.ts';
@@ -45,7 +46,7 @@ export class GatewayHooks {
   /** @throws {HydrogenError} to refuse */
   async authorize(connection: Connection, handshake: Handshake): Promise<Admission> {
     const { authorizer, limits } = this.#deps.spec.current;
-    if (authorizer === undefined) return { context: {} };
+    if (authorizer === undefined) return { context: noContext };
     const { headers, query, remoteAddress, subprotocols } = handshake;
     const request = { ...this.#subject(connection), headers, query, remote_address: remoteAddress, subprotocols };
     const call = this.#call(authorizer.http);
@@ -56,8 +57,8 @@ export class GatewayHooks {
   async connect(connection: Connection): Promise<void> {
     const target = this.#deps.spec.current.hooks.connect;
     if (target === undefined) return;
-    const body = { ...this.#subject(connection), context: { authorizer: connection.context } };
-    await this.#counted('connect', callConnectHook(this.#call(target), body));
+    const call = callConnectHook(this.#call(target), this.#subject(connection), connection.context);
+    await this.#counted('connect', call);
   }
 
   /** Returns at once; the hook is retried in the background. */
@@ -81,14 +82,15 @@ export class GatewayHooks {
     if (target === undefined) return;
     const body = {
       ...this.#subject(connection),
-      context: { authorizer: connection.context },
       code: closure.closeCode,
       reason: closure.reason,
       connected_seconds: Math.round(connection.ageMs / 10) / 100,
     };
     const onFailure = (failure: HookFailure): void => this.#logFailure(connection.id, failure);
     const { signal } = this.#stopping;
-    const isTaken = await callDisconnectHook(this.#call(target), target.maxAttempts, body, onFailure, signal);
+    const call = this.#call(target);
+    const { context } = connection;
+    const isTaken = await callDisconnectHook(call, target.maxAttempts, body, context, onFailure, signal);
     this.#deps.metrics.hooks.disconnect.add(isTaken ? 'ok' : 'givenUp');
   }
 

@@ -165,9 +165,16 @@ export class Attempts {
   }
 }
 
+/** Failures before anything was sent: they burn no attempt, and say nothing about the destination. */
+const unsent: ReadonlySet<ErrorCode> = new Set([
+  'HYD_DESCRIPTORS_EXHAUSTED',
+  'HYD_MESSAGE_UNREADABLE',
+  'HYD_SECRET_MISSING',
+]);
+
 /** True if a request was sent. */
 function isSent({ code }: AttemptFailure): boolean {
-  return code !== 'HYD_SECRET_MISSING';
+  return !unsent.has(code);
 }
 
 /** What an attempt says about the destination: an answer below 500, other than 408 and 429, shows that it is alive. */

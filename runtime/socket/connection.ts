@@ -37,8 +37,8 @@ export class Connection {
   readonly remoteAddress: string;
   readonly createdAtMs = Date.now();
   readonly #startedMs = performance.now();
-  /** What the authorizer said about this client. */
-  context: Readonly<Record<string, unknown>> = {};
+  /** What the authorizer said about this client: JSON, as it wrote it. */
+  context = '{}';
   subprotocol = '';
   /** Set by the part that composes messages: what all messages of this connection have in common. */
   envelopePrefix = '';

@@ -27,7 +27,8 @@ import { refuse } from './refusal.ts';
 import { Throttle } from './throttle.ts';
 
 export interface Admission {
-  readonly context: Readonly<Record<string, unknown>>;
+  /** JSON. */
+  readonly context: string;
   /** One of the offered subprotocols. */
   readonly subprotocol?: string | undefined;
 }

@@ -17,7 +17,7 @@ export interface HttpRequest {
   readonly body: Uint8Array | string;
   /** Covers everything: waiting, connecting, sending, the head and the body of the answer. */
   readonly timeoutMs: number;
-  /** Bytes of an answer's body that are read before the connection is cut. */
+  /** Bytes of an answer's body that are read before the connection is cut; also of a coded body, once it is decoded. */
   readonly maxAnswerBytes: number;
   /**
    * False: the body is read (so that the connection can be reused) and thrown away. Once the status line was received
@@ -33,7 +33,7 @@ export interface HttpAnswer {
   readonly status: number;
   /** First value of a header; the name in lower case. */
   headers(name: string): string | undefined;
-  /** Empty unless `readBody`. Owned by the caller. */
+  /** Decoded if the server coded it. Empty unless `readBody`. Owned by the caller. */
   readonly body: Uint8Array;
 }
 
@@ -44,7 +44,7 @@ export interface HttpAnswer {
 export type CallResult =
   | HttpAnswer
   | { readonly kind: 'timeout'; readonly head?: HttpAnswer }
-  /** Refused, reset, no such host, TLS failure, not HTTP, or a request that can't be sent. */
+  /** Refused, reset, no such host, TLS failure, not HTTP, a body that can't be decoded, or a request that can't be sent. */
   | { readonly kind: 'unreachable'; readonly cause: Error; readonly head?: HttpAnswer }
   | { readonly kind: 'tooLarge'; readonly head: HttpAnswer }
   /** By `signal` or because the client was closed. */

@@ -14,7 +14,7 @@ import { CallGate } from './gate.ts';
 export interface HttpClientOptions {
   /** Calls that may be open to one origin at once; more wait. Default 128. Infinity: callers bound it themselves. */
   readonly connectionsPerOrigin?: number;
-  /** How long a TCP and TLS handshake may take, within the time limit of the call. Default 5,000, precise to about a second. */
+  /** How long a TCP and TLS handshake may take, within the time limit of the call. Default 5,000. */
   readonly connectTimeoutMs?: number;
   /**
    * How long an idle connection is kept when the server does not specify it (`Keep-Alive: timeout=`). Default 4,000.

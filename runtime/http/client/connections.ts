@@ -6,6 +6,7 @@
  */
 
 import { Agent, Client, type Dispatcher, Pool } from 'undici';
+import { createConnector } from './dial.ts';
 
 export interface ConnectionOptions {
   /** Infinity: no limit. */
@@ -101,7 +102,7 @@ function createAgent(
     pipelining,
     allowH2: false,
     connections: Number.isFinite(connectionsPerOrigin) ? connectionsPerOrigin : null,
-    connect: { timeout: connectTimeoutMs },
+    connect: createConnector(connectTimeoutMs),
     keepAliveTimeout: keepAliveMs,
     // One timer of our own covers the whole call.
     headersTimeout: 0,

@@ -11,11 +11,12 @@
 import type { Dispatcher } from 'undici';
 import type { CallResult, HttpAnswer, HttpRequest, Target } from './call.ts';
 import type { Carried, Carrier, Connections } from './connections.ts';
+import { decodeBody } from './decoding.ts';
 import type { Admissible, CallGate } from './gate.ts';
 
 type AnswerHeaders = Readonly<Record<string, string | string[] | undefined>>;
 
-const noBody = new Uint8Array(0);
+const noBody = Buffer.alloc(0);
 /** The error with which a call is aborted in undici; nobody ever sees it. */
 const cutError = new Error('the call was cut');
 
@@ -114,9 +115,7 @@ export class Exchange implements Admissible, Carried {
   }
 
   onResponseEnd(): void {
-    const first = this.#chunks[0];
-    const body = this.#chunks.length > 1 ? Buffer.concat(this.#chunks) : (first ?? noBody);
-    this.#settle(new ReceivedAnswer(this.#status, this.#headers, body));
+    if (this.#isWanted) this.#settle(this.#received());
     this.#gate.leave(this);
   }
 
@@ -129,6 +128,17 @@ export class Exchange implements Admissible, Carried {
     }
     this.#settle(this.#failed({ kind: 'unreachable', cause }));
     this.#gate.leave(this);
+  }
+
+  #received(): CallResult {
+    const [first = noBody] = this.#chunks;
+    const sent = this.#chunks.length > 1 ? Buffer.concat(this.#chunks) : first;
+    const coding = this.#headers['content-encoding'];
+    if (!this.#call.readBody || coding === undefined) return new ReceivedAnswer(this.#status, this.#headers, sent);
+    const body = decodeBody(sent, String(coding), this.#call.maxAnswerBytes);
+    if (body === 'tooLarge') return this.#failed({ kind: 'tooLarge', head: this.#head() });
+    if (body instanceof Error) return this.#failed({ kind: 'unreachable', cause: body });
+    return new ReceivedAnswer(this.#status, this.#headers, body);
   }
 
   #request(): Dispatcher.DispatchOptions {

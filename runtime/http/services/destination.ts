@@ -10,7 +10,7 @@ import { type ErrorCode, HydrogenError } from '../../errors.ts';
 import type { CallResult, HttpAnswer } from '../client/call.ts';
 import type { HttpClient } from '../client/client.ts';
 import { parseRetryAfter } from '../client/retry-after.ts';
-import { describeCause, Service, type ServiceSpec } from './service.ts';
+import { describeCause, isOutOfDescriptors, Service, type ServiceSpec } from './service.ts';
 import { createTraceparent, type Traceparent } from './trace.ts';
 
 export interface DestinationSpec extends ServiceSpec {
@@ -119,6 +119,7 @@ function classify(result: CallResult, destination: PreparedDestination): Attempt
     case 'timeout':
       return failed('HYD_DESTINATION_TIMEOUT', `no answer from ${target.origin} within ${timeoutMs} ms`);
     case 'unreachable':
+      if (isOutOfDescriptors(result.cause)) return failed('HYD_DESCRIPTORS_EXHAUSTED', '');
       return failed('HYD_DESTINATION_UNREACHABLE', `${target.origin}: ${describeCause(result.cause)}`);
     case 'tooLarge':
     case 'aborted':

@@ -8,7 +8,8 @@ import { HydrogenError } from '../../errors.ts';
 import type { CallResult } from '../client/call.ts';
 import type { HttpClient } from '../client/client.ts';
 import { parseRetryAfter } from '../client/retry-after.ts';
-import type { Service } from './service.ts';
+import { memberSource } from './json-member.ts';
+import { describeCause, type Service } from './service.ts';
 
 /** What every hook request says about its connection. */
 export interface HookSubject {
@@ -27,10 +28,13 @@ export interface HookCall {
 }
 
 export interface AuthorizerAnswer {
-  readonly context: Readonly<Record<string, unknown>>;
+  /** JSON, as the authorizer wrote it. */
+  readonly context: string;
   readonly subprotocol?: string;
 }
 
+/** The context of a client of whom the authorizer says nothing. */
+export const noContext = '{}';
 /** Bytes that an authorizer's answer may contain in addition to the context. */
 const answerMarginBytes = 4096;
 /** Bytes that are read of an unused answer. */
@@ -49,7 +53,7 @@ export async function askAuthorizer(
   request: HookSubject & { readonly subprotocols: readonly string[] } & Readonly<Record<string, unknown>>,
   maxContextBytes: number,
 ): Promise<AuthorizerAnswer> {
-  const result = await post(call, request, maxContextBytes + answerMarginBytes, true);
+  const result = await post(call, JSON.stringify(request), maxContextBytes + answerMarginBytes, true);
   if (result instanceof HydrogenError) {
     throw new HydrogenError('HYD_AUTHORIZER_UNAVAILABLE', undefined, { cause: result });
   }
@@ -63,9 +67,9 @@ export async function askAuthorizer(
   return readAuthorizerAnswer(result.body, request.subprotocols, maxContextBytes);
 }
 
-/** @throws {HydrogenError} HYD_CONNECT_HOOK_REFUSED unless the answer is 2xx. */
-export async function callConnectHook(call: HookCall, subject: HookSubject & object): Promise<void> {
-  const result = await post(call, subject, ignoredAnswerBytes, false);
+/** @throws {HydrogenError} HYD_CONNECT_HOOK_REFUSED unless the answer is 2xx. @param context see `withContext` */
+export async function callConnectHook(call: HookCall, subject: HookSubject & object, context: string): Promise<void> {
+  const result = await post(call, withContext(subject, context), ignoredAnswerBytes, false);
   if (result instanceof HydrogenError) {
     throw new HydrogenError('HYD_CONNECT_HOOK_REFUSED', undefined, { cause: result });
   }
@@ -88,11 +92,13 @@ export async function callDisconnectHook(
   call: HookCall,
   maxAttempts: number,
   subject: HookSubject & object,
+  context: string,
   onFailure: (failure: HookFailure) => void,
   signal: AbortSignal,
 ): Promise<boolean> {
+  const body = withContext(subject, context);
   for (let attempt = 1; ; attempt++) {
-    const result = await post(call, subject, ignoredAnswerBytes, false);
+    const result = await post(call, body, ignoredAnswerBytes, false);
     if (!(result instanceof HydrogenError) && isSuccess(result)) return true;
     const isLast = attempt >= maxAttempts || signal.aborted;
     const delayMs = Math.min(retryAfterMs(result) ?? 250 * 2 ** attempt, maxRetryDelayMs);
@@ -105,7 +111,7 @@ export async function callDisconnectHook(
 /** Never rejects; an error when a secret of its headers is missing. */
 async function post(
   { http, service, callbackUrl }: HookCall,
-  body: object,
+  body: string,
   maxAnswerBytes: number,
   readBody: boolean,
 ): Promise<CallResult | HydrogenError> {
@@ -116,7 +122,12 @@ async function post(
     if (error instanceof HydrogenError) return error;
     throw error;
   }
-  return service.post(http, headers, JSON.stringify(body), maxAnswerBytes, readBody);
+  return service.post(http, headers, body, maxAnswerBytes, readBody);
+}
+
+/** The body of a hook. @param context JSON, which stays as it is */
+function withContext(subject: HookSubject & object, context: string): string {
+  return `${JSON.stringify(subject).slice(0, -1)},"context":{"authorizer":${context}}}`;
 }
 
 function retryAfterMs(result: CallResult | HydrogenError): number | undefined {
@@ -125,20 +136,24 @@ function retryAfterMs(result: CallResult | HydrogenError): number | undefined {
 }
 
 function readAuthorizerAnswer(body: Uint8Array, offered: readonly string[], maxContextBytes: number): AuthorizerAnswer {
-  if (body.byteLength === 0) return { context: {} };
+  if (body.byteLength === 0) return { context: noContext };
+  let text: string;
   let answer: unknown;
   try {
-    answer = JSON.parse(Buffer.from(body).toString('utf8'));
+    // Without a byte-order mark, and only if it is UTF-8.
+    text = new TextDecoder('utf-8', { fatal: true }).decode(body);
+    answer = JSON.parse(text);
   } catch (cause) {
     throw new HydrogenError('HYD_AUTHORIZER_INVALID', 'not JSON', { cause });
   }
   if (!isObject(answer)) throw new HydrogenError('HYD_AUTHORIZER_INVALID', 'not an object');
-  const { context = {}, subprotocol } = answer;
-  if (!isObject(context)) throw new HydrogenError('HYD_AUTHORIZER_INVALID', 'context is not an object');
-  if (!isShallow(context, maxContextDepth)) {
+  const { context: parsed = {}, subprotocol } = answer;
+  if (!isObject(parsed)) throw new HydrogenError('HYD_AUTHORIZER_INVALID', 'context is not an object');
+  if (!isShallow(parsed, maxContextDepth)) {
     throw new HydrogenError('HYD_AUTHORIZER_INVALID', `context is nested deeper than ${maxContextDepth} levels`);
   }
-  if (Buffer.byteLength(JSON.stringify(context)) > maxContextBytes) {
+  const context = memberSource(text, 'context') ?? noContext;
+  if (Buffer.byteLength(context) > maxContextBytes) {
     throw new HydrogenError(
       'HYD_AUTHORIZER_INVALID',
       `context is larger than limits.maxContextBytes (${maxContextBytes})`,
@@ -172,7 +187,7 @@ function describe(result: CallResult | HydrogenError): string {
     case 'timeout':
       return 'it did not answer in time';
     case 'unreachable':
-      return `it could not be reached: ${result.cause.message}`;
+      return `it could not be reached: ${describeCause(result.cause)}`;
     case 'tooLarge':
       return 'its answer is too large';
     case 'aborted':

@@ -16,7 +16,7 @@ import type { HttpClient } from '../client/client.ts';
 import { parseRetryAfter } from '../client/retry-after.ts';
 import { type AttemptFailure, type PreparedDestination, postDelivery } from './destination.ts';
 import { isSettableHeader } from './header-names.ts';
-import { describeCause } from './service.ts';
+import { describeCause, isOutOfDescriptors } from './service.ts';
 
 /** Where a message goes. */
 export interface Directions {
@@ -56,6 +56,7 @@ export function createRulesEngine(
       case 'timeout':
         return failed('HYD_RULES_ENGINE_FAILED', `no answer within ${timeoutMs} ms`);
       case 'unreachable':
+        if (isOutOfDescriptors(result.cause)) return failed('HYD_DESCRIPTORS_EXHAUSTED', '');
         return failed('HYD_RULES_ENGINE_FAILED', `${target.origin}: ${describeCause(result.cause)}`);
       case 'tooLarge':
         return failed('HYD_ANSWER_TOO_LARGE', `more than ${maxAnswerBytes} bytes from the rules engine`);

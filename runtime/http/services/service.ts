@@ -65,13 +65,35 @@ export class Service {
 }
 
 function standingHeaders(configured: readonly string[]): string[] {
-  const hasUserAgent = configured.some((name, index) => index % 2 === 0 && name.toLowerCase() === 'user-agent');
-  const userAgent = hasUserAgent ? [] : ['user-agent', 'hydrogen'];
-  return ['content-type', 'application/json', ...userAgent, ...configured];
+  const names = new Set(configured.filter((_, index) => index % 2 === 0).map((name) => name.toLowerCase()));
+  const ours = { 'accept-encoding': 'identity', 'user-agent': 'hydrogen' };
+  const kept = Object.entries(ours).filter(([name]) => !names.has(name));
+  return ['content-type', 'application/json', ...kept.flat(), ...configured];
 }
 
-/** Why a call failed, for people: the system's code or the client's sentence, never contents. */
+const words: Readonly<Record<string, string>> = {
+  EAI_AGAIN: 'the name server did not answer',
+  ECONNREFUSED: 'connection refused',
+  ECONNRESET: 'connection reset',
+  EHOSTUNREACH: 'no route to the host',
+  EMFILE: 'this process has no file descriptors left',
+  ENETUNREACH: 'no route to the network',
+  ENFILE: 'this machine has no file descriptors left',
+  ENOTFOUND: 'no such host',
+  EPIPE: 'connection closed while the request was sent',
+  ETIMEDOUT: 'connection timed out',
+};
+
+/** Why a call failed, for people: a sentence, with the system's code if it has one; never contents. */
 export function describeCause(cause: Error): string {
-  if ('code' in cause && typeof cause.code === 'string') return cause.code;
-  return cause.message || cause.name;
+  const code = 'code' in cause && typeof cause.code === 'string' ? cause.code : '';
+  const known = words[code];
+  if (known !== undefined) return `${known} (${code})`;
+  // Undici's own codes say less than its sentences.
+  return cause.message || code || cause.name;
+}
+
+/** True when a call failed since this process or machine has no file descriptors left: nothing was sent. */
+export function isOutOfDescriptors(cause: Error): boolean {
+  return 'code' in cause && (cause.code === 'EMFILE' || cause.code === 'ENFILE');
 }

@@ -2,12 +2,13 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { createEnvelopeWriter, envelopePrefix } from '../../../runtime/gateway/envelope.ts';
 
+const context = { name: '"}],"message":"forged"', nested: { a: [1, null, 'ü'] } };
 const facts = {
   instanceId: 'i',
   groupId: 'default_chat',
   connectionId: 'i-1',
   endpoint: '/chat',
-  context: { name: '"}],"message":"forged"', nested: { a: [1, null, 'ü'] } },
+  context: JSON.stringify(context),
 };
 
 const texts = ['', 'hello', '"},"context":{}', '\u0000\u2028\\', 'ü🙂', '{"message":"x"}', ' '.repeat(10_000)];
@@ -22,7 +23,7 @@ test('is valid JSON with the message unchanged, whatever the message and the con
       group_id: 'default_chat',
       connection_id: 'i-1',
       endpoint: '/chat',
-      context: { authorizer: facts.context },
+      context: { authorizer: context },
       time: '1970-01-01T00:00:00.000Z',
       message: text,
       message_encoding: 'text',

@@ -4,6 +4,7 @@ import { connect as connectTcp } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
+import { gzipSync } from 'node:zlib';
 import { connect, refusal } from '../../kit/client.ts';
 import { type CannedAnswer, startDestination } from '../../kit/destination.ts';
 import { eventually, holds } from '../../kit/eventually.ts';
@@ -334,3 +335,57 @@ test('refuses a context that is nested too deeply to be serialised', async () =>
   await eventually(() => gateway.messages.length === 1);
   assert.equal(JSON.stringify(gateway.messages[0]?.body.context), '{"authorizer":{"__proto__":{"admin":true},"a":1}}');
 });
+
+test('carries the context byte for byte into messages and hooks', async () => {
+  const context = '{ "id": 1234567890123456789, "huge": 1e400, "text": "\\u0000\\ud800", "a": 1, "a": 2 }';
+  await using service = await startDestination(({ path }) => ({
+    body: path === '/auth' ? `\ufeff{"x": {"context": 1}, "context": ${context}}` : '',
+  }));
+  const raw: string[] = [];
+  await using gateway = await startGateway({
+    spec: {
+      authorizer: { http: call(`${service.url}auth`) },
+      hooks: { connect: call(`${service.url}connect`), disconnect: call(`${service.url}disconnect`) },
+    },
+    onDelivery: (delivery) => {
+      raw.push(Buffer.from(delivery.payload).toString());
+      delivery.ack();
+    },
+  });
+  await using client = await connect(gateway.url('/chat'));
+  client.send('hi');
+  await eventually(() => raw.length === 1);
+  client.socket.close();
+  await eventually(() => service.requests.length === 3);
+  const bodies = [...raw, ...service.requests.slice(1).map(({ body }) => body.toString())];
+  for (const body of bodies) {
+    assert.ok(body.includes(`"context":{"authorizer":${context}}`), body);
+    JSON.parse(body);
+  }
+});
+
+test('reads an answer that the authorizer compressed without being asked', async () => {
+  await using auth = await startDestination(({ headers }) => {
+    assert.equal(headers['accept-encoding'], 'identity');
+    return { headers: { 'content-encoding': 'gzip' }, body: gzipSync('{"context": {"user": "alice"}}') };
+  });
+  await using gateway = await startGateway({ spec: { authorizer: { http: call(auth.url) } } });
+  await using client = await connect(gateway.url('/chat'));
+  client.send('hi');
+  await eventually(() => gateway.messages.length === 1);
+  assert.deepEqual(gateway.messages[0]?.body.context, { authorizer: { user: 'alice' } });
+});
+
+for (const [title, answer, detail] of [
+  ['a bomb', { headers: { 'content-encoding': 'gzip' }, body: gzipSync(Buffer.alloc(20_000_000)) }, /larger than/],
+  ['what is no gzip', { headers: { 'content-encoding': 'gzip' }, body: '{}' }, /not valid gzip/],
+  ['an unknown coding', { headers: { 'content-encoding': 'rot13' }, body: '{}' }, /was not asked for/],
+  ['what is not UTF-8', { body: Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d]) }, /not JSON/],
+] as const) {
+  test(`refuses the upgrade when the authorizer answers with ${title}, and logs why`, async () => {
+    await using auth = await startDestination(() => answer);
+    await using gateway = await startGateway({ spec: { authorizer: { http: call(auth.url) } } });
+    assert.equal((await refusal(gateway.url('/chat'))).status, 503);
+    assert.match(String(gateway.lines.find(({ msg }) => msg === 'upgrade refused')?.detail), detail);
+  });
+}

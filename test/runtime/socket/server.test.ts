@@ -21,7 +21,7 @@ test('a stop during the connect hook reports the end of the connection once, and
     { current },
     {
       refusal: () => (isStopping ? new HydrogenError('HYD_DRAINING') : undefined),
-      authorize: async () => ({ context: {} }),
+      authorize: async () => ({ context: '{}' }),
       connect: () => {
         asked.resolve();
         return answer.promise;

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import type { Delivery } from '../../../../runtime/bus/port/messages.ts';
 import { HydrogenError } from '../../../../runtime/errors.ts';
 import { createHttpClient } from '../../../../runtime/http/client/client.ts';
@@ -14,6 +15,7 @@ import { type DestinationHandler, startDestination } from '../../../kit/destinat
 
 const payload = Buffer.from('{"message":"a secret of the client","message_encoding":"text"}');
 const none: readonly string[] = [];
+const outOfDescriptors = Object.assign(new Error('connect EMFILE'), { code: 'EMFILE' });
 
 function deliveryOf(fields: Partial<Delivery> = {}): Delivery {
   return {
@@ -71,6 +73,7 @@ test('posts the payload byte for byte with the headers of the contract', async (
   assert.deepEqual(headers, {
     'content-type': 'application/json',
     'content-length': String(payload.byteLength),
+    'accept-encoding': 'identity',
     'user-agent': 'hydrogen',
     authorization: 'Bearer t',
     'x-tier': 'gold',
@@ -307,4 +310,45 @@ test('does not send a message whose id or callback URL no header can carry, and 
   }
   assert.equal(server.requests.length, 0);
   await http.close();
+});
+
+test('decodes a reply that was compressed without being asked', async () => {
+  for (const [coding, encode] of [
+    ['gzip', gzipSync],
+    ['deflate', deflateSync],
+    ['br', brotliCompressSync],
+  ] as const) {
+    const headers = { 'content-encoding': coding };
+    const outcome = await deliverTo(() => ({ headers, body: encode('grüß dich') }), { reply: true });
+    assert.ok(outcome.kind === 'consumed' && outcome.reply !== undefined, coding);
+    assert.deepEqual([Buffer.from(outcome.reply.data).toString(), outcome.reply.isBinary], ['grüß dich', false]);
+  }
+});
+
+test('loses a reply that cannot be decoded or is too large then; the message stays consumed', async () => {
+  const headers = { 'content-encoding': 'gzip' };
+  const bomb = await deliverTo(() => ({ headers, body: gzipSync(Buffer.alloc(20_000_000)) }), { reply: true });
+  assert.deepEqual([bomb.kind, bomb.kind === 'consumed' && bomb.replyLost], ['consumed', 'tooLarge']);
+  const broken = await deliverTo(() => ({ headers, body: 'plain' }), { reply: true });
+  assert.deepEqual([broken.kind, broken.kind === 'consumed' && broken.replyLost], ['consumed', 'unreachable']);
+});
+
+test('says in words that the other side closed the connection', async () => {
+  const outcome = await deliverTo((_request, response) => {
+    response.socket?.destroy();
+    return 'handled';
+  });
+  assert.match(outcome.kind === 'failed' ? outcome.detail : '', /: other side closed$/);
+});
+
+test('does not blame the destination when this process has no file descriptors left', async () => {
+  const http = { post: async () => ({ kind: 'unreachable', cause: outOfDescriptors }) as const, close: async () => {} };
+  const destination = prepareDestination({
+    url: 'http://a.test/',
+    headers: () => none,
+    timeoutMs: 5_000,
+    reply: false,
+  });
+  const outcome = await deliver(http, destination, deliveryOf());
+  assert.equal(outcome.kind === 'failed' && outcome.code, 'HYD_DESCRIPTORS_EXHAUSTED');
 });

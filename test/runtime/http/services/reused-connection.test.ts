@@ -38,12 +38,12 @@ const calls: Readonly<Record<string, (http: HttpClient, spec: ServiceSpec) => Pr
     return (await askAuthorizer(call, subject, 1_000)).context !== undefined;
   },
   'connect hook': async (http, spec) => {
-    await callConnectHook({ http, service: new Service(spec), callbackUrl: '' }, subject);
+    await callConnectHook({ http, service: new Service(spec), callbackUrl: '' }, subject, '{}');
     return true;
   },
   'disconnect hook': (http, spec) => {
     const call = { http, service: new Service(spec), callbackUrl: '' };
-    return callDisconnectHook(call, 1, subject, () => {}, new AbortController().signal);
+    return callDisconnectHook(call, 1, subject, '{}', () => {}, new AbortController().signal);
   },
 };
 
