@@ -3,7 +3,9 @@ import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node,
 
 import { apiVersion } from './contract.ts';
 import { type DocumentIssue, InvalidDocuments } from './invalid.ts';
+import { deepest } from './json.ts';
 import { kinds } from './kinds.ts';
+import { findDeepNesting } from './nesting.ts';
 import { parse } from './parse.ts';
 import { segments, valueAt } from './path.ts';
 import type { Resource } from './resources.ts';
@@ -36,6 +38,11 @@ export function splitDocuments(text: string, source: string): SplitDocuments {
 }
 
 function parseAll(text: string, source: string, mayHaveOthers: boolean): SplitDocuments & { resources: Resource[] } {
+  const deepLine = findDeepNesting(text);
+  if (deepLine !== undefined) {
+    const message = `must not be nested more than ${deepest} levels deep`;
+    throw new InvalidDocuments([{ source, line: deepLine, path: '', message }]);
+  }
   const lines = new LineCounter();
   const parsed = parseAllDocuments(text, { lineCounter: lines, prettyErrors: false, stringKeys: true });
   const documents = Array.isArray(parsed) ? parsed.filter((document) => !isEmpty(document)) : [];

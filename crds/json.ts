@@ -2,7 +2,8 @@
 import type { Issue } from './invalid.ts';
 import { child, entry } from './path.ts';
 
-const deepest = 64;
+/** Levels of a document. */
+export const deepest = 64;
 const forbiddenKeys: readonly string[] = ['__proto__', 'constructor', 'prototype'];
 
 /** A copy of `value`. Anything but plain JSON is left out and reported in `issues`; an undefined field is absent. */

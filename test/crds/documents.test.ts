@@ -177,3 +177,25 @@ test('refuses text that is nested endlessly', () => {
 test('refuses YAML tags for anything other than plain data', () => {
   assert.notDeepEqual(issuesOf(group.replace('[', '!!binary "aGk=" #')), []);
 });
+
+for (const [title, text] of [
+  ['lists', `a: ${'['.repeat(100_000)}`],
+  ['objects', '{"a":'.repeat(100_000)],
+  ['list items on one line', '- '.repeat(100_000)],
+  ['keys on one line', '? '.repeat(100_000)],
+] as const) {
+  test(`refuses ${title} that are nested 100,000 deep with one line, before they are parsed`, () => {
+    assert.throws(
+      () => parseDocuments(`# a document\n${text}`, 'deep.yaml'),
+      (error) =>
+        error instanceof InvalidDocuments &&
+        error.message === 'deep.yaml:2: must not be nested more than 64 levels deep',
+    );
+  });
+}
+
+test('takes many brackets in a text, and many lists that are not nested', () => {
+  const pattern = '['.repeat(1_000);
+  const text = `apiVersion: a\nkind: b\npattern: '${pattern}'\nlist: [${'[],'.repeat(1_000)}]\n${'# - - -\n'.repeat(500)}`;
+  assert.throws(() => parseDocuments(text, 'flat.yaml'), /apiVersion: must be hydrogen.dev/);
+});
