@@ -3,10 +3,11 @@
  * NATS server is named. Changes of the files apply at once.
  */
 
+import { Writable } from 'node:stream';
 import type { Logger } from 'pino';
 import pretty from 'pino-pretty';
 import { busGroup, env } from '../crds/contract.ts';
-import { createLogger, type LogLevel } from '../process/logger.ts';
+import { createLogger, escapeControls, type LogLevel } from '../process/logger.ts';
 import { untilStopped } from '../process/signals.ts';
 import { within } from '../process/timing.ts';
 import { createMemoryBroker, type MemoryBroker } from '../runtime/bus/memory/memory.ts';
@@ -187,7 +188,10 @@ function createPrettyLogger(level: LogLevel): Logger {
     ignore: 'instanceId,group',
     translateTime: 'SYS:HH:MM:ss.l',
     singleLine: true,
-    sync: true,
+    // Pretty-printing takes the escapes of the log away again.
+    destination: new Writable({
+      write: (chunk, _encoding, done) => void process.stdout.write(escapeControls(String(chunk)), done),
+    }),
   });
   return createLogger({ level, destination });
 }
