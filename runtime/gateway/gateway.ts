@@ -63,6 +63,8 @@ const stopBusMs = 1_500;
 
 /** Milliseconds between two log lines about unreadable messages of peers. */
 const unreadableLogMs = 1_000;
+/** Milliseconds between two log lines about clients that were cut. */
+const droppedLogMs = 60_000;
 
 export class Gateway {
   readonly readiness: Readiness;
@@ -81,6 +83,7 @@ export class Gateway {
   readonly #probes: ProbeServer;
   readonly #statistics: Statistics;
   readonly #unreadable = new Occasionally(unreadableLogMs);
+  readonly #dropped = new Occasionally(droppedLogMs);
   #config: GatewayConfig;
   #ports: GatewayPorts;
   #state: 'new' | 'serving' | 'stopping' = 'new';
@@ -223,6 +226,7 @@ export class Gateway {
       message: (connection, data, isBinary) => this.#intake.take(connection, data, isBinary),
       disconnected: (connection, closure) => this.#onDisconnected(connection, closure),
       refused: (error, request) => this.#onRefused(error, request),
+      dropped: () => this.#onDropped(),
       failed: this.#log.failed,
     });
   }
@@ -302,6 +306,12 @@ export class Gateway {
     const detail = cause instanceof HydrogenError ? `${message}: ${cause.message}` : message;
     this.#metrics.refused.add(code);
     this.#log.upgradeRefused({ code, path, remoteAddress, durationMs: Math.round(durationMs), detail });
+  }
+
+  #onDropped(): void {
+    this.#metrics.refused.add('HYD_DESCRIPTORS_EXHAUSTED');
+    const count = this.#dropped.take();
+    if (count !== undefined) this.#log.descriptorsExhausted({ count, connections: this.#sockets.connections.size });
   }
 
   #onLeaseLost(): void {

@@ -49,6 +49,8 @@ export function createRoleLog(root: Logger, bindings: Readonly<Record<string, st
       durationMs: number;
       detail: string;
     }) => log.info(facts, 'upgrade refused'),
+    descriptorsExhausted: (facts: { count: number; connections: number }) =>
+      log.error(facts, 'no file descriptors left for clients, new ones are cut'),
     connectionOpened: (facts: { connectionId: string; endpoint: string; remoteAddress: string }) =>
       log.debug(facts, 'connection opened'),
     connectionClosed: (facts: {

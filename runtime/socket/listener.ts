@@ -13,6 +13,8 @@ export interface ListenerHandlers {
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
   /** A request that the HTTP parser refused; it is answered. */
   refused(error: HydrogenError, remoteAddress: string): void;
+  /** A socket that was cut, since clients have all descriptors that they may have. */
+  dropped(): void;
   /** A failure of the system. */
   failed(error: unknown): void;
 }
@@ -24,8 +26,11 @@ export class Listener {
   readonly #handlers: ListenerHandlers;
   readonly #server = createServer({ maxHeaderSize: maxHeaderBytes }, answerPlainRequest);
 
-  constructor(handlers: ListenerHandlers) {
+  /** @param maxSockets sockets of clients; further ones are cut */
+  constructor(handlers: ListenerHandlers, maxSockets: number) {
     this.#handlers = handlers;
+    if (Number.isFinite(maxSockets)) this.#server.maxConnections = maxSockets;
+    this.#server.on('drop', () => handlers.dropped());
     this.#server.on('upgrade', (request, socket, head) => handlers.upgrade(request, socket, head));
     this.#server.on('clientError', (error: NodeJS.ErrnoException, socket) => this.#onClientError(error, socket));
   }

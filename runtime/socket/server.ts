@@ -17,9 +17,10 @@ import { HydrogenError } from '../errors.ts';
 import { ClientSocket } from './client-socket.ts';
 import type { Closure } from './closure.ts';
 import { Connection } from './connection.ts';
+import { descriptorsForClients } from './descriptors.ts';
 import { chooseSubprotocol, type Handshake, readHandshake } from './handshake.ts';
 import { Heartbeat } from './heartbeat.ts';
-import { Listener } from './listener.ts';
+import { Listener, type ListenerHandlers } from './listener.ts';
 import type { LiveSocketPolicy } from './policy.ts';
 import { Pongs } from './pongs.ts';
 import { closureOf } from './protocol-error.ts';
@@ -44,6 +45,8 @@ export interface SocketHandlers {
   message(connection: Connection, data: Buffer, isBinary: boolean): void;
   disconnected(connection: Connection, closure: Closure): void;
   refused(error: HydrogenError, request: { path: string; remoteAddress: string; durationMs: number }): void;
+  /** A client was cut before it said anything: clients have all file descriptors that they may have. */
+  dropped(): void;
   /** A failure caused by a bug or the system, not by the client. */
   failed(error: unknown): void;
 }
@@ -101,11 +104,13 @@ export class SocketServer {
       handleProtocols: (_offered, request) => this.#subprotocols.get(request) ?? false,
     };
     this.#acceptor = new WebSocketServer(options);
-    this.#listener = new Listener({
+    const listenerHandlers: ListenerHandlers = {
       upgrade: (request, socket, head) => void this.#upgrade(request, socket, head),
       refused: (error, remoteAddress) => handlers.refused(error, { path: '', remoteAddress, durationMs: 0 }),
+      dropped: handlers.dropped,
       failed: handlers.failed,
-    });
+    };
+    this.#listener = new Listener(listenerHandlers, descriptorsForClients());
     this.#heartbeat = new Heartbeat(this.#connections, policy, (connection) => {
       const reason = 'no sign of life';
       connection.close({ closeCode: closeCodes.abnormal, reason, by: 'network', code: 'HYD_HEARTBEAT_TIMEOUT' });

@@ -25,13 +25,19 @@ export interface HydrogenProcess extends AsyncDisposable {
   kill(signal: NodeJS.Signals): void;
 }
 
-/** Starts `hydrogen ...args`. Disposal kills it. @param file the command; default: this tree's */
+/**
+ * Starts `hydrogen ...args`. Disposal kills it. @param file the command; default: this tree's
+ * @param maxDescriptors limit of open files; default: that of this process
+ */
 export function startHydrogen(
   args: readonly string[],
   env: Record<string, string> = {},
   file: string = command,
+  maxDescriptors?: number,
 ): HydrogenProcess {
-  const child: ChildProcess = spawn(process.execPath, [file, ...args], {
+  const limited = maxDescriptors === undefined ? [] : ['-c', `ulimit -n ${maxDescriptors}; exec "$0" "$@"`];
+  const [program = '', ...rest] = [...(maxDescriptors === undefined ? [] : ['sh', ...limited]), process.execPath];
+  const child: ChildProcess = spawn(program, [...rest, file, ...args], {
     cwd: root,
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

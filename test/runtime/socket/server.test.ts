@@ -30,6 +30,7 @@ test('a stop during the connect hook reports the end of the connection once, and
       message: () => {},
       disconnected: (_connection, closure) => void closures.push(closure),
       refused: () => {},
+      dropped: () => {},
       failed: (error) => {
         throw error;
       },
