@@ -6,7 +6,7 @@ import { groupRef, groupRefRules, httpCallFields, httpCallRules, paused, statsIn
 import { hostPatternRule } from './host-pattern.ts';
 import { type CrossFieldRule, rule } from './rules.ts';
 import { Fields, Flag, FreeText, Integer, List, ListMap, ListSet, StringEnum, Text, withDefault } from './schema.ts';
-import { textPatternRule } from './text-pattern.ts';
+import { patternCostRule, textPatternRule } from './text-pattern.ts';
 import type { HydrogenMessageProcessorSpec } from './types/processor.ts';
 import { autoscaling, replicas, template, workloadRules } from './workload.ts';
 
@@ -32,7 +32,8 @@ const routingRule = Fields(
       minLength: 1,
       description:
         'Regular expression (RE2 syntax, without look-around or back-references) that matches anywhere in the message; ' +
-        'use ^ and $ to match all of it.',
+        'use ^ and $ to match all of it. All patterns of a processor together may have 2000 instructions of RE2: about one ' +
+        'for each character or class, times its repetitions.',
     }),
     destination,
   },
@@ -188,6 +189,7 @@ export const processorRules: readonly CrossFieldRule[] = [
   }),
   ...httpCallRules('spec.routing.rules[*].destination'),
   textPatternRule('spec.routing.rules[*].pattern'),
+  patternCostRule('spec.routing.rules'),
   ...httpCallRules('spec.routing.rulesEngine'),
   hostPatternRule('spec.routing.rulesEngine.allowedHosts[*]'),
   rule<HydrogenMessageProcessorSpec>({

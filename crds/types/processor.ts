@@ -149,7 +149,8 @@ export interface Rule {
   readonly name: string;
   /**
    * Regular expression (RE2 syntax, without look-around or back-references) that matches anywhere in the message; use ^
-   * and $ to match all of it.
+   * and $ to match all of it. All patterns of a processor together may have 2000 instructions of RE2: about one for
+   * each character or class, times its repetitions.
    *
    * At most 1024 characters.
    */
@@ -169,7 +170,8 @@ export interface RuleInput {
   readonly name: string;
   /**
    * Regular expression (RE2 syntax, without look-around or back-references) that matches anywhere in the message; use ^
-   * and $ to match all of it.
+   * and $ to match all of it. All patterns of a processor together may have 2000 instructions of RE2: about one for
+   * each character or class, times its repetitions.
    *
    * At most 1024 characters.
    */

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { RE2JS } from 're2js';
-import { compilePattern } from '../../crds/text-pattern.ts';
+import { parse } from '../../crds/index.ts';
+import { compilePattern, patternCost } from '../../crds/text-pattern.ts';
+import { processorDocument } from '../kit/documents.ts';
 
 const matches = (pattern: string, text: string): boolean => compilePattern(pattern)?.(text) ?? true;
 
@@ -136,3 +138,23 @@ for (const pattern of ['(', '[a', 'a**', '(?=a)', '\\1', '(?<=a)b', 'a{1001}', '
     );
   });
 }
+
+function problemsOf(patterns: readonly string[]): string[] {
+  const destination = { url: 'http://a/' };
+  const rules = patterns.map((pattern, index) => ({ name: `r${index}`, pattern, destination }));
+  const result = parse(processorDocument({ routing: { rules } }));
+  return result.ok ? [] : result.issues.map(({ path, message }) => `${path}: ${message}`);
+}
+
+test('refuses patterns that cost a message too much, with the number', () => {
+  const problem =
+    'spec.routing.rules: must not have patterns of more than 2000 instructions together; shorten their repetitions';
+  assert.deepEqual(problemsOf(['\\pL{1000}'.repeat(5)]), [`${problem}: they have 5002`]);
+  assert.deepEqual(problemsOf(Array(3).fill('\\pL{800}')), [`${problem}: they have 2406`]);
+});
+
+test('takes as many literals as there may be rules, and usual patterns', () => {
+  assert.equal(patternCost('^join #room$') + patternCost('.*'), 0);
+  assert.deepEqual(problemsOf(Array.from({ length: 256 }, (_, index) => `^command-${index}`)), []);
+  assert.deepEqual(problemsOf(Array(40).fill('"type":\\s*"(chat|join|leave)"')), []);
+});
