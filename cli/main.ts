@@ -165,6 +165,7 @@ function addManifests(program: Command): void {
       '-f, --file <file...>',
       'YAML documents of hydrogen, and objects of other APIs, which are passed on; - is standard input',
     )
+    .option('-n, --namespace <namespace>', 'namespace of documents that name none (default: default)')
     .option('--image <image>', 'image of pods whose document names none (default: the image of this release)')
     .option('--nats-image <image>', 'image of managed NATS servers (default: the one that this release names)')
     .action(async (options) => print(await (await import('./render.ts')).renderFiles(options)));

@@ -10,6 +10,8 @@ import { HydrogenError } from '../runtime/errors.ts';
 export interface RenderFilesOptions {
   /** Files of YAML documents; `-` is standard input. */
   readonly file: readonly string[];
+  /** For documents that name none. @default 'default' */
+  readonly namespace?: string;
   /** For pods whose document names no image. */
   readonly image?: string;
   /** For managed NATS servers. */
@@ -17,10 +19,10 @@ export interface RenderFilesOptions {
 }
 
 /** YAML for kubectl; objects of other APIs are in front, as they were written. @throws {HydrogenError} HYD_CONFIG_INVALID with every problem, one per line */
-export async function renderFiles({ file, image, natsImage }: RenderFilesOptions): Promise<string> {
+export async function renderFiles({ file, namespace, image, natsImage }: RenderFilesOptions): Promise<string> {
   const texts = await Promise.all(file.map(readSource));
   try {
-    const parts = texts.map(({ text, source }) => splitDocuments(text, source));
+    const parts = texts.map(({ text, source }) => splitDocuments(text, source, namespace));
     const resources = parts.flatMap((part) => part.resources);
     const images = { ...(image !== undefined && { image }), ...(natsImage !== undefined && { natsImage }) };
     const rendered = toYaml(renderAll(resources, images));

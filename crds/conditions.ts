@@ -82,7 +82,12 @@ export const aspects = {
       ApplyRefused: {
         status: 'False',
         progress: 'stalled',
-        meaning: 'correct what the API server refuses; a missing HTTPRoute definition counts too',
+        meaning: 'correct what the API server refuses, or lift what forbids it: a quota, a policy, a webhook',
+      },
+      KindMissing: {
+        status: 'False',
+        progress: 'stalled',
+        meaning: 'install the Gateway API, which defines HTTPRoute, or use `spec.ingress`',
       },
       ApplyForbidden: { status: 'False', progress: 'stalled', meaning: 'grant the right that the message names' },
       ApplyFailing: {
@@ -215,6 +220,42 @@ export const aspects = {
           'not affected, and the waiting messages follow by themselves',
       },
       Unknown: { status: 'Unknown', progress: 'atRest', meaning: 'nothing to do: NATS has not been queried yet' },
+    },
+  },
+  EndpointsMatched: {
+    good: 'True',
+    meaning:
+      'a message processor takes the messages of every endpoint of a bidirectional gateway, and a gateway serves every ' +
+      'endpoint of a message processor',
+    decidesReady: false,
+    reasons: {
+      EndpointsMatched: { status: 'True', progress: 'atRest', meaning: 'nothing to do' },
+      ProcessorMissing: {
+        status: 'False',
+        progress: 'atRest',
+        meaning:
+          'add the endpoints that the message lists to `spec.endpoints` of a message processor, or create one: until then ' +
+          'clients that connect there get 503',
+      },
+      GatewayMissing: {
+        status: 'False',
+        progress: 'atRest',
+        meaning: 'correct `spec.endpoints`, or add the endpoints that the message lists to a gateway of the group',
+      },
+    },
+  },
+  Scaling: {
+    good: 'True',
+    meaning: 'the autoscaler of the pods can do its work; absent without an autoscaler',
+    decidesReady: false,
+    reasons: {
+      Scaling: { status: 'True', progress: 'atRest', meaning: 'nothing to do' },
+      ScalingFailed: {
+        status: 'False',
+        progress: 'atRest',
+        meaning:
+          'repair what the message says, which is that of the autoscaler; most often the cluster has no metrics server',
+      },
     },
   },
   Paused: {

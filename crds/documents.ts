@@ -1,9 +1,9 @@
 /** Turns YAML text with any number of documents into checked objects, and reports every problem with its line. */
 import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseAllDocuments } from 'yaml';
 
-import { apiVersion } from './contract.ts';
+import { apiVersion, defaultNamespace } from './contract.ts';
 import { type DocumentIssue, InvalidDocuments } from './invalid.ts';
-import { deepest } from './json.ts';
+import { deepest, isObject } from './json.ts';
 import { kinds } from './kinds.ts';
 import { findDeepNesting } from './nesting.ts';
 import { parse } from './parse.ts';
@@ -22,22 +22,27 @@ export interface SplitDocuments {
 }
 
 /**
- * The objects of a YAML text, in order. `source` is its name in messages.
+ * The objects of a YAML text, in order. `source` is its name in messages; `namespace` that of documents which name none.
  * @throws InvalidDocuments with every problem of every document; an object of another API is one.
  */
-export function parseDocuments(text: string, source: string): Resource[] {
-  return parseAll(text, source, false).resources;
+export function parseDocuments(text: string, source: string, namespace = defaultNamespace): Resource[] {
+  return parseAll(text, source, namespace, false).resources;
 }
 
 /**
  * The objects of a YAML text that may have objects of other APIs as well, of which only the syntax is checked.
  * @throws InvalidDocuments with every problem of every document.
  */
-export function splitDocuments(text: string, source: string): SplitDocuments {
-  return parseAll(text, source, true);
+export function splitDocuments(text: string, source: string, namespace = defaultNamespace): SplitDocuments {
+  return parseAll(text, source, namespace, true);
 }
 
-function parseAll(text: string, source: string, mayHaveOthers: boolean): SplitDocuments & { resources: Resource[] } {
+function parseAll(
+  text: string,
+  source: string,
+  namespace: string,
+  mayHaveOthers: boolean,
+): SplitDocuments & { resources: Resource[] } {
   const deepLine = findDeepNesting(text);
   if (deepLine !== undefined) {
     const message = `must not be nested more than ${deepest} levels deep`;
@@ -58,7 +63,7 @@ function parseAll(text: string, source: string, mayHaveOthers: boolean): SplitDo
       others.push(textOf(document, text));
       continue;
     }
-    const result = read(document, origin, lineAt);
+    const result = read(document, origin, namespace, lineAt);
     if ('issues' in result) issues.push(...result.issues);
     else found.push({ resource: result.resource, origin });
   }
@@ -113,6 +118,7 @@ function isEmpty({ contents, errors }: YamlDocument): boolean {
 function read(
   document: YamlDocument,
   origin: Located['origin'],
+  namespace: string,
   lineAt: (offset: number) => number,
 ): { resource: Resource } | { issues: DocumentIssue[] } {
   if (document.errors.length > 0) {
@@ -123,7 +129,7 @@ function read(
   if (value instanceof Error) {
     return { issues: [{ ...origin, path: '', message: value.message }] };
   }
-  const result = parse(value);
+  const result = parse(inNamespace(value, namespace));
   if (result.ok) return { resource: result.resource };
   const object = nameOf(value);
   const issues = result.issues.map(({ path, message }) => ({
@@ -134,6 +140,12 @@ function read(
     message,
   }));
   return { issues: issues.sort((a, b) => a.line - b.line) };
+}
+
+/** The document in this namespace, unless it names one. */
+function inNamespace(value: unknown, namespace: string): unknown {
+  if (!isObject(value) || !isObject(value.metadata)) return value;
+  return { ...value, metadata: { ...value.metadata, namespace: value.metadata.namespace ?? namespace } };
 }
 
 /** The document's value, or the error for too many or unknown aliases. */

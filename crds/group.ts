@@ -206,7 +206,7 @@ export const groupRules: readonly CrossFieldRule[] = [
   rule({
     path: 'spec.nats.managed',
     rule: 'self.storage == oldSelf.storage',
-    message: 'must keep its storage; resize the volume claims, or create another group',
+    message: 'must keep its storage; for more, create another group and move its members there',
   }),
   rule<Nats>({
     path: 'spec.nats',

@@ -71,6 +71,6 @@ function expressionOf(message: string, path: string, root: Node): string | undef
 }
 
 /** A string in CEL. */
-function literal(value: string): string {
+export function literal(value: string): string {
   return `'${value.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`;
 }

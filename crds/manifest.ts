@@ -3,9 +3,10 @@
  * accepts what `parse` accepts. The same input gives the same bytes.
  */
 import { apiVersion } from './contract.ts';
+import { grammarOf } from './grammar.ts';
 import { type KindDefinition, kinds } from './kinds.ts';
 import { type PrinterColumn, printerColumns } from './manifest-columns.ts';
-import { type Validation, validationsOf } from './manifest-validations.ts';
+import { literal, type Validation, validationsOf } from './manifest-validations.ts';
 import { child } from './path.ts';
 import type { Kind } from './resources.ts';
 import { type Node, nodeOf } from './schema.ts';
@@ -130,8 +131,9 @@ function schemaOf(kind: Kind, definition: KindDefinition): ManifestNode {
 
 /** A plain copy of `node` with each of `validations` on its node; those that have been placed are removed from the map. */
 function withValidations(node: Node, path: string, validations: Map<string, Validation[]>): ManifestNode {
-  const { properties, items, additionalProperties, ...keywords } = node;
-  const own = validations.get(path);
+  const { properties, items, additionalProperties, ...keywords } = withoutLongPattern(node);
+  const rules = [...wordsOf(node), ...(validations.get(path) ?? [])];
+  const own = rules.length === 0 ? undefined : rules;
   validations.delete(path);
   const copy = (inner: Node, at: string): ManifestNode => withValidations(inner, at, validations);
   const fields = Object.entries(properties ?? {}).map(([name, field]) => [name, copy(field, child(path, name))]);
@@ -142,4 +144,26 @@ function withValidations(node: Node, path: string, validations: Map<string, Vali
     ...(items ? { items: copy(items, `${path}[*]`) } : {}),
     ...(additionalProperties ? { additionalProperties: copy(additionalProperties, `${path}[*]`) } : {}),
   };
+}
+
+/** A server shows the pattern that a value does not match; a longer one than this, in characters, explains nothing. */
+const longestPattern = 200;
+
+/** A rule costs in proportion to the length of its value; that of URLs of 2048 characters exceeds the server's budget. */
+const longestValue = 512;
+
+function hasLongPattern({ pattern = '', maxLength = Number.POSITIVE_INFINITY }: Node): boolean {
+  return pattern.length > longestPattern && maxLength <= longestValue;
+}
+
+function withoutLongPattern(node: Node): Node {
+  const { pattern: _, ...rest } = node;
+  return hasLongPattern(node) ? rest : node;
+}
+
+/** The rule that stands for a long pattern, with its words. */
+function wordsOf(node: Node): Validation[] {
+  const { pattern = '' } = node;
+  const words = hasLongPattern(node) ? grammarOf(pattern)?.words : undefined;
+  return words === undefined ? [] : [{ rule: `self.matches(${literal(pattern)})`, message: `must be ${words}` }];
 }

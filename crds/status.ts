@@ -69,7 +69,12 @@ export const gatewayStatus = Fields(
     ...common,
     ...workload,
     endpoints: Type.Optional(
-      ListSet(url('One URL.'), { description: 'URLs that clients can connect to.', maxItems: 2048 }),
+      ListSet(url('One URL.'), {
+        description:
+          'URLs that clients can connect to: by the hosts of the ingress or route and the addresses of the load balancer, ' +
+          'or inside the cluster if there are none.',
+        maxItems: 2048,
+      }),
     ),
     url: Type.Optional(url('Base URL of the management API in the cluster.')),
   },

@@ -4,7 +4,7 @@
  */
 import type { HydrogenGroup } from '../crds/index.ts';
 import { defaultImage, natsImage as defaultNatsImage } from '../infra/index.ts';
-import { isSameReady, isWorthReconciling } from './cache/predicates.ts';
+import { isSameEndpoints, isSameReady, isWorthReconciling } from './cache/predicates.ts';
 import type { Change } from './cache/reflector.ts';
 import { createSecretIndex, type SecretIndex } from './cache/secrets.ts';
 import { createStore } from './cache/store.ts';
@@ -275,6 +275,10 @@ export class Operator {
       return;
     }
     const group = groupNameOf(object);
+    if (group !== undefined && !isSameEndpoints(before, after)) {
+      const others = this.#store.membersOf(namespace, group).filter((key) => !key.startsWith(`${object.kind}/`));
+      for (const other of others) this.#queue.add(other, this.#collectMs);
+    }
     // The group counts its members, and a deleted group may be waiting for this one to go.
     if (group !== undefined && (before === undefined || after === undefined))
       this.#queue.add(groupKey(namespace, group), this.#collectMs);

@@ -12,6 +12,15 @@ export function isWorthReconciling(before: KubeObject | undefined, after: KubeOb
   return of(before) !== of(after);
 }
 
+/** True if the endpoints of a gateway or message processor are as before. */
+export function isSameEndpoints(before: KubeObject | undefined, after: KubeObject | undefined): boolean {
+  const of = (object: KubeObject | undefined): string | undefined => {
+    const { mode, endpoints } = (object?.spec ?? {}) as { readonly mode?: unknown; readonly endpoints?: unknown };
+    return object && JSON.stringify([mode, endpoints, object.metadata.deletionTimestamp]);
+  };
+  return of(before) === of(after);
+}
+
 /** True if the members of a group would report its state as before. */
 export function isSameReady(before: KubeObject | undefined, after: KubeObject | undefined): boolean {
   const of = (object: KubeObject | undefined): string => {

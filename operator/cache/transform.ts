@@ -114,11 +114,24 @@ function shared<T>(known: Map<string, T>, key: string, value: T): T {
   return value;
 }
 
-/** The size of a workload, its images and its progress; the target of an autoscaler. */
+/**
+ * The size of a workload, its images and its progress; the target of an autoscaler and its conditions; the addresses of a
+ * load balancer.
+ */
 function workloadOf({ kind, spec, status }: KubeObject): { spec?: unknown; status?: WorkloadStatus } {
   if (kind === 'HorizontalPodAutoscaler') {
     const { kind: target, name } = (spec as { scaleTargetRef?: { kind?: string; name?: string } }).scaleTargetRef ?? {};
-    return { spec: { scaleTargetRef: { kind: target, name } } };
+    const { conditions = [] } = (status ?? {}) as WorkloadStatus;
+    const kept = conditions.map(({ type, status: value, message }) => ({
+      type,
+      status: value,
+      message: message ?? '',
+    }));
+    return { spec: { scaleTargetRef: { kind: target, name } }, status: { conditions: kept } };
+  }
+  if (kind === 'Service') {
+    const { loadBalancer } = (status ?? {}) as WorkloadStatus;
+    return loadBalancer === undefined ? {} : { status: { loadBalancer } };
   }
   if (kind !== 'Deployment' && kind !== 'StatefulSet') return {};
   const { replicas, template } = (spec ?? {}) as WorkloadSpec;

@@ -10,7 +10,14 @@ import type { Child } from '../cache/transform.ts';
 import { digest } from '../digest.ts';
 import { type ApiError, isApiError } from '../kube/errors.ts';
 import { keyOf } from '../kube/keys.ts';
-import { appliedSources, controllerOf, isWorkload, type KubeObject } from '../kube/objects.ts';
+import {
+  appliedSources,
+  childTypes,
+  controllerOf,
+  isWorkload,
+  type KubeObject,
+  optionalKinds,
+} from '../kube/objects.ts';
 import type { OperatorLog } from '../log.ts';
 import type { ApplyProblem } from '../status/facts.ts';
 import { containersOf, holdsSlot, isImpaired, workloadOf } from '../status/workload.ts';
@@ -148,11 +155,20 @@ export class Children {
   }
 
   #refused(owner: KubeObject, error: ApiError): Made {
-    const reason = error.kind === 'forbidden' ? 'ApplyForbidden' : 'ApplyRefused';
     this.#log.applyRefused({ object: keyOf(owner), status: error.status, err: error });
     // A server that has just started may refuse what it will accept a moment later.
-    return { facts: { problem: { reason, message: error.message } }, again: { isFutile: true } };
+    return { facts: { problem: problemOf(error) }, again: { isFutile: true } };
   }
+}
+
+function problemOf({ kind, message }: ApiError): ApplyProblem {
+  if (kind === 'forbidden') return { reason: 'ApplyForbidden', message };
+  // The namespace exists, since it has our object; so the API server does not know the kind.
+  const absent = kind === 'gone' ? childTypes.find(({ plural }) => message.includes(`/${plural}/`)) : undefined;
+  if (absent !== undefined && optionalKinds.includes(absent.kind)) {
+    return { reason: 'KindMissing', kind: absent.kind, message };
+  }
+  return { reason: 'ApplyRefused', message };
 }
 
 interface Next {

@@ -4,6 +4,7 @@ import { hold, isHeld, isNamespaceLeaving, processorFinalizer, release } from '.
 import { conditionIn } from '../kube/objects.ts';
 import { lagIn } from '../nats/lag.ts';
 import { type Removal, removalBlocked } from '../nats/removal.ts';
+import { endpointFacts } from './endpoints.ts';
 import { groupFacts } from './parse.ts';
 import { applyChildren, checkSecrets, isSecretMissing, removalPollMs } from './phases.ts';
 import type { End, MemberScope, Tools } from './scope.ts';
@@ -33,7 +34,7 @@ export async function removeMember(scope: MemberScope, tools: Tools): Promise<En
 }
 
 /** Without a valid group there is nothing to apply. */
-export function requireGroup(scope: MemberScope, { buses, rollouts }: Tools): End | undefined {
+export function requireGroup(scope: MemberScope, { store, buses, rollouts }: Tools): End | undefined {
   const { object, groupName = '', groupObject, group } = scope;
   scope.status = lagIn(object, buses.lagOf(scope.namespace, groupName, scope.name));
   if (object.kind === 'HydrogenMessageProcessor') {
@@ -42,7 +43,8 @@ export function requireGroup(scope: MemberScope, { buses, rollouts }: Tools): En
     scope.found({ backlog: waiting === undefined ? { state: 'asBefore', condition } : { state: 'known', waiting } });
   }
   if (group !== undefined && groupObject !== undefined) {
-    scope.found({ group: groupFacts(groupObject) });
+    const endpoints = endpointFacts(object, groupName, store);
+    scope.found({ group: groupFacts(groupObject), ...(endpoints && { endpoints }) });
     return undefined;
   }
   rollouts.leave(scope.key);

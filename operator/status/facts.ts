@@ -6,6 +6,7 @@ import type { Condition, DocumentIssue, Kind } from '../../crds/index.ts';
 export type ApplyProblem =
   | { readonly reason: 'NameConflict'; readonly objects: readonly string[] }
   | { readonly reason: 'WaitingForRemoval'; readonly objects: readonly string[] }
+  | { readonly reason: 'KindMissing'; readonly kind: string; readonly message: string }
   | { readonly reason: 'ApplyRefused' | 'ApplyForbidden' | 'ApplyFailing'; readonly message: string };
 
 /** The workload as the cluster reports it. */
@@ -40,6 +41,13 @@ export type BusFacts =
   /** `paused`: the streams differ from the specification and are left alone. */
   | { readonly state: 'down' | 'refused' | 'conflict' | 'unchecked' | 'paused'; readonly message: string };
 
+/** Endpoints without a counterpart in the group: of a gateway without a message processor, or the reverse. */
+export interface EndpointFacts {
+  readonly counterpart: 'processor' | 'gateway';
+  /** `all`: a message processor takes every endpoint, and there is none. */
+  readonly missing: readonly string[] | 'all';
+}
+
 /** What waits for the destinations of a message processor. */
 export type BacklogFacts =
   /** Messages that have waited for some time, by waiting room. */
@@ -62,6 +70,10 @@ export interface Facts {
   /** For gateways and message processors. */
   readonly groupName?: string | undefined;
   readonly group?: GroupFacts;
+  /** For message processors, and for gateways that take messages. */
+  readonly endpoints?: EndpointFacts;
+  /** Undefined: no autoscaler sets the number of pods, or it has not reported yet. */
+  readonly scaling?: { readonly failure: string | undefined } | undefined;
   /** For message processors. */
   readonly backlog?: BacklogFacts;
   /** For groups. */

@@ -8,7 +8,7 @@ import {
   reasonDefinition,
 } from '../../crds/conditions.ts';
 import { deadLetterRoom, unroutedRoom } from '../../crds/waiting-rooms.ts';
-import type { ApplyProblem, BacklogFacts, BusFacts, Facts, GroupFacts } from './facts.ts';
+import type { ApplyProblem, BacklogFacts, BusFacts, EndpointFacts, Facts, GroupFacts } from './facts.ts';
 import { podSelectorOf } from './workload.ts';
 
 /** The state of one aspect. */
@@ -27,6 +27,8 @@ export function findingsOf(facts: Facts): Finding[] {
     ...(facts.bus ? [busReachableOf(facts.bus)] : []),
     ...(facts.hasWorkload ? [availableOf(facts), rollingOutOf(facts)] : []),
     ...(facts.backlog ? [deliveringOf(facts.backlog)] : []),
+    ...(facts.endpoints ? [endpointsMatchedOf(facts, facts.endpoints)] : []),
+    ...(facts.scaling ? [scalingOf(facts.scaling)] : []),
     pausedOf(facts),
     ...(facts.deleting ? [finding('Deleting', facts.deleting.reason, facts.deleting.message)] : []),
   ];
@@ -74,9 +76,11 @@ function problemMessage(problem: ApplyProblem, object: string): string {
     case 'ApplyForbidden':
       return `the operator's service account lacks a right; apply dist/operator.yaml of this release again, or grant it: ${problem.message}`;
     case 'ApplyRefused':
-      return `the API server refuses what the specification asks for; correct it: ${problem.message}`;
+      return `the API server refuses what the specification asks for; correct the specification, or lift what forbids it (a quota, a policy, a webhook): ${problem.message}`;
     case 'ApplyFailing':
       return problem.message;
+    case 'KindMissing':
+      return `the cluster has no ${problem.kind}; install the Gateway API (https://gateway-api.sigs.k8s.io), or use spec.ingress: ${problem.message}`;
   }
 }
 
@@ -210,6 +214,31 @@ function rollingOutOf({ workload, kind, name, heldImage, heldBy = [] }: Facts): 
     );
   }
   return finding('RollingOut', 'RolledOut', `every pod of ${object} runs the specification that was applied last`);
+}
+
+function endpointsMatchedOf({ groupName }: Facts, { counterpart, missing }: EndpointFacts): Finding {
+  if (missing.length === 0) {
+    return finding('EndpointsMatched', 'EndpointsMatched', 'gateways and message processors have the same endpoints');
+  }
+  const paths = missing === 'all' ? 'any endpoint' : missing.join(', ');
+  if (counterpart === 'processor') {
+    return finding(
+      'EndpointsMatched',
+      'ProcessorMissing',
+      `no message processor of HydrogenGroup/${groupName} takes the messages of ${paths}, so clients that connect there get 503; add it to spec.endpoints of one, or create one`,
+    );
+  }
+  return finding(
+    'EndpointsMatched',
+    'GatewayMissing',
+    `no gateway of HydrogenGroup/${groupName} takes messages at ${paths}; correct spec.endpoints, or add it to a gateway`,
+  );
+}
+
+function scalingOf({ failure }: NonNullable<Facts['scaling']>): Finding {
+  return failure === undefined
+    ? finding('Scaling', 'Scaling', 'the autoscaler sets the number of pods')
+    : finding('Scaling', 'ScalingFailed', `the autoscaler cannot set the number of pods: ${failure}`);
 }
 
 function pausedOf({ pausedBy, groupName }: Facts): Finding {

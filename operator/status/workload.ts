@@ -5,6 +5,7 @@ import type { HydrogenGateway, Kind } from '../../crds/index.ts';
 import { selectorOf } from '../../infra/labels.ts';
 import { gatewayNames, processorNames } from '../../infra/names.ts';
 import type { Store } from '../cache/store.ts';
+import { keyOf } from '../kube/keys.ts';
 import { isWorkload, type KubeObject } from '../kube/objects.ts';
 import type { Workload } from './facts.ts';
 
@@ -128,16 +129,42 @@ export function countsOf(kind: Kind, name: string, workload: Workload | undefine
   };
 }
 
-/** Where clients and services reach a gateway. */
-export function addressesOf({ metadata, spec }: HydrogenGateway): {
-  readonly endpoints: string[];
-  readonly url: string;
-} {
+/** Whether the autoscaler of an object's deployment works; undefined: there is none, or it has not reported yet. */
+export function scalingOf(store: Store, object: KubeObject): { readonly failure: string | undefined } | undefined {
+  const deployment = store.childrenOf(object.metadata.uid ?? '').find(({ kind }) => kind === 'Deployment');
+  const scalers = deployment === undefined ? [] : store.autoscalersOf(keyOf(deployment));
+  const conditions = scalers.flatMap(({ status }) => (status as WorkloadStatus | undefined)?.conditions ?? []);
+  const known = conditions.filter(({ type }) => type === 'AbleToScale' || type === 'ScalingActive');
+  const failed = known.find(({ status }) => status === 'False');
+  return known.length === 0 ? undefined : { failure: failed && (failed.message ?? failed.type) };
+}
+
+interface LoadBalancerStatus {
+  readonly loadBalancer?: { readonly ingress?: readonly { readonly ip?: string; readonly hostname?: string }[] };
+}
+
+/**
+ * Where clients and services reach a gateway. A route gets TLS from its parents, which are not read: wss is assumed unless
+ * they are all attached to by port 80.
+ */
+export function addressesOf(
+  { metadata, spec }: HydrogenGateway,
+  service: KubeObject | undefined,
+): { readonly endpoints: string[]; readonly url: string } {
   const { name, namespace } = metadata;
-  const { ingress } = spec;
+  const { ingress, httpRoute } = spec;
   const inside = `ws://${gatewayNames(name).workload}.${namespace}.svc`;
-  const scheme = ingress?.tlsSecretName === undefined ? 'ws' : 'wss';
-  const bases = ingress ? ingress.hosts.map((host) => `${scheme}://${host}`) : [inside];
+  const ingressScheme = ingress?.tlsSecretName === undefined ? 'ws' : 'wss';
+  const routeScheme = httpRoute?.parentRefs.every(({ port }) => port === 80) ? 'ws' : 'wss';
+  const { ingress: balancers = [] } = (service?.status as LoadBalancerStatus | undefined)?.loadBalancer ?? {};
+  const outside = [
+    ...(ingress?.hosts ?? []).map((host) => `${ingressScheme}://${host}`),
+    ...(httpRoute?.hostnames ?? []).map((host) => `${routeScheme}://${host}`),
+    ...balancers
+      .flatMap(({ hostname, ip = '' }) => hostname ?? (ip.includes(':') ? `[${ip}]` : ip))
+      .map((host) => `ws://${host}`),
+  ];
+  const bases = outside.length > 0 ? outside : [inside];
   const endpoints = bases.flatMap((base) => spec.endpoints.map(({ path }) => `${base}${path}`));
   return {
     endpoints: [...new Set(endpoints)].slice(0, maxEndpoints),

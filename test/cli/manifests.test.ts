@@ -49,6 +49,23 @@ test('render sets an image for documents that name none', () => {
   assert.equal(text.match(/image: registry\.example\.com\/hydrogen:1/g)?.length, 2);
 });
 
+test('render puts documents that name no namespace into the one that the user names', () => {
+  const namespaces = (text: string): string[] => [
+    ...new Set(parseAllDocuments(text).map((document) => document.toJS().metadata.namespace as string)),
+  ];
+  const args = ['render', '-f', 'examples/echo.yaml'];
+  assert.deepEqual(namespaces(hydrogen(args).text), ['default']);
+  assert.deepEqual(namespaces(hydrogen([...args, '-n', 'shop']).text), ['shop']);
+  const named = readFileSync(join(root, 'examples/echo.yaml'), 'utf8').replaceAll(
+    /metadata: *\{|metadata:\n/g,
+    (text) => (text.endsWith('{') ? `${text}namespace: own, ` : `${text}  namespace: own\n`),
+  );
+  assert.deepEqual(namespaces(hydrogen(['render', '-f', '-', '-n', 'shop'], named).text), ['own']);
+  const { code, text } = hydrogen([...args, '-n', 'No Name']);
+  assert.equal(code, 2);
+  assert.match(text, /metadata\.namespace: must be a DNS label/);
+});
+
 test('render sets the image of managed NATS', () => {
   const file = 'test/infra/goldens/group-managed-1.in.yaml';
   const { text } = hydrogen(['render', '-f', file, '--nats-image', 'registry.example.com/nats:1']);

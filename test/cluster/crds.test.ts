@@ -67,6 +67,14 @@ for (const { title, yaml, issues, isServerLenient = false } of invalidCases) {
   });
 }
 
+test('says in words what a URL must be, and shows no long pattern', { skip }, async () => {
+  const spec = { nats: { servers: ['http://nats'] } };
+  const document = { apiVersion: 'hydrogen.dev/v1alpha1', kind: 'HydrogenGroup', metadata: { name: 'chat' }, spec };
+  const { body } = await tryCreate(document);
+  assert.match(body.message, /spec\.nats\.servers\[0\]: Invalid value: .*must be a nats:\/\/, tls:\/\/ or ws:\/\/ URL/);
+  assert.ok(body.message.length < 250, body.message);
+});
+
 test('breaks every rule with some document', { skip }, () => {
   const places = Object.entries(kinds).flatMap(([kind, definition]) =>
     [...validationsOf(definition)].flatMap(([path, validations]) =>

@@ -89,7 +89,10 @@ test('lists no field with a default as required, so that imported classes leave 
 for (const [kind, definition] of Object.entries(kinds)) {
   test(`places every rule of ${kind}`, () => {
     const placed = [...objectsIn(named[kind])].flatMap(([, object]) => object['x-kubernetes-validations'] ?? []);
-    assert.equal(placed.length, definition.rules.length);
+    // Long patterns are rules as well.
+    const texts = placed.map((rule) => JSON.stringify(rule));
+    const own = texts.filter((text) => !/^\{"rule":"self\.matches\('\^.*"message":"must be an? /.test(text));
+    assert.equal(own.length, definition.rules.length);
   });
 
   test(`has a structural schema for the status of ${kind}`, () => assertStructural(definition.status));

@@ -49,17 +49,17 @@ async function isInForce(name: string): Promise<boolean> {
 }
 
 /** Resolves once the current generation is reported as refused, with the reason. */
-async function untilRefused(name: string, cause: RegExp): Promise<void> {
+async function untilRefused(name: string, cause: RegExp, reason = 'ApplyRefused'): Promise<void> {
   await eventually(async () => {
     const object = await read(name);
     return condition(object, 'Accepted')?.observedGeneration === object.metadata.generation && !(await isInForce(name));
   }, patience);
   const object = await read(name);
   const summary = ['Accepted', 'Stalled', 'Ready'].map((type) => {
-    const { status, reason } = condition(object, type);
-    return `${type}=${status} ${reason}`;
+    const found = condition(object, type);
+    return `${type}=${found.status} ${found.reason}`;
   });
-  assert.deepEqual(summary, ['Accepted=False ApplyRefused', 'Stalled=True ApplyRefused', 'Ready=False ApplyRefused']);
+  assert.deepEqual(summary, [`Accepted=False ${reason}`, `Stalled=True ${reason}`, `Ready=False ${reason}`]);
   for (const type of ['Accepted', 'Stalled', 'Ready']) assert.match(condition(object, type).message, cause);
 }
 
@@ -246,7 +246,11 @@ test('a route in a cluster without the Gateway API is reported as such, and is c
   skip,
 }, async () => {
   await put(cluster, named('routed', { httpRoute: { parentRefs: [{ name: 'outside' }] } }));
-  await untilRefused('routed', /httproutes\/routed-gateway: 404/);
+  await untilRefused(
+    'routed',
+    /no HTTPRoute; install the Gateway API .*httproutes\/routed-gateway: 404/,
+    'KindMissing',
+  );
   const spec = {
     group: 'gateway.networking.k8s.io',
     names: { kind: 'HTTPRoute', plural: 'httproutes', singular: 'httproute' },

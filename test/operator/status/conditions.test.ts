@@ -42,6 +42,16 @@ const cases: readonly (readonly [string, Partial<Facts>, string])[] = [
   ['a group that is not ready', { group: { state: 'notReady', message: 'no bus' } }, 'False GroupNotReady Reconciling'],
   ['no workload yet', { workload: undefined }, 'False NotCreated Reconciling'],
   ['too few pods', { workload: { ...running, available: 1 } }, 'False PodsNotReady Reconciling'],
+  [
+    'a kind that the cluster lacks',
+    { problem: { reason: 'KindMissing', kind: 'HTTPRoute', message: '404' } },
+    'False KindMissing Stalled',
+  ],
+  ['endpoints without a processor', { endpoints: { counterpart: 'processor', missing: ['/a'] } }, 'True Ready'],
+  ['endpoints without a gateway', { endpoints: { counterpart: 'gateway', missing: 'all' } }, 'True Ready'],
+  ['endpoints that match', { endpoints: { counterpart: 'gateway', missing: [] } }, 'True Ready'],
+  ['an autoscaler that works', { scaling: { failure: undefined } }, 'True Ready'],
+  ['an autoscaler that does not work', { scaling: { failure: 'no metrics' } }, 'True Ready'],
   ['pods that are refused', { workload: { ...running, available: 1, refusal: 'quota' } }, 'False PodsRefused Stalled'],
   [
     'new pods that are refused',
