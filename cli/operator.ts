@@ -57,7 +57,7 @@ export async function runOperator(options: OperatorCommandOptions): Promise<void
   });
   const probes = new ProbeServer({
     registry: metrics.registry,
-    notReadyReason: () => (operator?.isReady ? undefined : 'not every resource has been listed yet'),
+    notReadyReason: () => (operator === undefined ? 'it has not started yet' : operator.notReadyReason),
   });
   await probes.listen(options.probePort, options.host);
   log.started({ version: options.version, server: kube.server, namespace: options.namespace ?? '*', identity });

@@ -20,6 +20,12 @@ export function createOperatorLog(log: Logger) {
     stopped: () => log.info('stopped'),
 
     ownImageUnknown: (facts: { err: unknown }) => log.warn(facts, 'the image of this operator could not be read'),
+    definitionsMissing: (facts: { resources: readonly string[] }) =>
+      log.error(
+        facts,
+        'the definitions of custom resources are missing, this operator leads nobody until they are back',
+      ),
+    definitionsFound: () => log.info('the definitions of all custom resources are there'),
     watchFailed: (facts: { resource: string; delayMs: number; err: unknown }) =>
       log.warn(facts, 'list or watch failed, will retry'),
     secretsHidden: (facts: { err: unknown }) =>

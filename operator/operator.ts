@@ -139,12 +139,17 @@ export class Operator {
   }
 
   get isLeading(): boolean {
+    if (this.#watches.missing.length > 0) return false;
     return this.#lease?.isLeading ?? this.#state !== 'stopping';
   }
 
-  /** Whether every resource has been listed once. */
-  get isReady(): boolean {
-    return this.#state === 'ready';
+  /** Undefined once every resource has been listed, for as long as the cluster has the definitions of the custom ones. */
+  get notReadyReason(): string | undefined {
+    const { missing } = this.#watches;
+    if (missing.length > 0) {
+      return `the cluster does not know ${missing.join(', ')}; apply their definitions: kubectl apply --server-side -f dist/crds.yaml`;
+    }
+    return this.#state === 'ready' ? undefined : 'not every resource has been listed yet';
   }
 
   start(): void {
@@ -152,8 +157,12 @@ export class Operator {
     void this.#watches.synced.then(() => {
       if (this.#state === 'starting') this.#state = 'ready';
     });
-    if (this.#lease === undefined) this.#lead();
-    else this.#lease.start();
+    // Without the definitions there is nothing to lead.
+    void this.#watches.customsSynced.then(() => {
+      if (this.#state === 'stopping') return;
+      if (this.#lease === undefined) this.#lead();
+      else this.#lease.start();
+    });
   }
 
   /** Finishes the current work, then releases the lease. */
@@ -171,6 +180,18 @@ export class Operator {
   /** An expired lease is noticed before the next write, even by a process that was suspended. */
   #mayWrite(): boolean {
     return this.#lease === undefined || this.#lease.isLeading;
+  }
+
+  /** Another operator would find the same, so the lease is free until the definitions are back. */
+  #onMissing(): void {
+    const { missing } = this.#watches;
+    if (missing.length === 0) {
+      this.#options.log.definitionsFound();
+      this.#lease?.resume();
+    } else {
+      this.#options.log.definitionsMissing({ resources: missing });
+      this.#lease?.suspend();
+    }
   }
 
   #createBuses(kube: Kube): Buses {
@@ -250,6 +271,7 @@ export class Operator {
         log.watchFailed({ resource, delayMs, err });
       },
       onBug: (err) => log.failed({ err }),
+      onMissing: () => this.#onMissing(),
       onSecretsHidden: (err) => log.secretsHidden({ err }),
       retryMs: timing?.watchRetryMs,
       inactivityMs: timing?.inactivityMs,
@@ -309,6 +331,7 @@ export class Operator {
       this.#resumeRollouts();
       this.#addAll();
       this.#queue.start();
+      clearInterval(this.#resync);
       this.#resync = setInterval(() => this.#addAll(), this.#options.timing?.resyncMs ?? 600_000).unref();
     });
   }

@@ -41,6 +41,8 @@ export interface ReflectorOptions<Kept extends KubeObject> extends Selection {
   readonly absentOn?: readonly ApiErrorKind[];
   /** Called with the first such answer after objects could last be listed. */
   readonly onAbsent?: (error: ApiError) => void;
+  /** Called when the server no longer knows the resource, and when it does again. */
+  readonly onServed?: (isServed: boolean) => void;
   /** @default - lists at once */
   readonly turn?: Turn;
 }
@@ -61,6 +63,7 @@ export class Reflector<Kept extends KubeObject = KubeObject> {
   /** The version that the next watch starts from; undefined: a list is due. */
   #version: string | undefined;
   #isPresent = true;
+  #isServed = true;
   #failures = 0;
   /** Whether the last failure was an expired version. */
   #hasExpired = false;
@@ -129,7 +132,14 @@ export class Reflector<Kept extends KubeObject = KubeObject> {
     for (const key of unseen) this.#put(key, undefined);
     this.#version = listed;
     this.#isPresent = true;
+    this.#setServed(true);
     this.#synced.resolve();
+  }
+
+  #setServed(isServed: boolean): void {
+    if (this.#isServed === isServed) return;
+    this.#isServed = isServed;
+    this.#options.onServed?.(isServed);
   }
 
   async #watch(resourceVersion: string): Promise<void> {
@@ -180,6 +190,7 @@ export class Reflector<Kept extends KubeObject = KubeObject> {
     const { baseDelayMs = 200, maxDelayMs = 30_000, onFailure } = this.#options;
     // A resource that is not found during a watch has lost its definition: it is listed again.
     if (isApiError(error, 'gone')) this.#version = undefined;
+    if (isApiError(error, 'gone') && !isExpired) this.#setServed(false);
     const askedMs = error instanceof ApiError ? (error.retryAfterMs ?? 0) : 0;
     const backoffMs = Math.min(maxDelayMs, baseDelayMs * 2 ** Math.min(this.#failures, 20)) * (0.5 + Math.random() / 2);
     // An expired version leads to a new list at once, however long the server was unreachable; a second one in a row

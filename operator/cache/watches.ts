@@ -18,6 +18,10 @@ import { createTurn } from './turn.ts';
 export interface Watches {
   /** Resolves when every resource has been listed once. */
   readonly synced: Promise<void>;
+  /** Resolves when every custom resource has been listed once: their definitions are there. */
+  readonly customsSynced: Promise<void>;
+  /** The custom resources that the server does not know: their definitions are missing. */
+  readonly missing: readonly string[];
   /** Whether the operator has the right to watch secrets. */
   readonly areSecretsVisible: boolean;
   start(): void;
@@ -39,6 +43,8 @@ export interface WatchesOptions {
   readonly onFailure: (resource: string, error: unknown, delayMs: number) => void;
   /** A handler threw. */
   readonly onBug: (error: unknown) => void;
+  /** `missing` has changed. */
+  readonly onMissing: () => void;
   /** The right to list secrets is missing. */
   readonly onSecretsHidden: (error: ApiError) => void;
   /** First delay after a failure. @default - that of a reflector */
@@ -75,8 +81,17 @@ export function createWatches(options: WatchesOptions): Watches {
     });
   }
 
+  const missing = new Set<string>();
+  const onServed = (plural: string, isServed: boolean): void => {
+    if (isServed) missing.delete(plural);
+    else missing.add(plural);
+    options.onMissing();
+  };
   const customs = new Map(
-    Object.values(customTypes).map((type) => [type.kind, reflect(type, transformCustom, onCustom)] as const),
+    Object.values(customTypes).map((type) => {
+      const more = { onServed: (isServed: boolean) => onServed(type.plural, isServed) };
+      return [type.kind, reflect(type, transformCustom, onCustom, more)] as const;
+    }),
   );
   const children = new Map(
     childTypes.map((type) => [
@@ -96,6 +111,10 @@ export function createWatches(options: WatchesOptions): Watches {
 
   return {
     synced: Promise.all(all.map(({ synced }) => synced)).then(() => undefined),
+    customsSynced: Promise.all([...customs.values()].map(({ synced }) => synced)).then(() => undefined),
+    get missing() {
+      return [...missing].sort();
+    },
     get areSecretsVisible() {
       return secrets.isPresent;
     },

@@ -47,6 +47,7 @@ export class LeaderElection {
   #observed: { readonly version: string; readonly atMs: number } | undefined;
   #renewedAtMs = 0;
   #holder = '';
+  #isSuspended = false;
   #loop: Promise<void> | undefined;
   #deadline: NodeJS.Timeout | undefined;
 
@@ -58,7 +59,17 @@ export class LeaderElection {
 
   /** False as soon as the deadline has passed, even when the timer has not fired yet. */
   get isLeading(): boolean {
-    return this.#state === 'leading' && performance.now() - this.#renewedAtMs < this.#renewDeadlineMs;
+    const isRenewed = performance.now() - this.#renewedAtMs < this.#renewDeadlineMs;
+    return this.#state === 'leading' && !this.#isSuspended && isRenewed;
+  }
+
+  /** Stops leading at once, gives the Lease up, and does not contend for it until `resume`. */
+  suspend(): void {
+    this.#isSuspended = true;
+  }
+
+  resume(): void {
+    this.#isSuspended = false;
   }
 
   start(): void {
@@ -80,7 +91,8 @@ export class LeaderElection {
     const { signal } = this.#stopping;
     while (!signal.aborted && this.#state !== 'over') {
       try {
-        const isOurs = await this.#contend();
+        if (this.#isSuspended) await this.#stepDown();
+        const isOurs = !this.#isSuspended && (await this.#contend());
         if (signal.aborted) return;
         if (isOurs) this.#lead();
         else if (this.#state === 'leading') this.#lose();
@@ -90,6 +102,13 @@ export class LeaderElection {
       }
       await delay(retryMs * (0.9 + 0.2 * Math.random()), undefined, { signal }).catch(() => undefined);
     }
+  }
+
+  async #stepDown(): Promise<void> {
+    if (this.#state !== 'leading') return;
+    this.#state = 'contending';
+    clearTimeout(this.#deadline);
+    await this.#release();
   }
 
   /** Resolves with true if the Lease is ours from now on. */

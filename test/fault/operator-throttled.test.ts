@@ -164,14 +164,14 @@ test('an operator throttled at its start requests each list once per Retry-After
   const throttling = await throttle(cluster, kubeconfig, ['*']);
   const startedMs = performance.now();
   await using running = startOperator(kubeconfig);
-  await holds(() => !running.operator.isReady, 6000);
+  await holds(() => running.operator.notReadyReason !== undefined, 6000);
   const rounds = Math.ceil((performance.now() - startedMs) / retryAfterMs) + 1;
   const [asked, refused] = [await callsOf(running), await callsOf(running, throttled)];
   context.diagnostic(`${refused} requests refused in ${rounds - 1} s`);
   assert.ok(refused > 0 && refused === asked, `${refused} of ${asked}`);
   assert.ok(refused <= reflectors * rounds, `${refused}`);
   await throttling[Symbol.asyncDispose]();
-  await eventually(() => running.operator.isReady, patience);
+  await eventually(() => running.operator.notReadyReason === undefined, patience);
   await eventually(() => areInForce(cluster, ['chat']), patience);
 });
 
@@ -182,7 +182,7 @@ test('many gateways are created although the server admits fewer requests than t
   const kubeconfig = await asOperator(cluster);
   await put(cluster, group());
   await using running = startOperator(kubeconfig);
-  await eventually(() => running.operator.isReady, patience);
+  await eventually(() => running.operator.notReadyReason === undefined, patience);
   await narrow(cluster, workGroups, 1);
   const names = Array.from({ length: 50 }, (_, index) => `g${index}`);
   const startedMs = performance.now();
