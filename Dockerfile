@@ -1,5 +1,6 @@
 # One image for every role. The first argument chooses it: gateway, mproc, operator, or any other command of hydrogen.
-FROM docker.io/library/node:24-bookworm-slim AS build
+# Nothing that is built depends on the processor, so an image for another one needs no emulation.
+FROM --platform=$BUILDPLATFORM docker.io/library/node:24-bookworm-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json ./
 # The `node` package among the development dependencies is for machines without Node 24; its binary comes by a script.

@@ -31,7 +31,7 @@ test('the image has the Node that the tests run on', () => {
   const { devDependencies } = JSON.parse(read('package.json')) as { devDependencies: { node: string } };
   const major = devDependencies.node.replace(/\D*(\d+).*/, '$1');
   assert.deepEqual(
-    [...recipe.matchAll(/^FROM \S*node:(\d+)/gm)].map((match) => match[1]),
+    [...recipe.matchAll(/^FROM .*node:(\d+)/gm)].map((match) => match[1]),
     [major, major],
   );
 });
@@ -45,4 +45,17 @@ test('the build stage is given every folder that is built, and builds with the s
   }
   assert.match(build, /npm run build/);
   assert.match(build, /npm prune --omit=dev/);
+});
+
+test('no production dependency is built for one kind of machine, so one build serves an image for every processor', () => {
+  const { packages } = JSON.parse(read('package-lock.json')) as {
+    packages: Record<string, { dev?: boolean; devOptional?: boolean; cpu?: unknown; hasInstallScript?: boolean }>;
+  };
+  const native = Object.entries(packages).filter(
+    ([, entry]) => !entry.dev && !entry.devOptional && (entry.cpu !== undefined || entry.hasInstallScript),
+  );
+  assert.deepEqual(
+    native.map(([path]) => path).filter((path) => path !== ''),
+    [],
+  );
 });
