@@ -28,6 +28,7 @@ import { watchFiles } from '../runtime/role/watch-files.ts';
 import { createGroupBus } from './bus.ts';
 import { describeRun, echoDocuments } from './dev-banner.ts';
 import { type EchoServer, echo } from './echo.ts';
+import { hasColours } from './output.ts';
 import { gatewayPorts } from './ports.ts';
 
 export interface DevOptions {
@@ -184,7 +185,7 @@ class Roles {
 
 function createPrettyLogger(level: LogLevel): Logger {
   const destination = pretty({
-    colorize: process.stdout.isTTY,
+    colorize: hasColours(process.stdout),
     ignore: 'instanceId,group',
     translateTime: 'SYS:HH:MM:ss.l',
     singleLine: true,

@@ -16,6 +16,8 @@ import {
   letterMissing,
   matchingLetters,
 } from './dlq-selection.ts';
+import { natsUrl } from './flags.ts';
+import { whileWaiting } from './output.ts';
 
 interface DlqOptions {
   readonly config: string;
@@ -145,7 +147,7 @@ function add(parent: Command, name: string, description: string): Command {
         paths.config,
       ),
     )
-    .option('--nats <url>', "NATS server to use instead of the group's")
+    .option('--nats <url>', "NATS server to use instead of the group's", natsUrl)
     .addOption(
       new Option('--secrets <dir>', 'referenced secrets: <dir>/<secret name>/<key>')
         .env(env.secretsDir)
@@ -172,8 +174,8 @@ async function withDeadLetters(options: DlqOptions, work: (letters: DeadLetters)
   });
   await bus.start();
   try {
-    if ((await within(connectTimeoutMs, connected)) === undefined) {
-      const tried = options.nats ?? group.spec.nats.servers?.join(', ') ?? '';
+    const tried = options.nats ?? group.spec.nats.servers?.join(', ') ?? '';
+    if ((await whileWaiting(`NATS at ${tried}`, within(connectTimeoutMs, connected))) === undefined) {
       throw new HydrogenError('HYD_BUS_UNREACHABLE', `no NATS server at ${tried} within ${connectTimeoutMs / 1000} s`);
     }
     await work(bus.deadLetters.of(processor.metadata.name));

@@ -7,9 +7,13 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { env, paths, ports } from '../crds/contract.ts';
 import { parseRolloutLimit, type RolloutLimit } from '../operator/children/rollouts.ts';
+import { ApiError } from '../operator/kube/errors.ts';
 import { logLevels } from '../process/logger.ts';
 import { HydrogenError } from '../runtime/errors.ts';
+import { addClusterCommands } from './cluster-commands.ts';
 import { deadLetterCommands } from './dlq.ts';
+import { addClusterFlags, imageReference, namespaceName, natsUrl, port } from './flags.ts';
+import { print } from './output.ts';
 
 /** Version of this package. */
 const version: string = JSON.parse(
@@ -32,7 +36,9 @@ export async function main(args: readonly string[]): Promise<number> {
     }
     const { code, message } = error as { code?: string; message?: string };
     const advice = code === 'EADDRINUSE' ? ' (choose other ports: see --help)' : '';
-    console.error(`hydrogen: ${code === undefined ? (error as Error).stack : message}${advice}`);
+    // The stack is for mistakes of ours alone.
+    const isExpected = code !== undefined || error instanceof ApiError;
+    console.error(`hydrogen: ${isExpected ? message : (error as Error).stack}${advice}`);
     return 1;
   }
 }
@@ -47,7 +53,7 @@ function createProgram(): Command {
   addDev(program);
   addRoles(program);
   addOperator(program);
-  addDescribe(program);
+  addClusterCommands(program);
   addManifests(program);
   addEcho(program);
   program.addCommand(deadLetterCommands());
@@ -62,7 +68,7 @@ function addDev(program: Command): void {
       'run the gateways and message processors of some documents in this process; without -f: an echo example',
     )
     .option('-f, --file <file...>', 'YAML documents of HydrogenGroup, HydrogenGateway, HydrogenMessageProcessor')
-    .option('--nats <url>', 'use this NATS server with JetStream instead of the memory bus')
+    .option('--nats <url>', 'use this NATS server with JetStream instead of the memory bus', natsUrl)
     .addOption(
       new Option('--port-base <port>', 'gateway n listens on port+100n (clients), +1 (management), +1010 (probes)')
         .default(ports.client)
@@ -101,58 +107,60 @@ function addRoles(program: Command): void {
 }
 
 function addOperator(program: Command): void {
-  program
-    .command('operator')
-    .description('reconcile the custom resources of a cluster')
-    .option('--namespace <namespace>', 'reconcile this namespace only (default: every namespace)')
-    .option('--kubeconfig <file>', "how to reach the cluster (default: KUBECONFIG, else the pod's service account)")
+  addClusterFlags(program.command('operator').description('reconcile the custom resources of a cluster'))
+    .option('--namespace <namespace>', 'reconcile this namespace only (default: every namespace)', namespaceName)
     .addOption(
       new Option(
         '--service-account <dir>',
         'directory with the token and ca.crt of a pod, if it is not the usual one',
-      ).conflicts('kubeconfig'),
+      ).conflicts(['kubeconfig', 'context']),
     )
     .option(
       '--image <image>',
       "image of pods whose document names none (default: that of the operator's own pod, else of this release)",
+      imageReference,
     )
-    .option('--nats-image <image>', 'image of managed NATS servers (default: the one that this release names)')
+    .option(
+      '--nats-image <image>',
+      'image of managed NATS servers (default: the one that this release names)',
+      imageReference,
+    )
     .addOption(
       new Option('--max-concurrent-rollouts <limit>', 'workloads that get the image of a new release at once')
         .default(parseRolloutLimit('10%'), '10%')
         .argParser(rolloutLimit),
     )
     .option('--no-leader-elect', 'run without leader election: only if no other operator runs')
-    .option('--lease-namespace <namespace>', 'namespace of the lease (default: POD_NAMESPACE, else hydrogen-system)')
+    .option(
+      '--lease-namespace <namespace>',
+      'namespace of the lease (default: POD_NAMESPACE, else hydrogen-system)',
+      namespaceName,
+    )
     .addOption(probePortOption())
     .option('--host <address>', 'address to listen on (default: every address)')
     .addOption(logLevelOption())
     .action(async (options) => (await import('./operator.ts')).runOperator({ ...options, version }));
 }
 
-function addDescribe(program: Command): void {
-  program
-    .command('describe')
-    .description('print the status of a group, its gateways and its message processors as a tree')
-    .argument('<group/name>', 'what to describe')
-    .option('-n, --namespace <namespace>', 'namespace of the group', 'default')
-    .option('--kubeconfig <file>', "how to reach the cluster (default: KUBECONFIG, else the pod's service account)")
-    .action(async (target, options) => print(await (await import('./describe.ts')).describe(target, options)));
-}
-
 function addManifests(program: Command): void {
   program
     .command('manifests')
     .description('print the CustomResourceDefinitions and the operator, for kubectl apply --server-side -f -')
-    .option('--namespace <namespace>', 'namespace of the operator (default: hydrogen-system)')
+    .option('--namespace <namespace>', 'namespace of the operator (default: hydrogen-system)', namespaceName)
     .option(
       '--image <image>',
       'image of the operator, and so of pods whose document names none (default: the image of this release)',
+      imageReference,
     )
-    .option('--nats-image <image>', 'image of managed NATS servers (default: the one that this release names)')
+    .option(
+      '--nats-image <image>',
+      'image of managed NATS servers (default: the one that this release names)',
+      imageReference,
+    )
     .option(
       '--watch-namespace <namespace>',
       'let the operator reconcile this namespace only (default: every namespace)',
+      namespaceName,
     )
     .option('--no-read-secrets', 'give the operator no access to secrets: it does not check those that documents name')
     .option('--crds-only', 'print the CustomResourceDefinitions only')
@@ -165,9 +173,17 @@ function addManifests(program: Command): void {
       '-f, --file <file...>',
       'YAML documents of hydrogen, and objects of other APIs, which are passed on; - is standard input',
     )
-    .option('-n, --namespace <namespace>', 'namespace of documents that name none (default: default)')
-    .option('--image <image>', 'image of pods whose document names none (default: the image of this release)')
-    .option('--nats-image <image>', 'image of managed NATS servers (default: the one that this release names)')
+    .option('-n, --namespace <namespace>', 'namespace of documents that name none (default: default)', namespaceName)
+    .option(
+      '--image <image>',
+      'image of pods whose document names none (default: the image of this release)',
+      imageReference,
+    )
+    .option(
+      '--nats-image <image>',
+      'image of managed NATS servers (default: the one that this release names)',
+      imageReference,
+    )
     .action(async (options) => print(await (await import('./render.ts')).renderFiles(options)));
 }
 
@@ -183,14 +199,6 @@ function addEcho(program: Command): void {
       console.log(`echo destination on ${server.url}`);
       await server.closed;
     });
-}
-
-/** Writes all of it. A reader that stops early, such as `head`, is not a failure. */
-function print(text: string): void {
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-  });
-  process.stdout.write(text);
 }
 
 function configOption(): Option {
@@ -214,13 +222,6 @@ function logLevelOption(fallback = 'info'): Option {
     .choices(logLevels)
     .env(env.logLevel)
     .default(fallback);
-}
-
-function port(text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1 || value > 65535)
-    throw new InvalidArgumentError('a port is a number from 1 to 65535');
-  return value;
 }
 
 function rolloutLimit(text: string): RolloutLimit {

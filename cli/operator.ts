@@ -19,6 +19,8 @@ export interface OperatorCommandOptions {
   /** The one namespace that it reconciles. */
   readonly namespace?: string;
   readonly kubeconfig?: string;
+  /** Context of the kubeconfig. */
+  readonly context?: string;
   /** Folder of the pod's token and certificate authority. */
   readonly serviceAccount?: string;
   /** Image of pods whose document names none. @default - that of the operator's own pod, else that of this release */
@@ -50,7 +52,9 @@ export async function runOperator(options: OperatorCommandOptions): Promise<void
     isLeading: () => operator?.isLeading ?? false,
     rollouts: () => operator?.rollouts ?? { running: 0, waiting: 0, holders: [] },
   });
-  const kube = connectKube(options.kubeconfig, {
+  const kube = connectKube({
+    kubeconfig: options.kubeconfig,
+    context: options.context,
     serviceAccount: options.serviceAccount,
     onWarning: (warning) => log.warned({ warning }),
     onCall: metrics.called,

@@ -27,6 +27,8 @@ export interface KubeList {
 export interface Kube {
   /** Host and port of the API server, for messages. */
   readonly server: string;
+  /** The namespace of the context, if it has one. */
+  readonly namespace?: string | undefined;
   list(type: ResourceType, selection: Selection): Promise<KubeList>;
   /** A list page by page; each page has the version of the whole list. */
   pages(type: ResourceType, selection: Selection): AsyncIterable<KubeList>;
@@ -69,6 +71,7 @@ export function createKube(options: KubeOptions = {}): Kube {
   const pages = (type: ResourceType, selection: Selection) => pagesOf(transport, type, selection);
   return {
     server: cluster.server.host,
+    namespace: cluster.namespace,
     pages,
     list: (type, selection) => wholeOf(pages(type, selection)),
     watch: (type, one, onEvent) => watch(transport, type, one, closing.signal, onEvent),

@@ -5,6 +5,8 @@ import type { Agent, AgentOptions } from 'node:https';
 /** An API server and our credentials for it. */
 export interface Cluster {
   readonly server: URL;
+  /** The namespace of a context, for commands that name none. @default - none */
+  readonly namespace?: string | undefined;
   /** The current credentials. @throws when they cannot be read */
   credentials(): Promise<ClusterCredentials>;
 }

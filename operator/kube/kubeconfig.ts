@@ -2,27 +2,39 @@
  * The only file that imports @kubernetes/client-node, which reads kubeconfigs and supports all their authentication
  * methods. Its API calls are not used: it opens a TLS connection for each of them and drops fields that it does not know.
  */
+import { existsSync, readFileSync } from 'node:fs';
 import type { Agent, RequestOptions } from 'node:https';
 import { createRequire } from 'node:module';
+import { homedir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import type { KubeConfig } from '@kubernetes/client-node';
 
 import type { Cluster } from './cluster.ts';
+import { messageOf } from './errors.ts';
 
-/**
- * The cluster of the current context. @param path undefined: the kubeconfig that client-node finds by itself. @throws
- * when there is none
- */
-export function findByKubeconfig(path: string | undefined): Cluster {
-  // It loads 90 MB of generated code, which a pod never needs.
-  const load = createRequire(import.meta.url);
-  const { KubeConfig } = load('@kubernetes/client-node') as typeof import('@kubernetes/client-node');
-  const config = new KubeConfig();
-  if (path !== undefined) config.loadFromFile(path);
-  else config.loadFromDefault();
+export interface KubeconfigOptions {
+  /** Path of the file. @default - the files in KUBECONFIG, else ~/.kube/config */
+  readonly kubeconfig?: string | undefined;
+  /** Name of the context. @default - the current one */
+  readonly context?: string | undefined;
+}
+
+/** The cluster of a context. @throws an Error whose message names the file and what is wrong with it */
+export function findByKubeconfig({ kubeconfig, context }: KubeconfigOptions): Cluster {
+  const files = kubeconfig === undefined ? filesOfUser() : [kubeconfig];
+  const source = files.join(delimiter);
+  const config = load(files, source);
+  if (context !== undefined) config.setCurrentContext(context);
+  const chosen = config.getContextObject(config.getCurrentContext());
+  const names = config.getContexts().map(({ name }) => name);
+  if (!chosen) throw new Error(noContext(source, config.getCurrentContext(), names));
   const cluster = config.getCurrentCluster();
-  if (!cluster) throw new Error('the kubeconfig has no current cluster');
+  if (!cluster)
+    throw new Error(`${source}: context ${chosen.name} names the cluster ${chosen.cluster}, which is absent`);
   const isProxied = cluster.proxyUrl !== undefined;
   return {
-    server: new URL(cluster.server),
+    server: serverOf(cluster.server, `${source}: the server of cluster ${cluster.name}`),
+    namespace: chosen.namespace,
     credentials: async () => {
       // Fills in headers and TLS material; the parameter has the type of any HTTPS request.
       const options: RequestOptions = {};
@@ -36,4 +48,47 @@ export function findByKubeconfig(path: string | undefined): Cluster {
       };
     },
   };
+}
+
+/** As kubectl finds them; of several, those that are absent are left out. */
+function filesOfUser(): string[] {
+  const named = (process.env.KUBECONFIG ?? '').split(delimiter).filter((file) => file !== '');
+  if (named.length === 1) return named;
+  const files = (named.length === 0 ? [join(homedir(), '.kube/config')] : named).filter((file) => existsSync(file));
+  if (files.length > 0) return files;
+  throw new Error(`there is no kubeconfig: ${named.join(', ') || '~/.kube/config'} does not exist; set KUBECONFIG`);
+}
+
+function load(files: readonly string[], source: string): KubeConfig {
+  try {
+    for (const file of files) readFileSync(file);
+    // It loads 90 MB of generated code, which a pod never needs.
+    const require = createRequire(import.meta.url);
+    const { KubeConfig } = require('@kubernetes/client-node') as typeof import('@kubernetes/client-node');
+    const config = new KubeConfig();
+    for (const [index, file] of files.entries()) {
+      if (index === 0) config.loadFromFile(file);
+      else mergeFile(config, new KubeConfig(), file);
+    }
+    return config;
+  } catch (cause) {
+    const [reason = ''] = messageOf(cause).split('\n');
+    throw new Error(`${source} is not a kubeconfig: ${reason}`, { cause });
+  }
+}
+
+function mergeFile(config: KubeConfig, other: KubeConfig, file: string): void {
+  other.loadFromFile(file);
+  config.mergeConfig(other, Boolean(config.currentContext)); // the first file that has a current context decides
+}
+
+function noContext(source: string, name: string | undefined, names: readonly string[]): string {
+  const known = names.length === 0 ? 'it has no contexts' : `it has ${names.join(', ')}`;
+  return name ? `${source} has no context ${name}; ${known}` : `${source} has no current context; ${known}`;
+}
+
+function serverOf(url: string, what: string): URL {
+  const server = URL.canParse(url) ? new URL(url) : undefined;
+  if (server !== undefined && /^https?:$/.test(server.protocol)) return server;
+  throw new Error(`${what} must be an https:// URL, is ${url}`);
 }

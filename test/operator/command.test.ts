@@ -92,7 +92,7 @@ test('a missing cluster or group is reported in one line, with exit code 2', asy
   await using api = await startFakeApi();
   const run = promisify(execFile);
   for (const [args, message] of [
-    [['operator', '--kubeconfig', '/nowhere'], /no cluster: ENOENT/],
+    [['operator', '--kubeconfig', '/nowhere'], /no cluster: \/nowhere is not a kubeconfig: ENOENT/],
     [['describe', 'group/none', '--kubeconfig', api.kubeconfig], /no HydrogenGroup none in namespace default/],
     [['describe', 'pods', '--kubeconfig', api.kubeconfig], /group\/NAME/],
   ] as const) {

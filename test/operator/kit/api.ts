@@ -158,7 +158,9 @@ export class FakeApi implements AsyncDisposable {
       return undefined;
     }
     const selector = one.query.get('labelSelector') ?? undefined;
-    const items = this.list(plural).filter((object) => matches(object, selector));
+    const items = this.list(plural)
+      .filter(({ metadata }) => namespace === undefined || metadata.namespace === namespace)
+      .filter((object) => matches(object, selector));
     return answered(200, { kind: 'List', metadata: { resourceVersion: `${this.#store.version}` }, items });
   }
 

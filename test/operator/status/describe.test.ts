@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { createKube } from '../../../operator/kube/client.ts';
-import { describeGroup } from '../../../operator/status/describe.ts';
+import { drawGroup, readGroups } from '../../../operator/status/describe.ts';
 import { eventually } from '../../kit/eventually.ts';
 import { startFakeApi } from '../kit/api.ts';
 import { condition, gateway, group, processor, startOperator } from '../kit/operator.ts';
@@ -23,13 +23,22 @@ test('a group is shown with its members, their workloads, and the conditions tha
   };
   await eventually(() => isSettled('hydrogengateways') && isSettled('hydrogenmessageprocessors'));
   const kube = createKube({ kubeconfig: api.kubeconfig });
-  const tree = (await describeGroup(kube, 'shop', 'chat')) ?? '';
+  const groups = await readGroups(kube, 'shop');
+  const chat = groups.find(({ name }) => name === 'chat');
+  assert.ok(chat);
+  const tree = drawGroup(chat);
   assert.match(tree, /^HydrogenGroup\/chat {2}Ready=False\n│ BusReachable=False BusUnreachable: /);
   assert.match(tree, /\n├─HydrogenGateway\/chat {2}Ready=False\n/);
   assert.match(tree, /\n│ └─Deployment\/chat-gateway {2}0 of 1 pods available, 0 up to date\n/);
   assert.match(tree, /\n└─HydrogenMessageProcessor\/chat {2}Ready=False\n/);
   assert.match(tree, /\n {2}└─Deployment\/chat-mproc {2}0 of 2 pods available, 0 up to date\n$/);
   assert.doesNotMatch(tree, /far/);
-  assert.equal(await describeGroup(kube, 'shop', 'none'), undefined);
+  assert.deepEqual(
+    groups.map(({ name, ready, members }) => [name, ready, members.length]),
+    [
+      ['chat', 'False', 2],
+      ['else', 'Missing', 1],
+    ],
+  );
   kube.close();
 });

@@ -1,0 +1,44 @@
+/** What commands write: results to stdout, what they wait for to stderr, colours only for people. */
+import type { WriteStream } from 'node:tty';
+import { styleText } from 'node:util';
+import { stringify } from 'yaml';
+
+/** Silence after which a command says what it waits for. */
+const silenceMs = 1_000;
+
+/** The formats of results for programs. */
+export const formats = ['json', 'yaml'] as const;
+export type Format = (typeof formats)[number];
+
+/** Writes all of it. A reader that stops early, such as `head`, is not a failure. */
+export function print(text: string): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
+  process.stdout.write(text);
+}
+
+/** A value for programs. */
+export function formatted(value: unknown, format: Format): string {
+  return format === 'json' ? `${JSON.stringify(value, undefined, 2)}\n` : stringify(value, { lineWidth: 0 });
+}
+
+/** Whether a stream shows colours: it is a terminal, and neither NO_COLOR nor TERM=dumb is set. */
+export function hasColours(stream: NodeJS.WriteStream): boolean {
+  return stream.isTTY === true && (stream as WriteStream).hasColors();
+}
+
+/** `text` in green or red, for a person. */
+export function judged(text: string, isGood: boolean): string {
+  return hasColours(process.stdout) ? styleText(isGood ? 'green' : 'red', text, { validateStream: false }) : text;
+}
+
+/** The result of `work`; says on stderr what it waits for when that takes more than a second. */
+export async function whileWaiting<T>(what: string, work: Promise<T>): Promise<T> {
+  const timer = setTimeout(() => console.error(`waiting for ${what}`), silenceMs);
+  try {
+    return await work;
+  } finally {
+    clearTimeout(timer);
+  }
+}
