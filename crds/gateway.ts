@@ -1,6 +1,7 @@
 /** HydrogenGateway: the endpoints that clients connect to. */
 import { Type } from 'typebox';
 
+import { cidrRule } from './cidr.ts';
 import { endpointPathRule } from './endpoint.ts';
 import { exposureFields, exposureRules } from './exposure.ts';
 import { groupRef, groupRefRules, paused, secretKeyRef, statsIntervalSeconds } from './fragments.ts';
@@ -55,6 +56,30 @@ const limits = Fields(
         description: 'Maximum number of connections to one pod; further ones get 503. Default 50000.',
       }),
       50000,
+    ),
+    maxPendingHandshakes: withDefault(
+      Integer(1, 1000000, {
+        description:
+          'Maximum number of upgrades of one pod that are not answered yet, for example because the authorizer takes its ' +
+          'time; further ones get 503. Default 10000.',
+      }),
+      10000,
+    ),
+    maxConnectionsPerAddress: withDefault(
+      Integer(0, 1000000, {
+        description:
+          'Maximum number of connections from one client address (IPv6: from one /64) to one pod; further ones get 429. ' +
+          'Behind a proxy, set trustedProxies: all of its clients share its address otherwise. 0 means no limit. Default 0.',
+      }),
+      0,
+    ),
+    handshakesPerSecondPerAddress: withDefault(
+      Integer(0, 1000000, {
+        description:
+          'Maximum number of handshakes per second from one client address (IPv6: from one /64) to one pod; further ones ' +
+          'get 429. 0 means no limit. Default 0.',
+      }),
+      0,
     ),
     maxBufferedBytes: withDefault(
       Integer(1024, 1073741824, {
@@ -143,6 +168,15 @@ export const gatewaySpec = Fields(
     ...hookFields,
     heartbeat: withDefault(heartbeat, {}),
     limits: withDefault(limits, {}),
+    trustedProxies: Type.Optional(
+      ListSet(Text('cidr'), {
+        description:
+          'Addresses of the proxies in front of the gateway, as CIDRs such as 10.0.0.0/8. What they say in X-Forwarded-For or ' +
+          'Forwarded counts as the address of the client, read from the right. Absent: the address of the socket counts.',
+        minItems: 1,
+        maxItems: 64,
+      }),
+    ),
     allowedOrigins: Type.Optional(
       ListSet(Text('origin'), {
         description: 'Web origins whose pages may connect, such as https://app.example.com. Absent: all origins.',
@@ -179,6 +213,7 @@ export const gatewayRules: readonly CrossFieldRule[] = [
   ...groupRefRules,
   endpointPathRule('spec.endpoints[*].path'),
   ...hookRules,
+  cidrRule('spec.trustedProxies[*]'),
   urlRule('spec.management.callbackUrl'),
   rule<HydrogenGatewaySpec>({
     path: 'spec',

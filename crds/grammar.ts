@@ -50,6 +50,11 @@ export const grammars = {
     maxLength: 260,
     words: 'a host name, or *. and a domain, with an optional :port',
   },
+  cidr: {
+    pattern: '^([0-9]{1,3}([.][0-9]{1,3}){3}/[0-9]{1,2}|[0-9A-Fa-f:]{2,39}/[0-9]{1,3})$',
+    maxLength: 43,
+    words: 'a range of IP addresses such as 10.0.0.0/8 or 2001:db8::/32',
+  },
   endpointPath: {
     pattern: `^/(${pchar}+(/${pchar}+)*/?)?$`,
     maxLength: 256,

@@ -30,6 +30,8 @@ export const errors = {
   HYD_CLIENT_LEFT: { message: 'the client left before its upgrade was answered', http: 400 },
   HYD_CONNECT_HOOK_REFUSED: { message: 'the connect hook refused this connection', http: 500 },
   HYD_TOO_MANY_CONNECTIONS: { message: 'this gateway has reached limits.maxConnections', http: 503 },
+  HYD_TOO_MANY_HANDSHAKES: { message: 'this gateway has reached limits.maxPendingHandshakes', http: 503 },
+  HYD_TOO_MANY_FROM_ADDRESS: { message: 'this address has as many connections or handshakes as it may', http: 429 },
   HYD_NOT_READY: { message: 'the bus is unreachable or no message processor consumes this endpoint yet', http: 503 },
   HYD_DRAINING: {
     message: 'this gateway is shutting down: connect again to reach another one',

@@ -220,7 +220,7 @@ export class Gateway {
   #createSockets(): SocketServer {
     return new SocketServer(this.instanceId, this.#spec, {
       refusal: (endpoint) => this.#refusal(endpoint),
-      authorize: (connection, handshake) => this.#hooks.authorize(connection, handshake),
+      authorize: (connection, handshake, signal) => this.#hooks.authorize(connection, handshake, signal),
       connect: (connection) => this.#hooks.connect(connection),
       opened: (connection) => this.#onOpened(connection),
       message: (connection, data, isBinary) => this.#intake.take(connection, data, isBinary),

@@ -44,12 +44,12 @@ export class GatewayHooks {
   }
 
   /** @throws {HydrogenError} to refuse */
-  async authorize(connection: Connection, handshake: Handshake): Promise<Admission> {
+  async authorize(connection: Connection, handshake: Handshake, signal: AbortSignal): Promise<Admission> {
     const { authorizer, limits } = this.#deps.spec.current;
     if (authorizer === undefined) return { context: noContext };
     const { headers, query, remoteAddress, subprotocols } = handshake;
     const request = { ...this.#subject(connection), headers, query, remote_address: remoteAddress, subprotocols };
-    const call = this.#call(authorizer.http);
+    const call = { ...this.#call(authorizer.http), signal };
     return this.#counted('authorizer', askAuthorizer(call, request, limits.maxContextBytes));
   }
 

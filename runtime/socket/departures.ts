@@ -8,6 +8,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { ipv6Groups } from './address.ts';
 
 const tables = ['/proc/self/net/tcp', '/proc/self/net/tcp6'];
 /** The kernel's number of the state ESTABLISHED. */
@@ -69,9 +70,5 @@ function ipv4Bytes(address: string): number[] {
 
 function ipv6Bytes(address: string): number[] {
   const [plain = ''] = address.split('%');
-  const [left = '', right] = plain.split('::');
-  const head = left.split(':').filter(Boolean);
-  const tail = (right ?? '').split(':').filter(Boolean);
-  const groups = [...head, ...Array<string>(8 - head.length - tail.length).fill('0'), ...tail];
-  return groups.flatMap((group) => [Number.parseInt(group, 16) >> 8, Number.parseInt(group, 16) & 255]);
+  return ipv6Groups(plain).flatMap((group) => [group >> 8, group & 255]);
 }

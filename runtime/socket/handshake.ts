@@ -12,6 +12,7 @@ export interface Handshake {
   /** In the order and spelling of the request, without `hydrogen-*`. */
   readonly headers: readonly (readonly [string, string])[];
   readonly query: readonly (readonly [string, string])[];
+  /** The client's, as far as trusted proxies say; IPv4 never in the form ::ffff:192.0.2.1. */
   readonly remoteAddress: string;
   /** Offered subprotocols in the client's order of preference. */
   readonly subprotocols: readonly string[];
@@ -29,7 +30,7 @@ const key = /^[+/0-9A-Za-z]{22}==$/;
 const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
 /** @throws {HydrogenError} HYD_BAD_REQUEST, HYD_BAD_UPGRADE, HYD_UNKNOWN_ENDPOINT, HYD_ORIGIN_FORBIDDEN, HYD_SUBPROTOCOL_UNKNOWN */
-export function readHandshake(request: IncomingMessage, policy: HandshakePolicy): Handshake {
+export function readHandshake(request: IncomingMessage, remoteAddress: string, policy: HandshakePolicy): Handshake {
   const { headers } = request;
   assertHttp11(request);
   if (request.method !== 'GET') throw new HydrogenError('HYD_BAD_UPGRADE', 'the method must be GET');
@@ -53,7 +54,7 @@ export function readHandshake(request: IncomingMessage, policy: HandshakePolicy)
     endpoint: path,
     headers: readHeaders(request.rawHeaders),
     query,
-    remoteAddress: request.socket.remoteAddress ?? '',
+    remoteAddress,
     subprotocols,
   };
 }

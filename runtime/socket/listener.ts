@@ -21,10 +21,21 @@ export interface ListenerHandlers {
 
 /** Bytes of a request line and all its headers; the next one gets 431. Documented in docs/wire.md. */
 const maxHeaderBytes = 16_384;
+/** Milliseconds that a request may take to arrive, and between two checks of that. */
+const requestTimeoutMs = 20_000;
+const checkMs = 5_000;
 
 export class Listener {
   readonly #handlers: ListenerHandlers;
-  readonly #server = createServer({ maxHeaderSize: maxHeaderBytes }, answerPlainRequest);
+  readonly #server = createServer(
+    {
+      maxHeaderSize: maxHeaderBytes,
+      headersTimeout: requestTimeoutMs,
+      requestTimeout: requestTimeoutMs,
+      connectionsCheckingInterval: checkMs,
+    },
+    answerPlainRequest,
+  );
 
   /** @param maxSockets sockets of clients; further ones are cut */
   constructor(handlers: ListenerHandlers, maxSockets: number) {

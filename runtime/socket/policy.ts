@@ -3,6 +3,8 @@
 import type { HandshakePolicy } from './handshake.ts';
 
 export interface SocketPolicy extends HandshakePolicy {
+  /** CIDRs of the proxies whose headers say where a client is; undefined: none. */
+  readonly trustedProxies?: readonly string[] | undefined;
   readonly heartbeat: {
     readonly intervalSeconds: number;
     readonly timeoutSeconds: number;
@@ -11,6 +13,12 @@ export interface SocketPolicy extends HandshakePolicy {
     /** Limit of one client message; a change applies to connections opened after it. */
     readonly maxMessageBytes: number;
     readonly maxConnections: number;
+    /** Upgrades that are not answered yet. */
+    readonly maxPendingHandshakes: number;
+    /** 0: no limit. IPv6 by /64. */
+    readonly maxConnectionsPerAddress: number;
+    /** 0: no limit. With room for one second's worth. */
+    readonly handshakesPerSecondPerAddress: number;
     readonly maxBufferedBytes: number;
     /** 0: no limit. Above it, reading is held: the client is slowed down, nothing is lost. */
     readonly messagesPerSecond: number;

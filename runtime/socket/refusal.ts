@@ -21,7 +21,7 @@ export function refuse(socket: Duplex, error: HydrogenError): void {
     'Content-Type: application/json',
     `Content-Length: ${Buffer.byteLength(body)}`,
   ];
-  if (status === 503) lines.push(`Retry-After: ${retryAfterSeconds}`);
+  if (status === 503 || status === 429) lines.push(`Retry-After: ${retryAfterSeconds}`);
   if (status === 401) lines.push('WWW-Authenticate: Bearer');
   if (status === 426) lines.push('Upgrade: websocket');
   if (error.code === 'HYD_BAD_UPGRADE') lines.push('Sec-WebSocket-Version: 13');

@@ -14,6 +14,7 @@ import { type Server, type ServerOptions, WebSocketServer } from 'ws';
 import { within } from '../../process/timing.ts';
 import { closeCodes } from '../close.ts';
 import { HydrogenError } from '../errors.ts';
+import { AddressLimits } from './address-limits.ts';
 import { ClientSocket } from './client-socket.ts';
 import type { Closure } from './closure.ts';
 import { Connection } from './connection.ts';
@@ -26,6 +27,8 @@ import { Pongs } from './pongs.ts';
 import { closureOf } from './protocol-error.ts';
 import { refuse } from './refusal.ts';
 import { Throttle } from './throttle.ts';
+import { TrustedProxies } from './trusted-proxies.ts';
+import { Upgrade } from './upgrade.ts';
 
 export interface Admission {
   /** JSON. */
@@ -37,8 +40,8 @@ export interface Admission {
 export interface SocketHandlers {
   /** Why upgrades to this endpoint are refused; undefined when they are not. */
   refusal(endpoint: string): HydrogenError | undefined;
-  /** @throws {HydrogenError} to refuse. */
-  authorize(connection: Connection, handshake: Handshake): Promise<Admission>;
+  /** @param signal aborts when the client leaves: nobody waits any more. @throws {HydrogenError} to refuse. */
+  authorize(connection: Connection, handshake: Handshake, signal: AbortSignal): Promise<Admission>;
   /** Called when the connection can already be pushed to. @throws {HydrogenError} to refuse. */
   connect(connection: Connection): Promise<void>;
   opened(connection: Connection): void;
@@ -49,17 +52,6 @@ export interface SocketHandlers {
   dropped(): void;
   /** A failure caused by a bug or the system, not by the client. */
   failed(error: unknown): void;
-}
-
-/** An upgrade request on its way to a connection. */
-interface Upgrade {
-  readonly request: IncomingMessage;
-  readonly socket: Duplex;
-  readonly head: Buffer;
-  readonly startedAtMs: number;
-  connection?: Connection;
-  /** `registered`: it can be pushed to and counts as a connection. `connected`: its connect hook admitted it. */
-  stage: 'checking' | 'registered' | 'connected';
 }
 
 /**
@@ -81,6 +73,8 @@ export class SocketServer {
   readonly #acceptor: Server<typeof ClientSocket>;
   readonly #listener: Listener;
   readonly #heartbeat: Heartbeat;
+  readonly #addresses: AddressLimits;
+  readonly #proxies: TrustedProxies;
   /** The sockets of upgrades that are not answered yet. */
   readonly #unanswered = new Set<Duplex>();
   /** Upgrades that are not registered yet. */
@@ -92,6 +86,8 @@ export class SocketServer {
     this.#instanceId = instanceId;
     this.#policy = policy;
     this.#handlers = handlers;
+    this.#addresses = new AddressLimits(policy);
+    this.#proxies = new TrustedProxies(policy);
     // The types of ws do not know these two yet.
     const options: ServerOptions<typeof ClientSocket> & { closeTimeout: number; maxFragments: number } = {
       WebSocket: ClientSocket,
@@ -154,8 +150,8 @@ export class SocketServer {
   }
 
   async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
-    const upgrade: Upgrade = { request, socket, head, startedAtMs: performance.now(), stage: 'checking' };
-    socket.on('error', () => socket.destroy());
+    const remoteAddress = this.#proxies.clientAddress(request.socket.remoteAddress ?? '', request.headers);
+    const upgrade = new Upgrade(request, socket, head, remoteAddress);
     this.#upgrades += 1;
     this.#unanswered.add(socket);
     try {
@@ -163,16 +159,20 @@ export class SocketServer {
     } catch (error) {
       this.#refuse(upgrade, error);
     } finally {
+      upgrade.answered();
       this.#unanswered.delete(socket);
     }
   }
 
   /** @throws {HydrogenError} to refuse */
   async #admit(upgrade: Upgrade): Promise<void> {
-    const { request, socket } = upgrade;
-    const handshake = readHandshake(request, this.#policy.current);
+    const { request } = upgrade;
+    const { limits } = this.#policy.current;
+    this.#addresses.enter(upgrade);
+    const handshake = readHandshake(request, upgrade.remoteAddress, this.#policy.current);
     this.#assertWelcome(handshake.endpoint);
-    if (this.#connections.size + this.#upgrades > this.#policy.current.limits.maxConnections) {
+    if (this.#unanswered.size > limits.maxPendingHandshakes) throw new HydrogenError('HYD_TOO_MANY_HANDSHAKES');
+    if (this.#connections.size + this.#upgrades > limits.maxConnections) {
       throw new HydrogenError('HYD_TOO_MANY_CONNECTIONS');
     }
     const connection = new Connection({
@@ -182,12 +182,13 @@ export class SocketServer {
       policy: this.#policy,
     });
     upgrade.connection = connection;
-    const admission = await this.#handlers.authorize(connection, handshake);
-    if (socket.destroyed) throw new HydrogenError('HYD_CLIENT_LEFT');
+    const admission = await this.#handlers.authorize(connection, handshake, upgrade.left);
+    if (upgrade.left.aborted) throw new HydrogenError('HYD_CLIENT_LEFT');
     connection.context = admission.context;
     connection.subprotocol =
       admission.subprotocol ?? chooseSubprotocol(handshake.subprotocols, this.#policy.current.subprotocols);
     this.#connections.set(connection.id, connection);
+    this.#addresses.pass(upgrade, connection);
     this.#upgrades -= 1;
     upgrade.stage = 'registered';
     await this.#handlers.connect(connection);
@@ -201,11 +202,13 @@ export class SocketServer {
     if (refusal !== undefined) throw refusal;
   }
 
-  #refuse({ request, socket, startedAtMs, connection, stage }: Upgrade, error: unknown): void {
+  #refuse(upgrade: Upgrade, error: unknown): void {
+    const { socket, remoteAddress, startedAtMs, connection, stage } = upgrade;
+    this.#addresses.leave(upgrade);
     if (connection !== undefined) connection.state = 'closed';
     if (stage === 'checking') {
       this.#upgrades -= 1;
-    } else if (connection !== undefined && this.#connections.delete(connection.id) && stage === 'connected') {
+    } else if (connection !== undefined && this.#remove(connection) && stage === 'connected') {
       this.#handlers.disconnected(connection, {
         closeCode: closeCodes.abnormal,
         reason: String(error),
@@ -220,8 +223,8 @@ export class SocketServer {
     }
     refuse(socket, error);
     this.#handlers.refused(error, {
-      path: (request.url ?? '').split('?', 1)[0] ?? '',
-      remoteAddress: request.socket.remoteAddress ?? '',
+      path: upgrade.path,
+      remoteAddress,
       durationMs: performance.now() - startedAtMs,
     });
   }
@@ -277,9 +280,16 @@ export class SocketServer {
 
   #ended(connection: Connection, closure: Closure): void {
     connection.ended(closure);
-    if (!this.#connections.delete(connection.id)) return;
+    if (!this.#remove(connection)) return;
     this.#handlers.disconnected(connection, closure);
     this.#checkEmpty();
+  }
+
+  /** Returns false when it was removed before. */
+  #remove(connection: Connection): boolean {
+    if (!this.#connections.delete(connection.id)) return false;
+    this.#addresses.leave(connection);
+    return true;
   }
 
   #checkEmpty(): void {

@@ -84,6 +84,7 @@ hooks:
   disconnect: {url: "http://presence/disconnected", maxAttempts: 1}
 heartbeat: {intervalSeconds: 1, timeoutSeconds: 2}
 limits: {maxMessageBytes: 67108864, maxConnections: 1, maxBufferedBytes: 1024, messagesPerSecond: 10, maxContextBytes: 0}
+trustedProxies: [10.0.0.0/8, 192.0.2.1/32, "2001:db8::/32", "::/0"]
 allowedOrigins: ["https://app.example.com", "http://localhost:3000"]
 management: {tokenSecretRef: {name: push, key: token}, maxBodyBytes: 1024, callbackUrl: "http://push.example.com"}
 drain: {periodSeconds: 0}
@@ -345,6 +346,18 @@ export const invalidCases: readonly Case[] = [
     title: `the header value "${value}", without repeating it`,
     yaml: header(`name: X-Tier, value: "${value}"`),
     issues: [`${headerPath}.value: must be a header value of printable ASCII characters, without line breaks`],
+  })),
+  ...['10.0.0.0', 'proxy/8', '10.0.0/8', 'fe80::1%eth0/64', '::ffff:192.0.2.1/128'].map((cidr) => ({
+    title: `the range of addresses ${cidr}`,
+    yaml: gateway(`trustedProxies: ["${cidr}"]`),
+    issues: [
+      `spec.trustedProxies[0]: must be a range of IP addresses such as 10.0.0.0/8 or 2001:db8::/32, is "${cidr}"`,
+    ],
+  })),
+  ...['10.0.0.256/8', '10.0.0.0/33', '10.0.0.0/08', '2001:db8::/129', '1::2::3/64', ':::/8'].map((cidr) => ({
+    title: `the range of addresses ${cidr}`,
+    yaml: gateway(`trustedProxies: ["${cidr}"]`),
+    issues: ['spec.trustedProxies[0]: must be a valid range: check the address and the number of bits'],
   })),
   ...['.', '..', '..a', 'a/b', ''].map((key) => ({
     title: `the secret key ${JSON.stringify(key)}`,

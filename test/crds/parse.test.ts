@@ -55,6 +55,9 @@ test('fills in every default, also inside absent objects', () => {
       limits: {
         maxMessageBytes: 262144,
         maxConnections: 50000,
+        maxPendingHandshakes: 10000,
+        maxConnectionsPerAddress: 0,
+        handshakesPerSecondPerAddress: 0,
         maxBufferedBytes: 1048576,
         messagesPerSecond: 0,
         maxStoredPerConnection: 1024,

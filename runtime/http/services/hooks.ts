@@ -25,6 +25,8 @@ export interface HookCall {
   readonly service: Service;
   /** For the header `hydrogen-callback`; empty: none. */
   readonly callbackUrl: string;
+  /** Cuts the call. */
+  readonly signal?: AbortSignal;
 }
 
 export interface AuthorizerAnswer {
@@ -45,7 +47,7 @@ const maxContextDepth = 64;
 
 /**
  * @param request the wire fields except `time`.
- * @throws {HydrogenError} HYD_FORBIDDEN (403), HYD_UNAUTHORIZED (any other 4xx), HYD_AUTHORIZER_INVALID (200 with an
+ * @throws {HydrogenError} HYD_CLIENT_LEFT (its signal has aborted), HYD_FORBIDDEN (403), HYD_UNAUTHORIZED (any other 4xx), HYD_AUTHORIZER_INVALID (200 with an
  * answer that is not `{"context": {...}}`), HYD_AUTHORIZER_UNAVAILABLE (everything else).
  */
 export async function askAuthorizer(
@@ -60,6 +62,7 @@ export async function askAuthorizer(
   if (result.kind === 'tooLarge') {
     throw new HydrogenError('HYD_AUTHORIZER_INVALID', `larger than limits.maxContextBytes (${maxContextBytes}) allows`);
   }
+  if (result.kind === 'aborted' && call.signal?.aborted === true) throw new HydrogenError('HYD_CLIENT_LEFT');
   if (result.kind !== 'answer') throw new HydrogenError('HYD_AUTHORIZER_UNAVAILABLE', describe(result));
   if (result.status === 403) throw new HydrogenError('HYD_FORBIDDEN');
   if (result.status >= 400 && result.status < 500) throw new HydrogenError('HYD_UNAUTHORIZED');
@@ -110,7 +113,7 @@ export async function callDisconnectHook(
 
 /** Never rejects; an error when a secret of its headers is missing. */
 async function post(
-  { http, service, callbackUrl }: HookCall,
+  { http, service, callbackUrl, signal }: HookCall,
   body: string,
   maxAnswerBytes: number,
   readBody: boolean,
@@ -122,7 +125,7 @@ async function post(
     if (error instanceof HydrogenError) return error;
     throw error;
   }
-  return service.post(http, headers, body, maxAnswerBytes, readBody);
+  return service.post(http, headers, body, maxAnswerBytes, readBody, signal);
 }
 
 /** The body of a hook. @param context JSON, which stays as it is */

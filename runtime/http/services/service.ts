@@ -59,8 +59,11 @@ export class Service {
     body: Uint8Array | string,
     maxAnswerBytes: number,
     readBody: boolean,
+    signal?: AbortSignal,
   ): Promise<CallResult> {
-    return http.post({ url: this.target, headers, body, timeoutMs: this.timeoutMs, maxAnswerBytes, readBody });
+    const { target: url, timeoutMs } = this;
+    const call = { url, headers, body, timeoutMs, maxAnswerBytes, readBody };
+    return http.post(signal === undefined ? call : { ...call, signal });
   }
 }
 

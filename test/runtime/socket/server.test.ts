@@ -8,7 +8,15 @@ import { connect } from '../../kit/client.ts';
 const current = {
   endpoints: [{ path: '/chat' }],
   heartbeat: { intervalSeconds: 30, timeoutSeconds: 60 },
-  limits: { maxMessageBytes: 1024, maxConnections: 10, maxBufferedBytes: 1024, messagesPerSecond: 0 },
+  limits: {
+    maxMessageBytes: 1024,
+    maxConnections: 10,
+    maxPendingHandshakes: 10,
+    maxConnectionsPerAddress: 0,
+    handshakesPerSecondPerAddress: 0,
+    maxBufferedBytes: 1024,
+    messagesPerSecond: 0,
+  },
 };
 
 test('a stop during the connect hook reports the end of the connection once, and leaves nothing behind', async () => {
