@@ -4,13 +4,14 @@
  */
 
 import { readFileSync } from 'node:fs';
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { env, paths, ports } from '../crds/contract.ts';
 import { parseRolloutLimit, type RolloutLimit } from '../operator/children/rollouts.ts';
 import { ApiError } from '../operator/kube/errors.ts';
 import { logLevels } from '../process/logger.ts';
 import { HydrogenError } from '../runtime/errors.ts';
 import { addClusterCommands } from './cluster-commands.ts';
+import { completion, shells } from './completion.ts';
 import { deadLetterCommands } from './dlq.ts';
 import { addClusterFlags, imageReference, namespaceName, natsUrl, port } from './flags.ts';
 import { print } from './output.ts';
@@ -57,6 +58,7 @@ function createProgram(): Command {
   addManifests(program);
   addEcho(program);
   program.addCommand(deadLetterCommands());
+  addCompletion(program);
   for (const command of program.commands) command.exitOverride();
   return program;
 }
@@ -185,6 +187,14 @@ function addManifests(program: Command): void {
       imageReference,
     )
     .action(async (options) => print(await (await import('./render.ts')).renderFiles(options)));
+}
+
+function addCompletion(program: Command): void {
+  program
+    .command('completion')
+    .description('print a script that completes commands and flags in a shell')
+    .addArgument(new Argument('<shell>', 'the shell').choices(shells))
+    .action(async (shell) => print(completion(program, shell)));
 }
 
 function addEcho(program: Command): void {
