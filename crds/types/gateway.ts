@@ -48,6 +48,14 @@ export interface HydrogenGatewaySpec {
   /** Limits that protect a pod from its clients. */
   readonly limits: Limits;
   /**
+   * Addresses of the proxies in front of the gateway, as CIDRs such as 10.0.0.0/8. What they say in X-Forwarded-For or
+   * Forwarded counts as the address of the client, read from the right. Absent: the address of the socket counts. Each
+   * is a range of IP addresses such as 10.0.0.0/8 or 2001:db8::/32.
+   *
+   * 1 to 64 entries.
+   */
+  readonly trustedProxies?: readonly string[];
+  /**
    * Web origins whose pages may connect, such as https://app.example.com. Absent: all origins. Each is an origin such
    * as https://app.example.com or https://*.example.com, without a path.
    *
@@ -134,6 +142,14 @@ export interface HydrogenGatewayMemberSpec {
    * Absent: the defaults of its fields.
    */
   readonly limits?: LimitsInput;
+  /**
+   * Addresses of the proxies in front of the gateway, as CIDRs such as 10.0.0.0/8. What they say in X-Forwarded-For or
+   * Forwarded counts as the address of the client, read from the right. Absent: the address of the socket counts. Each
+   * is a range of IP addresses such as 10.0.0.0/8 or 2001:db8::/32.
+   *
+   * 1 to 64 entries.
+   */
+  readonly trustedProxies?: readonly string[];
   /**
    * Web origins whose pages may connect, such as https://app.example.com. Absent: all origins. Each is an origin such
    * as https://app.example.com or https://*.example.com, without a path.
@@ -412,6 +428,30 @@ export interface Limits {
    */
   readonly maxConnections: number;
   /**
+   * Maximum number of upgrades of one pod that are not answered yet, for example because the authorizer takes its time;
+   * further ones get 503.
+   *
+   * A whole number from 1 to 1000000.
+   * @default 10000
+   */
+  readonly maxPendingHandshakes: number;
+  /**
+   * Maximum number of connections from one client address (IPv6: from one /64) to one pod; further ones get 429. Behind
+   * a proxy, set trustedProxies: all of its clients share its address otherwise. 0 means no limit.
+   *
+   * A whole number from 0 to 1000000.
+   * @default 0
+   */
+  readonly maxConnectionsPerAddress: number;
+  /**
+   * Maximum number of handshakes per second from one client address (IPv6: from one /64) to one pod; further ones get
+   * 429. 0 means no limit.
+   *
+   * A whole number from 0 to 1000000.
+   * @default 0
+   */
+  readonly handshakesPerSecondPerAddress: number;
+  /**
    * Maximum number of bytes waiting to be sent to one slow client. A push that would exceed it is answered with 429.
    *
    * A whole number from 1024 to 1073741824.
@@ -460,6 +500,30 @@ export interface LimitsInput {
    * @default 50000
    */
   readonly maxConnections?: number;
+  /**
+   * Maximum number of upgrades of one pod that are not answered yet, for example because the authorizer takes its time;
+   * further ones get 503.
+   *
+   * A whole number from 1 to 1000000.
+   * @default 10000
+   */
+  readonly maxPendingHandshakes?: number;
+  /**
+   * Maximum number of connections from one client address (IPv6: from one /64) to one pod; further ones get 429. Behind
+   * a proxy, set trustedProxies: all of its clients share its address otherwise. 0 means no limit.
+   *
+   * A whole number from 0 to 1000000.
+   * @default 0
+   */
+  readonly maxConnectionsPerAddress?: number;
+  /**
+   * Maximum number of handshakes per second from one client address (IPv6: from one /64) to one pod; further ones get
+   * 429. 0 means no limit.
+   *
+   * A whole number from 0 to 1000000.
+   * @default 0
+   */
+  readonly handshakesPerSecondPerAddress?: number;
   /**
    * Maximum number of bytes waiting to be sent to one slow client. A push that would exceed it is answered with 429.
    *

@@ -63,7 +63,7 @@ test('render puts documents that name no namespace into the one that the user na
   assert.deepEqual(namespaces(hydrogen(['render', '-f', '-', '-n', 'shop'], named).text), ['own']);
   const { code, text } = hydrogen([...args, '-n', 'No Name']);
   assert.equal(code, 2);
-  assert.match(text, /metadata\.namespace: must be a DNS label/);
+  assert.match(text, /must be a DNS label/i);
 });
 
 test('render sets the image of managed NATS', () => {
