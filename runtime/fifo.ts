@@ -29,6 +29,13 @@ export class Fifo<T> {
     return item;
   }
 
+  /** How many items satisfy a condition; it looks at each of them. */
+  count(matches: (item: T) => boolean): number {
+    let count = 0;
+    for (let at = this.#head; at < this.#items.length; at++) if (matches(this.#items[at] as T)) count++;
+    return count;
+  }
+
   /** Everything in order; the queue is empty afterwards. */
   drain(): T[] {
     const items = this.#items.slice(this.#head) as T[];

@@ -195,7 +195,8 @@ export class GroupConsumers {
 /** How many consumers were successfully created for an entry. */
 function madeFor({ wish, attempt }: Entry): number {
   if (wish.kind !== 'made' || attempt === undefined || attempt.refusal !== undefined) return 0;
-  return wish.options.ordering === 'PerConnection' ? wish.options.partitions : 1;
+  // An unordered processor has one for single messages and one for entries.
+  return wish.options.ordering === 'PerConnection' ? wish.options.partitions : 2;
 }
 
 async function refusalOf(work: Promise<unknown>): Promise<string | undefined> {

@@ -7,12 +7,22 @@ import { HydrogenError } from '../errors.ts';
 
 /** Number of partitions that the connections of a group are divided into; a wire constant. */
 export const partitionCount = 256;
+/** Number of lanes of entries; a wire constant. The lane of a connection is its partition modulo this. */
+const entryLanes = 16;
 
 /** The fields in the subject of a client message. */
 export interface ClientSubject {
   readonly partition: number;
   readonly endpoint: string;
   readonly connectionId: string;
+}
+
+/** The fields in the subject of an entry: one stored message that holds several client messages. */
+export interface EntrySubject {
+  readonly lane: number;
+  readonly endpoint: string;
+  /** The connection that all of its messages are from; undefined: any connections of the lane. */
+  readonly connectionId: string | undefined;
 }
 
 /** The fields in the subject of a message in a waiting room. */
@@ -43,13 +53,26 @@ export interface Subjects {
    * path
    */
   clientMessage(endpoint: string, connectionId: string): string;
+  /**
+   * The lane of entries that a connection belongs to.
+   * @throws what `clientMessage` throws
+   */
+  laneOf(endpoint: string, connectionId: string): number;
+  /** An entry. @param connectionId undefined: shared by the connections of the lane. @throws what `clientMessage` throws */
+  entry(endpoint: string, lane: number, connectionId: string | undefined): string;
+  /** Disjoint filters that cover the entries of the given endpoints (undefined: all), in every lane. */
+  entryFilters(endpoints: readonly string[] | undefined): string[];
+  /** The endpoint of a filter from `entryFilters`; undefined when it has none. */
+  parseEntryFilter(filter: string): string | undefined;
+  /** Undefined when it is not the subject of an entry of this group. */
+  parseEntry(subject: string): EntrySubject | undefined;
   /** @throws {HydrogenError} HYD_CONNECTION_ID_INVALID when the id is not a valid token */
   instance(instanceId: string): string;
   /** @throws {HydrogenError} HYD_CONFIG_INVALID when the name is not a valid token */
   deadLetters(processor: string): string;
   /**
    * Disjoint filters that cover the given endpoints (undefined: all) in one lane of `lanes`: the partitions p with
-   * p mod lanes = lane.
+   * p mod lanes = lane. They cover no entries.
    */
   filters(endpoints: readonly string[] | undefined, lane: number, lanes: number): string[];
   /** Undefined when it is not the subject of a client message of this group. */
@@ -76,6 +99,10 @@ const tokenPattern = /^[A-Za-z0-9_-]+$/;
 const connectionPattern = /^[A-Za-z0-9-]+$/;
 const cachedTokens = 1024;
 const maxRoomBytes = 300;
+/** In the place of a partition: what follows is the subject of an entry. */
+const entryToken = 'e';
+/** In the place of a connection: shared. No connection id contains it. */
+const sharedToken = '_';
 
 /**
  * Names for a group, `<namespace>_<name>` in a cluster.
@@ -84,6 +111,7 @@ const maxRoomBytes = 300;
 export function createSubjects(group: string): Subjects {
   const prefix = `hydrogen.${checkedName(group)}`;
   const clientPrefix = `${prefix}.c2s.`;
+  const entryPrefix = `${clientPrefix}${entryToken}.`;
   const waitingPrefix = `${prefix}.wait.`;
   const endpointToken = cached(encodeEndpoint);
   const roomToken = cached((room) => encodeToken(checkedRoom(room)));
@@ -99,6 +127,17 @@ export function createSubjects(group: string): Subjects {
     if (!connectionPattern.test(connectionId) || partitionOf(connectionId) !== partition) return undefined;
     const endpoint = decode(subject.slice(endpointAt, connectionAt - 1));
     return endpoint === undefined ? undefined : { partition, endpoint, connectionId };
+  };
+  const parseEntry = (subject: string): EntrySubject | undefined => {
+    if (!subject.startsWith(entryPrefix)) return undefined;
+    const [laneToken = '', token = '', who = '', ...rest] = subject.slice(entryPrefix.length).split('.');
+    const lane = Number(laneToken);
+    const endpoint = decode(token);
+    if (endpoint === undefined || rest.length > 0 || `${lane}` !== laneToken || !(lane >= 0 && lane < entryLanes))
+      return undefined;
+    if (who === sharedToken) return { lane, endpoint, connectionId: undefined };
+    if (!connectionPattern.test(who) || laneOfConnection(who) !== lane) return undefined;
+    return { lane, endpoint, connectionId: who };
   };
   const waitingRooms = (processor: string): string => `${waitingPrefix}${checkedName(processor)}.>`;
   const room = (processor: string, name: string): string =>
@@ -118,12 +157,28 @@ export function createSubjects(group: string): Subjects {
     broadcast: `${prefix}.broadcast`,
     announcements: `${prefix}.consumers`,
     clientMessage: (endpoint, connectionId) => clientPrefix + client(endpoint, connectionId),
+    laneOf: (endpoint, connectionId) => {
+      endpointToken(endpoint);
+      return laneOfConnection(checkedId(connectionId));
+    },
+    entry: (endpoint, lane, connectionId) =>
+      `${entryPrefix}${lane}.${endpointToken(endpoint)}.${connectionId === undefined ? sharedToken : checkedId(connectionId)}`,
+    entryFilters: (endpoints) =>
+      endpoints === undefined
+        ? [`${entryPrefix}*.*.*`]
+        : [...new Set(endpoints)].map((endpoint) => `${entryPrefix}*.${endpointToken(endpoint)}.*`),
+    parseEntryFilter: (filter) => {
+      if (!filter.startsWith(`${entryPrefix}*.`)) return undefined;
+      return decode(filter.slice(entryPrefix.length + 2, filter.lastIndexOf('.')));
+    },
+    parseEntry,
     instance: (instanceId) => `${prefix}.instance.${checkedId(instanceId)}`,
     deadLetters: (processor) => `${prefix}.dlq.${checkedName(processor)}`,
     filters: (endpoints, lane, lanes) => {
       const tokens = endpoints === undefined ? undefined : [...new Set(endpoints)].map(endpointToken);
       const shares = lanes === 1 ? ['*'] : partitionsOf(lane, lanes);
-      if (tokens === undefined) return lanes === 1 ? [`${clientPrefix}>`] : shares.map((p) => `${clientPrefix}${p}.>`);
+      if (tokens === undefined)
+        return lanes === 1 ? [`${clientPrefix}*.*.*`] : shares.map((p) => `${clientPrefix}${p}.>`);
       return shares.flatMap((partition) => tokens.map((token) => `${clientPrefix}${partition}.${token}.*`));
     },
     parseClientMessage: (subject) =>
@@ -165,6 +220,11 @@ export function partitionOf(connectionId: string): number {
     hash = Math.imul(hash ^ connectionId.charCodeAt(i), 0x01000193);
   }
   return hash & (partitionCount - 1);
+}
+
+/** Lane of a connection's entries, 0 to 15. The same in every process and version. */
+export function laneOfConnection(connectionId: string): number {
+  return partitionOf(connectionId) % entryLanes;
 }
 
 /** A path as one token: `[A-Za-z0-9_-]` stay, every other UTF-8 byte is `=XX`. @throws {HydrogenError} HYD_CONFIG_INVALID when empty */

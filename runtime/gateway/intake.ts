@@ -90,19 +90,18 @@ export class Intake {
     const payload = this.#writeEnvelope(connection.envelopePrefix, data, isBinary, Date.now());
     connection.unacknowledgedMessages += 1;
     connection.unacknowledgedBytes += payload.length;
-    connection.unconsumedMessages += 1;
     if (
       connection.unacknowledgedMessages >= maxUnacknowledgedMessages ||
       connection.unacknowledgedBytes >= maxUnacknowledgedBytes
     ) {
       connection.hold(holds.unacknowledged);
     }
-    if (connection.unconsumedMessages >= spec.current.limits.maxStoredPerConnection) this.#quota.reached(connection);
+    const isApart = this.#quota.published(connection);
     const id = connection.nextMessageId();
-    messages.publish({ id, connectionId, endpoint, callbackUrl: identity.callbackUrl, payload }).then(
-      () => this.#acknowledged(connection, payload.length),
+    messages.publish({ id, connectionId, endpoint, callbackUrl: identity.callbackUrl, payload }, isApart).then(
+      (position) => this.#ended(connection, payload.length, position, isApart),
       (error: unknown) => {
-        this.#acknowledged(connection, payload.length);
+        this.#ended(connection, payload.length, undefined, isApart);
         this.#refuse(connection, error);
       },
     );
@@ -149,7 +148,8 @@ export class Intake {
     return (messages.isPressed ? holds.bus : 0) | (messages.isConsumed(endpoint) ? 0 : holds.consumer);
   }
 
-  #acknowledged(connection: Connection, bytes: number): void {
+  #ended(connection: Connection, bytes: number, position: number | undefined, isApart: boolean): void {
+    this.#quota.ended(connection, position, isApart);
     connection.unacknowledgedMessages -= 1;
     connection.unacknowledgedBytes -= bytes;
     if (
@@ -159,7 +159,6 @@ export class Intake {
       connection.release(holds.unacknowledged);
     }
     if (connection.unacknowledgedMessages > 0) return;
-    if ((connection.holds & holds.stored) !== 0) this.#quota.ask(connection);
     connection.settle();
     if (connection.state === 'closed') this.closed(connection);
   }

@@ -1,13 +1,18 @@
 /**
  * Bounds what one connection may have stored on the bus and not consumed, so that a client that floods delays itself
- * alone. A connection counts what it has published since the bus last told what is left of it. At the limit it is held,
- * and the bus is asked, again and again with growing delays, until at most half the limit is left.
+ * alone.
+ *
+ * - At a quarter of the limit the bus is asked what is left. As long as that is less, nothing else happens.
+ * - A connection of which more is left is published apart, so that what is left of others no longer counts for it. It
+ *   returns once little is left of it.
+ * - At the limit it is held, and the bus is asked, again and again with growing delays, until at most half is left.
  */
 
-import type { MessageBus } from '../bus/port/messages.ts';
+import type { MessageBus, Remainder } from '../bus/port/messages.ts';
 import { Fifo } from '../fifo.ts';
 import type { Connection } from '../socket/connection.ts';
 import { holds } from '../socket/inbox.ts';
+import { Ledger } from './ledger.ts';
 
 /** Questions to the bus at a time; the rest wait for their turn. */
 const maxQuestions = 16;
@@ -16,13 +21,15 @@ const maxDelayMs = 1000;
 
 interface Question {
   readonly connection: Connection;
-  /** Milliseconds until the next question if this one does not release the connection. */
+  readonly ledger: Ledger;
+  /** Milliseconds until the next question if this one does not release a held connection. */
   delayMs: number;
 }
 
 export class StoredQuota {
   readonly #messages: MessageBus;
   readonly #limit: () => number;
+  readonly #ledgers = new WeakMap<Connection, Ledger>();
   readonly #waiting = new Fifo<Question>();
   #open = 0;
 
@@ -33,16 +40,43 @@ export class StoredQuota {
   }
 
   /**
-   * Holds the connection; does nothing for one that ends, since what was read from it is stored in any case. `ask` must
-   * be called once the bus has acknowledged everything that was published: only then is its answer complete.
+   * A message of this connection is about to be published. Returns whether it is published apart. A connection that has
+   * reached its limit is held, unless it ends: what was read from it is stored in any case.
    */
-  reached(connection: Connection): void {
-    if (connection.closure === undefined) connection.hold(holds.stored);
+  published(connection: Connection): boolean {
+    const limit = this.#limit();
+    const ledger = this.#ledgerOf(connection);
+    ledger.published();
+    if (ledger.messages >= limit) {
+      if (connection.closure === undefined) connection.hold(holds.stored);
+    } else if (ledger.messages >= Math.max(ledger.askAt, limit / 4) && !ledger.isAsking) {
+      this.#ask(connection, ledger);
+    }
+    if (ledger.messages > limit / 2) ledger.isApart = true;
+    return ledger.isApart;
   }
 
-  /** Asks how much of a held connection is left, until it can be released. */
-  ask(connection: Connection): void {
-    this.#queue({ connection, delayMs: firstDelayMs });
+  /** One of its messages has ended. @param position as `publish` resolved; undefined: it was refused */
+  ended(connection: Connection, position: number | undefined, isApart: boolean): void {
+    const ledger = this.#ledgerOf(connection);
+    ledger.ended(position, isApart);
+    // Only once all of them are stored is an answer complete.
+    if (ledger.unstored === 0 && (connection.holds & holds.stored) !== 0 && !ledger.isAsking) {
+      this.#ask(connection, ledger);
+    }
+  }
+
+  #ledgerOf(connection: Connection): Ledger {
+    const known = this.#ledgers.get(connection);
+    if (known !== undefined) return known;
+    const ledger = new Ledger();
+    this.#ledgers.set(connection, ledger);
+    return ledger;
+  }
+
+  #ask(connection: Connection, ledger: Ledger): void {
+    ledger.isAsking = true;
+    this.#queue({ connection, ledger, delayMs: firstDelayMs });
   }
 
   #queue(question: Question): void {
@@ -54,22 +88,43 @@ export class StoredQuota {
     while (this.#open < maxQuestions) {
       const question = this.#waiting.shift();
       if (question === undefined) return;
-      if ((question.connection.holds & holds.stored) !== 0) void this.#put(question);
+      void this.#put(question);
     }
   }
 
   async #put(question: Question): Promise<void> {
-    const { connection } = question;
+    const { connection, ledger } = question;
     this.#open += 1;
-    const stored = await this.#messages.stored(connection.endpoint, connection.id);
+    ledger.asking();
+    const [apart, others] = await this.#remainders(connection, ledger);
+    ledger.answered(apart, others);
     this.#open -= 1;
-    if (stored !== undefined && stored <= this.#limit() / 2) {
-      connection.unconsumedMessages = stored;
-      connection.release(holds.stored);
-    } else {
+    this.#judge(connection, ledger);
+    if ((connection.holds & holds.stored) !== 0 && ledger.unstored === 0) {
+      ledger.isAsking = true;
       setTimeout(() => this.#queue(question), question.delayMs).unref();
       question.delayMs = Math.min(maxDelayMs, question.delayMs * 2);
     }
     this.#pump();
+  }
+
+  /** One question where one is enough. */
+  async #remainders({ endpoint, id }: Connection, ledger: Ledger): Promise<readonly (Remainder | undefined)[]> {
+    const wantsApart = ledger.hasApart;
+    const wantsOthers = ledger.hasOthers || !wantsApart;
+    const [apart, others] = await Promise.all([
+      wantsApart ? this.#messages.remainder(endpoint, id, true) : undefined,
+      wantsOthers ? this.#messages.remainder(endpoint, id, false) : undefined,
+    ]);
+    return [apart, others];
+  }
+
+  #judge(connection: Connection, ledger: Ledger): void {
+    const limit = this.#limit();
+    const left = ledger.messages;
+    ledger.askAt = left + limit / 4;
+    if (left - ledger.unstored >= limit / 4) ledger.isApart = true;
+    else if (left - ledger.unstored < limit / 8 && !ledger.hasOthers) ledger.isApart = false;
+    if (left <= limit / 2) connection.release(holds.stored);
   }
 }

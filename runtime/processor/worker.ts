@@ -44,6 +44,8 @@ export interface WorkerDeps {
 /** Messages of a waiting room that may be open in this process: its own destination's, and one that is not known. */
 const roomWindow = 64;
 const strayWindow = 16;
+/** Deliveries of messages that are stored together, after which each is moved to where it is delivered by itself. */
+const maxSharedDeliveries = 2;
 /**
  * Deliveries beyond `maxAttempts` before a message counts as one on which processes die: those that were handed back
  * without a request, by a release without waiting rooms or while nothing can be parked, look the same.
@@ -198,8 +200,16 @@ export class Worker {
   }
 
   #take(delivery: Delivery): void {
-    if (this.#state !== 'stopping') this.#dispatcher.add(delivery);
-    else void this.#giveBack(delivery, delivery.room ?? unroutedRoom);
+    if (this.#state === 'stopping') void this.#giveBack(delivery, delivery.room ?? unroutedRoom);
+    else if (delivery.isShared && delivery.attempt > maxSharedDeliveries) void this.#isolate(delivery);
+    else this.#dispatcher.add(delivery);
+  }
+
+  // One of them may be what processes die of. By itself, it alone becomes a dead letter.
+  async #isolate(delivery: Delivery): Promise<void> {
+    if (await this.#parking.waitUnchanged(delivery, unroutedRoom, this.#settings)) return;
+    if (this.#state === 'stopping') delivery.nak(0);
+    else this.#dispatcher.add(delivery);
   }
 
   #route(open: OpenDelivery): string {
@@ -262,16 +272,16 @@ export class Worker {
   }
 
   async #restart(): Promise<void> {
-    await Promise.all([this.#stopConsumption(), this.#rooms?.stop()]);
+    await Promise.all([this.#stopConsumption(false), this.#rooms?.stop()]);
     if (this.#state === 'consuming') this.#consume();
   }
 
-  #stopConsumption(): Promise<void> | undefined {
-    return this.#consumption?.stop((delivery) => this.#giveBackUnseen(delivery));
+  #stopConsumption(isLeaving: boolean): Promise<void> | undefined {
+    return this.#consumption?.stop((delivery) => this.#giveBackUnseen(delivery), isLeaving);
   }
 
   async #shutDown(graceMs: number): Promise<void> {
-    const consumptionEnd = this.#restarts.then(() => Promise.all([this.#stopConsumption(), this.#rooms?.stop()]));
+    const consumptionEnd = this.#restarts.then(() => Promise.all([this.#stopConsumption(true), this.#rooms?.stop()]));
     const given = this.#dispatcher.takeWaiting().map((open) => this.#giveBack(open.delivery, roomOf(open)));
     await within(graceMs, Promise.all([consumptionEnd, this.#dispatcher.idle(), ...given]));
     clearInterval(this.#sweeper);

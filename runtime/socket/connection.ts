@@ -48,8 +48,6 @@ export class Connection {
   /** Client messages handed to the bus and not acknowledged by it. */
   unacknowledgedMessages = 0;
   unacknowledgedBytes = 0;
-  /** Client messages handed to the bus and not known to be consumed. */
-  unconsumedMessages = 0;
   /** True once its socket was open. */
   wasOpen = false;
   /** Set once it is decided that the connection ends. */

@@ -33,7 +33,7 @@ describe('a change of consumers on a cluster', { skip }, () => {
       });
       await eventually(() => bus.messages.isConsumed('/chat'), { timeoutMs: 30_000 });
       const sent = Array.from({ length: 1000 }, (_, i) => `m${i}`);
-      const publish = (name: string, i: number): Promise<void> =>
+      const publish = (name: string, i: number): Promise<number> =>
         bus.messages.publish(
           message({ connectionId: i < 10 ? slow : `gw-1-${i % connections}`, payload: Buffer.from(name) }),
         );

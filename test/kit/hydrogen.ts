@@ -92,6 +92,8 @@ export interface MemberOptions {
   /** Do not wait until it is ready. */
   readonly isLazy?: boolean;
   readonly env?: Record<string, string>;
+  /** The `hydrogen.js` to run. @default this tree's */
+  readonly command?: string;
 }
 
 export async function startGatewayProcess(options: MemberOptions): Promise<GatewayProcess> {
@@ -138,7 +140,7 @@ async function startConfigured(
   const member: TestDocument = documentOf(options.spec, { name: options.name ?? 'e2e', group });
   const nats = { servers: [natsUrl] };
   await writeFile(file, yaml(groupDocument({ nats, ...groupSpec }, { name: group }), member));
-  const started = startHydrogen(args(file), options.env);
+  const started = startHydrogen(args(file), options.env, options.command);
   const probesUrl = `http://127.0.0.1:${probePort}`;
   const isReady = (): Promise<boolean> => fetch(`${probesUrl}/readyz`).then(({ status }) => status === 200);
   const untilReady = async (): Promise<void> => {

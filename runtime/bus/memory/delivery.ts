@@ -19,6 +19,7 @@ export class MemoryDelivery implements Delivery {
   readonly callbackUrl: string;
   readonly payload: Uint8Array;
   readonly attempt: number;
+  readonly isShared = false;
   readonly isReplay: boolean;
   readonly storedAtMs: number;
   readonly room: string | undefined;

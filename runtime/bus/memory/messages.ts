@@ -2,7 +2,7 @@
 
 import { HydrogenError } from '../../errors.ts';
 import type { ClientMessage } from '../port/client-message.ts';
-import type { ConsumerOptions, Consumption, Delivery, MessageBus } from '../port/messages.ts';
+import type { ConsumerOptions, Consumption, Delivery, MessageBus, Remainder } from '../port/messages.ts';
 import type { PublishLimits, Unacknowledged } from '../port/pressure.ts';
 import { checkedName, type Subjects } from '../subjects.ts';
 import type { MemoryConsumer } from './consumer.ts';
@@ -74,12 +74,12 @@ export class MemoryMessages implements MessageBus, StorePublisher {
     return [...new Set(Array.from(this.#unacknowledged, ({ message }) => message.connectionId))];
   }
 
-  publish(message: ClientMessage): Promise<void> {
-    return new Promise((resolve, reject) => {
+  publish(message: ClientMessage): Promise<number> {
+    return new Promise((settle, reject) => {
       if (this.#link.state === 'stopped') throw new HydrogenError('HYD_BUS_STOPPED');
       this.#link.checkSize(message.payload);
       this.#subjects.clientMessage(message.endpoint, message.connectionId);
-      const pending: PendingMessage = { message, publisher: this, resolve, reject };
+      const pending: PendingMessage = { message, publisher: this, resolve: () => settle(0), reject };
       this.#unacknowledged.add(pending);
       this.#unacknowledgedBytes += message.payload.byteLength;
       this.#store.offer(pending);
@@ -87,8 +87,10 @@ export class MemoryMessages implements MessageBus, StorePublisher {
     });
   }
 
-  async stored(_endpoint: string, connectionId: string): Promise<number | undefined> {
-    return this.#link.isUp ? this.#store.storedOf(connectionId) + this.#waiting.storedOf(connectionId) : undefined;
+  // Each message is stored by itself, and counted.
+  async remainder(_endpoint: string, connectionId: string): Promise<Remainder | undefined> {
+    if (!this.#link.isUp) return undefined;
+    return { position: 0, counted: this.#store.storedOf(connectionId) + this.#waiting.storedOf(connectionId) };
   }
 
   isConsumed(endpoint: string): boolean {

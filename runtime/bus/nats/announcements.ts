@@ -19,6 +19,8 @@ export interface Announcement {
    * announcement back. Absent: only its consumers have changed.
    */
   readonly kept?: readonly string[] | 'all';
+  /** One of its replicas stops and may have been the last that reads entries: single messages until another one does. */
+  readonly isLeaving?: true;
 }
 
 interface KeyListing {
@@ -109,9 +111,9 @@ export class Announcer {
 /** Reads an announcement; undefined when it is none. */
 export function parseAnnouncement(payload: Uint8Array): Announcement | undefined {
   try {
-    const { processor, kept } = JSON.parse(Buffer.from(payload).toString()) as Partial<Announcement>;
+    const { processor, kept, isLeaving } = JSON.parse(Buffer.from(payload).toString()) as Partial<Announcement>;
     if (typeof processor !== 'string') return undefined;
-    if (kept === undefined) return { processor };
+    if (kept === undefined) return isLeaving === true ? { processor, isLeaving } : { processor };
     if (kept === 'all') return { processor, kept };
     return Array.isArray(kept) && kept.every((one) => typeof one === 'string' && one !== '')
       ? { processor, kept }

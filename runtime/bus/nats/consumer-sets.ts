@@ -2,7 +2,8 @@
  * A processor's consumers come in sets: one consumer, or one per lane when it is ordered. A change of ordering or of the
  * number of lanes makes a new set of the next generation. Generation 0 has the plain names, `chat` or `chat_p3of64`;
  * later ones carry theirs, `chat_g2` or `chat_g2_p3of64`, so that no name ever means two things. A DNS label has no
- * underscore, so none of these is another processor's name.
+ * underscore, so none of these is another processor's name. The consumer of entries that goes with an unordered set has
+ * its name and `_e`.
  */
 
 import { type KnownConsumer, metadataKeys } from './consumer-view.ts';
@@ -23,6 +24,8 @@ export interface LaneSet {
   /** Those that exist. */
   readonly present: readonly KnownConsumer[];
 }
+
+const entriesSuffix = '_e';
 
 /** Releases before generations know the tags `u` and `p64`, and take every other one for a set that replaced theirs. */
 const tagPattern = /^(?:u|p(\d{1,3}))(?:-g(\d{1,9}))?$/;
@@ -79,6 +82,26 @@ export function isComplete({ names, present }: LaneSet): boolean {
 
 export function isSameShape(a: Shape, b: Shape): boolean {
   return a.isOrdered === b.isOrdered && a.lanes === b.lanes;
+}
+
+/** The name of the consumer of entries that goes with an unordered set. */
+export function entriesName({ names: [name = ''] }: LaneSet): string {
+  return `${name}${entriesSuffix}`;
+}
+
+/** True if this is the name of a consumer of entries. */
+export function isEntriesName(name: string): boolean {
+  return name.endsWith(entriesSuffix);
+}
+
+/** The consumers of a processor's entries: usually one, or none. */
+export function entriesOf(processor: string, consumers: readonly KnownConsumer[]): KnownConsumer[] {
+  return consumers.filter(({ config }) => config.metadata?.[metadataKeys.entriesOf] === processor);
+}
+
+/** True if this is a consumer of an ordered set. */
+export function isOrderedOne({ config }: Pick<KnownConsumer, 'config'>): boolean {
+  return tagOf(config.metadata)?.startsWith('p') === true;
 }
 
 function tagOf(metadata: Readonly<Record<string, string>> | undefined): string | undefined {

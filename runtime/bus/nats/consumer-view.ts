@@ -12,7 +12,7 @@ import { isRefused, jetStreamCodes, type Requests } from './requests.ts';
 /** The fields of a consumer that are used. */
 export type KnownConsumer = Pick<
   ConsumerInfo,
-  'name' | 'config' | 'num_pending' | 'num_ack_pending' | 'ack_floor' | 'delivered'
+  'name' | 'config' | 'num_pending' | 'num_ack_pending' | 'num_waiting' | 'ack_floor' | 'delivered'
 >;
 
 /** The consumers of a stream, and the last message that was stored before they were listed. */
@@ -32,8 +32,15 @@ interface ConsumerPage {
 const maxPages = 64;
 const listTimeoutMs = 15_000;
 
-/** Consumer metadata: the processor that it belongs to, and the set of consumers that it is part of. */
-export const metadataKeys = { processor: 'hydrogen-processor', shape: 'hydrogen-shape' } as const;
+/**
+ * Consumer metadata: the processor that it belongs to, and the set of consumers that it is part of. The consumer of a
+ * processor's entries names its processor under a key of its own: releases without entries take no notice of it.
+ */
+export const metadataKeys = {
+  processor: 'hydrogen-processor',
+  shape: 'hydrogen-shape',
+  entriesOf: 'hydrogen-entries-of',
+} as const;
 
 /**
  * The consumers of a stream. The result stays valid while the consumers of other processors change.
@@ -51,8 +58,17 @@ export async function readConsumers(requests: Requests, stream: string): Promise
  */
 export async function listConsumers(requests: Requests, stream: string): Promise<KnownConsumer[]> {
   const found: KnownConsumer[] = [];
-  await eachConsumer(requests, stream, ({ name, config, num_pending, num_ack_pending, ack_floor, delivered }) => {
-    found.push({ name, config: withoutNested(config), num_pending, num_ack_pending, ack_floor, delivered });
+  await eachConsumer(requests, stream, ({ name, config, ...state }) => {
+    const { num_pending, num_ack_pending, num_waiting, ack_floor, delivered } = state;
+    found.push({
+      name,
+      config: withoutNested(config),
+      num_pending,
+      num_ack_pending,
+      num_waiting,
+      ack_floor,
+      delivered,
+    });
   });
   return found;
 }

@@ -28,9 +28,17 @@ export interface ConsumptionSource {
    * @throws what `Requests.api` throws
    */
   narrow(isWanted: () => boolean): Promise<boolean>;
+  /** Called after the first request to a consumer of entries from which nobody else reads. */
+  reading(): void;
+  /**
+   * Called when this replica stops for good and requests no more entries: lets it be known that it may be the last
+   * reader. Resolves with true once nobody writes entries for it any more, and with false when others read on, or that
+   * can't be reached. Never rejects.
+   */
+  leave(entries: readonly string[]): Promise<boolean>;
   /**
    * @param block its headers
-   * @returns HYD_MESSAGE_UNREADABLE when no hydrogen wrote it; undefined when it is for another processor
+   * @returns HYD_MESSAGE_UNREADABLE when no hydrogen wrote it; none when it is for another consumer
    */
   read(
     msg: Msg,
@@ -38,7 +46,7 @@ export interface ConsumptionSource {
     reply: string,
     block: string,
     owner: DeliveryOwner,
-  ): NatsDelivery | HydrogenError | undefined;
+  ): readonly NatsDelivery[] | HydrogenError;
   /** Ends a delivery that was never handed out. Must not reject. */
   giveBack(delivery: Delivery): Promise<void>;
 }

@@ -1,8 +1,8 @@
 /**
  * One replica's consumption of the stream of client messages or of a waiting room. It sets up streams and durable
- * consumers, pulls from one lane (unordered) or one lane per partition (ordered, one delivery at a time each), and hands
- * out messages while fewer than `maxOpen` are open. With more lanes than that, or when that has shrunk, a message may
- * arrive when there is no room; it waits here and is kept alive.
+ * consumers, pulls from one lane for single messages and one for entries (unordered) or one lane per partition (ordered,
+ * one delivery at a time each), and hands out messages while fewer than `maxOpen` are open. With an entry, with more lanes
+ * than that, or when that has shrunk, a message may arrive when there is no room; it waits here and is kept alive.
  *
  * This file is long because every step of a delivery updates the same counters, which are only consistent together.
  *
@@ -10,20 +10,24 @@
  * already run use what they find. Replicas with different settings meet only during a rollout.
  */
 
-import type { Msg } from 'nats';
+import type { ConsumerInfo, Msg } from 'nats';
+import { sleep } from '../../../process/timing.ts';
 import { HydrogenError } from '../../errors.ts';
 import { Fifo } from '../../fifo.ts';
 import type { Consumption, Delivery, GiveBack, Lag } from '../port/messages.ts';
 import type { RoomOptions } from '../port/waiting.ts';
 import type { Acks } from './acks.ts';
+import { Again } from './again.ts';
 import type { Subscribed } from './connection.ts';
 import { ConsumerSetup } from './consumer-setup.ts';
 import type { ConsumptionSource } from './consumption-source.ts';
 import type { NatsCore } from './core.ts';
 import type { DeliveryOwner, NatsDelivery } from './delivery.ts';
 import type { ConsumerSet } from './durables.ts';
-import { readLag } from './lag.ts';
+import { EntrySizes } from './entry-sizes.ts';
+import { entryLag, type OpenEntries, readLag } from './lag.ts';
 import { createPuller, type Puller } from './pull.ts';
+import type { Receipt } from './receipt.ts';
 import { parseAckSubject, receivedHeaders } from './wire.ts';
 
 export interface ConsumptionEvents {
@@ -36,6 +40,8 @@ export interface ConsumptionEvents {
 
 interface NatsLane {
   readonly name: string;
+  /** It brings entries of several messages. */
+  readonly bringsEntries: boolean;
   readonly puller: Puller;
   /** Deliveries of an ordered lane that are open or waiting here. */
   busy: number;
@@ -46,6 +52,11 @@ const sweepMs = 1000;
 const maxBatch = 512;
 /** Messages requested for an ordered lane; the server delivers the next one only when the last one has ended. */
 const orderedBatch = 16;
+/** Entries requested at a time: each may hold many messages. */
+const maxEntryBatch = 64;
+/** How long a leaving replica that may be the last reader of entries goes on with what is stored, at most. */
+const leaveMs = 10_000;
+const leavePollMs = 50;
 const acked = Buffer.from('+ACK');
 const unreadable = Buffer.from('+TERM unreadable');
 
@@ -61,13 +72,18 @@ export class NatsConsumption implements Consumption {
   readonly #waiting = new Fifo<NatsDelivery>();
   readonly #open = new Set<NatsDelivery>();
   readonly #givenBack = new Set<Promise<void>>();
+  readonly #again = new Again((delivery) => this.#repeat(delivery));
+  readonly #entrySizes = new EntrySizes();
+  /** Entries with deliveries that have not ended. */
+  readonly #receipts = new Set<Receipt>();
   /** Ends a delivery that was never handed out. */
   #giveBackOne: GiveBack;
   #maxOpen: number;
-  /** `preparing`: streams and consumers are not known to exist. */
-  #state: 'preparing' | 'ready' | 'stopped' = 'preparing';
+  /** `preparing`: streams and consumers are not known to exist. `leaving`: what arrives is given back, as when stopped. */
+  #state: 'preparing' | 'ready' | 'leaving' | 'stopped' = 'preparing';
   #lanes = new Map<string, NatsLane>();
   #isOrdered = false;
+  #hasSaidThatItReads = false;
   #inboxCount = 0;
   #inbox = '';
   #subscription: Subscribed | undefined;
@@ -90,13 +106,18 @@ export class NatsConsumption implements Consumption {
     this.#maxOpen = maxOpen;
     this.#inboxPrefix = inboxPrefix;
     this.#events = events;
-    this.#owner = { acks, ended: (delivery) => this.#close(delivery) };
+    this.#owner = {
+      acks,
+      ended: (delivery) => this.#ended(delivery),
+      again: (delivery, delayMs) => this.#deliverAgain(delivery, delayMs),
+    };
     this.#setup = new ConsumerSetup(core.link, source, {
       onRetry: () => void this.#prepare(),
       onProblem: (error) => events.onProblem(error),
     });
     this.#sweeper = setInterval(() => this.#sweep(), sweepMs);
     this.#forgetStatus = core.link.onStatus((status) => {
+      if (this.#isOver) return;
       this.#state = 'preparing';
       for (const lane of this.#lanes.values()) lane.puller.forget();
       if (status === 'up') void this.#prepare();
@@ -123,25 +144,69 @@ export class NatsConsumption implements Consumption {
   async lag(): Promise<Lag | undefined> {
     const { link, requests } = this.#core;
     if (!link.isUp || this.#lanes.size === 0) return undefined;
+    const { stream } = this.#source;
+    const lanes = [...this.#lanes.values()];
+    const namesOf = (bringsEntries: boolean): string[] =>
+      lanes.filter((lane) => lane.bringsEntries === bringsEntries).map(({ name }) => name);
     try {
-      return await readLag(requests, this.#source.stream, [...this.#lanes.keys()]);
+      const [singles, entries] = await Promise.all([
+        readLag(requests, stream, namesOf(false)),
+        readLag(requests, stream, namesOf(true)),
+      ]);
+      const lag = entryLag(entries, this.#openEntries(), this.#entrySizes);
+      return {
+        pending: singles.pending + lag.pending,
+        unacknowledged: singles.unacknowledged + lag.unacknowledged,
+      };
     } catch {
       // Disconnected, or the consumer does not exist at the moment: unknown.
       return undefined;
     }
   }
 
-  async stop(giveBack?: GiveBack): Promise<void> {
-    if (this.#state === 'stopped') return;
-    this.#state = 'stopped';
+  async stop(giveBack?: GiveBack, isLeaving = false): Promise<void> {
+    if (this.#isOver) return;
+    const wasReady = this.isReady;
+    this.#state = isLeaving && wasReady ? 'leaving' : 'stopped';
     if (giveBack !== undefined) this.#giveBackOne = giveBack;
-    this.#forgetStatus();
     this.#setup.stop();
     clearInterval(this.#sweeper);
-    for (const delivery of this.#waiting.drain()) this.#giveBack(delivery);
+    for (const delivery of [...this.#again.drain(), ...this.#waiting.drain()]) this.#giveBack(delivery);
     await this.#subscription?.drain();
+    if (this.#state === 'leaving') await this.#leave();
+    this.#state = 'stopped';
+    this.#forgetStatus();
     await Promise.all(this.#givenBack);
     this.#events.onStopped();
+  }
+
+  // The subscription is gone, so the server waits with nothing for this replica. What is read here is given back, which
+  // stores it where releases without entries read it too.
+  async #leave(): Promise<void> {
+    const lanes = [...this.#lanes.values()].filter((lane) => lane.bringsEntries);
+    if (lanes.length === 0 || !(await this.#source.leave(lanes.map(({ name }) => name)))) return;
+    this.#renewInbox();
+    const deadlineMs = performance.now() + leaveMs;
+    for (const { name, puller } of lanes) {
+      while (this.#core.link.isUp && performance.now() < deadlineMs && (await this.#hasPending(name))) {
+        puller.forget();
+        puller.pullPresent(maxEntryBatch);
+        await sleep(leavePollMs);
+      }
+    }
+    await this.#subscription?.drain();
+  }
+
+  /** True if there are entries to be read from a consumer, and nobody else waits for them. */
+  async #hasPending(consumer: string): Promise<boolean> {
+    try {
+      const subject = `CONSUMER.INFO.${this.#source.stream}.${consumer}`;
+      const { num_pending, num_waiting } = await this.#core.requests.api<ConsumerInfo>(subject);
+      return num_pending > 0 && num_waiting === 0;
+    } catch {
+      // Disconnected, or the consumer is gone: there is nothing that can be read.
+      return false;
+    }
   }
 
   async #prepare(): Promise<void> {
@@ -151,19 +216,26 @@ export class NatsConsumption implements Consumption {
     if (found !== undefined) this.#adopt(found);
     this.#events.onReadiness();
     this.#fill();
+    const isNews = found?.entries.some(({ isRead }) => !isRead) === true;
+    if (!isNews || this.#hasSaidThatItReads || !this.isReady) return;
+    this.#hasSaidThatItReads = true;
+    this.#source.reading();
   }
 
   #adopt(found: ConsumerSet): void {
-    if (this.#state === 'stopped') return;
+    if (this.#isOver) return;
     this.#isOrdered = found.isOrdered;
-    this.#lanes = new Map(found.names.map((name) => [name, this.#lanes.get(name) ?? this.#createLane(name)]));
+    const lanes = found.names.map((name) => this.#lanes.get(name) ?? this.#createLane(name, false));
+    for (const { name } of found.entries) lanes.push(this.#lanes.get(name) ?? this.#createLane(name, true));
+    this.#lanes = new Map(lanes.map((lane) => [lane.name, lane]));
     this.#renewInbox();
     this.#state = 'ready';
   }
 
-  #createLane(name: string): NatsLane {
+  #createLane(name: string, bringsEntries: boolean): NatsLane {
     const { stream } = this.#source;
-    return { name, puller: createPuller(this.#core.link, stream, name, () => `${this.#inbox}.${name}`), busy: 0 };
+    const puller = createPuller(this.#core.link, stream, name, () => `${this.#inbox}.${name}`);
+    return { name, bringsEntries, puller, busy: 0 };
   }
 
   // Requests under the old inbox are void: the server drops a request whose inbox has no subscriber.
@@ -189,9 +261,11 @@ export class NatsConsumption implements Consumption {
 
   #fillLane(lane: NatsLane): void {
     if (this.#state !== 'ready') return;
-    if (this.#isScarce()) lane.puller.pull(1 - lane.busy);
+    const room = this.#maxOpen - this.#open.size - this.#waiting.length;
+    if (lane.bringsEntries) lane.puller.pull(Math.min(maxEntryBatch, this.#entrySizes.entriesFor(room)));
+    else if (this.#isScarce()) lane.puller.pull(1 - lane.busy);
     else if (this.#isOrdered) lane.puller.pull(orderedBatch);
-    else lane.puller.pull(Math.min(maxBatch, this.#maxOpen - this.#open.size - this.#waiting.length));
+    else lane.puller.pull(Math.min(maxBatch, room));
   }
 
   #onMessage(msg: Msg): void {
@@ -205,25 +279,35 @@ export class NatsConsumption implements Consumption {
     this.#setup.resetBackOff();
     const lane = this.#lanes.get(ack.consumer);
     lane?.puller.onMessage();
-    const delivery = this.#source.read(msg, ack, reply, block, this.#owner);
-    if (delivery instanceof HydrogenError) {
+    const deliveries = this.#source.read(msg, ack, reply, block, this.#owner);
+    if (deliveries instanceof HydrogenError) {
       this.#acks.end(reply, unreadable);
-      this.#setup.report(delivery);
-    } else if (delivery === undefined) {
+      this.#setup.report(deliveries);
+    } else if (deliveries.length === 0) {
       this.#acks.end(reply, acked);
-    } else if (this.#state === 'stopped') {
-      this.#giveBack(delivery);
     } else {
-      if (lane !== undefined) lane.busy++;
-      this.#waiting.push(delivery);
-      this.#handOut();
+      this.#take(deliveries, lane);
     }
     if (lane !== undefined) this.#fillLane(lane);
   }
 
+  #take(deliveries: readonly NatsDelivery[], lane: NatsLane | undefined): void {
+    const [first] = deliveries;
+    if (first?.isShared === true) {
+      this.#receipts.add(first.receipt);
+      this.#entrySizes.observe(deliveries.length);
+    }
+    if (lane !== undefined) lane.busy += deliveries.length;
+    for (const delivery of deliveries) {
+      if (this.#isOver) this.#giveBack(delivery);
+      else this.#waiting.push(delivery);
+    }
+    this.#handOut();
+  }
+
   #onServerStatus(subject: string, block: string): void {
     const lane = this.#lanes.get(subject.slice(subject.lastIndexOf('.') + 1));
-    if (lane === undefined || this.#state === 'stopped' || !subject.startsWith(`${this.#inbox}.`)) return;
+    if (lane === undefined || this.#isOver || !subject.startsWith(`${this.#inbox}.`)) return;
     const trouble = lane.puller.onStatus(block);
     if (trouble === undefined) {
       this.#setup.resetBackOff();
@@ -236,11 +320,13 @@ export class NatsConsumption implements Consumption {
   }
 
   #handOut(): void {
-    while (this.#state !== 'stopped' && this.#open.size < this.#maxOpen) {
+    while (!this.#isOver && this.#open.size < this.#maxOpen) {
       const delivery = this.#waiting.shift();
       if (delivery === undefined) return;
       this.#open.add(delivery);
-      delivery.aliveAtMs = performance.now();
+      // The time-out of a message by itself has only just begun, as far as its receiver can know.
+      if (delivery.isShared) this.#keepAlive(delivery, performance.now());
+      else delivery.receipt.aliveAtMs = performance.now();
       this.#events.onDelivery(delivery);
     }
   }
@@ -248,6 +334,32 @@ export class NatsConsumption implements Consumption {
   #giveBack(delivery: NatsDelivery): void {
     const ended = this.#giveBackOne(delivery).finally(() => this.#givenBack.delete(ended));
     this.#givenBack.add(ended);
+  }
+
+  /** Hands it out again in this process: the bus would repeat what it is stored with. */
+  #deliverAgain(delivery: NatsDelivery, delayMs: number): boolean {
+    if (this.#isOver) return false;
+    this.#again.add(delivery.next(), delayMs);
+    return true;
+  }
+
+  #repeat(delivery: NatsDelivery): void {
+    const lane = this.#lanes.get(delivery.consumer);
+    if (lane !== undefined) lane.busy++;
+    this.#waiting.push(delivery);
+    this.#handOut();
+  }
+
+  #openEntries(): OpenEntries {
+    let messages = 0;
+    for (const { left } of this.#receipts) messages += left;
+    const waiting = this.#waiting.count(({ isShared }) => isShared);
+    return { entries: this.#receipts.size, messages, waiting };
+  }
+
+  #ended(delivery: NatsDelivery): void {
+    if (delivery.isShared && delivery.receipt.left === 0) this.#receipts.delete(delivery.receipt);
+    this.#close(delivery);
   }
 
   #close(delivery: NatsDelivery): void {
@@ -262,10 +374,18 @@ export class NatsConsumption implements Consumption {
   #sweep(): void {
     const now = performance.now();
     const ackTimeoutMs = this.#ackTimeoutMs;
+    const isLost = ({ receipt }: NatsDelivery): boolean => now - receipt.aliveAtMs > ackTimeoutMs;
     // The server redelivers a message that was not reported at work for too long, so it takes up no room here.
-    for (const delivery of this.#open) if (now - delivery.aliveAtMs > ackTimeoutMs) this.#close(delivery);
+    for (const delivery of this.#open) if (isLost(delivery)) this.#close(delivery);
+    for (const receipt of this.#receipts) if (now - receipt.aliveAtMs > ackTimeoutMs) this.#receipts.delete(receipt);
+    for (const delivery of this.#again.deliveries) {
+      if (isLost(delivery)) this.#again.drop(delivery);
+      else this.#keepAlive(delivery, now);
+    }
     for (const delivery of this.#waiting.drain()) {
-      if (now - delivery.aliveAtMs > ackTimeoutMs / 3) delivery.working();
+      // What is left of an entry comes again with it.
+      if (delivery.isShared && isLost(delivery)) continue;
+      this.#keepAlive(delivery, now);
       this.#waiting.push(delivery);
     }
     if (!this.isReady) return;
@@ -276,5 +396,13 @@ export class NatsConsumption implements Consumption {
       return;
     }
     this.#fill();
+  }
+
+  #keepAlive(delivery: NatsDelivery, nowMs: number): void {
+    if (nowMs - delivery.receipt.aliveAtMs > this.#ackTimeoutMs / 3) delivery.working();
+  }
+
+  get #isOver(): boolean {
+    return this.#state === 'leaving' || this.#state === 'stopped';
   }
 }

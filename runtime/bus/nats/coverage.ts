@@ -16,6 +16,8 @@ interface Share {
   readonly token: string;
 }
 
+/** In the place of a partition: a filter of entries, which covers no message that is stored by itself. */
+const entryMark = 'e';
 const everyPartition = '*';
 const everyEndpoint = '*';
 
@@ -67,6 +69,7 @@ function sharesOf(filters: readonly string[], subjects: Subjects, kept: readonly
   return filters.flatMap((filter) => {
     if (!filter.startsWith(prefix)) return [];
     const [first = '', second = '>'] = filter.slice(prefix.length).split('.');
+    if (first === entryMark) return [];
     const partition = first === '>' ? everyPartition : first;
     const token = first === '>' || second === '>' || second === '*' ? everyEndpoint : second;
     if (tokens === undefined || tokens.includes(token)) return [{ partition, token }];

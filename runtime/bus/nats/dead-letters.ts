@@ -131,13 +131,8 @@ class ProcessorLetters implements DeadLetters {
       [headerNames.originalId, id],
       [headerNames.replayFor, this.#processor],
     ]);
-    await this.#messages.store(
-      this.#core.subjects.clientMessage(endpoint, connectionId),
-      headers,
-      payload,
-      connectionId,
-      endpoint,
-    );
+    const message = { id, connectionId, endpoint, callbackUrl, payload };
+    await this.#messages.store(this.#core.subjects.clientMessage(endpoint, connectionId), headers, message);
     return this.remove(sequence);
   }
 

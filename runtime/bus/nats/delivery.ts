@@ -1,26 +1,42 @@
 /**
- * A stored message as a delivery, from the stream of client messages or from a waiting room: its fields are read from
- * subject and headers, and its end is published to its reply subject.
+ * Stored messages as deliveries, from the stream of client messages or from a waiting room: their fields are read from
+ * subject, headers and body, and their end is published to the reply subject.
  */
 
 import type { Msg } from 'nats';
 import { HydrogenError } from '../../errors.ts';
+import type { ClientMessage } from '../port/client-message.ts';
 import type { DeadLetterCause } from '../port/dead-letters.ts';
 import type { Delivery } from '../port/messages.ts';
-import type { ClientSubject, Subjects } from '../subjects.ts';
+import type { ClientSubject, EntrySubject, Subjects } from '../subjects.ts';
 import type { Acks } from './acks.ts';
+import { decodeEntry } from './entry.ts';
 import { type ParkedFacts, readParkedFacts } from './parked.ts';
+import { Receipt } from './receipt.ts';
 import { type AckSubject, headerNames, headerValue } from './wire.ts';
 
 /** The consumption that a delivery belongs to. */
 export interface DeliveryOwner {
   readonly acks: Acks;
   ended(delivery: NatsDelivery): void;
+  /** One of several that are stored together is handed back. @returns false when this process delivers no more */
+  again(delivery: NatsDelivery, delayMs: number): boolean;
+}
+
+/** What a delivery is made of. */
+interface Facts {
+  readonly message: ClientMessage;
+  readonly attempt: number;
+  readonly storedAtMs: number;
+  readonly source: string;
+  /** The only processor that gets it, if it is a replay. */
+  readonly replayFor: string | undefined;
+  readonly room: string | undefined;
+  readonly parked: ParkedFacts | undefined;
 }
 
 const acked = Buffer.from('+ACK');
 const nakedNow = Buffer.from('-NAK');
-const inProgress = Buffer.from('+WPI');
 
 export class NatsDelivery implements Delivery {
   readonly id: string;
@@ -33,78 +49,73 @@ export class NatsDelivery implements Delivery {
   readonly room: string | undefined;
   readonly dueAtMs: number;
   readonly cause: DeadLetterCause | undefined;
-  /** Name of the consumer that delivered it. */
-  readonly consumer: string;
-  /** The only processor that gets it, if it is a replay. */
   readonly replayFor: string | undefined;
-  /**
-   * When it was last handed out or reported at work, in `performance.now()`: the acknowledgement time-out runs from
-   * here.
-   */
-  aliveAtMs = performance.now();
-  readonly #sequence: number;
-  readonly #reply: string;
+  readonly source: string;
+  readonly receipt: Receipt;
+  readonly #facts: Facts;
   readonly #owner: DeliveryOwner;
   #isEnded = false;
 
-  constructor(
-    msg: Msg,
-    ack: AckSubject,
-    reply: string,
-    subject: ClientSubject,
-    id: string,
-    block: string,
-    owner: DeliveryOwner,
-    room?: string,
-    parked?: ParkedFacts,
-  ) {
-    this.replayFor = headerValue(block, headerNames.replayFor);
-    this.id = id;
-    this.connectionId = subject.connectionId;
-    this.endpoint = subject.endpoint;
-    this.callbackUrl = headerValue(block, headerNames.callback) ?? '';
-    this.payload = msg.data;
-    this.attempt = ack.attempt + (parked?.attempts ?? 0);
-    this.storedAtMs = parked?.storedAtMs ?? ack.storedAtMs;
-    this.room = room;
+  constructor(facts: Facts, receipt: Receipt, owner: DeliveryOwner) {
+    const { message, parked } = facts;
+    this.id = message.id;
+    this.connectionId = message.connectionId;
+    this.endpoint = message.endpoint;
+    this.callbackUrl = message.callbackUrl;
+    this.payload = message.payload;
+    this.attempt = facts.attempt;
+    this.storedAtMs = facts.storedAtMs;
+    this.room = facts.room;
     this.dueAtMs = parked?.dueAtMs ?? 0;
     this.cause = parked?.cause;
-    this.consumer = ack.consumer;
-    this.#sequence = ack.streamSequence;
-    this.#reply = reply;
+    this.replayFor = facts.replayFor;
+    this.source = facts.source;
+    this.receipt = receipt;
+    this.#facts = facts;
     this.#owner = owner;
+  }
+
+  /** Name of the consumer that delivered it. */
+  get consumer(): string {
+    return this.receipt.consumer;
+  }
+
+  get isShared(): boolean {
+    return this.receipt.isShared;
   }
 
   get isReplay(): boolean {
     return this.replayFor !== undefined;
   }
 
-  get source(): string {
-    return `${this.room === undefined ? 'm' : 'w'}${this.#sequence}`;
-  }
-
   ack(): void {
-    this.#end(acked);
+    this.#end(() => this.receipt.end(acked));
   }
 
   nak(delayMs: number): void {
-    this.#end(delayMs > 0 ? nakAfter(delayMs) : nakedNow);
+    this.#end(() => {
+      if (!this.isShared) this.receipt.end(delayMs > 0 ? nakAfter(delayMs) : nakedNow);
+      else if (!this.#owner.again(this, delayMs)) this.receipt.giveBack();
+    });
   }
 
   working(): void {
-    if (this.#isEnded) return;
-    this.aliveAtMs = performance.now();
-    this.#owner.acks.working(this.#reply, inProgress);
+    if (!this.#isEnded) this.receipt.working();
   }
 
   term(reason: string): void {
-    this.#end(Buffer.from(`+TERM ${reason}`));
+    this.#end(() => this.receipt.end(Buffer.from(`+TERM ${reason}`)));
   }
 
-  #end(payload: Uint8Array): void {
+  /** The next delivery of the same message to this process. */
+  next(): NatsDelivery {
+    return new NatsDelivery({ ...this.#facts, attempt: this.attempt + 1 }, this.receipt, this.#owner);
+  }
+
+  #end(end: () => void): void {
     if (this.#isEnded) return;
     this.#isEnded = true;
-    this.#owner.acks.end(this.#reply, payload);
+    end();
     this.#owner.ended(this);
   }
 }
@@ -123,7 +134,29 @@ export function readDelivery(
   if (subject === undefined || messageId === undefined) return unreadable(msg, ack);
   const replayFor = headerValue(block, headerNames.replayFor);
   const id = replayFor === undefined ? messageId : (headerValue(block, headerNames.originalId) ?? messageId);
-  return new NatsDelivery(msg, ack, reply, subject, id, block, owner);
+  return single(msg, ack, reply, subject, id, block, owner, undefined, undefined);
+}
+
+/** The deliveries of an entry, in order. @returns an error, HYD_MESSAGE_UNREADABLE, when this release can't read it */
+export function readEntry(
+  msg: Msg,
+  ack: AckSubject,
+  reply: string,
+  block: string,
+  subject: EntrySubject,
+  owner: DeliveryOwner,
+): NatsDelivery[] | HydrogenError {
+  const members = decodeEntry(block, msg.data, subject);
+  if (members === undefined) return unreadable(msg, ack);
+  const callbackUrl = headerValue(block, headerNames.callback) ?? '';
+  const { endpoint } = subject;
+  const { attempt, storedAtMs, streamSequence } = ack;
+  const receipt = new Receipt(owner.acks, ack, reply, members.length);
+  const rest = { attempt, storedAtMs, replayFor: undefined, room: undefined, parked: undefined };
+  return members.map((member, index) => {
+    const message = { ...member, endpoint, callbackUrl };
+    return new NatsDelivery({ ...rest, message, source: `m${streamSequence}i${index}` }, receipt, owner);
+  });
 }
 
 /** The same for a message in a waiting room. @returns an error, HYD_MESSAGE_UNREADABLE, when no processor parked it */
@@ -138,7 +171,31 @@ export function readParkedDelivery(
   const subject = subjects.parseWaitingMessage(msg.subject);
   const parked = readParkedFacts(block);
   if (subject === undefined || parked === undefined) return unreadable(msg, ack);
-  return new NatsDelivery(msg, ack, reply, subject, parked.id, block, owner, subject.room, parked);
+  return single(msg, ack, reply, subject, parked.id, block, owner, subject.room, parked);
+}
+
+function single(
+  msg: Msg,
+  ack: AckSubject,
+  reply: string,
+  { connectionId, endpoint }: ClientSubject,
+  id: string,
+  block: string,
+  owner: DeliveryOwner,
+  room: string | undefined,
+  parked: ParkedFacts | undefined,
+): NatsDelivery {
+  const callbackUrl = headerValue(block, headerNames.callback) ?? '';
+  const facts = {
+    message: { id, connectionId, endpoint, callbackUrl, payload: msg.data },
+    attempt: ack.attempt + (parked?.attempts ?? 0),
+    storedAtMs: parked?.storedAtMs ?? ack.storedAtMs,
+    source: `${room === undefined ? 'm' : 'w'}${ack.streamSequence}`,
+    replayFor: headerValue(block, headerNames.replayFor),
+    room,
+    parked,
+  };
+  return new NatsDelivery(facts, new Receipt(owner.acks, ack, reply), owner);
 }
 
 function unreadable(msg: Msg, ack: AckSubject): HydrogenError {

@@ -14,13 +14,15 @@
 
 import type { ConsumerConfig, StreamInfo } from 'nats';
 import { sleep } from '../../../process/timing.ts';
-import { HydrogenError } from '../../errors.ts';
 import type { ConsumerOptions } from '../port/messages.ts';
 import { checkedName, type Subjects } from '../subjects.ts';
 import type { Announcer } from './announcements.ts';
+import { changing, deleteConsumer, ensureConsumer, maxUnsettled, type WantedConsumer } from './consumer-changes.ts';
 import {
   compareSets,
+  entriesOf,
   isComplete,
+  isEntriesName,
   isNameOf,
   isSameShape,
   type LaneSet,
@@ -38,12 +40,22 @@ import {
   type StreamConsumers,
 } from './consumer-view.ts';
 import { endpointsOf } from './coverage.ts';
+import { isSameEndpoints, widened, widenedBy } from './endpoint-sets.ts';
+import {
+  type EntriesConsumer,
+  ensureEntries,
+  isWider,
+  narrowEntries,
+  seenEntries,
+  usedEntries,
+} from './entry-consumers.ts';
 import { firstOpen } from './first-open.ts';
-import { isRefused, jetStreamCodes, type Requests } from './requests.ts';
-import { differences, nanos } from './streams.ts';
+import type { Requests } from './requests.ts';
+import { nanos, type StreamOptions } from './streams.ts';
 
 /** What changing the consumers of a group takes. */
 export interface ConsumerTools {
+  readonly options: { readonly stream: StreamOptions };
   readonly requests: Requests;
   readonly subjects: Subjects;
   readonly announcer: Announcer;
@@ -55,13 +67,10 @@ export interface ConsumerSet {
   readonly isOrdered: boolean;
   /** They cover endpoints that are no longer wanted, until `narrowConsumers` has succeeded. */
   readonly isWide: boolean;
+  /** The consumers of its entries. */
+  readonly entries: readonly EntriesConsumer[];
 }
 
-/**
- * Unordered deliveries that all replicas together may have open. What waits in a replica for its connection or its
- * destination counts too, so it must not be what holds others up.
- */
-const maxUnsettled = 65_536;
 /** How long gateways may take to read new consumers before the old ones are deleted. Nothing is lost if they take longer. */
 const noticeMs = 1000;
 /** Checks of a narrowing that everything published before it is consumed. After the last one it waits for its next try. */
@@ -91,24 +100,33 @@ export async function ensureConsumers(
   };
   const sets = setsOf(processor, view.consumers);
   const current = sets.findLast(isComplete);
-  if (follow && current !== undefined && (!isSameShape(current.shape, shape) || sets.length > 1)) return used(current);
+  const entries = entriesOf(processor, view.consumers);
+  if (follow && current !== undefined && (!isSameShape(current.shape, shape) || sets.length > 1)) {
+    return used(current, false, seenEntries(processor, view));
+  }
   const { target, start } = await planned(tools, processor, shape, view);
   const endpoints = widened(options.endpoints, ownedBy(processor, view.consumers), subjects);
   const wanted = wantedConsumers(subjects, { ...options, endpoints }, target);
-  const changes = await Promise.all(wanted.map((config) => ensureConsumer(tools, config, target, start)));
+  const changes = await Promise.all([
+    ...wanted.map((config) => ensureConsumer(tools, config, presentOf(target, config), start)),
+    ...(shape.isOrdered ? [] : [ensureEntries(tools, options, target, view)]),
+  ]);
   if (changes.some((change) => change !== 'kept')) {
     // Advisories tell nobody of a filter that was widened.
     const isWider = !isSameEndpoints(endpoints, widened([], ownedBy(processor, view.consumers), subjects));
     tools.announcer.tell(isWider ? { processor, kept: 'all' } : { processor });
   }
-  const isWide = !isSameEndpoints(endpoints, options.endpoints);
+  const isWide = !isSameEndpoints(endpoints, options.endpoints) || isWider(entries, options, target, subjects);
+  const readers = usedEntries(processor, view, target);
   if (sets.every(({ tag }) => tag === target.tag)) {
     // No list showed another set. The names show one that somebody has made meanwhile, and cost far less.
     const names = changes.includes('created') ? await consumerNames(requests, subjects.stream) : [];
-    const isAlone = names.every((name) => !isNameOf(processor, name) || target.names.includes(name));
-    if (isAlone) return used(target, isWide);
+    const isAlone = names.every(
+      (name) => !isNameOf(processor, name) || isEntriesName(name) || target.names.includes(name),
+    );
+    if (isAlone) return used(target, isWide, readers);
   }
-  return used(await retire(tools, processor, target), isWide);
+  return used(await retire(tools, processor, target), isWide, readers);
 }
 
 /**
@@ -125,17 +143,20 @@ export async function narrowConsumers(
   isWanted: () => boolean,
 ): Promise<boolean> {
   const { requests, subjects, announcer } = tools;
-  const { processor, endpoints = [] } = options;
-  await announcer.announce({ processor, kept: endpoints }, leaseMs);
+  const { processor, endpoints } = options;
+  await announcer.announce(endpoints === undefined ? { processor } : { processor, kept: endpoints }, leaseMs);
   const { state } = await requests.api<StreamInfo>(`STREAM.INFO.${subjects.stream}`);
   for (let attempt = 0; attempt < drainAttempts; attempt++) {
     if (attempt > 0) await sleep(drainPollMs);
     const view = await readConsumers(requests, subjects.stream);
     const [set, ...others] = setsOf(processor, view.consumers);
     if (set === undefined || others.length > 0 || !isComplete(set)) return false;
-    if ((await firstOpen(requests, subjects.stream, view, set.present)) <= state.last_seq) continue;
+    const all = [...set.present, ...entriesOf(processor, view.consumers)];
+    if ((await firstOpen(requests, subjects.stream, view, all)) <= state.last_seq) continue;
     if (!isWanted()) return false;
-    await Promise.all(wantedConsumers(subjects, options, set).map((config) => ensureConsumer(tools, config, set, 0)));
+    const wanted = wantedConsumers(subjects, options, set);
+    await Promise.all(wanted.map((config) => ensureConsumer(tools, config, presentOf(set, config), 0)));
+    await narrowEntries(tools, options, set, view);
     return true;
   }
   return false;
@@ -155,7 +176,7 @@ export async function deleteConsumers(
   present?: StreamConsumers,
 ): Promise<number> {
   const { consumers } = present ?? (await readConsumers(requests, subjects.stream));
-  const mine = ownedBy(processor, consumers);
+  const mine = [...ownedBy(processor, consumers), ...entriesOf(processor, consumers)];
   if (mine.length === 0) return 0;
   await announcer.announce({ processor, kept: [] }, leaseMs);
   await Promise.all(mine.map(({ name }) => deleteConsumer(requests, subjects.stream, name)));
@@ -222,37 +243,6 @@ function wantedConsumers(subjects: Subjects, options: ConsumerOptions, set: Lane
   }));
 }
 
-type WantedConsumer = Partial<ConsumerConfig> & { readonly durable_name: string };
-
-/** @param start the first message of a consumer that does not exist yet */
-async function ensureConsumer(
-  { requests, subjects }: ConsumerTools,
-  config: WantedConsumer,
-  set: LaneSet,
-  start: number,
-): Promise<'kept' | 'created' | 'updated'> {
-  const name = config.durable_name;
-  const subject = `CONSUMER.CREATE.${subjects.stream}.${name}`;
-  const existing = set.present.find((one) => one.name === name)?.config;
-  if (existing === undefined) {
-    const first = { deliver_policy: 'by_start_sequence', opt_start_seq: start };
-    const body = { stream_name: subjects.stream, config: { ...first, name, ...config }, action: 'create' };
-    // Somebody else who makes the same set has created it first. It is checked before anything is deleted.
-    await unlessRefused(requests.api(subject, body), jetStreamCodes.consumerExists);
-    return 'created';
-  }
-  if (differences({ ...existing, filter_subjects: [...filtersOf(existing)] }, config).length === 0) return 'kept';
-  const { filter_subject: _, ...base } = existing;
-  const body = { stream_name: subjects.stream, config: { ...base, name, ...config }, action: 'update' };
-  try {
-    await requests.api(subject, body);
-  } catch (err) {
-    if (isRefused(err, jetStreamCodes.consumerMissing)) throw changing(name);
-    throw err;
-  }
-  return 'updated';
-}
-
 /** The first message of the set as it was created; Infinity when that can't be known. */
 function startOf({ present }: LaneSet): number {
   return Math.max(
@@ -263,44 +253,10 @@ function startOf({ present }: LaneSet): number {
   );
 }
 
-/** The endpoints that are wanted or covered; undefined: all. */
-function widened(
-  wanted: readonly string[] | undefined,
-  consumers: readonly KnownConsumer[],
-  subjects: Subjects,
-): readonly string[] | undefined {
-  const filters = consumers.flatMap(({ config }) => filtersOf(config));
-  return filters.length === 0 ? wanted : widenedBy(wanted, endpointsOf(filters, subjects));
+function presentOf({ present }: LaneSet, { durable_name }: WantedConsumer): KnownConsumer | undefined {
+  return present.find(({ name }) => name === durable_name);
 }
 
-function widenedBy(
-  some: readonly string[] | undefined,
-  more: readonly string[] | undefined,
-): readonly string[] | undefined {
-  return some === undefined || more === undefined ? undefined : [...new Set([...some, ...more])].sort();
-}
-
-function isSameEndpoints(a: readonly string[] | undefined, b: readonly string[] | undefined): boolean {
-  if (a === undefined || b === undefined) return a === b;
-  return new Set(a).size === new Set(b).size && a.every((one) => b.includes(one));
-}
-
-function used({ names, shape }: LaneSet, isWide = false): ConsumerSet {
-  return { names, isOrdered: shape.isOrdered, isWide };
-}
-
-async function deleteConsumer(requests: Requests, stream: string, name: string): Promise<void> {
-  await unlessRefused(requests.api(`CONSUMER.DELETE.${stream}.${name}`), jetStreamCodes.consumerNotFound);
-}
-
-async function unlessRefused(request: Promise<unknown>, code: number): Promise<void> {
-  try {
-    await request;
-  } catch (err) {
-    if (!isRefused(err, code)) throw err;
-  }
-}
-
-function changing(processor: string): HydrogenError {
-  return new HydrogenError('HYD_BUS_UNREACHABLE', `the consumers of ${processor} are being changed by others`);
+function used({ names, shape }: LaneSet, isWide: boolean, entries: readonly EntriesConsumer[]): ConsumerSet {
+  return { names, isOrdered: shape.isOrdered, isWide, entries };
 }

@@ -87,7 +87,7 @@ export function createNatsGroup(options: NatsGroupOptions): NatsGroup {
   const subjects = createSubjects(options.group);
   const link = new Link(options);
   const requests = guarded(createRequests(link), options.mayWrite);
-  const tools = { requests, subjects, announcer: new Announcer(link, requests, subjects) };
+  const tools = { requests, subjects, options, announcer: new Announcer(link, requests, subjects) };
   const needed = [
     clientStream(subjects, options.stream),
     deadLetterStream(subjects, options.stream, options.deadLetter),
@@ -142,7 +142,7 @@ export function createNatsGroup(options: NatsGroupOptions): NatsGroup {
 async function readLags(requests: Requests, subjects: Subjects): Promise<ReadonlyMap<string, ProcessorLag>> {
   const lags = new Map<string, ProcessorLag>();
   await eachConsumer(requests, subjects.stream, ({ config, num_pending, num_ack_pending }) => {
-    const processor = config.metadata?.[metadataKeys.processor];
+    const processor = config.metadata?.[metadataKeys.processor] ?? config.metadata?.[metadataKeys.entriesOf];
     if (processor === undefined) return;
     const { pendingMessages = 0, unacknowledgedMessages = 0, consumers = 0 } = lags.get(processor) ?? {};
     lags.set(processor, {

@@ -5,17 +5,21 @@
  * - at once from an advisory: of a deleted consumer, whose filters no longer count, or of a deleted stream;
  * - at once from an announcement of what consumers will cover, before it takes effect;
  * - on a new connection, before anything is published on it: while stream and names are the same, so is the answer;
- * - by a poll of the names, and of everything when they have changed or a minute has passed.
+ * - by a poll of the names, and of everything when they have changed or a minute has passed. The same poll looks who
+ *   reads entries.
  *
  * Nothing is polled before the first question.
  */
 
-import type { StreamInfo } from 'nats';
+import type { ConsumerInfo, StreamInfo } from 'nats';
 import type { Subjects } from '../subjects.ts';
 import { type Announcement, announcedMs } from './announcements.ts';
 import type { Link } from './connection.ts';
+import { entriesOf } from './consumer-sets.ts';
 import { consumerNames, filtersOf, type KnownConsumer, listConsumers, metadataKeys } from './consumer-view.ts';
-import { createCoverage } from './coverage.ts';
+import { createCoverage, type Restrictions } from './coverage.ts';
+import { createEntryCoverage, type EntryCoverage } from './entry-coverage.ts';
+import { EntryReaders } from './entry-readers.ts';
 import { isRefused, jetStreamCodes, type Requests } from './requests.ts';
 
 const pollMs = 5000;
@@ -38,7 +42,9 @@ export class Interest {
   #created = '';
   /** By processor, what it has announced to keep, and until when that is believed. */
   readonly #announced = new Map<string, { readonly kept: readonly string[]; readonly untilMs: number }>();
+  readonly #readers = new EntryReaders();
   #covered: (endpoint: string) => boolean;
+  #entries: EntryCoverage;
   /** Incremented when a consumer or the stream is deleted and when the link changes: earlier questions are void. */
   #epoch = 0;
   /** What the listeners were last told of. */
@@ -53,11 +59,23 @@ export class Interest {
     this.#requests = requests;
     this.#subjects = subjects;
     this.#covered = createCoverage([], subjects);
+    this.#entries = this.#weighEntries(new Map());
   }
 
   isConsumed(endpoint: string): boolean {
     if (this.#state === 'unasked') this.#watch();
     return this.#isConfirmed && this.#covered(endpoint);
+  }
+
+  /** How a message to this endpoint is to be written now; undefined: it is not consumed. */
+  formOf(endpoint: string): 'single' | 'entry' | undefined {
+    if (!this.isConsumed(endpoint)) return undefined;
+    return this.#entries.isRead(endpoint) ? 'entry' : 'single';
+  }
+
+  /** True while an entry to this endpoint is kept for every processor that gets messages to it. */
+  keepsEntries(endpoint: string): boolean {
+    return this.isConsumed(endpoint) && this.#entries.keeps(endpoint);
   }
 
   onChange(listener: () => void): void {
@@ -66,7 +84,8 @@ export class Interest {
   }
 
   /** Takes an announcement into account at once. Resolves when the consumers have been read again, if they can be. */
-  async heed({ processor, kept }: Announcement): Promise<void> {
+  async heed({ processor, kept, isLeaving }: Announcement): Promise<void> {
+    if (isLeaving === true) this.#readers.leave(processor, entriesOf(processor, this.#consumers));
     if (kept === 'all') this.#announced.delete(processor);
     else if (kept !== undefined) this.#announced.set(processor, { kept, untilMs: performance.now() + announcedMs });
     if (this.#state === 'unasked' || this.#isStopped) return;
@@ -148,6 +167,17 @@ export class Interest {
     const isFull = this.#isStale || ++this.#polls % fullReadEvery === 0;
     this.#isStale = false;
     if (isFull || !(await this.#confirm())) await this.#read();
+    else await this.#lookForReaders();
+  }
+
+  async #lookForReaders(): Promise<void> {
+    const { stream } = this.#subjects;
+    const entries = this.#consumers.filter(({ config }) => config.metadata?.[metadataKeys.entriesOf] !== undefined);
+    if (entries.length === 0) return;
+    const ask = ({ name }: KnownConsumer): Promise<ConsumerInfo> =>
+      this.#requests.api<ConsumerInfo>(`CONSUMER.INFO.${stream}.${name}`);
+    for (const info of await Promise.all(entries.map(ask))) this.#readers.look(info);
+    this.#weigh();
   }
 
   get #isStopped(): boolean {
@@ -178,6 +208,7 @@ export class Interest {
     } while (epoch !== this.#epoch);
     this.#created = created;
     this.#consumers = consumers;
+    this.#readers.lookAll(consumers);
     this.#isConfirmed = true;
     this.#weigh();
   }
@@ -192,12 +223,17 @@ export class Interest {
     }
   }
 
+  #weighEntries(restrictions: Restrictions): EntryCoverage {
+    return createEntryCoverage(this.#consumers, this.#subjects, restrictions, (name) => this.#readers.isRead(name));
+  }
+
   /** Computes the answers, and calls the listeners when they may have changed. */
   #weigh(): void {
     const nowMs = performance.now();
     for (const [processor, { untilMs }] of this.#announced) if (untilMs < nowMs) this.#announced.delete(processor);
     const restrictions = new Map(Array.from(this.#announced, ([processor, { kept }]) => [processor, kept]));
     this.#covered = createCoverage(this.#consumers, this.#subjects, restrictions);
+    this.#entries = this.#weighEntries(restrictions);
     const told = JSON.stringify([this.#isConfirmed, this.#consumers.map(coverageOf).sort(), [...restrictions]]);
     if (told === this.#told || this.#isStopped) return;
     this.#told = told;
@@ -206,5 +242,6 @@ export class Interest {
 }
 
 function coverageOf({ config }: KnownConsumer): string {
-  return [config.metadata?.[metadataKeys.processor], ...filtersOf(config)].join(' ');
+  const { metadata = {} } = config;
+  return [metadata[metadataKeys.processor], metadata[metadataKeys.entriesOf], ...filtersOf(config)].join(' ');
 }

@@ -1,7 +1,8 @@
-/** The lag of a set of consumers. */
+/** The lag of a processor's consumers. */
 
 import type { ConsumerInfo } from 'nats';
 import type { Lag } from '../port/messages.ts';
+import type { EntrySizes } from './entry-sizes.ts';
 import type { Requests } from './requests.ts';
 
 /** Summed over the consumers; it costs one request for each. @throws what `Requests.api` throws */
@@ -12,5 +13,23 @@ export async function readLag(requests: Requests, stream: string, consumers: rea
   return {
     pending: infos.reduce((sum, info) => sum + info.num_pending, 0),
     unacknowledged: infos.reduce((sum, info) => sum + info.num_ack_pending, 0),
+  };
+}
+
+/** The entries that this process has open. */
+export interface OpenEntries {
+  readonly entries: number;
+  /** Their messages whose deliveries have not ended. */
+  readonly messages: number;
+  /** Those of these messages that were not handed out. */
+  readonly waiting: number;
+}
+
+/** The lag of entries in messages: exact for those that this process has open, estimated for all others. */
+export function entryLag({ pending, unacknowledged }: Lag, open: OpenEntries, sizes: EntrySizes): Lag {
+  const elsewhere = sizes.messagesIn(Math.max(0, unacknowledged - open.entries));
+  return {
+    pending: sizes.messagesIn(pending) + open.waiting,
+    unacknowledged: elsewhere + open.messages - open.waiting,
   };
 }

@@ -3,21 +3,20 @@
 import type { Msg } from 'nats';
 import type { HydrogenError } from '../../errors.ts';
 import type { ClientMessage } from '../port/client-message.ts';
-import type { ConsumerOptions, Consumption, Delivery, MessageBus } from '../port/messages.ts';
+import type { ConsumerOptions, Consumption, Delivery, MessageBus, Remainder } from '../port/messages.ts';
 import type { Unacknowledged } from '../port/pressure.ts';
 import type { Acks } from './acks.ts';
 import { parseAnnouncement } from './announcements.ts';
 import { NatsConsumption } from './consumption.ts';
 import type { NatsCore } from './core.ts';
+import { ClientHeaders, checkedMessageId } from './entry.ts';
 import { Interest } from './interest.ts';
+import { Lines } from './lines.ts';
 import { ProcessorSource } from './processor-source.ts';
 import { Publisher } from './publisher.ts';
 import { countRooms, sumOf } from './rooms.ts';
-import { countStored } from './stored.ts';
-import { checkedValue, headerNames } from './wire.ts';
+import { StoredView } from './stored.ts';
 
-const idPattern = /^[A-Za-z0-9-]+$/;
-const maxKnownCallbacks = 64;
 /** Longer than the publisher waits for an acknowledgement. */
 const settleMs = 6000;
 
@@ -29,8 +28,8 @@ export class NatsMessages implements MessageBus {
   readonly #interest: Interest;
   readonly #pressureListeners: ((isPressed: boolean) => void)[] = [];
   readonly #consumptions = new Set<NatsConsumption>();
-  /** The part of a header block that follows the message id, by callback URL. */
-  readonly #headerTails = new Map<string, string>();
+  readonly #headers = new ClientHeaders();
+  readonly #stored: StoredView;
   #consumptionCount = 0;
   #wasPressed = true;
 
@@ -40,8 +39,12 @@ export class NatsMessages implements MessageBus {
     this.#core = core;
     this.#acks = acks;
     this.#interest = new Interest(link, requests, subjects, () => this.publisher.cover());
-    const isCovered = (endpoint: string): boolean => this.#interest.isConsumed(endpoint);
-    this.publisher = new Publisher(link, 'm', subjects.stream, () => this.weigh(), options.publishLimits, isCovered);
+    const forms = this.#interest;
+    const formOf = (endpoint: string): 'single' | 'entry' | undefined => forms.formOf(endpoint);
+    const lines = new Lines(subjects, this.#headers, formOf, () => core.limit.entryBytes);
+    const onChange = (): void => this.weigh();
+    this.publisher = new Publisher(link, 'm', subjects.stream, lines, forms, onChange, options.publishLimits);
+    this.#stored = new StoredView(core);
     link.subscribe(subjects.announcements, (msg) => void this.#onAnnouncement(msg, instances));
   }
 
@@ -66,18 +69,20 @@ export class NatsMessages implements MessageBus {
   }
 
   // Not async: the promise of the publisher is the only one that a message costs.
-  publish({ id, connectionId, endpoint, callbackUrl, payload }: ClientMessage): Promise<void> {
+  publish(message: ClientMessage, isApart = false): Promise<number> {
     try {
-      this.#core.limit.check(payload);
-      const subject = this.#core.subjects.clientMessage(endpoint, connectionId);
-      return this.publisher.store(subject, this.#headers(id, callbackUrl), payload, connectionId, endpoint);
+      this.#core.limit.check(message.payload);
+      this.#core.subjects.laneOf(message.endpoint, message.connectionId);
+      this.#headers.check(message.callbackUrl);
+      checkedMessageId(message.id);
+      return this.publisher.publish(message, isApart);
     } catch (refusal) {
       return Promise.reject(refusal);
     }
   }
 
-  stored(endpoint: string, connectionId: string): Promise<number | undefined> {
-    return countStored(this.#core, endpoint, connectionId);
+  remainder(endpoint: string, connectionId: string, isApart: boolean): Promise<Remainder | undefined> {
+    return this.#stored.remainder(endpoint, connectionId, isApart);
   }
 
   isConsumed(endpoint: string): boolean {
@@ -123,7 +128,7 @@ export class NatsMessages implements MessageBus {
         if (lag === undefined || rooms === undefined) return undefined;
         return { ...lag, pending: lag.pending + sumOf(rooms.get(options.processor)) };
       },
-      stop: (giveBack) => consumption.stop(giveBack),
+      stop: (giveBack, isLeaving) => consumption.stop(giveBack, isLeaving),
     };
   }
 
@@ -149,16 +154,5 @@ export class NatsMessages implements MessageBus {
     const ids = instances();
     // The package turns a missing reply subject into an empty string.
     if (reply && ids.length > 0) this.#core.link.publish(reply, Buffer.from(JSON.stringify(ids)));
-  }
-
-  // All messages of a gateway carry the same callback, so their header blocks differ only in the id.
-  #headers(id: string, callbackUrl: string): string {
-    let tail = this.#headerTails.get(callbackUrl);
-    if (tail === undefined) {
-      tail = `\r\n${headerNames.callback}: ${checkedValue(callbackUrl)}\r\n\r\n`;
-      if (this.#headerTails.size < maxKnownCallbacks) this.#headerTails.set(callbackUrl, tail);
-    }
-    if (!idPattern.test(id)) throw new RangeError(`not a message id: ${JSON.stringify(id)}`);
-    return `NATS/1.0\r\n${headerNames.messageId}: ${id}${tail}`;
   }
 }

@@ -23,6 +23,11 @@ export class PayloadLimit {
     return Math.max(0, Math.min(this.#link.maxPayloadBytes, this.#streamBytes) - headerBytes);
   }
 
+  /** Bytes of an entry above which it gets no further message: a large one needs much room in the stream at once. */
+  get entryBytes(): number {
+    return Math.min(this.bytes, this.#streamBytes / 16);
+  }
+
   /** @throws {HydrogenError} HYD_MESSAGE_TOO_LARGE */
   check(payload: Uint8Array): void {
     const max = this.bytes;

@@ -1,11 +1,12 @@
 /** The deliveries of one processor from the stream of client messages: its streams and durable consumers. */
 
-import type { Msg } from 'nats';
+import type { ConsumerInfo, Msg } from 'nats';
 import { HydrogenError } from '../../errors.ts';
 import type { ConsumerOptions, Delivery } from '../port/messages.ts';
+import { isEntriesName } from './consumer-sets.ts';
 import type { ConsumptionSource, SetupAttempt } from './consumption-source.ts';
 import type { NatsCore } from './core.ts';
-import { type DeliveryOwner, type NatsDelivery, readDelivery } from './delivery.ts';
+import { type DeliveryOwner, type NatsDelivery, readDelivery, readEntry } from './delivery.ts';
 import { type ConsumerSet, ensureConsumers, narrowConsumers } from './durables.ts';
 import { JetStreamError } from './requests.ts';
 import { ensureWaitingStream } from './rooms.ts';
@@ -46,16 +47,41 @@ export class ProcessorSource implements ConsumptionSource {
     return narrowConsumers(this.#core, this.#options, this.#core.options.leaseMs, isWanted);
   }
 
+  reading(): void {
+    this.#core.announcer.tell({ processor: this.#options.processor });
+  }
+
+  async leave(entries: readonly string[]): Promise<boolean> {
+    const { requests, subjects, announcer, options } = this.#core;
+    const { processor } = this.#options;
+    try {
+      const infos = entries.map((name) => requests.api<ConsumerInfo>(`CONSUMER.INFO.${subjects.stream}.${name}`));
+      if ((await Promise.all(infos)).every(({ num_waiting }) => num_waiting > 0)) return false;
+      await announcer.announce({ processor, isLeaving: true }, options.leaseMs);
+      return true;
+    } catch {
+      // Disconnected, or the consumer is gone: a gateway finds out by itself that nobody reads.
+      return false;
+    }
+  }
+
   read(
     msg: Msg,
     ack: AckSubject,
     reply: string,
     block: string,
     owner: DeliveryOwner,
-  ): NatsDelivery | HydrogenError | undefined {
-    const delivery = readDelivery(msg, ack, reply, block, this.#core.subjects, owner);
-    if (delivery instanceof HydrogenError || delivery.replayFor === undefined) return delivery;
-    return delivery.replayFor === this.#options.processor ? delivery : undefined;
+  ): readonly NatsDelivery[] | HydrogenError {
+    const { subjects } = this.#core;
+    const { processor } = this.#options;
+    const entry = subjects.parseEntry(msg.subject);
+    if (entry !== undefined) {
+      // A replica of a release without entries has let its consumer cover them.
+      return isEntriesName(ack.consumer) ? readEntry(msg, ack, reply, block, entry, owner) : [];
+    }
+    const delivery = readDelivery(msg, ack, reply, block, subjects, owner);
+    if (delivery instanceof HydrogenError) return delivery;
+    return delivery.replayFor === undefined || delivery.replayFor === processor ? [delivery] : [];
   }
 
   // It is tried again whenever something is to be parked.

@@ -1,10 +1,11 @@
 /**
- * Stores messages in one stream. A message is unacknowledged until the stream acknowledges it under its own id: it is
- * sent again, in order, when no acknowledgement arrives, when the stream refuses it, and on a new connection. While the
- * stream refuses, only the oldest message is tried, with back-off; then the rest follows, a few at first.
+ * Stores client messages in one stream. A message is unacknowledged until the stream acknowledges it, or the entry that
+ * holds it, under its own id: it is sent again, in order, when no acknowledgement arrives, when the stream refuses it, and
+ * on a new connection. While the stream refuses, only the oldest is tried, with back-off; then the rest follows, a few at
+ * first.
  *
- * Only one message of each connection is in flight at a time: with two, the stream could refuse the first and take the
- * second, and no consumer could restore their order. A connection therefore sends at most one message per round trip.
+ * Each line (see lines.ts) has one message of the stream in flight: with two, the stream could refuse the first and take
+ * the second, and no consumer could restore their order. What arrives meanwhile goes into the next entry.
  *
  * This file is long because every step of a message updates the same counters, which are only consistent together.
  */
@@ -13,25 +14,15 @@ import type { Msg } from 'nats';
 import { sleep } from '../../../process/timing.ts';
 import { HydrogenError } from '../../errors.ts';
 import { Fifo } from '../../fifo.ts';
+import type { ClientMessage } from '../port/client-message.ts';
 import { defaultPublishLimits, type PublishLimits, type Unacknowledged } from '../port/pressure.ts';
 import type { Link } from './connection.ts';
-import { judgeAck } from './wire.ts';
+import type { Line, Lines, Outgoing, PublishForms, Waiting } from './lines.ts';
+import { judgeAck, storedSequence } from './wire.ts';
 
-interface Pending {
-  readonly number: number;
-  readonly subject: string;
-  readonly headers: string;
-  readonly connectionId: string;
-  readonly endpoint: string;
-  readonly bytes: number;
-  payload: Uint8Array;
-  state: 'unsent' | 'sent' | 'done';
-  sentAtMs: number;
-  readonly resolve: () => void;
-  readonly reject: (error: HydrogenError) => void;
-}
-
-const ackTimeoutMs = 5000;
+/** How long an acknowledgement is waited for at first, and at most once acknowledgements have come late. */
+const firstPatienceMs = 5000;
+const maxPatienceMs = 30_000;
 const sweepMs = 250;
 const firstProbeMs = 50;
 const maxProbeMs = 2000;
@@ -44,67 +35,75 @@ const nothing = new Uint8Array(0);
 export class Publisher {
   readonly #link: Link;
   readonly #limits: PublishLimits;
-  /** Acknowledgements arrive at this prefix followed by the number of the message. */
+  /** Acknowledgements arrive at this prefix followed by a number. */
   readonly #inbox: string;
   /** The first bytes of this stream's acknowledgements. */
   readonly #accepted: Uint8Array;
   readonly #onChange: () => void;
-  readonly #isCovered: (endpoint: string) => boolean;
-  readonly #all = new Map<number, Pending>();
-  /** Messages that are first of their connection and were never sent. */
-  readonly #fresh = new Fifo<Pending>();
-  /** Messages to be sent again; older than everything in `#fresh`. */
-  readonly #returned: Pending[] = [];
+  readonly #forms: PublishForms;
+  readonly #lines: Lines;
+  /** What was formed and is not stored, by its number. */
+  readonly #unstored = new Map<number, Outgoing>();
+  /** Lines with something to send and nothing in flight. */
+  readonly #ready = new Fifo<Line>();
+  /** To be sent again; older than everything in `#ready`. */
+  readonly #returned: Outgoing[] = [];
   #isSorted = true;
-  /** Messages that nobody would get at the moment. */
-  #uncovered: Pending[] = [];
-  readonly #sentOrder = new Fifo<Pending>();
-  /** Connections with a message in flight, and the messages that wait behind it. */
-  readonly #lines = new Map<string, Fifo<Pending> | undefined>();
+  /** What nobody would get at the moment. */
+  #uncoveredLines: Line[] = [];
+  #uncovered: Outgoing[] = [];
+  readonly #sentOrder = new Fifo<Outgoing>();
   readonly #flushed = new Set<() => void>();
   /** `refused`: the stream accepts nothing for now, and only the probe is tried. */
   #state: 'flowing' | 'refused' | 'stopped' = 'flowing';
   #isOverLimits = false;
-  #lastNumber = 0;
+  #messages = 0;
   #bytes = 0;
   #sent = 0;
   #sentBytes = 0;
   #window = maxWindow;
-  #probe: Pending | undefined;
+  #isPumping = false;
+  #probe: Outgoing | undefined;
   #probeTimer: NodeJS.Timeout | undefined;
   #probeDelayMs = firstProbeMs;
+  #patienceMs = firstPatienceMs;
   #sweeper: NodeJS.Timeout | undefined;
 
   /**
    * @param kind one letter that keeps the acknowledgements of several publishers on one link apart
+   * @param forms asked before each attempt; a message that would not be kept waits for `cover`
    * @param onChange called when `isPressed` may have changed
-   * @param isCovered asked before each attempt; a message to an endpoint that is not covered waits for `cover`
    */
   constructor(
     link: Link,
     kind: string,
     stream: string,
+    lines: Lines,
+    forms: PublishForms,
     onChange: () => void,
     limits: PublishLimits = defaultPublishLimits,
-    isCovered: (endpoint: string) => boolean = () => true,
   ) {
     this.#link = link;
     this.#limits = limits;
     this.#inbox = `${link.inbox}.${kind}.`;
     this.#accepted = Buffer.from(`{"stream":"${stream}","seq":`);
+    this.#lines = lines;
+    this.#forms = forms;
     this.#onChange = onChange;
-    this.#isCovered = isCovered;
     link.subscribe(`${this.#inbox}*`, (msg) => this.#onAck(msg));
     link.onStatus((status) => {
-      const unanswered = this.#sentOrder.drain().filter((pending) => pending.state === 'sent');
-      for (const pending of unanswered) this.#unsend(pending);
+      const unanswered = this.#sentOrder.drain().filter((outgoing) => outgoing.state === 'sent');
+      for (const outgoing of unanswered) {
+        this.#unsend(outgoing);
+        outgoing.firstSentAtMs = 0;
+      }
       this.#putBack(unanswered);
       if (status === 'up') this.#resume();
     });
   }
 
   get unacknowledged(): Unacknowledged {
-    return { messages: this.#all.size, bytes: this.#bytes };
+    return { messages: this.#messages, bytes: this.#bytes };
   }
 
   /** True while the stream refuses or too much is unacknowledged. */
@@ -113,34 +112,26 @@ export class Publisher {
   }
 
   /**
-   * Resolves when the stream has stored it. Not async, so that a message costs one promise.
-   * @param headers a complete block with an id, so that a second attempt is recognised
+   * Resolves when the stream has stored it, with its position; 0 when it is stored by itself. Not async, so that a message
+   * costs one promise. The message must have been checked.
    * @throws {HydrogenError} as a rejection: HYD_MESSAGE_TOO_LARGE, HYD_BUS_STOPPED
    */
-  store(subject: string, headers: string, payload: Uint8Array, connectionId: string, endpoint = ''): Promise<void> {
+  publish(message: ClientMessage, isApart: boolean): Promise<number> {
+    const { id, connectionId, endpoint, callbackUrl, payload } = message;
     return new Promise((resolve, reject) => {
-      if (this.#state === 'stopped') {
-        reject(new HydrogenError('HYD_BUS_STOPPED'));
-        return;
-      }
-      const pending: Pending = {
-        number: ++this.#lastNumber,
-        subject,
-        headers,
-        connectionId,
-        endpoint,
-        bytes: payload.byteLength,
-        payload,
-        state: 'unsent',
-        sentAtMs: 0,
-        resolve,
-        reject,
-      };
-      this.#all.set(pending.number, pending);
-      this.#bytes += pending.bytes;
-      this.#sweeper ??= setInterval(() => this.#sweep(), sweepMs);
-      if (this.#standInLine(pending)) this.#pump();
-      if (!this.#isOverLimits) this.#weigh();
+      this.#add({ id, connectionId, endpoint, callbackUrl, payload, isApart, fixed: undefined, resolve, reject });
+    });
+  }
+
+  /**
+   * The same for a message that is stored by itself, with these headers: a complete block with an id, so that a second
+   * attempt is recognised.
+   */
+  store(subject: string, headers: string, message: ClientMessage): Promise<number> {
+    const { id, connectionId, endpoint, callbackUrl, payload } = message;
+    return new Promise((resolve, reject) => {
+      const fixed = { subject, headers };
+      this.#add({ id, connectionId, endpoint, callbackUrl, payload, isApart: false, fixed, resolve, reject });
     });
   }
 
@@ -149,7 +140,7 @@ export class Publisher {
    * unacknowledged.
    */
   async flush(timeoutMs: number): Promise<string[]> {
-    if (this.#all.size > 0) {
+    if (this.#messages > 0) {
       await new Promise<void>((resolve) => {
         const done = (): void => {
           clearTimeout(timer);
@@ -160,29 +151,48 @@ export class Publisher {
         this.#flushed.add(done);
       });
     }
-    return [...new Set(Array.from(this.#all.values(), (pending) => pending.connectionId))];
+    return this.#lines.connectionIds;
   }
 
-  /** Coverage may have changed: tries the messages that wait for it. */
+  /** Coverage may have changed: tries what waits for it. */
   cover(): void {
-    if (this.#uncovered.length === 0) return;
+    if (this.#uncovered.length === 0 && this.#uncoveredLines.length === 0) return;
     this.#putBack(this.#uncovered);
+    for (const line of this.#uncoveredLines) this.#ready.push(line);
     this.#uncovered = [];
-    this.#pump();
+    this.#uncoveredLines = [];
+    this.#schedule();
   }
 
-  /** Resolves when no message that is in flight now still is, or after `timeoutMs`. */
+  /** Resolves when nothing that is in flight now still is, or after `timeoutMs`. */
   async settle(timeoutMs: number): Promise<void> {
     const deadlineMs = performance.now() + timeoutMs;
-    const sent = Array.from(this.#all.values()).filter((pending) => pending.state === 'sent');
-    while (sent.some((pending) => pending.state === 'sent') && performance.now() < deadlineMs)
+    const sent = Array.from(this.#unstored.values()).filter((outgoing) => outgoing.state === 'sent');
+    while (sent.some((outgoing) => outgoing.state === 'sent') && performance.now() < deadlineMs)
       await sleep(settlePollMs);
   }
 
   stop(): void {
     this.#state = 'stopped';
     clearTimeout(this.#probeTimer);
-    for (const pending of this.#all.values()) this.#end(pending, new HydrogenError('HYD_BUS_STOPPED'));
+    clearInterval(this.#sweeper);
+    this.#unstored.clear();
+    this.#messages = 0;
+    this.#bytes = 0;
+    for (const { reject } of this.#lines.drain()) reject(new HydrogenError('HYD_BUS_STOPPED'));
+    for (const done of this.#flushed) done();
+  }
+
+  #add(message: Waiting): void {
+    if (this.#state === 'stopped') {
+      message.reject(new HydrogenError('HYD_BUS_STOPPED'));
+      return;
+    }
+    this.#messages += 1;
+    this.#bytes += message.payload.byteLength;
+    this.#sweeper ??= setInterval(() => this.#sweep(), sweepMs);
+    this.#makeReady(this.#lines.add(message));
+    if (!this.#isOverLimits) this.#weigh();
   }
 
   #become(state: 'flowing' | 'refused'): void {
@@ -195,10 +205,27 @@ export class Publisher {
     const { maxUnacknowledgedMessages, maxUnacknowledgedBytes } = this.#limits;
     // Hysteresis, so that pressure does not change with every message.
     const share = this.#isOverLimits ? 0.75 : 1;
-    const isOver = this.#all.size > maxUnacknowledgedMessages * share || this.#bytes > maxUnacknowledgedBytes * share;
+    const isOver = this.#messages > maxUnacknowledgedMessages * share || this.#bytes > maxUnacknowledgedBytes * share;
     if (isOver === this.#isOverLimits) return;
     this.#isOverLimits = isOver;
     this.#onChange();
+  }
+
+  #makeReady(line: Line | undefined): void {
+    if (line === undefined || line.isReady || line.inFlight !== undefined) return;
+    line.isReady = true;
+    this.#ready.push(line);
+    this.#schedule();
+  }
+
+  // Behind everything that arrives in this turn of the event loop, so that it goes together.
+  #schedule(): void {
+    if (this.#isPumping || this.#state !== 'flowing') return;
+    this.#isPumping = true;
+    setImmediate(() => {
+      this.#isPumping = false;
+      this.#pump();
+    });
   }
 
   #pump(): void {
@@ -209,95 +236,139 @@ export class Publisher {
     }
   }
 
-  #send(pending: Pending): boolean {
+  #send(outgoing: Outgoing): boolean {
+    const { subject, payload, number, headers } = outgoing;
     let isSent = false;
     try {
-      isSent = this.#link.publish(pending.subject, pending.payload, this.#inbox + pending.number, pending.headers);
+      isSent = this.#link.publish(subject, payload, this.#inbox + number, headers);
     } catch (err) {
       // The server's limit is smaller than the one known when the message was accepted.
       if (!(err instanceof HydrogenError)) throw err;
-      this.#end(pending, err);
+      this.#tooLarge(outgoing, err);
       return true;
     }
     if (!isSent) {
-      this.#putBack([pending]);
+      this.#putBack([outgoing]);
       return false;
     }
-    pending.state = 'sent';
-    pending.sentAtMs = performance.now();
+    outgoing.state = 'sent';
+    outgoing.sentAtMs = performance.now();
+    if (outgoing.firstSentAtMs === 0) outgoing.firstSentAtMs = outgoing.sentAtMs;
     this.#sent++;
-    this.#sentBytes += pending.bytes;
-    this.#sentOrder.push(pending);
+    this.#sentBytes += outgoing.bytes;
+    this.#sentOrder.push(outgoing);
     return true;
   }
 
-  #unsend(pending: Pending): void {
-    if (pending.state !== 'sent') return;
-    pending.state = 'unsent';
+  #unsend(outgoing: Outgoing): void {
+    if (outgoing.state !== 'sent') return;
+    outgoing.state = 'unsent';
     this.#sent--;
-    this.#sentBytes -= pending.bytes;
+    this.#sentBytes -= outgoing.bytes;
   }
 
-  #end(pending: Pending, error?: HydrogenError): void {
-    this.#unsend(pending);
-    pending.state = 'done';
-    pending.payload = nothing;
-    this.#all.delete(pending.number);
-    this.#bytes -= pending.bytes;
-    if (this.#state !== 'stopped') this.#moveUp(pending.connectionId);
-    if (error === undefined) pending.resolve();
-    else pending.reject(error);
+  /** It is no longer on its way, in this form: its messages have ended, or go on in another one. */
+  #forget(outgoing: Outgoing): void {
+    this.#unsend(outgoing);
+    outgoing.state = 'done';
+    outgoing.payload = nothing;
+    this.#unstored.delete(outgoing.number);
+  }
+
+  /** The stream will not take it. Each of its messages may be smaller. */
+  #tooLarge(outgoing: Outgoing, error: HydrogenError): void {
+    if (outgoing.messages.length === 1) {
+      this.#end(outgoing, ({ reject }) => reject(error));
+      return;
+    }
+    this.#forget(outgoing);
+    this.#lines.split(outgoing);
+    outgoing.messages = [];
+    this.#makeReady(outgoing.line);
+  }
+
+  #end(outgoing: Outgoing, settle: (message: Waiting) => void): void {
+    const { line, messages } = outgoing;
+    this.#forget(outgoing);
+    line.inFlight = undefined;
+    for (const message of messages) {
+      this.#messages -= 1;
+      this.#bytes -= message.payload.byteLength;
+      this.#makeReady(this.#lines.remove(message));
+    }
+    if (this.#lines.isEmpty(line)) this.#lines.tidy(line);
+    else this.#makeReady(line);
+    for (const message of messages) settle(message);
+    outgoing.messages = [];
     if (this.#isOverLimits) this.#weigh();
-    if (this.#all.size > 0) return;
+    if (this.#messages > 0) return;
     clearInterval(this.#sweeper);
     this.#sweeper = undefined;
     for (const done of this.#flushed) done();
   }
 
-  /** True when it is first in its connection's line, and so may be sent. */
-  #standInLine(pending: Pending): boolean {
-    const { connectionId } = pending;
-    if (!this.#lines.has(connectionId)) {
-      this.#lines.set(connectionId, undefined);
-      this.#fresh.push(pending);
-      return true;
-    }
-    const line = this.#lines.get(connectionId) ?? new Fifo<Pending>();
-    this.#lines.set(connectionId, line);
-    line.push(pending);
-    return false;
-  }
-
-  #moveUp(connectionId: string): void {
-    const next = this.#lines.get(connectionId)?.shift();
-    if (next === undefined) this.#lines.delete(connectionId);
-    else this.#fresh.push(next);
-  }
-
-  #refuse(pending: Pending): void {
-    this.#unsend(pending);
-    this.#putBack([pending]);
+  #refuse(outgoing: Outgoing): void {
+    this.#unsend(outgoing);
+    this.#putBack([outgoing]);
     this.#window = cautiousWindow;
-    if (this.#probe === pending || this.#state === 'flowing') this.#scheduleProbe();
+    if (this.#probe === outgoing || this.#state === 'flowing') this.#scheduleProbe();
     this.#become('refused');
   }
 
-  #putBack(pendings: readonly Pending[]): void {
-    this.#returned.push(...pendings);
+  #putBack(outgoing: readonly Outgoing[]): void {
+    this.#returned.push(...outgoing);
     this.#isSorted = false;
   }
 
-  /** The oldest unsent message: returned ones are older than those never sent. */
-  #takeOldest(): Pending | undefined {
+  /** What is oldest and not sent: what was returned is older than what was never sent. */
+  #takeOldest(): Outgoing | undefined {
     if (!this.#isSorted) this.#returned.sort((a, b) => a.number - b.number);
     this.#isSorted = true;
     for (;;) {
-      const oldest = this.#returned.length > 0 ? this.#returned.shift() : this.#fresh.shift();
-      if (oldest === undefined) return undefined;
-      if (oldest.state !== 'unsent') continue;
-      if (this.#isCovered(oldest.endpoint)) return oldest;
-      this.#uncovered.push(oldest);
+      const returned = this.#returned.shift();
+      const next = returned === undefined ? this.#form() : this.#again(returned);
+      if (next !== 'nothing') return next;
     }
+  }
+
+  /** Something that was sent before, if it may be sent as it is. */
+  #again(outgoing: Outgoing): Outgoing | 'nothing' {
+    if (outgoing.state !== 'unsent') return 'nothing';
+    const { kind, endpoint } = outgoing.line;
+    const form = this.#forms.formOf(endpoint);
+    if (kind === 'single' ? form !== undefined : this.#forms.keepsEntries(endpoint)) return outgoing;
+    // Nobody keeps entries any more. If this one was stored, its messages are stored twice.
+    if (form !== undefined) this.#dissolve(outgoing.line);
+    else this.#uncovered.push(outgoing);
+    return 'nothing';
+  }
+
+  /** The next of the lines; undefined when there is none. */
+  #form(): Outgoing | 'nothing' | undefined {
+    const line = this.#ready.shift();
+    if (line === undefined) return undefined;
+    const form = this.#forms.formOf(line.endpoint);
+    if (form === undefined) {
+      this.#uncoveredLines.push(line);
+      return 'nothing';
+    }
+    line.isReady = false;
+    if (line.inFlight !== undefined) return 'nothing';
+    if (line.kind !== 'single' && form === 'single') {
+      this.#dissolve(line);
+      return 'nothing';
+    }
+    const outgoing = this.#lines.next(line);
+    if (outgoing === undefined) return 'nothing';
+    this.#unstored.set(outgoing.number, outgoing);
+    return outgoing;
+  }
+
+  #dissolve(line: Line): void {
+    const { inFlight } = line;
+    if (inFlight !== undefined) this.#forget(inFlight);
+    for (const own of this.#lines.dissolve(line)) this.#makeReady(own);
+    if (inFlight !== undefined) inFlight.messages = [];
   }
 
   #scheduleProbe(): void {
@@ -319,33 +390,49 @@ export class Publisher {
     this.#probe = undefined;
     this.#probeDelayMs = firstProbeMs;
     this.#become('flowing');
-    this.#pump();
+    this.#schedule();
   }
 
   #onAck(msg: Msg): void {
-    const pending = this.#all.get(Number(msg.subject.slice(this.#inbox.length)));
-    if (pending === undefined) return;
+    const outgoing = this.#unstored.get(Number(msg.subject.slice(this.#inbox.length)));
+    if (outgoing === undefined) return;
     const verdict = judgeAck(msg.data, this.#accepted);
-    if (verdict === 'stored') this.#conclude(pending);
-    else if (verdict === 'large') this.#conclude(pending, new HydrogenError('HYD_MESSAGE_TOO_LARGE', 'for the stream'));
-    else if (pending.state === 'sent') this.#refuse(pending);
+    if (verdict === 'stored') this.#stored(outgoing, storedSequence(msg.data, this.#accepted));
+    else if (verdict === 'large') this.#conclude(outgoing, () => this.#tooLarge(outgoing, tooLargeForStream()));
+    else if (outgoing.state === 'sent') {
+      outgoing.firstSentAtMs = 0;
+      this.#refuse(outgoing);
+    }
   }
 
-  #conclude(pending: Pending, error?: HydrogenError): void {
-    const isProbe = pending === this.#probe;
-    this.#end(pending, error);
+  #stored(outgoing: Outgoing, sequence: number): void {
+    const tookMs = performance.now() - outgoing.firstSentAtMs;
+    // Late is not lost: whoever publishes again what is merely late adds to the load that made it late.
+    if (tookMs > this.#patienceMs / 2) this.#patienceMs = Math.min(maxPatienceMs, 2 * tookMs);
+    else this.#patienceMs = Math.max(firstPatienceMs, this.#patienceMs * 0.99);
+    const position = outgoing.line.kind === 'single' ? 0 : sequence;
+    this.#conclude(outgoing, () => this.#end(outgoing, ({ resolve }) => resolve(position)));
+  }
+
+  #conclude(outgoing: Outgoing, act: () => void): void {
+    const isProbe = outgoing === this.#probe;
+    act();
     if (this.#window < maxWindow) this.#window++;
     if (isProbe) this.#resume();
-    else if (this.#returned.length > 0 || this.#fresh.length > 0) this.#pump();
+    else if (this.#returned.length > 0 || this.#ready.length > 0) this.#schedule();
   }
 
   // A missing acknowledgement counts as a refusal: sending more would only add to the load.
   #sweep(): void {
-    const before = performance.now() - ackTimeoutMs;
+    const before = performance.now() - this.#patienceMs;
     for (let oldest = this.#sentOrder.peek(); oldest !== undefined; oldest = this.#sentOrder.peek()) {
       if (oldest.state === 'sent' && oldest.sentAtMs > before) return;
       this.#sentOrder.shift();
       if (oldest.state === 'sent') this.#refuse(oldest);
     }
   }
+}
+
+function tooLargeForStream(): HydrogenError {
+  return new HydrogenError('HYD_MESSAGE_TOO_LARGE', 'for the stream');
 }

@@ -15,6 +15,8 @@ export interface Puller {
    * @param room how many more deliveries may be open
    */
   pull(room: number): void;
+  /** Requests what is there now, up to so many messages. The server does not wait for more. */
+  pullPresent(messages: number): void;
   /** A message of this consumer arrived. */
   onMessage(): void;
   /**
@@ -31,12 +33,26 @@ export interface Puller {
 const expiresMs = 30_000;
 const heartbeatMs = 5000;
 const silenceMs = 2.5 * heartbeatMs;
+/** What one request may bring at most, unless the server accepts messages that are larger. */
+const maxBytes = 16 * 1024 * 1024;
+/** With these, too, a request ends as it should: it has brought its messages, or the next one would exceed its bytes. */
+const completed = ['Batch Completed', 'Message Size Exceeds MaxBytes'];
 
 /** @param inbox where messages and statuses arrive */
 export function createPuller(link: Link, stream: string, consumer: string, inbox: () => string): Puller {
   const subject = `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`;
   let requested = 0;
   let heardAtMs = 0;
+
+  function request(messages: number, more: object): boolean {
+    // Less than one message would never be answered with any.
+    const max_bytes = Math.max(maxBytes, 2 * link.maxPayloadBytes);
+    const body = { batch: messages, max_bytes, ...more };
+    if (!link.publish(subject, Buffer.from(JSON.stringify(body)), inbox())) return false;
+    if (requested === 0) heardAtMs = performance.now();
+    requested += messages;
+    return true;
+  }
 
   return {
     get requested() {
@@ -46,11 +62,9 @@ export function createPuller(link: Link, stream: string, consumer: string, inbox
     pull: (room) => {
       const free = room - requested;
       if (free <= 0 || (free <= requested && free < room / 2)) return;
-      const body = { batch: free, expires: expiresMs * 1e6, idle_heartbeat: heartbeatMs * 1e6 };
-      if (!link.publish(subject, Buffer.from(JSON.stringify(body)), inbox())) return;
-      if (requested === 0) heardAtMs = performance.now();
-      requested += free;
+      request(free, { expires: expiresMs * 1e6, idle_heartbeat: heartbeatMs * 1e6 });
     },
+    pullPresent: (messages) => void request(messages, { no_wait: true }),
     onMessage: () => {
       heardAtMs = performance.now();
       if (requested > 0) requested--;
@@ -60,8 +74,9 @@ export function createPuller(link: Link, stream: string, consumer: string, inbox
       const status = statusCodeOf(block);
       if (status === 100) return undefined;
       requested -= Math.min(requested, Number(headerValue(block, headerNames.pendingMessages) ?? requested));
-      if (status === 408 || status === 404) return undefined;
-      return `${status} ${statusTextOf(block)}`;
+      const text = statusTextOf(block);
+      if (status === 408 || status === 404 || completed.some((one) => text.startsWith(one))) return undefined;
+      return `${status} ${text}`;
     },
     isSilent: (nowMs) => requested > 0 && nowMs - heardAtMs > silenceMs,
     forget: () => {

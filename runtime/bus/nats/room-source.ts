@@ -1,7 +1,7 @@
 /** The deliveries of one waiting room: its stream and durable consumer, and how its messages are read. */
 
 import type { Msg } from 'nats';
-import type { HydrogenError } from '../../errors.ts';
+import { HydrogenError } from '../../errors.ts';
 import type { Delivery } from '../port/messages.ts';
 import type { ConsumptionSource, SetupAttempt } from './consumption-source.ts';
 import type { NatsCore } from './core.ts';
@@ -33,14 +33,27 @@ export class RoomSource implements ConsumptionSource {
     const outcome = await ensureWaitingStream(requests, subjects, options.stream);
     if (outcome instanceof Error) throw outcome;
     const name = await ensureRoomConsumer(requests, subjects, options.stream, this.#at, this.#ackTimeoutMs);
-    return { names: [name], isOrdered: false, isWide: false };
+    return { names: [name], isOrdered: false, isWide: false, entries: [] };
   }
 
   async narrow(): Promise<boolean> {
     return true;
   }
 
-  read(msg: Msg, ack: AckSubject, reply: string, block: string, owner: DeliveryOwner): NatsDelivery | HydrogenError {
-    return readParkedDelivery(msg, ack, reply, block, this.#core.subjects, owner);
+  reading(): void {}
+
+  async leave(): Promise<boolean> {
+    return false;
+  }
+
+  read(
+    msg: Msg,
+    ack: AckSubject,
+    reply: string,
+    block: string,
+    owner: DeliveryOwner,
+  ): readonly NatsDelivery[] | HydrogenError {
+    const delivery = readParkedDelivery(msg, ack, reply, block, this.#core.subjects, owner);
+    return delivery instanceof HydrogenError ? delivery : [delivery];
   }
 }

@@ -11,6 +11,8 @@ import type { Msg, MsgHdrs } from 'nats';
 export const headerNames = {
   messageId: 'Nats-Msg-Id',
   callback: 'hydrogen-callback',
+  /** On an entry: the version of its form, and the number of its messages. */
+  entry: 'hydrogen-entry',
   /** On a replayed dead letter: the processor that it is for. */
   replayFor: 'hydrogen-replay-for',
   /** On a replayed dead letter and on a parked message: its original id. */
@@ -141,6 +143,21 @@ export function judgeAck(data: Uint8Array, accepted: Uint8Array): 'stored' | 're
     // The answer is not from a stream, so the message is not stored.
     return 'refused';
   }
+}
+
+/** The sequence under which the stream has stored a message, from an acknowledgement that was judged `stored`. */
+export function storedSequence(data: Uint8Array, accepted: Uint8Array): number {
+  if (!startsWith(data, accepted)) {
+    const { seq } = JSON.parse(Buffer.from(data).toString()) as { seq?: number };
+    return seq ?? 0;
+  }
+  let sequence = 0;
+  for (let at = accepted.length; at < data.length; at++) {
+    const digit = (data[at] ?? 0) - 0x30;
+    if (digit < 0 || digit > 9) return sequence;
+    sequence = sequence * 10 + digit;
+  }
+  return sequence;
 }
 
 function startsWith(data: Uint8Array, prefix: Uint8Array): boolean {

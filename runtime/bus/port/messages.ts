@@ -20,6 +20,8 @@ export interface Delivery extends ClientMessage {
    * that did not consume it: handed back, timed out, or ended by a crash.
    */
   readonly attempt: number;
+  /** True if it is stored together with other messages: what a process dies of, or hands back, is repeated with all. */
+  readonly isShared: boolean;
   /** Set when a dead letter was replayed. */
   readonly isReplay: boolean;
   /** Milliseconds since the epoch at which the bus first stored the message; parking does not change it. */
@@ -86,20 +88,38 @@ export interface Consumption {
    * No delivery begins after this resolves; open ones can still be ended. Never rejects.
    * @param giveBack ends deliveries that have arrived and were not handed out, before this resolves; default: the bus
    *   delivers them again at once, and counts an attempt
+   * @param isLeaving this replica will not consume again; default: it may. If it is the last one, it also gives back what
+   *   replicas of earlier releases could not read, for ten seconds at most
    */
-  stop(giveBack?: GiveBack): Promise<void>;
+  stop(giveBack?: GiveBack, isLeaving?: boolean): Promise<void>;
+}
+
+/**
+ * What some processor has not consumed yet of the stored messages of one connection. A message with a position of its own
+ * may be consumed although it does not say so, when the messages of others are left that it was stored with.
+ */
+export interface Remainder {
+  /** Every message with a lower position is consumed. */
+  readonly position: number;
+  /** Messages in waiting rooms, and those whose position is 0. */
+  readonly counted: number;
 }
 
 export interface MessageBus extends Pressure {
   /** Largest payload in bytes that `publish` accepts. */
   readonly maxPayloadBytes: number;
-  /** Resolves when stored. @throws {HydrogenError} HYD_MESSAGE_TOO_LARGE, HYD_BUS_STOPPED, HYD_CONNECTION_ID_INVALID; nothing else. */
-  publish(message: ClientMessage): Promise<void>;
   /**
-   * Messages of this connection that are stored and that some processor has not consumed yet; undefined while it can't
-   * be known. Never rejects.
+   * Resolves when stored, with its position, which never falls from one message of a connection to the next; 0: the bus
+   * counts it by itself. See `remainder`.
+   * @param isApart store it apart from the messages of other connections; default: no
+   * @throws {HydrogenError} HYD_MESSAGE_TOO_LARGE, HYD_BUS_STOPPED, HYD_CONNECTION_ID_INVALID; nothing else.
    */
-  stored(endpoint: string, connectionId: string): Promise<number | undefined>;
+  publish(message: ClientMessage, isApart?: boolean): Promise<number>;
+  /**
+   * What is left of the messages of this connection that were stored before the call; undefined while it can't be known.
+   * Never rejects. @param isApart of those that were published apart, or of the others
+   */
+  remainder(endpoint: string, connectionId: string, isApart: boolean): Promise<Remainder | undefined>;
   /**
    * True while a processor's consumers cover every message of this endpoint, so that a published message is kept for it.
    * False also while that can't be known, and while some other processor covers only a part of the endpoint.

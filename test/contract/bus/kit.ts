@@ -33,6 +33,35 @@ export async function startBus(environment: BusEnvironment): Promise<Bus> {
   return bus;
 }
 
+/** Publishes messages of one connection and keeps account of what is left of them. */
+export class Account {
+  readonly #bus: Bus;
+  readonly #endpoint: string;
+  readonly #connectionId: string;
+  readonly #positions: number[] = [];
+
+  constructor(bus: Bus, connectionId = 'gw-1-abc', endpoint = '/chat') {
+    this.#bus = bus;
+    this.#connectionId = connectionId;
+    this.#endpoint = endpoint;
+  }
+
+  async publish(payloads: readonly string[], isApart = false): Promise<void> {
+    const [connectionId, endpoint] = [this.#connectionId, this.#endpoint];
+    const all = payloads.map((payload) =>
+      this.#bus.messages.publish(message({ connectionId, endpoint, payload: Buffer.from(payload) }), isApart),
+    );
+    this.#positions.push(...(await Promise.all(all)));
+  }
+
+  /** Its messages that may not be consumed; undefined while that can't be known. */
+  async left(isApart = false): Promise<number | undefined> {
+    const remainder = await this.#bus.messages.remainder(this.#endpoint, this.#connectionId, isApart);
+    if (remainder === undefined) return undefined;
+    return remainder.counted + this.#positions.filter((one) => one > 0 && one >= remainder.position).length;
+  }
+}
+
 /** A message to publish, or as it was delivered. */
 export function message(fields: Partial<DeadMessage> = {}): DeadMessage {
   return {

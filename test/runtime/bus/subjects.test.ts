@@ -77,6 +77,40 @@ test('lanes cover every partition once', () => {
   const filters = Array.from({ length: 64 }, (_, lane) => subjects.filters(['/chat', '/chat'], lane, 64)).flat();
   assert.equal(filters.length, 256);
   assert.equal(new Set(filters).size, 256);
-  assert.deepEqual(subjects.filters(undefined, 0, 1), ['hydrogen.shop_chat.c2s.>']);
+  assert.deepEqual(subjects.filters(undefined, 0, 1), ['hydrogen.shop_chat.c2s.*.*.*']);
   assert.deepEqual(subjects.filters(['/chat'], 0, 1), ['hydrogen.shop_chat.c2s.*.=2Fchat.*']);
+});
+
+test('an entry has the subject of its lane, and parses back', () => {
+  const lane = subjects.laneOf('/chat', 'gw-1-abc');
+  assert.equal(lane, partitionOf('gw-1-abc') % 16);
+  for (const [connectionId, who] of [
+    [undefined, '_'],
+    ['gw-1-abc', 'gw-1-abc'],
+  ] as const) {
+    const subject = subjects.entry('/chat', lane, connectionId);
+    assert.equal(subject, `hydrogen.shop_chat.c2s.e.${lane}.=2Fchat.${who}`);
+    assert.deepEqual(subjects.parseEntry(subject), { lane, endpoint: '/chat', connectionId });
+    assert.equal(subjects.parseClientMessage(subject), undefined);
+    for (const bad of [
+      `${subject}.x`,
+      subject.replace('.e.', '.f.'),
+      subject.replace(/e\.\d+/, 'e.16'),
+      `x${subject}`,
+    ]) {
+      assert.equal(subjects.parseEntry(bad), undefined, bad);
+    }
+  }
+  const other = subjects.entry('/chat', (lane + 1) % 16, 'gw-1-abc');
+  assert.equal(subjects.parseEntry(other), undefined);
+  assert.equal(subjects.parseEntry(subjects.clientMessage('/chat', 'gw-1-abc')), undefined);
+  assert.throws(() => subjects.laneOf('/chat', 'a.b'), { code: 'HYD_CONNECTION_ID_INVALID' });
+  assert.throws(() => subjects.laneOf('', 'gw-1'), { code: 'HYD_CONFIG_INVALID' });
+});
+
+test('the endpoints of filters of entries are read back from them', () => {
+  assert.deepEqual(subjects.entryFilters(undefined), ['hydrogen.shop_chat.c2s.e.*.*.*']);
+  const filters = subjects.entryFilters(['/chat', '/a b', '/chat']);
+  assert.deepEqual(filters.map(subjects.parseEntryFilter), ['/chat', '/a b']);
+  assert.equal(subjects.parseEntryFilter('hydrogen.shop_chat.c2s.*.=2Fchat.*'), undefined);
 });

@@ -25,8 +25,9 @@ export function withholdingBus(broker: MemoryBroker): WithholdingBus {
       published += 1;
       unacknowledged += 1;
       await gate.promise;
-      await real.messages.publish(message);
+      const position = await real.messages.publish(message);
       unacknowledged -= 1;
+      return position;
     },
     get unacknowledged() {
       return { messages: unacknowledged, bytes: unacknowledged };

@@ -10,7 +10,7 @@ import { replaced } from '../../kit/replaced.ts';
 test('reads no more of a flood than one connection may have unacknowledged', async () => {
   const broker = createMemoryBroker();
   let published = 0;
-  const publish = (): Promise<void> => {
+  const publish = (): Promise<number> => {
     published += 1;
     return new Promise(() => {});
   };

@@ -37,7 +37,15 @@ test('parks what the bus still delivers while it stops', async () => {
   const message = clientMessageOf('late', connection(1), 'late');
   const fail = (): never => assert.fail();
   const end = { term: fail, working: fail, nak: fail, ack: () => {} };
-  const unparked = { isReplay: false, storedAtMs: 0, room: undefined, dueAtMs: 0, cause: undefined, source: 'm1' };
+  const unparked = {
+    isShared: false,
+    isReplay: false,
+    storedAtMs: 0,
+    room: undefined,
+    dueAtMs: 0,
+    cause: undefined,
+    source: 'm1',
+  };
   kit.deliver({ ...message, ...end, ...unparked, attempt: 1 });
   await eventually(async () => (await kit.bus.waiting.rooms(processorName))?.get('~unrouted') === 1);
   assert.equal(destination.requests.length, 0);

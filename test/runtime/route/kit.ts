@@ -12,6 +12,7 @@ export function deliveryOf(payload: string | Uint8Array): Delivery {
     callbackUrl: '',
     payload: typeof payload === 'string' ? Buffer.from(payload) : payload,
     attempt: 1,
+    isShared: false,
     isReplay: false,
     storedAtMs: 0,
     room: undefined,

@@ -7,7 +7,7 @@ import { after, describe, test } from 'node:test';
 import { ack, collect, message, text } from '../../../contract/bus/kit.ts';
 import { eventually, holds } from '../../../kit/eventually.ts';
 import { natsOrSkip, startNats } from '../../../kit/nats.ts';
-import { natsGroup } from './kit.ts';
+import { natsGroup, untilEntries } from './kit.ts';
 
 const skip = await natsOrSkip();
 
@@ -37,9 +37,12 @@ describe('nats messages when the server fails', { skip }, async () => {
   test('stores an unconsumed message once, however often it is published', async () => {
     await using group = natsGroup(server);
     const bus = await group.started();
-    const got = await collect(bus, { maxInFlight: 1 });
+    const got = await collect(bus, { maxInFlight: 1 }, (delivery) => {
+      if (text(delivery.payload) === 'probe') delivery.ack();
+    });
+    await untilEntries(bus);
     const one = message();
-    await Promise.all([bus.messages.publish(one), bus.messages.publish(one)]);
+    await bus.messages.publish(one);
     await server.restart();
     await bus.messages.publish(one);
     await bus.messages.publish(message());
@@ -121,7 +124,7 @@ describe('nats messages when the stream refuses them or is deleted', { skip }, a
     const got = await collect(bus, {}, ack);
     const { manager } = await group.client();
     await manager.consumers.delete(group.subjects.stream, 'chat');
-    await eventually(async () => assert.deepEqual(await group.consumerNames(), ['chat']));
+    await eventually(async () => assert.deepEqual(await group.consumerNames(), ['chat', 'chat_e']));
     await eventually(() => got.consumption.isReady);
     await bus.messages.publish(message());
     await got.delivery('hello');
@@ -159,7 +162,7 @@ describe('nats messages when the stream refuses them or is deleted', { skip }, a
     bus.messages.onPressure((isPressed) => {
       if (isPressed) presses++;
     });
-    const sent: Promise<void>[] = [];
+    const sent: Promise<number>[] = [];
     for (let number = 1; number <= 60; number++) {
       for (const connectionId of ['a-1', 'b-2', 'c-3', 'd-4', 'e-5']) {
         const payload = Buffer.from(`${number} ${'x'.repeat((number * 977) % 3000)}`);

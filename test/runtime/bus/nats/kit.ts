@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { connect, type JetStreamManager, type NatsConnection } from 'nats';
 import { createNatsBus, type NatsBusOptions } from '../../../../runtime/bus/nats/nats.ts';
 import type { Bus } from '../../../../runtime/bus/port/bus.ts';
+import type { ClientMessage } from '../../../../runtime/bus/port/client-message.ts';
 import { createSubjects, type Subjects } from '../../../../runtime/bus/subjects.ts';
 import { eventually } from '../../../kit/eventually.ts';
 import type { TestNats } from '../../../kit/nats.ts';
@@ -18,6 +19,18 @@ export interface NatsGroupKit extends AsyncDisposable {
   /** A plain client of the nats package; ask for another one after the server was restarted. */
   client(): Promise<{ readonly connection: NatsConnection; readonly manager: JetStreamManager }>;
   consumerNames(): Promise<string[]>;
+}
+
+/** Publishes `probe` to an endpoint until it is stored in an entry. */
+export async function untilEntries(bus: Bus, endpoint = '/chat'): Promise<void> {
+  const probe = (): ClientMessage => ({
+    id: randomUUID(),
+    connectionId: 'gw-0-probe',
+    endpoint,
+    callbackUrl: '',
+    payload: Buffer.from('probe'),
+  });
+  await eventually(async () => (await bus.messages.publish(probe())) > 0);
 }
 
 export function natsGroup(server: TestNats, overrides: Partial<NatsBusOptions> = {}): NatsGroupKit {

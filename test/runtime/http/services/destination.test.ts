@@ -25,6 +25,7 @@ function deliveryOf(fields: Partial<Delivery> = {}): Delivery {
     callbackUrl: 'http://gateway.test:8081',
     payload,
     attempt: 1,
+    isShared: false,
     isReplay: false,
     storedAtMs: 0,
     room: undefined,

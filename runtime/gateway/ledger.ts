@@ -1,0 +1,106 @@
+/**
+ * What one connection has published and what is known to be left of it. A message that is stored with others has a
+ * position, below which the bus reports everything consumed; the others are counted by the bus.
+ */
+
+import type { Remainder } from '../bus/port/messages.ts';
+
+/** Messages at one position. */
+interface Stored {
+  readonly position: number;
+  messages: number;
+}
+
+/** Either the messages that were published apart, or the others. */
+class Positions {
+  #stored: Stored[] = [];
+  #messages = 0;
+
+  get messages(): number {
+    return this.#messages;
+  }
+
+  add(position: number): void {
+    const last = this.#stored.at(-1);
+    if (last?.position === position) last.messages += 1;
+    else this.#stored.push({ position, messages: 1 });
+    this.#messages += 1;
+  }
+
+  /** Everything below this position is consumed. */
+  consumed(below: number): void {
+    this.#stored = this.#stored.filter(({ position }) => position >= below);
+    this.#messages = this.#stored.reduce((sum, { messages }) => sum + messages, 0);
+  }
+}
+
+export class Ledger {
+  readonly #apart = new Positions();
+  readonly #others = new Positions();
+  /** Published and not stored yet. */
+  #unstored = 0;
+  /** Stored without a position, and in waiting rooms, as far as is known. */
+  #counted = 0;
+  /** Stored without a position since the question that is under way was asked. */
+  #countedSince = 0;
+  /** Its messages are published apart from now on. */
+  isApart = false;
+  /** A question to the bus is under way. */
+  isAsking = false;
+  /** At this many messages the bus is asked what is left of them. */
+  askAt = 0;
+
+  /** Messages that may not be consumed yet. */
+  get messages(): number {
+    return this.#unstored + this.#counted + this.#apart.messages + this.#others.messages;
+  }
+
+  /** True if messages that were published with those of others may not be consumed yet. */
+  get hasOthers(): boolean {
+    return this.#others.messages > 0;
+  }
+
+  /** The same of messages that were published apart. */
+  get hasApart(): boolean {
+    return this.#apart.messages > 0;
+  }
+
+  get unstored(): number {
+    return this.#unstored;
+  }
+
+  published(): void {
+    this.#unstored += 1;
+  }
+
+  /** One message has ended. @param position as `publish` resolved; undefined: it was refused */
+  ended(position: number | undefined, isApart: boolean): void {
+    this.#unstored -= 1;
+    if (position === undefined) return;
+    if (position > 0) {
+      (isApart ? this.#apart : this.#others).add(position);
+    } else {
+      this.#counted += 1;
+      this.#countedSince += 1;
+    }
+  }
+
+  /** A question to the bus begins. */
+  asking(): void {
+    this.isAsking = true;
+    this.#countedSince = 0;
+  }
+
+  /** What the bus has answered. @param remainders undefined: not asked, or not known */
+  answered(apart: Remainder | undefined, others: Remainder | undefined): void {
+    this.isAsking = false;
+    // Each way to count is never too low, so the lower one holds.
+    const known = this.messages;
+    if (apart !== undefined) this.#apart.consumed(apart.position);
+    if (others !== undefined) this.#others.consumed(others.position);
+    const counted = others?.counted ?? apart?.counted;
+    if (counted === undefined) return;
+    this.#counted = 0;
+    this.#counted = Math.min(counted + this.#countedSince, known - this.messages);
+  }
+}
