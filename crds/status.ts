@@ -90,10 +90,11 @@ export const processorStatus = Fields(
       Fields(
         {
           pendingMessages: count(
-            'Number of messages that have not been delivered to any pod yet, or that are in waiting rooms.',
+            'Number of messages that have not been delivered to any pod yet, or that are in waiting rooms. Messages that are ' +
+              'stored together in an entry count as one.',
           ),
           unacknowledgedMessages: count(
-            'Number of messages that have been delivered to pods but not acknowledged yet.',
+            'Number of messages that have been delivered to pods but not acknowledged yet, an entry counted as one.',
           ),
           observedTime: Timestamp({ description: 'When these numbers were observed.' }),
         },

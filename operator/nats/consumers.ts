@@ -175,8 +175,10 @@ export class GroupConsumers {
     for (const processor of this.#lags.keys()) if (!found.has(processor)) this.#forget(processor);
     return [...this.#entries].some(([processor, entry]) => {
       const made = madeFor(entry);
+      if (made === 0) return false;
+      const { consumers = 0, entriesConsumers = 0 } = found.get(processor) ?? {};
       // More of them are left over from a change that was interrupted; they would hold messages for ever.
-      return made > 0 && (found.get(processor)?.consumers ?? 0) !== made;
+      return consumers !== made || (isUnordered(entry) && entriesConsumers === 0);
     });
   }
 
@@ -195,8 +197,11 @@ export class GroupConsumers {
 /** How many consumers were successfully created for an entry. */
 function madeFor({ wish, attempt }: Entry): number {
   if (wish.kind !== 'made' || attempt === undefined || attempt.refusal !== undefined) return 0;
-  // An unordered processor has one for single messages and one for entries.
-  return wish.options.ordering === 'PerConnection' ? wish.options.partitions : 2;
+  return wish.options.ordering === 'PerConnection' ? wish.options.partitions : 1;
+}
+
+function isUnordered({ wish }: Entry): boolean {
+  return wish.kind === 'made' && wish.options.ordering === 'Unordered';
 }
 
 async function refusalOf(work: Promise<unknown>): Promise<string | undefined> {

@@ -10,8 +10,7 @@
  * already run use what they find. Replicas with different settings meet only during a rollout.
  */
 
-import type { ConsumerInfo, Msg } from 'nats';
-import { sleep } from '../../../process/timing.ts';
+import type { Msg } from 'nats';
 import { HydrogenError } from '../../errors.ts';
 import { Fifo } from '../../fifo.ts';
 import type { Consumption, Delivery, GiveBack, Lag } from '../port/messages.ts';
@@ -24,8 +23,9 @@ import type { ConsumptionSource } from './consumption-source.ts';
 import type { NatsCore } from './core.ts';
 import type { DeliveryOwner, NatsDelivery } from './delivery.ts';
 import type { ConsumerSet } from './durables.ts';
+import { maxEntryBatch, readWhatIsLeft } from './entry-leaving.ts';
 import { EntrySizes } from './entry-sizes.ts';
-import { entryLag, type OpenEntries, readLag } from './lag.ts';
+import { type OpenEntries, readMessageLag } from './lag.ts';
 import { createPuller, type Puller } from './pull.ts';
 import type { Receipt } from './receipt.ts';
 import { parseAckSubject, receivedHeaders } from './wire.ts';
@@ -52,11 +52,6 @@ const sweepMs = 1000;
 const maxBatch = 512;
 /** Messages requested for an ordered lane; the server delivers the next one only when the last one has ended. */
 const orderedBatch = 16;
-/** Entries requested at a time: each may hold many messages. */
-const maxEntryBatch = 64;
-/** How long a leaving replica that may be the last reader of entries goes on with what is stored, at most. */
-const leaveMs = 10_000;
-const leavePollMs = 50;
 const acked = Buffer.from('+ACK');
 const unreadable = Buffer.from('+TERM unreadable');
 
@@ -144,20 +139,11 @@ export class NatsConsumption implements Consumption {
   async lag(): Promise<Lag | undefined> {
     const { link, requests } = this.#core;
     if (!link.isUp || this.#lanes.size === 0) return undefined;
-    const { stream } = this.#source;
-    const lanes = [...this.#lanes.values()];
     const namesOf = (bringsEntries: boolean): string[] =>
-      lanes.filter((lane) => lane.bringsEntries === bringsEntries).map(({ name }) => name);
+      [...this.#lanes.values()].filter((lane) => lane.bringsEntries === bringsEntries).map(({ name }) => name);
+    const names = { singles: namesOf(false), entries: namesOf(true) };
     try {
-      const [singles, entries] = await Promise.all([
-        readLag(requests, stream, namesOf(false)),
-        readLag(requests, stream, namesOf(true)),
-      ]);
-      const lag = entryLag(entries, this.#openEntries(), this.#entrySizes);
-      return {
-        pending: singles.pending + lag.pending,
-        unacknowledged: singles.unacknowledged + lag.unacknowledged,
-      };
+      return await readMessageLag(requests, this.#source.stream, names, this.#openEntries(), this.#entrySizes);
     } catch {
       // Disconnected, or the consumer does not exist at the moment: unknown.
       return undefined;
@@ -186,27 +172,8 @@ export class NatsConsumption implements Consumption {
     const lanes = [...this.#lanes.values()].filter((lane) => lane.bringsEntries);
     if (lanes.length === 0 || !(await this.#source.leave(lanes.map(({ name }) => name)))) return;
     this.#renewInbox();
-    const deadlineMs = performance.now() + leaveMs;
-    for (const { name, puller } of lanes) {
-      while (this.#core.link.isUp && performance.now() < deadlineMs && (await this.#hasPending(name))) {
-        puller.forget();
-        puller.pullPresent(maxEntryBatch);
-        await sleep(leavePollMs);
-      }
-    }
+    await readWhatIsLeft(this.#core, this.#source.stream, lanes);
     await this.#subscription?.drain();
-  }
-
-  /** True if there are entries to be read from a consumer, and nobody else waits for them. */
-  async #hasPending(consumer: string): Promise<boolean> {
-    try {
-      const subject = `CONSUMER.INFO.${this.#source.stream}.${consumer}`;
-      const { num_pending, num_waiting } = await this.#core.requests.api<ConsumerInfo>(subject);
-      return num_pending > 0 && num_waiting === 0;
-    } catch {
-      // Disconnected, or the consumer is gone: there is nothing that can be read.
-      return false;
-    }
   }
 
   async #prepare(): Promise<void> {

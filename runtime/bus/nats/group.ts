@@ -27,12 +27,14 @@ import {
 
 /** How far a processor lags behind, summed over its consumers and waiting rooms. */
 export interface ProcessorLag {
-  /** Messages not delivered to any replica yet, and those in waiting rooms. */
+  /** Messages not delivered to any replica yet, an entry counted as one, and those in waiting rooms. */
   readonly pendingMessages: number;
-  /** Messages delivered to replicas and not ended yet. */
+  /** Messages delivered to replicas and not ended yet, an entry counted as one. */
   readonly unacknowledgedMessages: number;
-  /** The number of its consumers on the stream of client messages. */
+  /** The number of its consumers of messages that are stored by themselves. */
   readonly consumers: number;
+  /** The number of its consumers of entries. */
+  readonly entriesConsumers: number;
   /** Messages in each of its waiting rooms that holds any. */
   readonly waiting: ReadonlyMap<string, number>;
 }
@@ -139,16 +141,26 @@ export function createNatsGroup(options: NatsGroupOptions): NatsGroup {
   };
 }
 
+const noLag: ProcessorLag = {
+  pendingMessages: 0,
+  unacknowledgedMessages: 0,
+  consumers: 0,
+  entriesConsumers: 0,
+  waiting: new Map(),
+};
+
 async function readLags(requests: Requests, subjects: Subjects): Promise<ReadonlyMap<string, ProcessorLag>> {
   const lags = new Map<string, ProcessorLag>();
   await eachConsumer(requests, subjects.stream, ({ config, num_pending, num_ack_pending }) => {
-    const processor = config.metadata?.[metadataKeys.processor] ?? config.metadata?.[metadataKeys.entriesOf];
+    const { [metadataKeys.processor]: owner, [metadataKeys.entriesOf]: reader } = config.metadata ?? {};
+    const processor = owner ?? reader;
     if (processor === undefined) return;
-    const { pendingMessages = 0, unacknowledgedMessages = 0, consumers = 0 } = lags.get(processor) ?? {};
+    const known = lags.get(processor) ?? noLag;
     lags.set(processor, {
-      pendingMessages: pendingMessages + num_pending,
-      unacknowledgedMessages: unacknowledgedMessages + num_ack_pending,
-      consumers: consumers + 1,
+      pendingMessages: known.pendingMessages + num_pending,
+      unacknowledgedMessages: known.unacknowledgedMessages + num_ack_pending,
+      consumers: known.consumers + (owner === undefined ? 0 : 1),
+      entriesConsumers: known.entriesConsumers + (owner === undefined ? 1 : 0),
       waiting: new Map(),
     });
   });

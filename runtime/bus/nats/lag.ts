@@ -6,7 +6,7 @@ import type { EntrySizes } from './entry-sizes.ts';
 import type { Requests } from './requests.ts';
 
 /** Summed over the consumers; it costs one request for each. @throws what `Requests.api` throws */
-export async function readLag(requests: Requests, stream: string, consumers: readonly string[]): Promise<Lag> {
+async function readLag(requests: Requests, stream: string, consumers: readonly string[]): Promise<Lag> {
   const infos = await Promise.all(
     consumers.map((name) => requests.api<ConsumerInfo>(`CONSUMER.INFO.${stream}.${name}`)),
   );
@@ -25,11 +25,24 @@ export interface OpenEntries {
   readonly waiting: number;
 }
 
-/** The lag of entries in messages: exact for those that this process has open, estimated for all others. */
-export function entryLag({ pending, unacknowledged }: Lag, open: OpenEntries, sizes: EntrySizes): Lag {
-  const elsewhere = sizes.messagesIn(Math.max(0, unacknowledged - open.entries));
+/**
+ * The lag of a replica's consumers in messages. Of entries it is exact for those that this process has open, and estimated
+ * for all others. @throws what `Requests.api` throws
+ */
+export async function readMessageLag(
+  requests: Requests,
+  stream: string,
+  names: { readonly singles: readonly string[]; readonly entries: readonly string[] },
+  open: OpenEntries,
+  sizes: EntrySizes,
+): Promise<Lag> {
+  const [singles, entries] = await Promise.all([
+    readLag(requests, stream, names.singles),
+    readLag(requests, stream, names.entries),
+  ]);
+  const elsewhere = sizes.messagesIn(Math.max(0, entries.unacknowledged - open.entries));
   return {
-    pending: sizes.messagesIn(pending) + open.waiting,
-    unacknowledged: elsewhere + open.messages - open.waiting,
+    pending: singles.pending + sizes.messagesIn(entries.pending) + open.waiting,
+    unacknowledged: singles.unacknowledged + elsewhere + open.messages - open.waiting,
   };
 }

@@ -18,17 +18,13 @@ import type { ClientMessage } from '../port/client-message.ts';
 import { defaultPublishLimits, type PublishLimits, type Unacknowledged } from '../port/pressure.ts';
 import type { Link } from './connection.ts';
 import type { Line, Lines, Outgoing, PublishForms, Waiting } from './lines.ts';
+import { Patience } from './patience.ts';
+import { Window } from './window.ts';
 import { judgeAck, storedSequence } from './wire.ts';
 
-/** How long an acknowledgement is waited for at first, and at most once acknowledgements have come late. */
-const firstPatienceMs = 5000;
-const maxPatienceMs = 30_000;
 const sweepMs = 250;
 const firstProbeMs = 50;
 const maxProbeMs = 2000;
-const maxWindow = 8192;
-const maxWindowBytes = 16 * 1024 * 1024;
-const cautiousWindow = 16;
 const settlePollMs = 10;
 const nothing = new Uint8Array(0);
 
@@ -59,14 +55,12 @@ export class Publisher {
   #isOverLimits = false;
   #messages = 0;
   #bytes = 0;
-  #sent = 0;
-  #sentBytes = 0;
-  #window = maxWindow;
+  readonly #window = new Window();
+  readonly #patience = new Patience();
   #isPumping = false;
   #probe: Outgoing | undefined;
   #probeTimer: NodeJS.Timeout | undefined;
   #probeDelayMs = firstProbeMs;
-  #patienceMs = firstPatienceMs;
   #sweeper: NodeJS.Timeout | undefined;
 
   /**
@@ -230,7 +224,7 @@ export class Publisher {
 
   #pump(): void {
     if (this.#state !== 'flowing' || !this.#link.isUp) return;
-    while (this.#sent < this.#window && this.#sentBytes < maxWindowBytes) {
+    while (this.#window.isOpen) {
       const next = this.#takeOldest();
       if (next === undefined || !this.#send(next)) return;
     }
@@ -251,20 +245,27 @@ export class Publisher {
       this.#putBack([outgoing]);
       return false;
     }
-    outgoing.state = 'sent';
     outgoing.sentAtMs = performance.now();
     if (outgoing.firstSentAtMs === 0) outgoing.firstSentAtMs = outgoing.sentAtMs;
-    this.#sent++;
-    this.#sentBytes += outgoing.bytes;
-    this.#sentOrder.push(outgoing);
+    this.#await(outgoing);
     return true;
+  }
+
+  /** An acknowledgement of it may still arrive: that of another one came late, and this one was given up too early. */
+  #isAwaited({ firstSentAtMs, sentAtMs }: Outgoing): boolean {
+    return firstSentAtMs !== 0 && performance.now() - sentAtMs < this.#patience.ms;
+  }
+
+  #await(outgoing: Outgoing): void {
+    outgoing.state = 'sent';
+    this.#window.take(outgoing.bytes);
+    this.#sentOrder.push(outgoing);
   }
 
   #unsend(outgoing: Outgoing): void {
     if (outgoing.state !== 'sent') return;
     outgoing.state = 'unsent';
-    this.#sent--;
-    this.#sentBytes -= outgoing.bytes;
+    this.#window.free(outgoing.bytes);
   }
 
   /** It is no longer on its way, in this form: its messages have ended, or go on in another one. */
@@ -310,7 +311,7 @@ export class Publisher {
   #refuse(outgoing: Outgoing): void {
     this.#unsend(outgoing);
     this.#putBack([outgoing]);
-    this.#window = cautiousWindow;
+    this.#window.refused();
     if (this.#probe === outgoing || this.#state === 'flowing') this.#scheduleProbe();
     this.#become('refused');
   }
@@ -334,6 +335,10 @@ export class Publisher {
   /** Something that was sent before, if it may be sent as it is. */
   #again(outgoing: Outgoing): Outgoing | 'nothing' {
     if (outgoing.state !== 'unsent') return 'nothing';
+    if (this.#isAwaited(outgoing)) {
+      this.#await(outgoing);
+      return 'nothing';
+    }
     const { kind, endpoint } = outgoing.line;
     const form = this.#forms.formOf(endpoint);
     if (kind === 'single' ? form !== undefined : this.#forms.keepsEntries(endpoint)) return outgoing;
@@ -406,10 +411,7 @@ export class Publisher {
   }
 
   #stored(outgoing: Outgoing, sequence: number): void {
-    const tookMs = performance.now() - outgoing.firstSentAtMs;
-    // Late is not lost: whoever publishes again what is merely late adds to the load that made it late.
-    if (tookMs > this.#patienceMs / 2) this.#patienceMs = Math.min(maxPatienceMs, 2 * tookMs);
-    else this.#patienceMs = Math.max(firstPatienceMs, this.#patienceMs * 0.99);
+    this.#patience.answered(performance.now() - outgoing.firstSentAtMs);
     const position = outgoing.line.kind === 'single' ? 0 : sequence;
     this.#conclude(outgoing, () => this.#end(outgoing, ({ resolve }) => resolve(position)));
   }
@@ -417,14 +419,14 @@ export class Publisher {
   #conclude(outgoing: Outgoing, act: () => void): void {
     const isProbe = outgoing === this.#probe;
     act();
-    if (this.#window < maxWindow) this.#window++;
+    this.#window.stored();
     if (isProbe) this.#resume();
     else if (this.#returned.length > 0 || this.#ready.length > 0) this.#schedule();
   }
 
   // A missing acknowledgement counts as a refusal: sending more would only add to the load.
   #sweep(): void {
-    const before = performance.now() - this.#patienceMs;
+    const before = performance.now() - this.#patience.ms;
     for (let oldest = this.#sentOrder.peek(); oldest !== undefined; oldest = this.#sentOrder.peek()) {
       if (oldest.state === 'sent' && oldest.sentAtMs > before) return;
       this.#sentOrder.shift();

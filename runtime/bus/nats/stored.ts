@@ -10,7 +10,7 @@ import type { NatsCore } from './core.ts';
 import { isRefused, JetStreamError, jetStreamCodes, type Requests } from './requests.ts';
 
 /** How long the oldest entry of a lane may be remembered. */
-const freshMs = 200;
+const freshMs = 25;
 const maxRemembered = 4096;
 
 interface Remembered {

@@ -38,7 +38,7 @@ test('streams and consumers that somebody deletes are created again', { skip }, 
   await deleteStreams(nats.url, streamNames);
   await eventually(async () => {
     const { streams, consumers } = await observe(nats.url);
-    return streams.length === streamNames.length && consumers.join() === 'chat';
+    return streams.length === streamNames.length && consumers.join() === 'chat,chat_e';
   });
 });
 

@@ -21,13 +21,13 @@ test('a group gets its streams and a processor its consumers, and both follow th
   api.put('hydrogenmessageprocessors', processor());
   api.put('hydrogengroups', group(nats.url));
   await eventually(() => ready(api, 'hydrogengroups')?.status === 'True');
-  await eventually(async () => (await observe(nats.url)).consumers.join() === 'chat');
+  await eventually(async () => (await observe(nats.url)).consumers.join() === 'chat,chat_e');
   assert.deepEqual((await observe(nats.url)).streams, streamNames);
   assert.equal(api.get('hydrogengroups', 'chat').status.processors, 1);
   await eventually(() => condition(api.get('hydrogenmessageprocessors', 'chat'), 'GroupReady').status === 'True');
 
   api.put('hydrogenmessageprocessors', processor({ delivery: { ordering: 'PerConnection', partitions: 2 } }));
-  await eventually(async () => (await observe(nats.url)).consumers.join() === 'chat_g1_p0of2,chat_g1_p1of2');
+  await eventually(async () => (await observe(nats.url)).consumers.join() === 'chat_e,chat_g1_p0of2,chat_g1_p1of2');
 });
 
 test('the group and its members report a bus that goes away and comes back', { skip }, async () => {
@@ -142,7 +142,7 @@ test('a group whose account has no room for waiting rooms says so, and its proce
   api.put('hydrogenmessageprocessors', processor());
   await eventually(() => ready(api, 'hydrogengroups')?.reason === 'StreamConflict');
   assert.match(ready(api, 'hydrogengroups').message, /limits of the account: stream HYDROGEN_shop_chat_WAIT: maximum/);
-  await eventually(async () => (await observe(nats.url)).consumers.join() === 'chat');
+  await eventually(async () => (await observe(nats.url)).consumers.join() === 'chat,chat_e');
 });
 
 test('a bus that refuses the login says so', { skip }, async () => {
@@ -163,14 +163,14 @@ test('a processor that was changed while no operator was running gets its consum
   api.put('hydrogenmessageprocessors', processor());
   {
     await using _ = startOperator(api.kubeconfig);
-    await eventually(async () => (await observe(nats.url)).consumers.join() === 'chat');
+    await eventually(async () => (await observe(nats.url)).consumers.join() === 'chat,chat_e');
   }
   api.put('hydrogenmessageprocessors', processor({ delivery: { ordering: 'PerConnection', partitions: 2 } }));
   proxy.refuse(true);
   await using running = startOperator(api.kubeconfig);
   await eventually(() => running.lines.some(({ event }) => event === 'connectFailed'));
   proxy.refuse(false);
-  await eventually(async () => (await observe(nats.url)).consumers.join() === 'chat_g1_p0of2,chat_g1_p1of2');
+  await eventually(async () => (await observe(nats.url)).consumers.join() === 'chat_e,chat_g1_p0of2,chat_g1_p1of2');
 });
 
 test('a bare server name is that of a service in the namespace of the group', () => {

@@ -28,7 +28,7 @@ test('deleting a processor removes its pods and then its consumers', { skip }, a
   await using _ = startOperator(api.kubeconfig);
   api.put('hydrogengroups', group(nats.url));
   api.put('hydrogenmessageprocessors', processor());
-  await eventually(async () => (await observe(nats.url)).consumers.length === 1);
+  await eventually(async () => (await observe(nats.url)).consumers.length === 2);
   await eventually(() => api.get('deployments', 'chat-mproc') !== undefined);
   api.remove('hydrogenmessageprocessors', 'chat');
   await eventually(() => api.get('hydrogenmessageprocessors', 'chat') === undefined);
@@ -137,7 +137,7 @@ test('the consumers of a deleted processor whose group is invalid are removed ov
   await using running = startOperator(api.kubeconfig);
   api.put('hydrogengroups', group(nats.url));
   api.put('hydrogenmessageprocessors', processor());
-  await eventually(async () => (await observe(nats.url)).consumers.length === 1);
+  await eventually(async () => (await observe(nats.url)).consumers.length === 2);
   api.put('hydrogengroups', invalid(nats.url));
   await eventually(() => ready(api, 'hydrogengroups')?.reason === 'InvalidSpec');
   api.remove('hydrogenmessageprocessors', 'chat');
@@ -155,7 +155,7 @@ test('a processor waits until its invalid group is corrected if there is no conn
   api.put('hydrogenmessageprocessors', processor());
   {
     await using _ = startOperator(api.kubeconfig);
-    await eventually(async () => (await observe(nats.url)).consumers.length === 1);
+    await eventually(async () => (await observe(nats.url)).consumers.length === 2);
   }
   api.put('hydrogengroups', invalid(nats.url));
   await using _ = startOperator(api.kubeconfig);
@@ -189,7 +189,7 @@ async function startOrphans(api: FakeApi): Promise<TestOperator> {
   api.put('namespaces', { metadata: { name: 'shop', namespace: undefined, finalizers: ['kubernetes'] } });
   api.put('hydrogengroups', group(nats.url, { stream: { deletionPolicy: 'Delete' } }));
   api.put('hydrogenmessageprocessors', processor());
-  await eventually(async () => (await observe(nats.url)).consumers.length === 1);
+  await eventually(async () => (await observe(nats.url)).consumers.length === 2);
   return running;
 }
 

@@ -51,6 +51,26 @@ test('parks what the bus still delivers while it stops', async () => {
   assert.equal(destination.requests.length, 0);
 });
 
+test('moves the messages of an entry that was delivered twice to where each is delivered by itself', async () => {
+  const acked = new Set<number>();
+  const ackedBefore: string[] = [];
+  await using destination = await startDestination(({ headers }) => {
+    const attempt = headers['hydrogen-attempt'];
+    if (acked.has(Number(attempt))) ackedBefore.push(String(attempt));
+    return {};
+  });
+  await using kit = await startProcessor(destination.url);
+  const fail = (): never => assert.fail();
+  const shared = { isShared: true, isReplay: false, storedAtMs: Date.now(), room: undefined, dueAtMs: 0 };
+  for (const attempt of [1, 2, 3]) {
+    const message = clientMessageOf(`message-${attempt}`, connection(attempt), 'hello');
+    const end = { term: fail, working: () => {}, nak: fail, ack: () => void acked.add(attempt) };
+    kit.deliver({ ...message, ...shared, ...end, cause: undefined, source: `m1i${attempt}`, attempt });
+  }
+  await eventually(() => acked.size === 3 && destination.requests.length === 3);
+  assert.deepEqual(ackedBefore, ['3'], 'it left its entry before it was tried');
+});
+
 test('leaves what is unfinished after graceMs to others, without notifying the bus', async () => {
   await using destination = await startDestination(() => 'handled');
   await using kit = await startProcessor(destination.url);

@@ -128,6 +128,33 @@ describe('entries when something fails', { skip }, async () => {
     assert.equal(new Set(got.deliveries.filter(isReal).map(({ id }) => id)).size, sent.length);
   });
 
+  test('are not published again and again while acknowledgements are late', async () => {
+    await using group = natsGroup(server);
+    await using proxy = await startTcpProxy(server.port);
+    const bus = await group.started();
+    const got = await collect(bus, { maxInFlight: 4096 }, ack);
+    const publisher = await group.started({ servers: [`nats://127.0.0.1:${proxy.port}`] });
+    await untilEntries(publisher);
+    const published: string[] = [];
+    const { connection } = await group.client();
+    connection.subscribe(group.subjects.allClientMessages, {
+      callback: (_, { headers: block }) => void published.push(block?.get('Nats-Msg-Id') ?? ''),
+    });
+    await connection.flush();
+    // Longer than an acknowledgement is waited for at first.
+    proxy.slow(6000);
+    const sent: Promise<number>[] = [];
+    for (let n = 0; n < 600; n++) {
+      sent.push(publisher.messages.publish(message({ connectionId: `gw-1-${n % 40}` })));
+      if (n % 20 === 0) await new Promise((resolve) => setImmediate(resolve));
+    }
+    await Promise.all(sent);
+    await eventually(() => got.deliveries.filter(isReal).length >= 600);
+    const again = published.length - new Set(published).size;
+    assert.ok(again <= 4, `${again} of ${published.length} were published again`);
+    assert.equal(got.deliveries.filter(isReal).length, 600);
+  });
+
   test('are made smaller when the server takes no more than a part of them', async () => {
     await using small = await startNats({ config: 'max_payload: 1048576' });
     await using group = natsGroup(small);
