@@ -52,10 +52,7 @@ export function startBenchProcess(
     },
     memoryBytes: () => {
       if (child.pid === undefined || hasExited(child)) throw new Error(`${name} is not running`);
-      const status = readFileSync(`/proc/${child.pid}/status`, 'utf8');
-      const bytes = (field: string): number =>
-        Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)?.[1]) * 1024;
-      return { resident: bytes('VmRSS'), peak: bytes('VmHWM') };
+      return memoryBytesOf(child.pid);
     },
     async answers(url) {
       const deadline = Date.now() + startTimeoutMs;
@@ -84,6 +81,58 @@ export function startBenchProcess(
 
 function hasExited(child: ChildProcess): boolean {
   return child.exitCode !== null || child.signalCode !== null || child.pid === undefined;
+}
+
+export interface Descendants extends Disposable {
+  readonly processes: readonly BenchProcess[];
+}
+
+/**
+ * The processes that `parent` has started so far, and theirs, by the names of their programs. They should end with it; if
+ * this process ends first, they are killed. Disposal ends the watch, and not the processes.
+ */
+export function watchDescendants(parent: BenchProcess): Descendants {
+  const processes = descendantsOf(parent);
+  const killAll = (): void => {
+    for (const { pid } of processes) kill(pid);
+  };
+  process.once('exit', killAll);
+  return { processes, [Symbol.dispose]: () => void process.off('exit', killAll) };
+}
+
+function kill(pid: number | undefined): void {
+  try {
+    if (pid !== undefined) process.kill(pid, 'SIGKILL');
+  } catch (err) {
+    if ((err as NodeJS.ErrnoException).code !== 'ESRCH') throw err; // it has ended by itself
+  }
+}
+
+function descendantsOf(parent: BenchProcess): BenchProcess[] {
+  const { pid } = parent;
+  if (pid === undefined) return [];
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
+  return children.flatMap((child) => {
+    const one = watched(child, parent);
+    return [one, ...descendantsOf(one)];
+  });
+}
+
+function watched(pid: number, parent: BenchProcess): BenchProcess {
+  return {
+    name: readFileSync(`/proc/${pid}/comm`, 'utf8').trim(),
+    pid,
+    cpuMicroseconds: () => cpuMicrosecondsOf(pid),
+    memoryBytes: () => memoryBytesOf(pid),
+    answers: (url) => parent.answers(url),
+    [Symbol.asyncDispose]: () => parent[Symbol.asyncDispose](),
+  };
+}
+
+function memoryBytesOf(pid: number): { readonly resident: number; readonly peak: number } {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  const bytes = (field: string): number => Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)?.[1]) * 1024;
+  return { resident: bytes('VmRSS'), peak: bytes('VmHWM') };
 }
 
 /** Fields 14 and 15 of /proc/<pid>/stat; the second field, the command, may itself contain spaces and parentheses. */

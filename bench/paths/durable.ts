@@ -1,6 +1,6 @@
 /**
- * hydrogen as a user runs it: a gateway and a message processor of a checkout as two processes, a nats-server that stores
- * every message in a file, and the answer as a reply.
+ * hydrogen as a user runs it: gateways and message processors of a checkout as processes, nats-servers that store every
+ * message in a file, and the answer as a reply.
  */
 
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { everythingTo, gatewayDocument, groupDocument, processorDocument, yaml } from '../../test/kit/documents.ts';
 import { freePortBase } from '../../test/kit/ports.ts';
 import { type BenchProcess, startBenchProcess } from '../processes.ts';
-import { startNatsServer } from './nats-server.ts';
+import { startNatsServers } from './nats-server.ts';
 import type { Path } from './path.ts';
 
 export interface DurableOptions {
@@ -20,57 +20,120 @@ export interface DurableOptions {
   readonly destinationUrl: string;
   /** Further fields of the specs; a `routing` takes the place of everything to `destinationUrl`. */
   readonly group?: Readonly<Record<string, unknown>>;
+  readonly gateway?: Readonly<Record<string, unknown>>;
   readonly processor?: Readonly<Record<string, unknown>>;
+  /** How many gateways there are. @default 1 */
+  readonly gateways?: number;
   /** How many processors share the messages. @default 1 */
   readonly processors?: number;
+  /** How many servers store a copy of each message: 1 or 3. @default 1 */
+  readonly replicas?: number;
 }
 
 export interface DurablePath extends Path {
-  /** Probes and metrics of the gateway. */
+  /** Probes and metrics of the first gateway. */
   readonly probesUrl: string;
+  /** Port of the management API of each gateway. */
+  readonly managementPorts: readonly number[];
+  /** Ends all processors. */
+  stopProcessors(): Promise<void>;
+  /** Starts as many as there are to be, and resolves when they are ready. */
+  startProcessors(): Promise<void>;
 }
 
 export async function startDurable(options: DurableOptions): Promise<DurablePath> {
-  const { name, checkout, destinationUrl, processors = 1 } = options;
+  const { name, destinationUrl, gateways: count = 1, replicas = 1 } = options;
   await using stack = new AsyncDisposableStack();
   const directory = await mkdtemp(join(tmpdir(), 'hydrogen-bench-'));
   stack.defer(() => rm(directory, { recursive: true, force: true }));
-  const nats = stack.use(await startNatsServer(join(directory, 'jetstream')));
-  const stream = { storage: 'File', replicas: 1 };
-  const group = groupDocument({ nats: { servers: [nats.url] }, stream, ...options.group });
+  const servers = await startNatsServers(replicas, join(directory, 'jetstream'));
+  for (const server of servers) stack.use(server);
+  const stream = { storage: 'File', replicas };
+  const group = groupDocument({ nats: { servers: servers.map(({ url }) => url) }, stream, ...options.group });
   const routing = everythingTo(destinationUrl, { reply: true });
-  const command = join(checkout, 'cli/hydrogen.js');
-
-  const start = async (role: string, document: object, ports: readonly string[], probePort: number) => {
-    const file = join(directory, `${role}.yaml`);
-    await writeFile(file, yaml(group, document));
-    const member = startBenchProcess(role, process.execPath, [command, role, '--config', file, ...ports]);
-    stack.use(member);
-    return { member, untilReady: () => member.answers(`http://127.0.0.1:${probePort}/readyz`) };
-  };
-
-  const port = await freePortBase();
-  const gateway = await start(
-    'gateway',
-    gatewayDocument({ endpoints: [{ path: '/echo' }] }),
-    ['--port-base', `${port}`],
-    port + 1010,
-  );
-  const mprocs: BenchProcess[] = [];
-  for (let count = 0; count < processors; count += 1) {
-    const probePort = await freePortBase();
-    const document = processorDocument({ routing, ...options.processor });
-    const mproc = await start('mproc', document, ['--probe-port', `${probePort}`], probePort);
-    await mproc.untilReady();
-    mprocs.push(mproc.member);
+  const members = new Members(options, directory);
+  stack.use(members);
+  await members.write('gateway', group, gatewayDocument({ endpoints: [{ path: '/echo' }], ...options.gateway }));
+  await members.write('mproc', group, processorDocument({ routing, ...options.processor }));
+  const ports: number[] = [];
+  for (let index = 0; index < count; index += 1) {
+    const port = await freePortBase();
+    ports.push(port);
+    members.startGateway(port, index);
   }
-  await gateway.untilReady();
+  await members.startProcessors();
+  await members.untilReady(ports);
   const parts = stack.move();
   return {
     name,
-    url: `ws://127.0.0.1:${port}/echo`,
-    probesUrl: `http://127.0.0.1:${port + 1010}`,
-    processes: [gateway.member, ...mprocs, nats.process],
+    url: `ws://127.0.0.1:${ports[0]}/echo`,
+    probesUrl: `http://127.0.0.1:${Number(ports[0]) + probesOffset}`,
+    managementPorts: ports.map((port) => port + 1),
+    stopProcessors: () => members.stopProcessors(),
+    startProcessors: () => members.startProcessors(),
+    get processes() {
+      return [...members.gateways, ...members.processors, ...servers.map(({ process }) => process)];
+    },
     [Symbol.asyncDispose]: () => parts.disposeAsync(),
   };
+}
+
+/** From the port of clients. */
+const probesOffset = 1010;
+
+/** The processes of a group, and the files that configure them. */
+class Members implements AsyncDisposable {
+  readonly gateways: BenchProcess[] = [];
+  processors: BenchProcess[] = [];
+  readonly #options: DurableOptions;
+  readonly #directory: string;
+
+  constructor(options: DurableOptions, directory: string) {
+    this.#options = options;
+    this.#directory = directory;
+  }
+
+  async write(role: string, ...documents: readonly object[]): Promise<void> {
+    await writeFile(this.#file(role), yaml(...documents));
+  }
+
+  startGateway(port: number, index: number): void {
+    const name = index === 0 ? 'gateway' : `gateway ${index + 1}`;
+    this.gateways.push(this.#start(name, 'gateway', ['--port-base', `${port}`]));
+  }
+
+  async startProcessors(): Promise<void> {
+    const { processors = 1 } = this.#options;
+    for (let count = 0; count < processors; count += 1) {
+      const port = await freePortBase();
+      const mproc = this.#start('mproc', 'mproc', ['--probe-port', `${port}`]);
+      this.processors.push(mproc);
+      await mproc.answers(`http://127.0.0.1:${port}/readyz`);
+    }
+  }
+
+  async stopProcessors(): Promise<void> {
+    await Promise.all(this.processors.map((mproc) => mproc[Symbol.asyncDispose]()));
+    this.processors = [];
+  }
+
+  async untilReady(ports: readonly number[]): Promise<void> {
+    for (const [index, gateway] of this.gateways.entries()) {
+      await gateway.answers(`http://127.0.0.1:${Number(ports[index]) + probesOffset}/readyz`);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stopProcessors();
+    await Promise.all(this.gateways.map((gateway) => gateway[Symbol.asyncDispose]()));
+  }
+
+  #start(name: string, role: string, ports: readonly string[]): BenchProcess {
+    const command = join(this.#options.checkout, 'cli/hydrogen.js');
+    return startBenchProcess(name, process.execPath, [command, role, '--config', this.#file(role), ...ports]);
+  }
+
+  #file(role: string): string {
+    return join(this.#directory, `${role}.yaml`);
+  }
 }
