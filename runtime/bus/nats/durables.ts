@@ -40,7 +40,7 @@ import {
   type StreamConsumers,
 } from './consumer-view.ts';
 import { endpointsOf } from './coverage.ts';
-import { isSameEndpoints, widened, widenedBy } from './endpoint-sets.ts';
+import { isSameEndpointSet, widened, widenedBy } from './endpoint-sets.ts';
 import {
   type EntriesConsumer,
   ensureEntries,
@@ -113,10 +113,10 @@ export async function ensureConsumers(
   ]);
   if (changes.some((change) => change !== 'kept')) {
     // Advisories tell nobody of a filter that was widened.
-    const isWider = !isSameEndpoints(endpoints, widened([], ownedBy(processor, view.consumers), subjects));
+    const isWider = !isSameEndpointSet(endpoints, widened([], ownedBy(processor, view.consumers), subjects));
     tools.announcer.tell(isWider ? { processor, kept: 'all' } : { processor });
   }
-  const isWide = !isSameEndpoints(endpoints, options.endpoints) || isWider(entries, options, target, subjects);
+  const isWide = !isSameEndpointSet(endpoints, options.endpoints) || isWider(entries, options, target, subjects);
   const readers = usedEntries(processor, view, target);
   if (sets.every(({ tag }) => tag === target.tag)) {
     // No list showed another set. The names show one that somebody has made meanwhile, and cost far less.
@@ -220,7 +220,7 @@ async function retire(tools: ConsumerTools, processor: string, target: LaneSet):
     current.present.flatMap(({ config }) => filtersOf(config)),
     subjects,
   );
-  if (startOf(current) > first || !isSameEndpoints(widenedBy(covered, needed), covered)) throw changing(processor);
+  if (startOf(current) > first || !isSameEndpointSet(widenedBy(covered, needed), covered)) throw changing(processor);
   await announcer.announce({ processor }, noticeMs);
   await Promise.all(earlier.map(({ name }) => deleteConsumer(requests, subjects.stream, name)));
   return current;

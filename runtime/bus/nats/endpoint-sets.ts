@@ -22,7 +22,7 @@ export function widenedBy(
   return some === undefined || more === undefined ? undefined : [...new Set([...some, ...more])].sort();
 }
 
-export function isSameEndpoints(a: readonly string[] | undefined, b: readonly string[] | undefined): boolean {
+export function isSameEndpointSet(a: readonly string[] | undefined, b: readonly string[] | undefined): boolean {
   if (a === undefined || b === undefined) return a === b;
   return new Set(a).size === new Set(b).size && a.every((one) => b.includes(one));
 }
