@@ -4,6 +4,7 @@ import { Construct } from 'constructs';
 
 import { ports, probePaths } from '../crds/contract.ts';
 import { clusterScoped } from './cluster-scoped.ts';
+import { addDefinitionGuard } from './definition-guard.ts';
 import { defaultImage, entryPoint } from './image.ts';
 import { type Identity, labelsOf, metadataOf, selectorOf } from './labels.ts';
 import { metricsLabel, metricsPortName } from './monitor.ts';
@@ -60,7 +61,8 @@ const v8Flags = ['--max-semi-space-size=4', '--max-old-space-size=384', '--expos
 const memory: readonly k8s.EnvVar[] = [{ name: 'MALLOC_ARENA_MAX', value: '2' }];
 
 /**
- * Namespace, service account, roles, deployment, metrics service, disruption budget and network policy of the operator.
+ * Namespace, service account, roles, deployment, metrics service, disruption budget and network policy of the operator. One
+ * that watches every namespace also has a policy that guards the definitions of the custom resources.
  */
 export class HydrogenOperator extends Construct {
   /** Namespace that it runs in. */
@@ -79,6 +81,7 @@ export class HydrogenOperator extends Construct {
       metadata: metadataOf(identity, name),
       automountServiceAccountToken: false,
     });
+    if (watchNamespace === undefined) addDefinitionGuard(this, identity);
     addOperatorRoles(this, identity, watchNamespace, readSecrets ? [...watchRules, ...secretRules] : watchRules);
     new k8s.KubeDeployment(this, 'Deployment', {
       metadata: metadataOf(identity, name),

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 
 import { customResourceDefinitions } from '../../crds/manifest.ts';
+import { allowDeletion } from '../../infra/definition-guard.ts';
 import { definitionsPath, startCluster } from '../cluster/kit.ts';
 import { apiServerOrSkip, startApiServer, type TestApiServer } from '../kit/apiserver.ts';
 import { eventually, holds } from '../kit/eventually.ts';
@@ -61,7 +62,10 @@ test('it gives up the lease when a definition is deleted, and takes it again onc
   await using running = startOperator(kubeconfig, { lease, timing: fast });
   await eventually(async () => (await holder(cluster)) === 'a', patience);
   await eventually(() => running.operator.notReadyReason === undefined, patience);
-  await cluster.call('DELETE', `${definitionsPath}/${gateways}.hydrogen.dev`);
+  const path = `${definitionsPath}/${gateways}.hydrogen.dev`;
+  const mergePatch = { 'content-type': 'application/merge-patch+json' };
+  await cluster.call('PATCH', path, { metadata: { annotations: { [allowDeletion]: 'true' } } }, mergePatch);
+  await cluster.call('DELETE', path);
   await eventually(() => running.operator.notReadyReason?.includes(`does not know ${gateways};`), patience);
   await eventually(async () => (await holder(cluster)) === undefined && !running.operator.isLeading, patience);
   await define(cluster);
