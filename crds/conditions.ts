@@ -74,6 +74,13 @@ export const aspects = {
         progress: 'stalled',
         meaning: 'delete the object that the message names, or choose another name; checked again every minute',
       },
+      Orphaned: {
+        status: 'False',
+        progress: 'stalled',
+        meaning:
+          'children of an earlier object of this name were left behind by `--cascade=orphan`: set the annotation in the ' +
+          'message to take them over, or delete them',
+      },
       WaitingForRemoval: {
         status: 'False',
         progress: 'atWork',

@@ -2,13 +2,19 @@
  * Predicates: which changes to a custom resource are worth reconciling. Most changes are the operator's own status writes.
  */
 
-import { conditionIn, type KubeObject } from '../kube/objects.ts';
+import { adoptedBy, conditionIn, type KubeObject } from '../kube/objects.ts';
 
 /** True if more than the status of an object has changed. */
 export function isWorthReconciling(before: KubeObject | undefined, after: KubeObject | undefined): boolean {
   if (before === undefined || after === undefined) return true;
   const of = ({ metadata }: KubeObject): string =>
-    JSON.stringify([metadata.uid, metadata.generation, metadata.deletionTimestamp, metadata.finalizers]);
+    JSON.stringify([
+      metadata.uid,
+      metadata.generation,
+      metadata.deletionTimestamp,
+      metadata.finalizers,
+      adoptedBy({ metadata }),
+    ]);
   return of(before) !== of(after);
 }
 

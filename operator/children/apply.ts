@@ -13,6 +13,7 @@ import { isApiError } from '../kube/errors.ts';
 import { keyOf } from '../kube/keys.ts';
 import { type OwnedFields, owns } from '../kube/managed-fields.ts';
 import {
+  adoptedBy,
   appliedDigest,
   appliedSources,
   childTypeOf,
@@ -27,6 +28,8 @@ import { asUpdate, replicasAlone, replicasOf, shortName, wantedChild, withoutSou
 export interface Applied {
   /** Objects with the same name that belong to somebody else, as `Service/chat-gateway`. */
   readonly conflicts: readonly string[];
+  /** Children that an earlier object with the same name has left behind. */
+  readonly orphans: readonly string[];
   /** Children of a deleted object with the same name, which the cluster is about to remove. */
   readonly leaving: readonly string[];
   readonly written: readonly string[];
@@ -46,7 +49,7 @@ export interface ApplierOptions {
   readonly onApplied: (child: Child) => void;
 }
 
-type Verdict = 'unchanged' | 'written' | 'conflict' | 'leaving';
+type Verdict = 'unchanged' | 'written' | 'conflict' | 'leaving' | 'orphan';
 
 /** The outcome for one object, and its current state if it is ours. */
 type One = readonly [verdict: Verdict, child?: Child];
@@ -122,7 +125,7 @@ export class Applier {
       const [verdict] = await this.#applyOne(owner, object);
       verdicts.push([object, verdict]);
     }
-    const isComplete = those('conflict').length === 0 && those('leaving').length === 0;
+    const isComplete = (['conflict', 'leaving', 'orphan'] as const).every((verdict) => those(verdict).length === 0);
     const pruned = isWhole && isComplete ? await this.#prune(owner, wanted) : [];
     let workload: Child | undefined;
     for (const object of wanted.filter(isWorkload)) {
@@ -130,7 +133,13 @@ export class Applier {
       verdicts.push([object, verdict]);
       workload = child;
     }
-    const outcome = { conflicts: those('conflict'), leaving: those('leaving'), written: those('written'), pruned };
+    const outcome = {
+      conflicts: those('conflict'),
+      orphans: those('orphan'),
+      leaving: those('leaving'),
+      written: those('written'),
+      pruned,
+    };
     return workload === undefined ? outcome : { ...outcome, workload };
   }
 
@@ -171,6 +180,10 @@ export class Applier {
     if (found === undefined) return ['leaving'];
     const controller = controllerOf(found);
     if (controller?.uid === owner.metadata.uid) return this.#update(owner, wanted, this.#transform(found));
+    if (controller === undefined && isAdoptable(found, wanted)) {
+      if (adoptedBy(owner).includes(shortName(wanted))) return this.#update(owner, wanted, this.#transform(found));
+      return ['orphan'];
+    }
     return [controller?.kind === owner.kind && controller.name === owner.metadata.name ? 'leaving' : 'conflict'];
   }
 
@@ -226,6 +239,12 @@ export class Applier {
     const { namespace, name, uid } = child.metadata;
     if (uid !== undefined) await this.#kube.delete(childTypeOf(child), namespace, name, uid, propagation);
   }
+}
+
+/** True if an object that nobody controls has our labels: nothing that others have made is taken over. */
+function isAdoptable(found: KubeObject, wanted: KubeObject): boolean {
+  const labels = Object.entries(wanted.metadata.labels ?? {});
+  return labels.length > 0 && labels.every(([name, value]) => found.metadata.labels?.[name] === value);
 }
 
 function wantedOf(owner: KubeObject, manifests: readonly Manifest[]): KubeObject[] {

@@ -195,9 +195,13 @@ function withSources(manifest: Manifest, sources: readonly KubeObject[]): Manife
   return { ...manifest, metadata: { ...object.metadata, annotations } };
 }
 
-function madeBy({ conflicts, leaving }: Applied): Made {
+function madeBy({ conflicts, orphans, leaving }: Applied): Made {
   if (conflicts.length > 0) {
     const problem = { reason: 'NameConflict', objects: conflicts } as const;
+    return { facts: { problem }, again: { againAfterMs: conflictRetryMs } };
+  }
+  if (orphans.length > 0) {
+    const problem = { reason: 'Orphaned', objects: orphans } as const;
     return { facts: { problem }, again: { againAfterMs: conflictRetryMs } };
   }
   if (leaving.length > 0) {

@@ -21,6 +21,25 @@ export const appliedDigest = 'hydrogen.dev/applied-digest';
  */
 export const appliedSources = 'hydrogen.dev/applied-sources';
 
+/**
+ * Annotation of a custom resource: the children of an earlier object, left behind by `kubectl delete --cascade=orphan`, that
+ * this one takes over, as `Deployment/chat-gateway,Service/chat-gateway`.
+ */
+export const adoptAnnotation = 'hydrogen.dev/adopt';
+
+/** Finalizer of an object that is being deleted without its children; the garbage collector removes it. */
+const orphanFinalizer = 'orphan';
+
+/** True if the children of a deleted object are to stay. */
+export function leavesOrphans({ metadata }: Pick<KubeObject, 'metadata'>): boolean {
+  return metadata.finalizers?.includes(orphanFinalizer) === true;
+}
+
+/** The children that an object takes over, as `Service/chat-gateway`. */
+export function adoptedBy({ metadata }: Pick<KubeObject, 'metadata'>): readonly string[] {
+  return (metadata.annotations?.[adoptAnnotation] ?? '').split(',').map((name) => name.trim());
+}
+
 /** An object as the API server returns it. */
 export interface KubeObject {
   readonly apiVersion: string;

@@ -1,7 +1,7 @@
 /** The phases of a gateway or message processor: its workload, and the consumers of a processor. */
 import { defaultImage, renderGateway, renderProcessor } from '../../infra/index.ts';
 import { hold, isHeld, isNamespaceLeaving, processorFinalizer, release } from '../kube/finalizers.ts';
-import { conditionIn } from '../kube/objects.ts';
+import { conditionIn, leavesOrphans } from '../kube/objects.ts';
 import { lagIn } from '../nats/lag.ts';
 import { type Removal, removalBlocked } from '../nats/removal.ts';
 import { endpointFacts } from './endpoints.ts';
@@ -16,6 +16,11 @@ export async function removeMember(scope: MemberScope, tools: Tools): Promise<En
   const { kube, applier, rollouts, log } = tools;
   rollouts.leave(key);
   if (!isHeld(object, processorFinalizer)) return 'released';
+  if (leavesOrphans(object)) {
+    // Its pods go on, and so do their consumers.
+    await release(kube, object, processorFinalizer);
+    return 'released';
+  }
   if (!(await applier.removeAll(object))) {
     const message = `the consumers of HydrogenMessageProcessor/${name} are removed once its pods are gone`;
     scope.found({ deleting: { reason: 'RemovingConsumers', message } });

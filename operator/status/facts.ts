@@ -4,7 +4,7 @@ import type { Condition, DocumentIssue, Kind } from '../../crds/index.ts';
 
 /** Why some wanted children are missing. */
 export type ApplyProblem =
-  | { readonly reason: 'NameConflict'; readonly objects: readonly string[] }
+  | { readonly reason: 'NameConflict' | 'Orphaned'; readonly objects: readonly string[] }
   | { readonly reason: 'WaitingForRemoval'; readonly objects: readonly string[] }
   | { readonly reason: 'KindMissing'; readonly kind: string; readonly message: string }
   | { readonly reason: 'ApplyRefused' | 'ApplyForbidden' | 'ApplyFailing'; readonly message: string };

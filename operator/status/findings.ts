@@ -8,6 +8,7 @@ import {
   reasonDefinition,
 } from '../../crds/conditions.ts';
 import { deadLetterRoom, unroutedRoom } from '../../crds/waiting-rooms.ts';
+import { adoptAnnotation } from '../kube/objects.ts';
 import type { ApplyProblem, BacklogFacts, BusFacts, EndpointFacts, Facts, GroupFacts } from './facts.ts';
 import { podSelectorOf } from './workload.ts';
 
@@ -71,6 +72,8 @@ function problemMessage(problem: ApplyProblem, object: string): string {
   switch (problem.reason) {
     case 'NameConflict':
       return `${problem.objects.join(', ')} exists and does not belong to ${object}; delete it or choose another name`;
+    case 'Orphaned':
+      return `an earlier ${object} has left its children behind; to take them over, annotate this one with ${adoptAnnotation}=${problem.objects.join(',')}; otherwise delete them`;
     case 'WaitingForRemoval':
       return `${problem.objects.join(', ')} of an earlier ${object} is still being removed`;
     case 'ApplyForbidden':

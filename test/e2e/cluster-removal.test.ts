@@ -90,3 +90,30 @@ test('a namespace whose NATS is gone for good can be deleted, even with deletion
   await nats[Symbol.asyncDispose]();
   await stage.platform.cluster.kubectl(['delete', 'namespace', namespace.name, '--timeout=100s']);
 });
+
+test('objects deleted with --cascade=orphan leave their pods, and new ones take them over as annotated', {
+  skip,
+}, async () => {
+  const namespace = await stage.chat('adopted');
+  await using client = await namespace.connect('chat', '/chat');
+  const pids = async (): Promise<number[]> =>
+    [...(await namespace.pods('gateway')), ...(await namespace.pods('mproc'))].map(({ pid }) => pid);
+  const before = await pids();
+  await namespace.kubectl(['delete', 'hmp/chat', 'hgw/chat', '--cascade=orphan', '--timeout=60s']);
+  client.send('one');
+  assert.equal(await client.nextText(), 'echo one');
+
+  const { gateway, processor } = stage.documents();
+  await namespace.apply(gateway, processor);
+  for (const resource of ['hgw/chat', 'hmp/chat']) {
+    await namespace.untilCondition(resource, 'Stalled', 'True/Orphaned', patiently);
+    const { status } = await namespace.get(resource);
+    const message: string = status.conditions.find((one: { type: string }) => one.type === 'Accepted').message;
+    const [, annotation = ''] = /annotate this one with ([^;]+);/.exec(message) ?? [];
+    await namespace.kubectl(['annotate', resource, annotation]);
+  }
+  await namespace.untilReady(...chatResources);
+  assert.deepEqual(await pids(), before);
+  client.send('two');
+  assert.equal(await client.nextText(), 'echo two');
+});

@@ -38,6 +38,7 @@ const cases: readonly (readonly [string, Partial<Facts>, string])[] = [
   ['an invalid spec', { issues: [{ path: 'spec.endpoints', message: 'is empty' }] }, 'False InvalidSpec Stalled'],
   ['a missing group', { group: { state: 'missing' } }, 'False GroupNotFound Reconciling'],
   ['a foreign object', { problem: { reason: 'NameConflict', objects: ['Service/a'] } }, 'False NameConflict Stalled'],
+  ['orphans', { problem: { reason: 'Orphaned', objects: ['Service/a'] } }, 'False Orphaned Stalled'],
   ['a missing right', { problem: { reason: 'ApplyForbidden', message: 'no' } }, 'False ApplyForbidden Stalled'],
   ['a group that is not ready', { group: { state: 'notReady', message: 'no bus' } }, 'False GroupNotReady Reconciling'],
   ['no workload yet', { workload: undefined }, 'False NotCreated Reconciling'],
