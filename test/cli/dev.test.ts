@@ -56,7 +56,7 @@ test('the lines to try, as dev and the README print them, work in a shell whose 
   const base = await freePortBase();
   await using dev = startHydrogen(['dev', '--port-base', `${base}`]);
   await untilReady(dev);
-  const [printed = ''] = /^ +\S+ -e ".*"$/m.exec(dev.output()) ?? [];
+  const [printed = ''] = /^ +(?:npx node|\/\S+) -e ".*"$/m.exec(dev.output()) ?? [];
   const [documented = ''] = /^npx node -e ".*"$/m.exec(await readFile(join(root, 'README.md'), 'utf8')) ?? [];
   for (const line of [printed, documented.replace(':8080/', `:${base}/`)]) {
     assert.match(line, /new WebSocket/);
