@@ -1,5 +1,6 @@
 /** Gets every program that tests need before the first test runs, and says what it is waiting for. */
 
+import { findActionlint } from './actionlint.ts';
 import { findApiServerBinaries, oldestKubernetes } from './apiserver-binaries.ts';
 import { findLua } from './lua.ts';
 import { findNatsServer } from './nats-binary.ts';
@@ -8,6 +9,7 @@ import { say } from './program.ts';
 const programs: readonly (readonly [string, () => Promise<string>])[] = [
   ['NATS server', findNatsServer],
   ['Lua', findLua],
+  ['actionlint', findActionlint],
   ['Kubernetes', async () => (await findApiServerBinaries()).apiServer],
   [`Kubernetes ${oldestKubernetes}`, async () => (await findApiServerBinaries(oldestKubernetes)).apiServer],
 ];

@@ -37,6 +37,17 @@ test('uses the first place that has a usable binary, and installs nothing', asyn
   assert.equal(await obtain(some.program), 'good');
 });
 
+test('installs nothing while TEST_INSTALL is never, and says what does', async () => {
+  const installers: Program['installers'] = [['build', () => Promise.reject(new Error('called'))]];
+  await using some = await someProgram({ installers });
+  process.env.TEST_INSTALL = 'never';
+  try {
+    await assert.rejects(obtain(some.program), /is installed, and TEST_INSTALL is never: npm test installs it/);
+  } finally {
+    delete process.env.TEST_INSTALL;
+  }
+});
+
 test('installs a program once for everybody who waits for it', async () => {
   let calls = 0;
   await using some = await someProgram({

@@ -45,6 +45,9 @@ export const progressMs = 30_000;
 const lockMs = 5 * 60_000;
 const lockPollMs = 250;
 
+/** With `never`, only what is installed already is used: `npm run test:quick` waits for no build. */
+const installVariable = 'TEST_INSTALL';
+
 /** Path of a usable binary. @throws Error that says what was tried and why it failed */
 export async function obtain(program: Program): Promise<string> {
   const failures: string[] = [];
@@ -52,6 +55,9 @@ export async function obtain(program: Program): Promise<string> {
   const cached: Place = ['cache', async () => target];
   const found = await firstUsable(program, [...program.places, cached], failures);
   if (found !== undefined) return found;
+  if (process.env[installVariable] === 'never') {
+    throw new Error(`no ${program.wanted} is installed, and ${installVariable} is never: npm test installs it`);
+  }
   await mkdir(cache, { recursive: true });
   const unlock = await lock(program.name);
   try {
