@@ -63,10 +63,10 @@ export async function askAuthorizer(
     throw new HydrogenError('HYD_AUTHORIZER_INVALID', `larger than limits.maxContextBytes (${maxContextBytes}) allows`);
   }
   if (result.kind === 'aborted' && call.signal?.aborted === true) throw new HydrogenError('HYD_CLIENT_LEFT');
-  if (result.kind !== 'answer') throw new HydrogenError('HYD_AUTHORIZER_UNAVAILABLE', describe(result));
+  if (result.kind !== 'answer') throw new HydrogenError('HYD_AUTHORIZER_UNAVAILABLE', describe(call, result));
   if (result.status === 403) throw new HydrogenError('HYD_FORBIDDEN');
   if (result.status >= 400 && result.status < 500) throw new HydrogenError('HYD_UNAUTHORIZED');
-  if (result.status !== 200) throw new HydrogenError('HYD_AUTHORIZER_UNAVAILABLE', describe(result));
+  if (result.status !== 200) throw new HydrogenError('HYD_AUTHORIZER_UNAVAILABLE', describe(call, result));
   return readAuthorizerAnswer(result.body, request.subprotocols, maxContextBytes);
 }
 
@@ -76,7 +76,7 @@ export async function callConnectHook(call: HookCall, subject: HookSubject & obj
   if (result instanceof HydrogenError) {
     throw new HydrogenError('HYD_CONNECT_HOOK_REFUSED', undefined, { cause: result });
   }
-  if (!isSuccess(result)) throw new HydrogenError('HYD_CONNECT_HOOK_REFUSED', describe(result));
+  if (!isSuccess(result)) throw new HydrogenError('HYD_CONNECT_HOOK_REFUSED', describe(call, result));
 }
 
 /** A failed attempt; `nextDelayMs` is undefined when it was the last. */
@@ -105,7 +105,7 @@ export async function callDisconnectHook(
     if (!(result instanceof HydrogenError) && isSuccess(result)) return true;
     const isLast = attempt >= maxAttempts || signal.aborted;
     const delayMs = Math.min(retryAfterMs(result) ?? 250 * 2 ** attempt, maxRetryDelayMs);
-    onFailure({ attempt, detail: describe(result), nextDelayMs: isLast ? undefined : delayMs });
+    onFailure({ attempt, detail: describe(call, result), nextDelayMs: isLast ? undefined : delayMs });
     if (isLast) return false;
     await sleep(delayMs, signal);
   }
@@ -182,7 +182,8 @@ function isSuccess(result: CallResult): boolean {
   return result.kind === 'answer' && result.status >= 200 && result.status < 300;
 }
 
-function describe(result: CallResult | HydrogenError): string {
+/** @param call to the service that it is about */
+function describe({ service }: HookCall, result: CallResult | HydrogenError): string {
   if (result instanceof HydrogenError) return result.message;
   switch (result.kind) {
     case 'answer':
@@ -190,7 +191,7 @@ function describe(result: CallResult | HydrogenError): string {
     case 'timeout':
       return 'it did not answer in time';
     case 'unreachable':
-      return `it could not be reached: ${describeCause(result.cause)}`;
+      return `it could not be reached at ${service.target.origin}: ${describeCause(result.cause)}`;
     case 'tooLarge':
       return 'its answer is too large';
     case 'aborted':

@@ -72,7 +72,10 @@ test('shows a client nothing of an authorizer that does not speak TLS, and the l
   await using gateway = await startGateway({ spec: { authorizer: { http: call(`https://127.0.0.1:${auth.port}/`) } } });
   const { body } = await refusal(gateway.url('/chat'));
   assert.deepEqual(body.message, errors.HYD_AUTHORIZER_UNAVAILABLE.message);
-  assert.match(detailsOf(gateway, 'HYD_AUTHORIZER_UNAVAILABLE').join(), /could not be reached: \S+/);
+  assert.match(
+    detailsOf(gateway, 'HYD_AUTHORIZER_UNAVAILABLE').join(),
+    /could not be reached at https:\/\/127\.0\.0\.1:\d+: \S+/,
+  );
 });
 
 test('shows a client nothing of an answer that is not what an authorizer answers', async () => {
