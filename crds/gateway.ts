@@ -89,6 +89,23 @@ const limits = Fields(
       }),
       1048576,
     ),
+    maxMemoryBytes: withDefault(
+      Integer(0, 1099511627776, {
+        description:
+          'Maximum number of bytes that are unfinished or queued for all clients of a pod together: unfinished messages, ' +
+          'messages that wait, data that clients do not read, handshakes. Beyond it the largest connections are closed with ' +
+          '1013, and new ones get 503. 0 means a quarter of the memory of the container. Default 0.',
+      }),
+      0,
+    ),
+    messageTimeoutSeconds: withDefault(
+      Integer(1, 3600, {
+        description:
+          'Seconds that one message of a client may take to arrive, from its first byte to its last; a longer one closes the ' +
+          'connection with 1008. Default 60.',
+      }),
+      60,
+    ),
     messagesPerSecond: withDefault(
       Integer(0, 1000000, {
         description:

@@ -43,6 +43,8 @@ export const errors = {
   HYD_MESSAGES_NOT_ACCEPTED: { message: 'this gateway takes no client messages', close: 1003 },
   HYD_INVALID_UTF8: { message: 'a text message must be valid UTF-8', http: 400, close: 1007 },
   HYD_PROTOCOL_ERROR: { message: 'the client broke the WebSocket protocol (RFC 6455)', close: 1002 },
+  HYD_MESSAGE_TIMEOUT: { message: 'the message took longer than limits.messageTimeoutSeconds', close: 1008 },
+  HYD_MEMORY_EXHAUSTED: { message: 'this gateway has reached limits.maxMemoryBytes', http: 503, close: 1013 },
   HYD_TOO_MANY_FRAGMENTS: { message: 'the message has more than 1024 fragments', close: 1008 },
   HYD_MESSAGE_TOO_LARGE: { message: 'the message is too large', http: 413, close: 1009 },
   HYD_BUS_UNREACHABLE: { message: 'the message bus is unreachable', http: 503, close: 1013 },

@@ -459,6 +459,23 @@ export interface Limits {
    */
   readonly maxBufferedBytes: number;
   /**
+   * Maximum number of bytes that are unfinished or queued for all clients of a pod together: unfinished messages,
+   * messages that wait, data that clients do not read, handshakes. Beyond it the largest connections are closed with
+   * 1013, and new ones get 503. 0 means a quarter of the memory of the container.
+   *
+   * A whole number from 0 to 1099511627776.
+   * @default 0
+   */
+  readonly maxMemoryBytes: number;
+  /**
+   * Seconds that one message of a client may take to arrive, from its first byte to its last; a longer one closes the
+   * connection with 1008.
+   *
+   * A whole number from 1 to 3600.
+   * @default 60
+   */
+  readonly messageTimeoutSeconds: number;
+  /**
    * Maximum number of messages per second that are read from one client; the rest wait. 0 means no limit.
    *
    * A whole number from 0 to 1000000.
@@ -531,6 +548,23 @@ export interface LimitsInput {
    * @default 1048576 (1 MiB)
    */
   readonly maxBufferedBytes?: number;
+  /**
+   * Maximum number of bytes that are unfinished or queued for all clients of a pod together: unfinished messages,
+   * messages that wait, data that clients do not read, handshakes. Beyond it the largest connections are closed with
+   * 1013, and new ones get 503. 0 means a quarter of the memory of the container.
+   *
+   * A whole number from 0 to 1099511627776.
+   * @default 0
+   */
+  readonly maxMemoryBytes?: number;
+  /**
+   * Seconds that one message of a client may take to arrive, from its first byte to its last; a longer one closes the
+   * connection with 1008.
+   *
+   * A whole number from 1 to 3600.
+   * @default 60
+   */
+  readonly messageTimeoutSeconds?: number;
   /**
    * Maximum number of messages per second that are read from one client; the rest wait. 0 means no limit.
    *

@@ -226,6 +226,7 @@ export class Gateway {
       message: (connection, data, isBinary) => this.#intake.take(connection, data, isBinary),
       disconnected: (connection, closure) => this.#onDisconnected(connection, closure),
       refused: (error, request) => this.#onRefused(error, request),
+      memoryExhausted: this.#log.memoryExhausted,
       dropped: () => this.#onDropped(),
       failed: this.#log.failed,
     });

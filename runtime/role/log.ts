@@ -51,6 +51,8 @@ export function createRoleLog(root: Logger, bindings: Readonly<Record<string, st
     }) => log.info(facts, 'upgrade refused'),
     descriptorsExhausted: (facts: { count: number; connections: number }) =>
       log.error(facts, 'no file descriptors left for clients, new ones are cut'),
+    memoryExhausted: (facts: { closed: number; keptBytes: number; maxBytes: number }) =>
+      log.error(facts, 'too much memory for clients, the largest are closed'),
     connectionOpened: (facts: { connectionId: string; endpoint: string; remoteAddress: string }) =>
       log.debug(facts, 'connection opened'),
     connectionClosed: (facts: {

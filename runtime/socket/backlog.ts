@@ -11,12 +11,21 @@ interface Slab {
   messages: number;
 }
 
+/** Two numbers. */
+const placeBytes = 16;
+
 export class Backlog {
   readonly #slabs = new Fifo<Slab>();
   /** Two numbers for each message: where it begins in its slab; and twice its length, plus one when it is binary. */
   readonly #places = new Fifo<number>();
   #newest: Slab | undefined;
   #length = 0;
+  #keptBytes = 0;
+
+  /** The memory that waiting messages are in, and what it takes to find them. */
+  get keptBytes(): number {
+    return this.#keptBytes + this.#length * placeBytes;
+  }
 
   /** Messages that wait. */
   get length(): number {
@@ -31,6 +40,7 @@ export class Backlog {
       slab = { memory: data.buffer, messages: 0 };
       this.#newest = slab;
       this.#slabs.push(slab);
+      this.#keptBytes += slab.memory.byteLength;
     }
     slab.messages += 1;
     this.#places.push(data.length === 0 ? 0 : data.byteOffset);
@@ -48,6 +58,7 @@ export class Backlog {
     slab.messages -= 1;
     if (slab.messages === 0) {
       this.#slabs.shift();
+      this.#keptBytes -= slab.memory.byteLength;
       if (slab === this.#newest) this.#newest = undefined;
     }
     const isBinary = kind % 2 === 1;
@@ -59,5 +70,6 @@ export class Backlog {
     this.#places.drain();
     this.#newest = undefined;
     this.#length = 0;
+    this.#keptBytes = 0;
   }
 }

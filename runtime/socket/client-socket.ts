@@ -4,8 +4,9 @@
  * here, since what the client sent before has to be stored before the client may take it for delivered.
  *
  * Relied upon, and held by test/runtime/socket/client-socket.test.ts: ws (8.x, `receiverOnConclude` and
- * `receiverOnError`) calls `close` as a method, which its option `WebSocket` makes ours; and a read of a paused stream
- * emits `data` (documented by Node), to which ws listens.
+ * `receiverOnError`) calls `close` as a method, which its option `WebSocket` makes ours; a read of a paused stream emits
+ * `data` (documented by Node), to which ws listens; and the receiver of ws keeps an unfinished message in `_buffers` and
+ * `_fragments`, without which a message is only lost.
  */
 
 import type { Duplex } from 'node:stream';
@@ -32,6 +33,17 @@ export class ClientSocket extends WebSocket {
   /** Writes the close frame, or after it ends the connection, as `close` of ws does. */
   finish(code?: number, reason?: string): void {
     super.close(code, reason);
+  }
+
+  /**
+   * Frees what ws keeps of an unfinished message. Call it when nothing more will be parsed: a socket that is destroyed
+   * stays in memory until the event loop comes around, which can read from thousands of others before.
+   */
+  forgetUnfinished(): void {
+    const { _receiver: receiver } = this as unknown as { _receiver?: { _buffers: unknown[]; _fragments: unknown[] } };
+    if (receiver === undefined) return;
+    receiver._buffers = [];
+    receiver._fragments = [];
   }
 
   /** Parses what the process has read while the socket was paused. */

@@ -13,6 +13,7 @@ import type { ClientSocket } from './client-socket.ts';
 import { type Closure, closureFor, discards } from './closure.ts';
 import { peerKey } from './departures.ts';
 import { holds, Inbox } from './inbox.ts';
+import { MessageProgress } from './message-progress.ts';
 import { Outbox, type SendResult } from './outbox.ts';
 import type { LiveSocketPolicy } from './policy.ts';
 
@@ -62,6 +63,8 @@ export class Connection {
   #hasConcluded = false;
   #settleTimer: NodeJS.Timeout | undefined;
   #peerKey: string | undefined;
+  #progress: MessageProgress | undefined;
+  #isCut = false;
   /** What the client did that its socket cannot go on from. */
   #failure: Closure | undefined;
 
@@ -77,6 +80,13 @@ export class Connection {
    */
   get bufferedBytes(): number {
     return this.#outbox.bufferedBytes;
+  }
+
+  /** Bytes that are unfinished or queued because of this client; 0 once it is cut. */
+  get keptBytes(): number {
+    if (this.#isCut) return 0;
+    const unfinished = this.#progress?.keptBytes ?? 0;
+    return this.bufferedBytes + this.#inbox.keptBytes + unfinished + this.unacknowledgedBytes;
   }
 
   /** True when nothing can be sent to it any more. */
@@ -129,9 +139,11 @@ export class Connection {
     this.wasOpen = true;
     this.lastSeenMs = performance.now();
     this.#peerKey = peerKey(transport);
+    this.#progress = new MessageProgress(transport);
     socket.attach(transport, (code, reason) => this.#onAsked(socket, code, reason));
     socket.on('message', (data, isBinary) => {
       this.lastSeenMs = performance.now();
+      this.#progress?.messageDone();
       if (!this.isDiscarding) this.#inbox.receive(data as Buffer, isBinary);
     });
     this.#inbox.open(socket, handOver);
@@ -213,6 +225,33 @@ export class Connection {
     this.state = 'closed';
     this.#conclude();
     this.#inbox.release(holds.rate | holds.stored | holds.ending);
+  }
+
+  /** Takes note of a ping or pong with this much data. */
+  sawControlFrame(bytes: number): void {
+    this.lastSeenMs = performance.now();
+    this.#progress?.controlDone(bytes);
+  }
+
+  /** Call it about once a second: closes the connection when one message takes longer than `maxMs`. */
+  checkProgress(nowMs: number, maxMs: number): void {
+    if (this.state !== 'open') return;
+    if (this.#inbox.isHeld) this.#progress?.pardon();
+    else if ((this.#progress?.unfinishedMs(nowMs) ?? 0) > maxMs) this.cut(closureFor('HYD_MESSAGE_TIMEOUT'));
+  }
+
+  /**
+   * Closes the connection and frees what is kept for it at once: the close frame is handed to the system, and nothing
+   * waits for the client. One that has not read what it was sent does not get to the frame.
+   */
+  cut(closure: Closure): void {
+    this.#isCut = true;
+    this.close(closure);
+    this.#socket?.pause();
+    process.nextTick(() => {
+      this.terminate();
+      this.#socket?.forgetUnfinished();
+    });
   }
 
   /** Call it with the peers that can still send: of a client that has left, the rest is read and its end is found. */

@@ -1,7 +1,8 @@
 /**
  * Finds dead peers (RFC 6455 section 5.5.2): pings every connection once per interval, spread evenly over it so that
  * many connections never ping at once, and reports those without a sign of life. Cuts off clients that do not answer
- * our close frame, and looks for held ones that have left. One timer for all connections.
+ * our close frame or take too long for a message, and looks for held ones that have left. One timer for all
+ * connections.
  */
 
 import type { Connection } from './connection.ts';
@@ -51,7 +52,8 @@ export class Heartbeat {
   }
 
   #sweep(): void {
-    const { intervalSeconds, timeoutSeconds } = this.#policy.current.heartbeat;
+    const { heartbeat, limits } = this.#policy.current;
+    const { intervalSeconds, timeoutSeconds } = heartbeat;
     const nowMs = performance.now();
     if (nowMs - this.#sweptAtMs > tickMs + lateMs) this.#graceUntilMs = nowMs + intervalSeconds * 1000;
     this.#sweptAtMs = nowMs;
@@ -61,6 +63,7 @@ export class Heartbeat {
     this.#tick += 1;
     for (const connection of this.#connections.values()) {
       if (connection.state === 'closing') connection.terminateIfSilent(closeSilenceMs);
+      connection.checkProgress(nowMs, limits.messageTimeoutSeconds * 1000);
       if (connection.state !== 'open' || connection.isHeld) continue;
       if (connection.lastSeenMs <= deadlineMs) this.#onDead(connection);
       else if (slotOf(connection, intervalSeconds) === slot) connection.ping();

@@ -46,6 +46,11 @@ export class Inbox {
     return this.#backlog.length;
   }
 
+  /** Bytes that waiting messages take. */
+  get keptBytes(): number {
+    return this.#backlog.keptBytes;
+  }
+
   get isHeld(): boolean {
     return this.#holds !== 0 || this.#backlog.length > 0;
   }

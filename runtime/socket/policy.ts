@@ -20,6 +20,9 @@ export interface SocketPolicy extends HandshakePolicy {
     /** 0: no limit. With room for one second's worth. */
     readonly handshakesPerSecondPerAddress: number;
     readonly maxBufferedBytes: number;
+    /** For everything that is unfinished or queued. 0: a quarter of the memory of the container. */
+    readonly maxMemoryBytes: number;
+    readonly messageTimeoutSeconds: number;
     /** 0: no limit. Above it, reading is held: the client is slowed down, nothing is lost. */
     readonly messagesPerSecond: number;
   };

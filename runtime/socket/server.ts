@@ -22,6 +22,7 @@ import { descriptorsForClients } from './descriptors.ts';
 import { chooseSubprotocol, type Handshake, readHandshake } from './handshake.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { Listener, type ListenerHandlers } from './listener.ts';
+import { MemoryGuard } from './memory-guard.ts';
 import type { LiveSocketPolicy } from './policy.ts';
 import { Pongs } from './pongs.ts';
 import { closureOf } from './protocol-error.ts';
@@ -48,6 +49,8 @@ export interface SocketHandlers {
   message(connection: Connection, data: Buffer, isBinary: boolean): void;
   disconnected(connection: Connection, closure: Closure): void;
   refused(error: HydrogenError, request: { path: string; remoteAddress: string; durationMs: number }): void;
+  /** The largest connections were closed, since clients made the process remember more than it may. */
+  memoryExhausted(facts: { readonly closed: number; readonly keptBytes: number; readonly maxBytes: number }): void;
   /** A client was cut before it said anything: clients have all file descriptors that they may have. */
   dropped(): void;
   /** A failure caused by a bug or the system, not by the client. */
@@ -74,6 +77,7 @@ export class SocketServer {
   readonly #listener: Listener;
   readonly #heartbeat: Heartbeat;
   readonly #addresses: AddressLimits;
+  readonly #memory: MemoryGuard;
   readonly #proxies: TrustedProxies;
   /** The sockets of upgrades that are not answered yet. */
   readonly #unanswered = new Set<Duplex>();
@@ -87,6 +91,11 @@ export class SocketServer {
     this.#policy = policy;
     this.#handlers = handlers;
     this.#addresses = new AddressLimits(policy);
+    this.#memory = new MemoryGuard(policy, {
+      connections: this.#connections,
+      pendingHandshakes: () => this.#unanswered.size,
+      exhausted: handlers.memoryExhausted,
+    });
     this.#proxies = new TrustedProxies(policy);
     // The types of ws do not know these two yet.
     const options: ServerOptions<typeof ClientSocket> & { closeTimeout: number; maxFragments: number } = {
@@ -122,6 +131,7 @@ export class SocketServer {
   async listen(port: number, host?: string): Promise<number> {
     const actual = await this.#listener.listen(port, host);
     this.#heartbeat.start();
+    this.#memory.start();
     return actual;
   }
 
@@ -134,6 +144,7 @@ export class SocketServer {
   /** Ends what is left, including upgrades that wait for a hook, and stops listening. */
   async stop(): Promise<void> {
     this.#heartbeat.stop();
+    this.#memory.stop();
     for (const connection of this.#connections.values()) connection.terminate();
     // They report how they ended in the turns that follow.
     await within(terminateMs, this.empty());
@@ -200,6 +211,7 @@ export class SocketServer {
   #assertWelcome(endpoint: string): void {
     const refusal = this.#handlers.refusal(endpoint);
     if (refusal !== undefined) throw refusal;
+    if (this.#memory.isFull) throw new HydrogenError('HYD_MEMORY_EXHAUSTED');
   }
 
   #refuse(upgrade: Upgrade, error: unknown): void {
@@ -253,6 +265,7 @@ export class SocketServer {
       return;
     }
     this.#attach(connection, websocket);
+    socket.on('data', (chunk: Buffer) => this.#memory.read(chunk.length));
     const throttle = new Throttle(connection, this.#policy);
     connection.open(websocket, socket, (data, isBinary) => {
       if (connection.closure === undefined) throttle.take();
@@ -262,13 +275,10 @@ export class SocketServer {
   }
 
   #attach(connection: Connection, websocket: ClientSocket): void {
-    const alive = (): void => {
-      connection.lastSeenMs = performance.now();
-    };
     const pongs = new Pongs(websocket);
-    websocket.on('pong', alive);
+    websocket.on('pong', (data) => connection.sawControlFrame(data.length));
     websocket.on('ping', (data) => {
-      alive();
+      connection.sawControlFrame(data.length);
       pongs.answer(data);
     });
     websocket.on('error', (error: Error & { code?: string }) => connection.failed(closureOf(error)));

@@ -59,6 +59,8 @@ test('fills in every default, also inside absent objects', () => {
         maxConnectionsPerAddress: 0,
         handshakesPerSecondPerAddress: 0,
         maxBufferedBytes: 1048576,
+        maxMemoryBytes: 0,
+        messageTimeoutSeconds: 60,
         messagesPerSecond: 0,
         maxStoredPerConnection: 1024,
         maxContextBytes: 16384,

@@ -15,7 +15,9 @@ test('clients get no more descriptors than leave room for the rest', {
 }, async () => {
   const base = await freePortBase();
   await using dev = startHydrogen(['dev', '--port-base', `${base}`], {}, undefined, 256);
-  await eventually(() => dev.output().includes('ready'), { timeoutMs: 30_000 });
+  await eventually(async () => (await fetch(`http://127.0.0.1:${base + 1010}/readyz`)).status === 200, {
+    timeoutMs: 30_000,
+  });
   await using client = await connect(`ws://127.0.0.1:${base}/echo`);
   const sockets: Socket[] = [];
   for (let index = 0; index < 300; index++) {

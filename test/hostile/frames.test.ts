@@ -89,3 +89,20 @@ test('random bytes after the handshake end nothing but their connections', async
   client.send('still here');
   await eventually(() => gateway.messages.some(({ body }) => body.message === 'still here'));
 });
+
+test('closes a client that does not finish its message in time, whatever it sends in between, with 1008', async () => {
+  await using gateway = await startGateway({ spec: { limits: { messageTimeoutSeconds: 1 } } });
+  await using honest = await connect(gateway.url('/chat'));
+  const { socket, received } = await open(gateway);
+  socket.write(frame(0x01, Buffer.from('x')));
+  const trickle = setInterval(() => {
+    socket.write(frame(0x89, Buffer.from('ping')));
+    socket.write(frame(0x00, Buffer.from('x')));
+  }, 100);
+  await once(socket, 'close');
+  clearInterval(trickle);
+  const close = received().indexOf(Buffer.from([0x88, 2 + errors.HYD_MESSAGE_TIMEOUT.message.length, 0x03, 0xf0]));
+  assert.ok(close >= 0);
+  honest.send('still here');
+  await eventually(() => gateway.messages.length === 1);
+});

@@ -79,3 +79,18 @@ test('parses what was read while it was paused, and stays paused', async () => {
   ends.accepted.resume();
   await eventually(() => texts.length === 3);
 });
+
+test('forgets an unfinished message, in a frame or in fragments', async () => {
+  await using ends = await pair();
+  const kept = (): number => {
+    const { _receiver: receiver } = ends.accepted as unknown as {
+      _receiver: Record<'_buffers' | '_fragments', unknown[]>;
+    };
+    return receiver._buffers.length + receiver._fragments.length;
+  };
+  ends.client.socket.send('unfinished', { fin: false });
+  await eventually(() => kept() === 1);
+  ends.accepted.terminate();
+  ends.accepted.forgetUnfinished();
+  assert.equal(kept(), 0);
+});

@@ -15,6 +15,8 @@ const current = {
     maxConnectionsPerAddress: 0,
     handshakesPerSecondPerAddress: 0,
     maxBufferedBytes: 1024,
+    maxMemoryBytes: 0,
+    messageTimeoutSeconds: 60,
     messagesPerSecond: 0,
   },
 };
@@ -38,6 +40,7 @@ test('a stop during the connect hook reports the end of the connection once, and
       message: () => {},
       disconnected: (_connection, closure) => void closures.push(closure),
       refused: () => {},
+      memoryExhausted: () => {},
       dropped: () => {},
       failed: (error) => {
         throw error;
