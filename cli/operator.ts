@@ -61,7 +61,10 @@ export async function runOperator(options: OperatorCommandOptions): Promise<void
   });
   const probes = new ProbeServer({
     registry: metrics.registry,
-    notReadyReason: () => (operator === undefined ? 'it has not started yet' : operator.notReadyReason),
+    notReadyReason: () =>
+      operator === undefined
+        ? 'it has not read the image of its own pod yet; see the log, or set --image'
+        : operator.notReadyReason,
   });
   await probes.listen(options.probePort, options.host);
   log.started({ version: options.version, server: kube.server, namespace: options.namespace ?? '*', identity });

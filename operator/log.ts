@@ -19,7 +19,8 @@ export function createOperatorLog(log: Logger) {
     stopping: (facts: { signal: string }) => log.info(facts, 'stopping'),
     stopped: () => log.info('stopped'),
 
-    ownImageUnknown: (facts: { err: unknown }) => log.warn(facts, 'the image of this operator could not be read'),
+    ownImageUnknown: (facts: { err: unknown }) =>
+      log.warn(facts, 'the image of this operator could not be read, will retry'),
     definitionsMissing: (facts: { resources: readonly string[] }) =>
       log.error(
         facts,

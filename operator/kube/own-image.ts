@@ -2,7 +2,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
 import type { Kube } from './client.ts';
-import { isApiError } from './errors.ts';
 import { podType } from './objects.ts';
 
 export interface OwnImageOptions {
@@ -24,7 +23,10 @@ interface PodSpec {
   readonly containers?: readonly { readonly name: string; readonly image?: string }[];
 }
 
-/** Undefined: there is no such pod or container, or no permission to read it. Waits until the API server answers. */
+/**
+ * Undefined: there is no such pod or container. Waits until the API server answers, and also while it forbids it: a server
+ * that has just started does so for a moment, and any other image than ours may be one that no node can pull.
+ */
 export async function ownImage(options: OwnImageOptions): Promise<string | undefined> {
   const { kube, namespace, pod, container, onFailure, signal, retryMs = 1000 } = options;
   while (!signal.aborted) {
@@ -33,7 +35,6 @@ export async function ownImage(options: OwnImageOptions): Promise<string | undef
       return containers.find(({ name }) => name === container)?.image;
     } catch (error) {
       onFailure(error);
-      if (isApiError(error, 'forbidden', 'refused')) return undefined;
       await delay(retryMs, undefined, { signal }).catch(() => undefined);
     }
   }
