@@ -46,7 +46,8 @@ const rulesEngine = Fields(
     allowedHosts: ListSet(Text('allowedHost'), {
       description:
         'Hosts that the rules engine may choose: a name, or *. and a domain for all names below it, each with an optional ' +
-        ':port. A message for any other host becomes a dead letter.',
+        ':port. A name with *. does not cover the API server or the management API of a gateway. A message for any other ' +
+        'host becomes a dead letter.',
       minItems: 1,
       maxItems: 64,
     }),

@@ -270,8 +270,8 @@ export interface RulesEngine {
   readonly timeoutSeconds: number;
   /**
    * Hosts that the rules engine may choose: a name, or *. and a domain for all names below it, each with an optional
-   * :port. A message for any other host becomes a dead letter. Each is a host name, or *. and a domain, with an
-   * optional :port.
+   * :port. A name with *. does not cover the API server or the management API of a gateway. A message for any other
+   * host becomes a dead letter. Each is a host name, or *. and a domain, with an optional :port.
    *
    * 1 to 64 entries.
    */
@@ -319,8 +319,8 @@ export interface RulesEngineInput {
   readonly timeoutSeconds?: number;
   /**
    * Hosts that the rules engine may choose: a name, or *. and a domain for all names below it, each with an optional
-   * :port. A message for any other host becomes a dead letter. Each is a host name, or *. and a domain, with an
-   * optional :port.
+   * :port. A name with *. does not cover the API server or the management API of a gateway. A message for any other
+   * host becomes a dead letter. Each is a host name, or *. and a domain, with an optional :port.
    *
    * 1 to 64 entries.
    */

@@ -2,16 +2,22 @@
  * Opens connections for undici as RFC 8305 has it: the addresses of a host are tried one after another, a quarter of a
  * second apart, and none is given up before the connect time-out. The first that answers is used. (Node's own selection
  * gives each address a quarter of a second and then drops it, so a slow one behind a host with several is never reached.)
+ *
+ * Link-local addresses are never connected to, whatever resolves to them: machines keep their credentials there.
  */
 
 import { type LookupAddress, lookup } from 'node:dns';
-import { connect as connectTcp, isIP, type Socket, type TcpNetConnectOpts } from 'node:net';
+import { BlockList, connect as connectTcp, isIP, type Socket, type TcpNetConnectOpts } from 'node:net';
 import { buildConnector, errors } from 'undici';
 
 /** Milliseconds after which the next address is tried beside the earlier ones. */
 const nextAddressMs = 250;
 const keepAliveProbeMs = 60_000;
 const readAheadBytes = 65_536;
+
+const linkLocal = new BlockList();
+linkLocal.addSubnet('169.254.0.0', 16, 'ipv4');
+linkLocal.addSubnet('fe80::', 10, 'ipv6');
 
 /** Resolves a host to all of its addresses, in the order in which to try them. */
 export type Resolve = (host: string, onResult: (error: Error | null, addresses: LookupAddress[]) => void) => void;
@@ -56,8 +62,7 @@ class Dial {
   start(resolve: Resolve, onConnected: (socket: Socket) => void): void {
     const family = isIP(this.#host);
     if (family !== 0) {
-      this.#addresses = [{ address: this.#host, family }];
-      this.#tryNext(onConnected);
+      this.#use([{ address: this.#host, family }], onConnected);
       return;
     }
     resolve(this.#host, (error, addresses) => {
@@ -66,9 +71,17 @@ class Dial {
         this.#fail(error);
         return;
       }
-      this.#addresses = addresses;
-      this.#tryNext(onConnected);
+      this.#use(addresses, onConnected);
     });
+  }
+
+  #use(addresses: readonly LookupAddress[], onConnected: (socket: Socket) => void): void {
+    this.#addresses = addresses.filter((one) => !linkLocal.check(one.address, one.family === 6 ? 'ipv6' : 'ipv4'));
+    if (addresses.length > 0 && this.#addresses.length === 0) {
+      this.#fail(new Error(`${this.#host} is a link-local address, which is never connected to`));
+      return;
+    }
+    this.#tryNext(onConnected);
   }
 
   succeed(socket: Socket): void {

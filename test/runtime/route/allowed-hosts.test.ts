@@ -120,3 +120,20 @@ for (const pattern of [
     );
   });
 }
+
+const control: [url: string, isAllowed: boolean][] = [
+  ['https://kubernetes.default.svc.cluster.local/api', false],
+  ['https://kubernetes.default.svc.cluster.local./api', false],
+  ['http://chat-management.chat.svc.cluster.local:8081/', false],
+  ['http://orders.chat.svc.cluster.local:8081/', true],
+  ['http://user-management.shop.svc.cluster.local/', true],
+  ['http://kubernetes.shop.svc.cluster.local/', true],
+];
+
+test('a suffix does not cover the API server and the management API, which can be named', () => {
+  const bySuffix = compileAllowedHosts(['*.svc.cluster.local']);
+  for (const [url, isAllowed] of control) assert.equal(bySuffix(url).isAllowed, isAllowed, url);
+  const named = control.map(([url]) => new URL(url).hostname.replace(/\.$/, ''));
+  const byName = compileAllowedHosts(named);
+  for (const [url] of control) assert.equal(byName(url).isAllowed, true, url);
+});

@@ -90,3 +90,13 @@ test('fails when the connect time-out is over, whatever the addresses do', optio
     await eventually(() => process.exitCode !== null || process.signalCode !== null);
   }
 });
+
+for (const [address, family] of [
+  ['169.254.169.254', 4],
+  ['fe80::1', 6],
+  ['::ffff:169.254.169.254', 6],
+] as const) {
+  test(`does not connect to a host that resolves to the link-local address ${address}`, async () => {
+    await assert.rejects(dial(80, [{ address, family }], 5_000), /link-local/);
+  });
+}
