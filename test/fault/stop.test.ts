@@ -8,14 +8,15 @@ import { startDestination } from '../kit/destination.ts';
 import { eventually, holds } from '../kit/eventually.ts';
 import { type HydrogenProcess, startGatewayProcess, startMprocProcess } from '../kit/hydrogen.ts';
 import { natsOrSkip, startNats, type TestNats } from '../kit/nats.ts';
+import { stopProcess } from '../kit/stopped.ts';
 
 const skip = await natsOrSkip();
 const rulesTo = (url: string) => [{ name: 'all', pattern: '.*', destination: { url, timeoutSeconds: 1 } }];
 
 /** A NATS server that keeps its connections open and answers nothing. */
-function freeze(nats: TestNats): Disposable {
+async function freeze(nats: TestNats): Promise<Disposable> {
   const pid = nats.pid ?? assert.fail('nats-server does not run');
-  process.kill(pid, 'SIGSTOP');
+  await stopProcess(pid);
   return { [Symbol.dispose]: () => void process.kill(pid, 'SIGCONT') };
 }
 
@@ -81,7 +82,7 @@ test('a gateway stops within its grace period although NATS and its hooks hang',
   gone.socket.terminate();
   const refused = assert.rejects(connect(gateway.url('/slow')));
   await eventually(() => calls('disconnect') === 1 && calls('connect') === 3);
-  using _frozen = freeze(nats);
+  using _frozen = await freeze(nats);
   client.send('hello');
   const ms = await stopMs(gateway);
   await refused;
@@ -101,7 +102,7 @@ test('a gateway stops within its grace period although NATS hangs in the middle 
   const ms = await stopMs(gateway, async () => {
     const first = await Promise.race(clients.map(({ closed }) => closed));
     assert.equal(first.code, 1001);
-    stack.use(freeze(nats));
+    stack.use(await freeze(nats));
     for (const { socket } of clients) if (socket.readyState === socket.OPEN) socket.send('too late');
   });
   assert.ok(ms < gatewayGraceSeconds({ drain }) * 1000, `it took ${ms} ms`);
@@ -125,7 +126,7 @@ test('a gateway stops within its grace period although NATS hangs once its clien
     assert.equal((await client.closed).code, 1001);
     // It now waits for the hook; its lease and its connection to NATS are still to be given up.
     await eventually(() => hooks.requests.length === 1);
-    stack.use(freeze(nats));
+    stack.use(await freeze(nats));
   });
   assert.ok(ms < gatewayGraceSeconds({ drain }) * 1000, `it took ${ms} ms`);
 });
@@ -146,7 +147,7 @@ test('a message processor stops within its grace period although NATS hangs befo
   using stack = new DisposableStack();
   const ms = await stopMs(mproc, async () => {
     await eventually(() => mproc.lines().some(({ msg }) => msg === 'stopping'));
-    stack.use(freeze(nats));
+    stack.use(await freeze(nats));
     answer.resolve(undefined);
   });
   const destinations = rules.map((rule) => ({
@@ -167,7 +168,7 @@ test('a message processor stops within its grace period although NATS and its de
   await using client = await connect(gateway.url('/chat'));
   client.send('hello');
   await eventually(() => hanging.requests.length === 1);
-  using _frozen = freeze(nats);
+  using _frozen = await freeze(nats);
   const ms = await stopMs(mproc);
   const routing = {
     rules: rules.map((rule) => ({ ...rule, destination: { headers: [], reply: false, ...rule.destination } })),
@@ -218,7 +219,7 @@ test("a client's close during a loss of NATS is answered once its messages are s
   await using saved = await connect(gateway.url('/chat'));
   await using unsaved = await connect(gateway.url('/chat'));
   for (const client of [saved, unsaved]) {
-    const frozen = freeze(nats);
+    const frozen = await freeze(nats);
     for (let index = 0; index < 20; index++) client.send('hello');
     client.socket.close(1000);
     await holds(() => client.socket.readyState === client.socket.CLOSING, 1_000);

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { ack, collect, message, text } from '../../../contract/bus/kit.ts';
 import { eventually, holds } from '../../../kit/eventually.ts';
 import { natsOrSkip, startNats } from '../../../kit/nats.ts';
+import { stopProcess } from '../../../kit/stopped.ts';
 import { natsGroup, untilEntries } from './kit.ts';
 
 const skip = await natsOrSkip();
@@ -56,8 +56,7 @@ describe('nats messages when the server fails', { skip }, async () => {
     const got = await collect(bus, {}, ack);
     await eventually(() => bus.messages.isConsumed('/chat'));
     const pid = server.pid ?? assert.fail('it runs');
-    process.kill(pid, 'SIGSTOP');
-    await eventually(() => isStopped(pid));
+    await stopProcess(pid);
     const stored = bus.messages.publish(message());
     await eventually(() => bus.messages.isPressed);
     process.kill(pid, 'SIGCONT');
@@ -317,9 +316,3 @@ describe('nats bus and credentials', { skip }, () => {
     await group.started({ servers: ['nats://127.0.0.1:1', server.url] });
   });
 });
-
-/** True once a signal has stopped the process; true at once where there is no /proc. */
-function isStopped(pid: number): boolean {
-  if (!existsSync('/proc/self/stat')) return true;
-  return / T /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
-}
