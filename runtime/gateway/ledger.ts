@@ -15,6 +15,8 @@ interface Stored {
 class Positions {
   #stored: Stored[] = [];
   #messages = 0;
+  /** How many positions were known when the bus was last asked. */
+  #asked = 0;
 
   get messages(): number {
     return this.#messages;
@@ -27,9 +29,15 @@ class Positions {
     this.#messages += 1;
   }
 
-  /** Everything below this position is consumed. */
-  consumed(below: number): void {
-    this.#stored = this.#stored.filter(({ position }) => position >= below);
+  asking(): void {
+    this.#asked = this.#stored.length;
+  }
+
+  /** What is not left is forgotten. What had a position that did not exist when asked was in a stream that is gone. */
+  answered({ position: below, end }: Remainder): void {
+    this.#stored = this.#stored.filter(
+      ({ position }, index) => position >= below && (position < end || index >= this.#asked),
+    );
     this.#messages = this.#stored.reduce((sum, { messages }) => sum + messages, 0);
   }
 }
@@ -89,6 +97,8 @@ export class Ledger {
   asking(): void {
     this.isAsking = true;
     this.#countedSince = 0;
+    this.#apart.asking();
+    this.#others.asking();
   }
 
   /** What the bus has answered. @param remainders undefined: not asked, or not known */
@@ -96,8 +106,8 @@ export class Ledger {
     this.isAsking = false;
     // Each way to count is never too low, so the lower one holds.
     const known = this.messages;
-    if (apart !== undefined) this.#apart.consumed(apart.position);
-    if (others !== undefined) this.#others.consumed(others.position);
+    if (apart !== undefined) this.#apart.answered(apart);
+    if (others !== undefined) this.#others.answered(others);
     const counted = others?.counted ?? apart?.counted;
     if (counted === undefined) return;
     this.#counted = 0;

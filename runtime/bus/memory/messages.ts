@@ -90,7 +90,8 @@ export class MemoryMessages implements MessageBus, StorePublisher {
   // Each message is stored by itself, and counted.
   async remainder(_endpoint: string, connectionId: string): Promise<Remainder | undefined> {
     if (!this.#link.isUp) return undefined;
-    return { position: 0, counted: this.#store.storedOf(connectionId) + this.#waiting.storedOf(connectionId) };
+    const counted = this.#store.storedOf(connectionId) + this.#waiting.storedOf(connectionId);
+    return { position: 1, end: 1, counted };
   }
 
   isConsumed(endpoint: string): boolean {

@@ -4,8 +4,8 @@
  * this consumer has acknowledged it. Each unordered set has one, and an ordered one has none. Those of earlier sets are
  * emptied and then deleted.
  *
- * The server deletes it once nobody has asked it for anything for as long as the stream keeps a message: left behind by a
- * release that does not know it, it would hold every later entry.
+ * The server deletes it once nobody has asked it for anything for an hour longer than the stream keeps a message: left
+ * behind by a release that does not know it, it would hold every later entry.
  */
 
 import type { ConsumerConfig } from 'nats';
@@ -20,6 +20,8 @@ import { entryEndpoints } from './entry-coverage.ts';
 import { nanos, type StreamOptions } from './streams.ts';
 
 type Tools = Pick<NatsCore, 'requests' | 'subjects'> & { readonly options: { readonly stream: StreamOptions } };
+
+const spareMs = 3_600_000;
 
 /** The consumer through which a replica reads entries. */
 export interface EntriesConsumer {
@@ -109,6 +111,6 @@ function wantedEntries(
     max_ack_pending: maxUnsettled,
     filter_subjects: subjects.entryFilters(options.endpoints),
     metadata: { [metadataKeys.entriesOf]: options.processor },
-    ...(stream.maxAgeMs > 0 ? { inactive_threshold: nanos(stream.maxAgeMs) } : {}),
+    ...(stream.maxAgeMs > 0 ? { inactive_threshold: nanos(stream.maxAgeMs + spareMs) } : {}),
   };
 }

@@ -35,7 +35,7 @@ export class StoredView {
       const inStream = await countSubjects(requests, subjects.stream, subjects.clientMessage(endpoint, connectionId));
       const position = await this.#oldestEntry(endpoint, connectionId, isApart, inStream.lastSequence + 1);
       const inRooms = await countSubjects(requests, subjects.waitingStream, subjects.waitingOf(endpoint, connectionId));
-      return { position, counted: inStream.messages + inRooms.messages };
+      return { position, end: inStream.lastSequence + 1, counted: inStream.messages + inRooms.messages };
     } catch (err) {
       if (err instanceof JetStreamError || err instanceof HydrogenError) return undefined;
       throw err;

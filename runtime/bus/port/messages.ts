@@ -101,6 +101,8 @@ export interface Consumption {
 export interface Remainder {
   /** Every message with a lower position is consumed. */
   readonly position: number;
+  /** When the question was asked there was no such position, nor any higher one. */
+  readonly end: number;
   /** Messages in waiting rooms, and those whose position is 0. */
   readonly counted: number;
 }
