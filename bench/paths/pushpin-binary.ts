@@ -3,10 +3,9 @@
  * runs, and their libraries.
  */
 
-import { readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { obtain, type Program } from '../../test/kit/program.ts';
-import { placeInPath, run } from '../../test/kit/program-sources.ts';
+import { placeInPath, run, unpackPackages } from '../../test/kit/program-sources.ts';
 
 export interface PushpinPrograms {
   /** Environment in which its programs and libraries are found. */
@@ -58,10 +57,7 @@ function programsIn(root: string): PushpinPrograms {
 }
 
 async function unpack(folder: string): Promise<string> {
-  await run('apt-get', ['download', ...packages], { cwd: folder, timeout: 300_000 });
   const root = join(folder, program.name);
-  for (const file of await readdir(folder)) {
-    if (file.endsWith('.deb')) await run('dpkg-deb', ['-x', file, root], { cwd: folder });
-  }
+  await unpackPackages(packages, folder, root);
   return root;
 }

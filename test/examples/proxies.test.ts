@@ -9,7 +9,7 @@ import { startGateway } from '../kit/gateway.ts';
 import { missingProgram, type ProxyProgram, proxyPrograms, startProxy } from '../kit/proxy-program.ts';
 
 for (const name of Object.keys(proxyPrograms) as ProxyProgram[]) {
-  const skip = missingProgram(name);
+  const skip = await missingProgram(name);
 
   test(`${name} says who the client is, and a client cannot`, { skip }, async () => {
     await using auth = await startDestination(() => ({ body: '{}' }));

@@ -62,6 +62,15 @@ export async function go(folder: string, what: string, ...args: readonly string[
   }
 }
 
+/** The distribution's packages (of Debian and its relatives), unpacked into the new folder `root` and not installed. */
+export async function unpackPackages(packages: readonly string[], folder: string, root: string): Promise<void> {
+  say(`apt-get download ${packages.join(' ')}, unpacked into the cache`);
+  await run('apt-get', ['download', ...packages], { cwd: folder, timeout: downloadMs });
+  for (const file of await readdir(folder)) {
+    if (file.endsWith('.deb')) await run('dpkg-deb', ['-x', file, root], { cwd: folder });
+  }
+}
+
 /** The file `name` out of the distribution's package, which is unpacked into `folder` and not installed. */
 export async function unpackPackage(packageName: string, name: string, folder: string): Promise<string> {
   say(`apt-get download ${packageName}, unpacked into the cache`);

@@ -20,8 +20,12 @@ const startTimeoutMs = 60_000;
 const keptCharacters = 65_536;
 const hasEnded = Symbol('has ended');
 
-export function startServer(binary: string, args: readonly string[]): ServerProcess {
-  const child: ChildProcess = spawn(binary, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+export function startServer(
+  binary: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = process.env,
+): ServerProcess {
+  const child: ChildProcess = spawn(binary, args, { env, stdio: ['ignore', 'ignore', 'pipe'] });
   let output = '';
   child.stderr?.on('data', (chunk: Buffer) => {
     output = (output + chunk.toString()).slice(-keptCharacters);
