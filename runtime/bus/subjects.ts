@@ -31,6 +31,8 @@ export interface Subjects {
   readonly waitingStream: string;
   /** Key-value bucket of the leases: one key per gateway instance. */
   readonly leaseBucket: string;
+  /** Key-value bucket of the owners of lanes: one key per replica of an ordered processor. */
+  readonly ownerBucket: string;
   /** The subjects that the stream of client messages stores. */
   readonly allClientMessages: string;
   readonly allDeadLetters: string;
@@ -112,6 +114,7 @@ export function createSubjects(group: string): Subjects {
     deadLetterStream: `HYDROGEN_${group}_DLQ`,
     waitingStream: `HYDROGEN_${group}_WAIT`,
     leaseBucket: `hydrogen_${group}_instances`,
+    ownerBucket: `hydrogen_${group}_owners`,
     allClientMessages: `${clientPrefix}>`,
     allDeadLetters: `${prefix}.dlq.*`,
     allWaiting: `${waitingPrefix}>`,

@@ -32,8 +32,18 @@ interface ConsumerPage {
 const maxPages = 64;
 const listTimeoutMs = 15_000;
 
-/** Consumer metadata: the processor that it belongs to, and the set of consumers that it is part of. */
-export const metadataKeys = { processor: 'hydrogen-processor', shape: 'hydrogen-shape' } as const;
+/**
+ * Consumer metadata: the processor that it belongs to, and the set of consumers that it is part of. Of the consumer of a
+ * lane also the replica that owns it, the first message of the lane in this set, and the marks: for each owner that was
+ * lost, the last sequence that had been delivered to it, separated by commas.
+ */
+export const metadataKeys = {
+  processor: 'hydrogen-processor',
+  shape: 'hydrogen-shape',
+  owner: 'hydrogen-owner',
+  start: 'hydrogen-start',
+  marks: 'hydrogen-marks',
+} as const;
 
 /**
  * The consumers of a stream. The result stays valid while the consumers of other processors change.

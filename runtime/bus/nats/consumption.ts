@@ -1,13 +1,12 @@
 /**
- * One replica's consumption of the stream of client messages or of a waiting room. It sets up streams and durable
- * consumers, pulls from one lane (unordered) or one lane per partition (ordered, one delivery at a time each), and hands
- * out messages while fewer than `maxOpen` are open. With more lanes than that, or when that has shrunk, a message may
- * arrive when there is no room; it waits here and is kept alive.
+ * One replica's consumption of the stream of client messages, unordered, or of a waiting room. It sets up streams and the
+ * durable consumer, pulls from it, and hands out messages while fewer than `maxOpen` are open. When that has shrunk, a
+ * message may arrive when there is no room; it waits here and is kept alive.
  *
  * This file is long because every step of a delivery updates the same counters, which are only consistent together.
  *
  * The replica that starts last decides the shape of a processor's consumers (ordering, number of lanes); replicas that
- * already run use what they find. Replicas with different settings meet only during a rollout.
+ * already run use what they find, see `ProcessorConsumption`. Replicas with different settings meet only during a rollout.
  */
 
 import type { Msg } from 'nats';
@@ -31,21 +30,19 @@ export interface ConsumptionEvents {
   onProblem(error: HydrogenError): void;
   /** `isReady` may have changed for a reason other than the status of the bus. */
   onReadiness(): void;
+  /** The processor's consumers are lanes now. */
+  onOtherShape?(found: ConsumerSet): void;
   onStopped(): void;
 }
 
 interface NatsLane {
   readonly name: string;
   readonly puller: Puller;
-  /** Deliveries of an ordered lane that are open or waiting here. */
-  busy: number;
 }
 
 const sweepMs = 1000;
 /** Most messages requested at a time: they arrive even if there is no more room for them by then. */
 const maxBatch = 512;
-/** Messages requested for an ordered lane; the server delivers the next one only when the last one has ended. */
-const orderedBatch = 16;
 const acked = Buffer.from('+ACK');
 const unreadable = Buffer.from('+TERM unreadable');
 
@@ -67,7 +64,6 @@ export class NatsConsumption implements Consumption {
   /** `preparing`: streams and consumers are not known to exist. */
   #state: 'preparing' | 'ready' | 'stopped' = 'preparing';
   #lanes = new Map<string, NatsLane>();
-  #isOrdered = false;
   #inboxCount = 0;
   #inbox = '';
   #subscription: Subscribed | undefined;
@@ -81,6 +77,7 @@ export class NatsConsumption implements Consumption {
     { ackTimeoutMs, maxOpen }: RoomOptions,
     inboxPrefix: string,
     events: ConsumptionEvents,
+    hasSucceeded = false,
   ) {
     this.#core = core;
     this.#acks = acks;
@@ -91,10 +88,9 @@ export class NatsConsumption implements Consumption {
     this.#inboxPrefix = inboxPrefix;
     this.#events = events;
     this.#owner = { acks, ended: (delivery) => this.#close(delivery) };
-    this.#setup = new ConsumerSetup(core.link, source, {
-      onRetry: () => void this.#prepare(),
-      onProblem: (error) => events.onProblem(error),
-    });
+    const onRetry = (): void => void this.#prepare();
+    const onProblem = (error: HydrogenError): void => events.onProblem(error);
+    this.#setup = new ConsumerSetup(core.link, source, { onRetry, onProblem }, hasSucceeded);
     this.#sweeper = setInterval(() => this.#sweep(), sweepMs);
     this.#forgetStatus = core.link.onStatus((status) => {
       this.#state = 'preparing';
@@ -106,6 +102,10 @@ export class NatsConsumption implements Consumption {
 
   get isReady(): boolean {
     return this.#state === 'ready' && this.#core.link.isUp;
+  }
+
+  get lanes(): undefined {
+    return undefined;
   }
 
   get maxOpen(): number {
@@ -148,14 +148,19 @@ export class NatsConsumption implements Consumption {
     if (!this.#setup.canRun) return;
     this.#state = 'preparing';
     const found = await this.#setup.run();
+    if (found?.isOrdered && !this.#isStopped()) return this.#events.onOtherShape?.(found);
     if (found !== undefined) this.#adopt(found);
     this.#events.onReadiness();
     this.#fill();
   }
 
+  // A method, because the state may have changed during an await, which the type checker does not see.
+  #isStopped(): boolean {
+    return this.#state === 'stopped';
+  }
+
   #adopt(found: ConsumerSet): void {
     if (this.#state === 'stopped') return;
-    this.#isOrdered = found.isOrdered;
     this.#lanes = new Map(found.names.map((name) => [name, this.#lanes.get(name) ?? this.#createLane(name)]));
     this.#renewInbox();
     this.#state = 'ready';
@@ -163,7 +168,7 @@ export class NatsConsumption implements Consumption {
 
   #createLane(name: string): NatsLane {
     const { stream } = this.#source;
-    return { name, puller: createPuller(this.#core.link, stream, name, () => `${this.#inbox}.${name}`), busy: 0 };
+    return { name, puller: createPuller(this.#core.link, stream, name, () => `${this.#inbox}.${name}`) };
   }
 
   // Requests under the old inbox are void: the server drops a request whose inbox has no subscriber.
@@ -174,24 +179,14 @@ export class NatsConsumption implements Consumption {
     for (const lane of this.#lanes.values()) lane.puller.forget();
   }
 
-  // True when fewer deliveries may be open than there are ordered lanes: lanes must take turns.
-  #isScarce(): boolean {
-    return this.#isOrdered && this.#maxOpen < this.#lanes.size;
-  }
-
   #fill(): void {
     if (!this.isReady) return;
-    for (const lane of this.#lanes.values()) {
-      if (this.#isScarce() && this.#open.size + this.#waiting.length >= this.#maxOpen) return;
-      this.#fillLane(lane);
-    }
+    for (const lane of this.#lanes.values()) this.#fillLane(lane);
   }
 
   #fillLane(lane: NatsLane): void {
     if (this.#state !== 'ready') return;
-    if (this.#isScarce()) lane.puller.pull(1 - lane.busy);
-    else if (this.#isOrdered) lane.puller.pull(orderedBatch);
-    else lane.puller.pull(Math.min(maxBatch, this.#maxOpen - this.#open.size - this.#waiting.length));
+    lane.puller.pull(Math.min(maxBatch, this.#maxOpen - this.#open.size - this.#waiting.length));
   }
 
   #onMessage(msg: Msg): void {
@@ -214,7 +209,6 @@ export class NatsConsumption implements Consumption {
     } else if (this.#state === 'stopped') {
       this.#giveBack(delivery);
     } else {
-      if (lane !== undefined) lane.busy++;
       this.#waiting.push(delivery);
       this.#handOut();
     }
@@ -253,10 +247,8 @@ export class NatsConsumption implements Consumption {
   #close(delivery: NatsDelivery): void {
     if (!this.#open.delete(delivery)) return;
     const lane = this.#lanes.get(delivery.consumer);
-    if (lane !== undefined && lane.busy > 0) lane.busy--;
     this.#handOut();
-    if (this.#isScarce()) this.#fill();
-    else if (lane !== undefined) this.#fillLane(lane);
+    if (lane !== undefined) this.#fillLane(lane);
   }
 
   #sweep(): void {

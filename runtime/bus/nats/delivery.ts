@@ -14,7 +14,7 @@ import { type AckSubject, headerNames, headerValue } from './wire.ts';
 
 /** The consumption that a delivery belongs to. */
 export interface DeliveryOwner {
-  readonly acks: Acks;
+  readonly acks: Pick<Acks, 'end' | 'working'>;
   ended(delivery: NatsDelivery): void;
 }
 
@@ -28,7 +28,7 @@ export class NatsDelivery implements Delivery {
   readonly endpoint: string;
   readonly callbackUrl: string;
   readonly payload: Uint8Array;
-  readonly attempt: number;
+  readonly isWithdrawn = false;
   readonly storedAtMs: number;
   readonly room: string | undefined;
   readonly dueAtMs: number;
@@ -45,6 +45,7 @@ export class NatsDelivery implements Delivery {
   readonly #sequence: number;
   readonly #reply: string;
   readonly #owner: DeliveryOwner;
+  #attempt: number;
   #isEnded = false;
 
   constructor(
@@ -64,7 +65,7 @@ export class NatsDelivery implements Delivery {
     this.endpoint = subject.endpoint;
     this.callbackUrl = headerValue(block, headerNames.callback) ?? '';
     this.payload = msg.data;
-    this.attempt = ack.attempt + (parked?.attempts ?? 0);
+    this.#attempt = ack.attempt + (parked?.attempts ?? 0);
     this.storedAtMs = parked?.storedAtMs ?? ack.storedAtMs;
     this.room = room;
     this.dueAtMs = parked?.dueAtMs ?? 0;
@@ -81,6 +82,18 @@ export class NatsDelivery implements Delivery {
 
   get source(): string {
     return `${this.room === undefined ? 'm' : 'w'}${this.#sequence}`;
+  }
+
+  get attempt(): number {
+    return this.#attempt;
+  }
+
+  begin(): boolean {
+    return true;
+  }
+
+  rest(requests: number): void {
+    this.#attempt += requests;
   }
 
   ack(): void {

@@ -10,6 +10,7 @@ import { createSubjects, type Subjects } from '../subjects.ts';
 import { accountRoom } from './account.ts';
 import { Announcer } from './announcements.ts';
 import { Link } from './connection.ts';
+import { slotOf } from './consumer-sets.ts';
 import { eachConsumer, metadataKeys, readConsumers, type StreamConsumers } from './consumer-view.ts';
 import type { NatsBusOptions } from './core.ts';
 import { deleteConsumers, ensureConsumers } from './durables.ts';
@@ -21,6 +22,7 @@ import {
   ensureStream,
   inspectStream,
   leaseBucket,
+  ownerBucket,
   sentenceOf,
   waitingStream,
 } from './streams.ts';
@@ -128,7 +130,7 @@ export function createNatsGroup(options: NatsGroupOptions): NatsGroup {
       return deleteConsumers(tools, processor, options.leaseMs, present);
     },
     deleteStreams: async () => {
-      for (const { name } of streams) {
+      for (const { name } of [...streams, ownerBucket(subjects, options.stream)]) {
         try {
           await requests.api(`STREAM.DELETE.${name}`);
         } catch (err) {
@@ -141,16 +143,19 @@ export function createNatsGroup(options: NatsGroupOptions): NatsGroup {
 
 async function readLags(requests: Requests, subjects: Subjects): Promise<ReadonlyMap<string, ProcessorLag>> {
   const lags = new Map<string, ProcessorLag>();
-  await eachConsumer(requests, subjects.stream, ({ config, num_pending, num_ack_pending }) => {
+  const slots = new Set<string>();
+  await eachConsumer(requests, subjects.stream, ({ name, config, num_pending, num_ack_pending }) => {
     const processor = config.metadata?.[metadataKeys.processor];
     if (processor === undefined) return;
     const { pendingMessages = 0, unacknowledgedMessages = 0, consumers = 0 } = lags.get(processor) ?? {};
     lags.set(processor, {
       pendingMessages: pendingMessages + num_pending,
       unacknowledgedMessages: unacknowledgedMessages + num_ack_pending,
-      consumers: consumers + 1,
+      // A lane that changes hands has two for a moment.
+      consumers: consumers + (slots.has(slotOf(name)) ? 0 : 1),
       waiting: new Map(),
     });
+    slots.add(slotOf(name));
   });
   for (const [processor, rooms] of await countRooms(requests, subjects)) {
     const lag = lags.get(processor);

@@ -32,11 +32,24 @@ const expiresMs = 30_000;
 const heartbeatMs = 5000;
 const silenceMs = 2.5 * heartbeatMs;
 
-/** @param inbox where messages and statuses arrive */
-export function createPuller(link: Link, stream: string, consumer: string, inbox: () => string): Puller {
+/** What the server says when the next message is larger than what is left of `maxBytes`. */
+const tooLarge = 'Message Size Exceeds';
+
+/**
+ * @param inbox where messages and statuses arrive
+ * @param maxBytes a request ends after this many bytes, headers included; a message that is larger comes alone
+ */
+export function createPuller(
+  link: Link,
+  stream: string,
+  consumer: string,
+  inbox: () => string,
+  maxBytes?: number,
+): Puller {
   const subject = `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`;
   let requested = 0;
   let heardAtMs = 0;
+  let isNextLarge = false;
 
   return {
     get requested() {
@@ -44,15 +57,17 @@ export function createPuller(link: Link, stream: string, consumer: string, inbox
     },
     // Rarely enough that a request covers many messages, early enough that the server need not wait for one.
     pull: (room) => {
-      const free = room - requested;
+      const free = isNextLarge ? Math.min(1, room - requested) : room - requested;
       if (free <= 0 || (free <= requested && free < room / 2)) return;
-      const body = { batch: free, expires: expiresMs * 1e6, idle_heartbeat: heartbeatMs * 1e6 };
+      const limits = { batch: free, ...(maxBytes !== undefined && !isNextLarge && { max_bytes: maxBytes }) };
+      const body = { ...limits, expires: expiresMs * 1e6, idle_heartbeat: heartbeatMs * 1e6 };
       if (!link.publish(subject, Buffer.from(JSON.stringify(body)), inbox())) return;
       if (requested === 0) heardAtMs = performance.now();
       requested += free;
     },
     onMessage: () => {
       heardAtMs = performance.now();
+      isNextLarge = false;
       if (requested > 0) requested--;
     },
     onStatus: (block) => {
@@ -61,6 +76,10 @@ export function createPuller(link: Link, stream: string, consumer: string, inbox
       if (status === 100) return undefined;
       requested -= Math.min(requested, Number(headerValue(block, headerNames.pendingMessages) ?? requested));
       if (status === 408 || status === 404) return undefined;
+      if (status === 409 && statusTextOf(block).startsWith(tooLarge)) {
+        isNextLarge = true;
+        return undefined;
+      }
       return `${status} ${statusTextOf(block)}`;
     },
     isSilent: (nowMs) => requested > 0 && nowMs - heardAtMs > silenceMs,

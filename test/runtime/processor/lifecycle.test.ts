@@ -36,9 +36,10 @@ test('parks what the bus still delivers while it stops', async () => {
   await kit.worker.stop({ graceMs: 1_000 });
   const message = clientMessageOf('late', connection(1), 'late');
   const fail = (): never => assert.fail();
-  const end = { term: fail, working: fail, nak: fail, ack: () => {} };
+  const work = { isWithdrawn: false, begin: () => true, rest: () => {}, working: fail };
+  const end = { term: fail, nak: fail, ack: () => {} };
   const unparked = { isReplay: false, storedAtMs: 0, room: undefined, dueAtMs: 0, cause: undefined, source: 'm1' };
-  kit.deliver({ ...message, ...end, ...unparked, attempt: 1 });
+  kit.deliver({ ...message, ...work, ...end, ...unparked, attempt: 1 });
   await eventually(async () => (await kit.bus.waiting.rooms(processorName))?.get('~unrouted') === 1);
   assert.equal(destination.requests.length, 0);
 });

@@ -63,5 +63,6 @@ const ignored: WorkerEvents = {
   dropped: () => {},
   replied: () => {},
   circuitChanged: () => {},
+  tookOver: () => {},
   busProblem: () => {},
 };

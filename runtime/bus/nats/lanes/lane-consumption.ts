@@ -1,0 +1,497 @@
+/**
+ * One replica's part of an ordered processor. Each lane of the processor belongs to one replica at a time, which alone pulls
+ * its messages, in the order of the stream; who gets which is computed by each replica from who lives. This class brings what this
+ * replica owns in line with that: it releases lanes that belong to others now, and takes those that are its own once their
+ * owners have released them or are lost. docs/decisions/2026-11-27-owners.md has the protocol.
+ */
+
+import type { Msg } from 'nats';
+import { sleep, within } from '../../../../process/timing.ts';
+import { HydrogenError } from '../../../errors.ts';
+import { Fifo } from '../../../fifo.ts';
+import { type ConsumerOptions, type Consumption, defaultTakeoverMs, type Lag } from '../../port/messages.ts';
+import type { Acks } from '../acks.ts';
+import type { Subscribed } from '../connection.ts';
+import { isComplete, isNameOf, type LaneSet, setsOf, slotOf } from '../consumer-sets.ts';
+import { ConsumerSetup } from '../consumer-setup.ts';
+import { consumerNames, type KnownConsumer, listConsumers, metadataKeys } from '../consumer-view.ts';
+import type { ConsumptionSource } from '../consumption-source.ts';
+import type { NatsCore } from '../core.ts';
+import type { ConsumerSet } from '../durables.ts';
+import { readLag } from '../lag.ts';
+import { parseAckSubject, receivedHeaders } from '../wire.ts';
+import { lanesOf } from './assignment.ts';
+import { Lane } from './lane.ts';
+import type { LaneDelivery } from './lane-delivery.ts';
+import type { LaneRecord } from './owner-record.ts';
+import { Owners } from './owners.ts';
+import { type Claim, removeConsumers, type Take, takeLanes } from './takes.ts';
+
+export interface LaneConsumptionEvents {
+  onDelivery(delivery: LaneDelivery): void;
+  onProblem(error: HydrogenError): void;
+  onReadiness(): void;
+  onWithdrawn(): void;
+  onTakeover(lanes: number): void;
+  /** The processor's consumers are no lanes any more. */
+  onOtherShape(found: ConsumerSet): void;
+  onStopped(): void;
+}
+
+const tickMs = 1_000;
+/** Ticks between two looks at the names of the consumers. */
+const lookEvery = 10;
+/** Most messages that are requested of one lane at a time: they arrive even if there is no room for them by then. */
+const maxBatch = 256;
+/** The same in bytes, of all lanes. */
+const maxRequestedBytes = 16 * 1024 * 1024;
+/** How long a lane that belongs to another replica now waits for what has begun. */
+const releaseMs = 15_000;
+/** How long it waits for the server to know what has been acknowledged. */
+const settleMs = 500;
+const settlePollMs = 20;
+const maxKeptRecords = 512;
+const unreadable = Buffer.from('+TERM unreadable');
+const acked = Buffer.from('+ACK');
+
+export class LaneConsumption implements Consumption {
+  readonly #core: NatsCore;
+  readonly #acks: Acks;
+  readonly #source: ConsumptionSource;
+  readonly #options: ConsumerOptions;
+  readonly #inbox: string;
+  readonly #events: LaneConsumptionEvents;
+  readonly #setup: ConsumerSetup;
+  readonly #owners: Owners;
+  readonly #subscription: Subscribed;
+  readonly #lanes = new Map<number, Lane>();
+  /** What this replica knew of lanes that it has given up, by consumer. */
+  readonly #records = new Map<string, LaneRecord>();
+  readonly #waiting = new Fifo<LaneDelivery>();
+  readonly #open = new Set<LaneDelivery>();
+  readonly #forgetStatus: () => void;
+  readonly #ticker: NodeJS.Timeout;
+  #state: 'preparing' | 'ready' | 'stopping' | 'stopped' = 'preparing';
+  #tag = '';
+  #count = 0;
+  #maxOpen: number;
+  #names: readonly string[] = [];
+  #settling: Promise<void> | undefined;
+  #mustSettle = false;
+  /** The consumers may not be as this replica knows them. */
+  #isStale = false;
+  #ticks = 0;
+  #stopped: Promise<void> | undefined;
+
+  constructor(
+    core: NatsCore,
+    acks: Acks,
+    source: ConsumptionSource,
+    options: ConsumerOptions,
+    inbox: string,
+    events: LaneConsumptionEvents,
+    hasSucceeded = false,
+  ) {
+    this.#core = core;
+    this.#acks = acks;
+    this.#source = source;
+    this.#options = options;
+    this.#inbox = inbox;
+    this.#maxOpen = options.maxInFlight;
+    this.#events = events;
+    const onRetry = (): void => void this.#prepare();
+    const onProblem = (error: HydrogenError): void => events.onProblem(error);
+    this.#setup = new ConsumerSetup(core.link, source, { onRetry, onProblem }, hasSucceeded);
+    this.#subscription = core.link.subscribe(`${inbox}.*`, (msg) => this.#onMessage(msg));
+    this.#owners = new Owners(core, {
+      processor: options.processor,
+      leaseMs: options.takeoverMs ?? defaultTakeoverMs,
+      lanes: () => this.#describe(),
+      onChange: () => this.#onOwners(),
+    });
+    this.#forgetStatus = core.link.onStatus((status) => {
+      if (this.#state === 'ready') this.#state = 'preparing';
+      for (const lane of this.#lanes.values()) lane.doubt();
+      if (status === 'up') void this.#prepare();
+    });
+    this.#ticker = setInterval(() => this.#tick(), tickMs);
+    void this.#prepare();
+  }
+
+  get isReady(): boolean {
+    return this.#state === 'ready' && this.#core.link.isUp && this.#owners.isJoined;
+  }
+
+  get lanes(): number {
+    return this.#lanes.size;
+  }
+
+  get maxOpen(): number {
+    return this.#maxOpen;
+  }
+
+  set maxOpen(next: number) {
+    const isMore = next > this.#maxOpen;
+    this.#maxOpen = next;
+    if (!isMore) return;
+    this.#handOut();
+    this.#fill();
+  }
+
+  async lag(): Promise<Lag | undefined> {
+    const { link, requests, subjects } = this.#core;
+    if (!link.isUp || this.#count === 0) return undefined;
+    try {
+      return await readLag(requests, subjects.stream, await this.#consumers());
+    } catch {
+      // Disconnected, or a consumer is being replaced at the moment: unknown.
+      return undefined;
+    }
+  }
+
+  stop(): Promise<void> {
+    this.#stopped ??= this.#shutDown();
+    return this.#stopped;
+  }
+
+  /** Ends at once: what has begun and not ended counts as lost. */
+  async abandon(): Promise<void> {
+    if (this.#state === 'stopped') return;
+    this.#end();
+    await this.#owners.leave();
+  }
+
+  async #shutDown(): Promise<void> {
+    if (this.#state === 'stopped') return;
+    this.#state = 'stopping';
+    this.#setup.stop();
+    clearInterval(this.#ticker);
+    // Withdrawn before anything is waited for. Lanes that are being taken at the moment are released when that is done.
+    const released = Array.from(this.#lanes.values(), (lane) => this.#release(lane, Number.POSITIVE_INFINITY));
+    await this.#settling;
+    await Promise.all(released);
+    if (!this.#isStopped()) this.#end();
+    await this.#owners.leave();
+  }
+
+  #end(): void {
+    this.#state = 'stopped';
+    this.#forgetStatus();
+    this.#setup.stop();
+    clearInterval(this.#ticker);
+    for (const lane of this.#lanes.values()) lane.lose();
+    this.#lanes.clear();
+    void this.#subscription.drain();
+    this.#events.onWithdrawn();
+    this.#events.onStopped();
+  }
+
+  // A method, because the state may have changed during an await, which the type checker does not see.
+  #isStopped(): boolean {
+    return this.#state === 'stopped';
+  }
+
+  async #prepare(): Promise<void> {
+    if (!this.#setup.canRun) return;
+    const found = await this.#setup.run();
+    if (found === undefined || this.#state === 'stopping' || this.#state === 'stopped') return;
+    if (!found.isOrdered) return this.#events.onOtherShape(found);
+    if (found.tag !== this.#tag) this.#loseAll();
+    this.#tag = found.tag;
+    this.#names = found.names;
+    this.#count = found.names.length;
+    this.#state = 'ready';
+    this.#isStale = true;
+    this.#setup.resetBackOff();
+    this.#events.onReadiness();
+    this.#settle();
+  }
+
+  /** The names of the lanes' consumers, which change whenever one of them changes hands. */
+  async #consumers(): Promise<string[]> {
+    const { requests, subjects } = this.#core;
+    const slots = new Set(this.#names.map(slotOf));
+    const names = await consumerNames(requests, subjects.stream);
+    return names.filter((name) => slots.has(slotOf(name)));
+  }
+
+  #onOwners(): void {
+    if (!this.#owners.isHeld) this.#loseAll();
+    this.#events.onReadiness();
+    this.#settle();
+  }
+
+  #tick(): void {
+    const nowMs = performance.now();
+    for (const lane of this.#lanes.values()) if (lane.isSilent(nowMs)) lane.doubt();
+    if (!this.#owners.isHeld) this.#loseAll();
+    if (++this.#ticks % lookEvery === 0) void this.#look();
+    else this.#settle();
+    this.#fill();
+  }
+
+  /** Finds what others have changed: a list of names is cheap. */
+  async #look(): Promise<void> {
+    const { requests, subjects, link } = this.#core;
+    if (this.#state !== 'ready' || !link.isUp) return;
+    try {
+      const names = await consumerNames(requests, subjects.stream);
+      const mine = names.filter((name) => isNameOf(this.#options.processor, name));
+      const owned = Array.from(this.#lanes.values(), ({ consumer }) => consumer);
+      const slots = new Set(this.#names.map(slotOf));
+      const isStrange = mine.some((name) => !slots.has(slotOf(name)));
+      if (isStrange || mine.length !== this.#count || owned.some((name) => !mine.includes(name))) this.#isStale = true;
+      if (isStrange) await this.#prepare();
+    } catch {
+      // The next look may succeed.
+    }
+    this.#settle();
+  }
+
+  #settle(): void {
+    this.#mustSettle = true;
+    this.#settling ??= this.#settleAll().finally(() => {
+      this.#settling = undefined;
+    });
+  }
+
+  async #settleAll(): Promise<void> {
+    while (this.#mustSettle && this.#state === 'ready') {
+      this.#mustSettle = false;
+      if (!this.#core.link.isUp || !this.#owners.isJoined) return;
+      try {
+        await this.#settleOnce();
+      } catch (cause) {
+        // What is not done yet is tried again with the next tick.
+        if (this.#core.link.isUp && !(cause instanceof HydrogenError)) {
+          const detail = `${this.#source.what}: ${cause instanceof Error ? cause.message : String(cause)}`;
+          this.#setup.report(new HydrogenError('HYD_BUS_UNREACHABLE', detail, { cause }));
+        }
+        return;
+      }
+    }
+  }
+
+  async #settleOnce(): Promise<void> {
+    const wanted = lanesOf(this.#owners.id, this.#owners.live, this.#count);
+    for (const lane of this.#lanes.values()) {
+      if (!wanted.has(lane.number) && !lane.isReleasing) void this.#release(lane, releaseMs);
+    }
+    const isMissing = [...wanted].some((lane) => this.#lanes.get(lane)?.isDoubtful !== false);
+    if (!isMissing && !this.#isStale) return;
+    const { requests, subjects } = this.#core;
+    const set = setsOf(this.#options.processor, await listConsumers(requests, subjects.stream)).findLast(isComplete);
+    if (set === undefined || set.tag !== this.#tag) {
+      this.#loseAll();
+      this.#state = 'preparing';
+      return this.#setup.retryLater();
+    }
+    this.#isStale = false;
+    this.#names = set.names;
+    this.#forgetTaken(set);
+    await this.#removeEarlier(set);
+    await this.#take(await this.#claims(set, wanted));
+  }
+
+  /** What may be taken now: lanes without an owner, and those whose owner has released them or is lost. */
+  async #claims(set: LaneSet, wanted: ReadonlySet<number>): Promise<Claim[]> {
+    const claims: Claim[] = [];
+    for (const [number, top] of set.tops.entries()) {
+      const lane = this.#lanes.get(number);
+      if (top === undefined || lane?.isReleasing) continue;
+      if (lane !== undefined && lane.consumer !== top.name) this.#lose(lane);
+      else if (lane?.isDoubtful && lane.resume(top.delivered.consumer_seq)) continue;
+      else if (lane !== undefined && !lane.isDoubtful) continue;
+      const claim = wanted.has(number) ? await this.#claim(number, top) : undefined;
+      if (claim !== undefined) claims.push(claim);
+      else if (top.config.metadata?.[metadataKeys.owner] === this.#owners.id) this.#giveUp(top.name);
+    }
+    return claims;
+  }
+
+  async #claim(lane: number, top: KnownConsumer): Promise<Claim | undefined> {
+    const owner = top.config.metadata?.[metadataKeys.owner];
+    if (owner === undefined) return { lane, top, isLost: false, sent: new Map() };
+    const record = await this.#owners.recordOf(owner, top.name);
+    const isFree = owner === this.#owners.id || record?.isReleased === true;
+    if (!isFree && this.#owners.isLive(owner)) return undefined;
+    return { lane, top, isLost: !isFree, sent: record?.attempts ?? new Map() };
+  }
+
+  /** A request that was slow has made this replica the owner of a lane that belongs to another. */
+  #giveUp(consumer: string): void {
+    if (this.#records.get(consumer)?.isReleased) return;
+    this.#keepRecord(consumer, { isReleased: true, attempts: new Map() });
+    this.#owners.write();
+  }
+
+  async #take(claims: readonly Claim[]): Promise<void> {
+    if (claims.length === 0) return;
+    const { processor } = this.#options;
+    const takes = await takeLanes(this.#core, processor, this.#owners.id, claims);
+    // Somebody else took those, or they failed: the consumers are read again.
+    if (takes.length < claims.length) this.#isStale = true;
+    if (this.#isStopped() || !this.#owners.isHeld) return;
+    if (this.#state === 'stopping') {
+      for (const { consumer, sent } of takes) this.#keepRecord(consumer, { isReleased: true, attempts: sent });
+      return;
+    }
+    for (const take of takes) this.#own(take);
+    const lost = takes.filter(({ isLost }) => isLost).length;
+    if (lost > 0) this.#events.onTakeover(lost);
+    this.#events.onReadiness();
+  }
+
+  #own({ lane: number, consumer, attempts }: Take): void {
+    const known = this.#lanes.get(number);
+    if (known?.isReleasing) return;
+    if (known !== undefined) {
+      known.retake(consumer);
+      return;
+    }
+    const { link, subjects } = this.#core;
+    const lane: Lane = new Lane(number, consumer, attempts, {
+      link,
+      acks: this.#acks,
+      stream: subjects.stream,
+      inbox: this.#inbox,
+      maxBytes: Math.max(262_144, Math.floor(maxRequestedBytes / this.#count)),
+      mayBegin: () => this.#owners.isHeld,
+      room: () => Math.min(maxBatch, this.#room),
+      arrived: (delivery) => this.#arrived(delivery),
+      ended: (delivery) => this.#ended(delivery, lane),
+      doubted: () => this.#settle(),
+    });
+    this.#lanes.set(number, lane);
+    lane.pull();
+  }
+
+  /** Gives a lane up in order. */
+  async #release(lane: Lane, maxMs: number): Promise<void> {
+    const idle = lane.release();
+    this.#events.onWithdrawn();
+    await (maxMs === Number.POSITIVE_INFINITY ? idle : within(maxMs, idle));
+    if (this.#lanes.get(lane.number) !== lane) return;
+    await this.#untilAcknowledged(lane.consumer);
+    if (this.#lanes.get(lane.number) !== lane) return;
+    this.#lanes.delete(lane.number);
+    this.#keepRecord(lane.consumer, lane.record(true));
+    lane.lose();
+    if (this.#state !== 'stopping') this.#owners.write();
+    this.#events.onReadiness();
+  }
+
+  /** The next owner begins with what the server knows to be open. */
+  async #untilAcknowledged(consumer: string): Promise<void> {
+    const { requests, subjects } = this.#core;
+    const deadlineMs = performance.now() + settleMs;
+    let before = Number.NaN;
+    do {
+      try {
+        const { num_ack_pending } = await requests.api<KnownConsumer>(`CONSUMER.INFO.${subjects.stream}.${consumer}`);
+        if (num_ack_pending === 0 || num_ack_pending === before) return;
+        before = num_ack_pending;
+      } catch {
+        // It can't be known: then some may be delivered again.
+        return;
+      }
+      await sleep(settlePollMs);
+    } while (performance.now() < deadlineMs);
+  }
+
+  #lose(lane: Lane): void {
+    this.#keepRecord(lane.consumer, lane.record(false));
+    this.#lanes.delete(lane.number);
+    lane.lose();
+    this.#events.onWithdrawn();
+  }
+
+  #loseAll(): void {
+    for (const lane of this.#lanes.values()) this.#lose(lane);
+  }
+
+  #describe(): ReadonlyMap<string, LaneRecord> {
+    const owned = Array.from(this.#lanes.values(), (lane) => [lane.consumer, lane.record(false)] as const);
+    return new Map([...this.#records, ...owned]);
+  }
+
+  #keepRecord(consumer: string, record: LaneRecord): void {
+    this.#records.delete(consumer);
+    this.#records.set(consumer, record);
+    const [oldest] = this.#records.keys();
+    if (this.#records.size > maxKeptRecords && oldest !== undefined) this.#records.delete(oldest);
+  }
+
+  /** What the next owner has read need not be said any more. */
+  #forgetTaken(set: LaneSet): void {
+    const present = new Set(set.present.map(({ name }) => name));
+    for (const consumer of this.#records.keys()) if (!present.has(consumer)) this.#records.delete(consumer);
+  }
+
+  /** Somebody who took a lane before has not deleted the consumer that he replaced, or made one too late. */
+  async #removeEarlier(set: LaneSet): Promise<void> {
+    const owned = new Set(Array.from(this.#lanes.values(), ({ consumer }) => slotOf(consumer)));
+    const earlier = set.present.filter((one) => owned.has(slotOf(one.name)) && !set.tops.includes(one));
+    const { requests, subjects } = this.#core;
+    await removeConsumers(
+      requests,
+      subjects.stream,
+      earlier.map(({ name }) => name),
+    );
+  }
+
+  get #room(): number {
+    return this.#maxOpen - this.#open.size - this.#waiting.length;
+  }
+
+  #fill(): void {
+    if (this.#room > 0) for (const lane of this.#lanes.values()) lane.pull();
+  }
+
+  #onMessage(msg: Msg): void {
+    const { reply } = msg;
+    const block = receivedHeaders(msg);
+    const ack = parseAckSubject(reply);
+    if (reply === undefined || ack === undefined) {
+      for (const lane of this.#lanes.values()) lane.onStatus(msg, block);
+      return;
+    }
+    const lane = this.#laneOf(ack.consumer);
+    lane?.onMessage(ack, reply, () => {
+      const owner = { acks: this.#acks, ended: () => {} };
+      const message = this.#source.read(msg, ack, reply, block, owner);
+      if (message !== undefined && !(message instanceof HydrogenError)) return message;
+      this.#acks.end(reply, message === undefined ? acked : unreadable);
+      if (message !== undefined) this.#setup.report(message);
+      return undefined;
+    });
+  }
+
+  #laneOf(consumer: string): Lane | undefined {
+    for (const lane of this.#lanes.values()) if (lane.consumer === consumer) return lane;
+    return undefined;
+  }
+
+  #arrived(delivery: LaneDelivery): void {
+    this.#waiting.push(delivery);
+    this.#handOut();
+  }
+
+  #handOut(): void {
+    while (this.#open.size < this.#maxOpen) {
+      const delivery = this.#waiting.shift();
+      if (delivery === undefined) return;
+      if (delivery.isWithdrawn) continue;
+      this.#open.add(delivery);
+      this.#events.onDelivery(delivery);
+    }
+  }
+
+  #ended(delivery: LaneDelivery, lane: Lane): void {
+    const wasFull = this.#room <= 0;
+    this.#open.delete(delivery);
+    this.#handOut();
+    if (wasFull) this.#fill();
+    else lane.pull();
+  }
+}
