@@ -56,6 +56,10 @@ export class DeliveryRecorder implements WorkerEvents {
     this.#log.lanesTakenOver({ lanes });
   }
 
+  lanesLost(lanes: number): void {
+    this.#log.lanesLost({ lanes });
+  }
+
   busProblem(err: HydrogenError): void {
     this.#log.busProblem({ code: err.code, err });
   }

@@ -194,6 +194,7 @@ export class Worker {
       onReadiness: () => this.#onReadiness(),
       onWithdrawn: () => this.#dispatcher.dropWithdrawn(),
       onTakeover: (lanes) => events.tookOver(lanes),
+      onLeaseLost: (lanes) => events.lanesLost(lanes),
     });
     const { processor, ackTimeoutMs } = consumer;
     const windowOf = (room: string): number => this.#windowOf(room);

@@ -101,6 +101,7 @@ export class NatsMessages implements MessageBus {
       onReadiness: () => listener.onReadiness?.(),
       onWithdrawn: () => listener.onWithdrawn?.(),
       onTakeover: (lanes) => listener.onTakeover?.(lanes),
+      onLeaseLost: (lanes) => listener.onLeaseLost?.(lanes),
     });
     this.#consumptions.add(consumption);
     return {

@@ -18,6 +18,7 @@ export interface ProcessorConsumptionEvents {
   onReadiness(): void;
   onWithdrawn(): void;
   onTakeover(lanes: number): void;
+  onLeaseLost(lanes: number): void;
 }
 
 export class ProcessorConsumption implements Consumption {
@@ -85,6 +86,7 @@ export class ProcessorConsumption implements Consumption {
       onReadiness: () => this.#events.onReadiness(),
       onWithdrawn: () => this.#events.onWithdrawn(),
       onTakeover: (lanes: number) => this.#events.onTakeover(lanes),
+      onLeaseLost: (lanes: number) => this.#events.onLeaseLost(lanes),
       onOtherShape: () => this.#change(!isOrdered),
       onStopped: () => {},
     };

@@ -34,6 +34,8 @@ const silenceMs = 2.5 * heartbeatMs;
 
 /** What the server says when the next message is larger than what is left of `maxBytes`. */
 const tooLarge = 'Message Size Exceeds';
+/** What it says at the end of a request with `maxBytes`. */
+const completed = 'Batch Completed';
 
 /**
  * @param inbox where messages and statuses arrive
@@ -76,6 +78,7 @@ export function createPuller(
       if (status === 100) return undefined;
       requested -= Math.min(requested, Number(headerValue(block, headerNames.pendingMessages) ?? requested));
       if (status === 408 || status === 404) return undefined;
+      if (status === 409 && statusTextOf(block).startsWith(completed)) return undefined;
       if (status === 409 && statusTextOf(block).startsWith(tooLarge)) {
         isNextLarge = true;
         return undefined;

@@ -92,6 +92,8 @@ export interface ConsumptionListener {
   onWithdrawn?(): void;
   /** Lanes of a replica that fell silent are now this one's. */
   onTakeover?(lanes: number): void;
+  /** This replica's lease was not renewed in time: others may take its lanes, and nothing begins here until it is. */
+  onLeaseLost?(lanes: number): void;
 }
 
 /**

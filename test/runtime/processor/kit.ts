@@ -184,6 +184,7 @@ function recorder(recorded: Recorded): WorkerEvents {
     },
     circuitChanged: (destination, state) => recorded.circuits.push(`${destination} ${state}`),
     tookOver: () => {},
+    lanesLost: () => {},
     busProblem: (error) => recorded.problems.push(error),
   };
 }

@@ -64,5 +64,6 @@ const ignored: WorkerEvents = {
   replied: () => {},
   circuitChanged: () => {},
   tookOver: () => {},
+  lanesLost: () => {},
   busProblem: () => {},
 };

@@ -6,7 +6,7 @@
  */
 
 import type { Msg } from 'nats';
-import { sleep, within } from '../../../../process/timing.ts';
+import { within } from '../../../../process/timing.ts';
 import { HydrogenError } from '../../../errors.ts';
 import { Fifo } from '../../../fifo.ts';
 import { type ConsumerOptions, type Consumption, defaultTakeoverMs, type Lag } from '../../port/messages.ts';
@@ -33,6 +33,7 @@ export interface LaneConsumptionEvents {
   onReadiness(): void;
   onWithdrawn(): void;
   onTakeover(lanes: number): void;
+  onLeaseLost(lanes: number): void;
   /** The processor's consumers are no lanes any more. */
   onOtherShape(found: ConsumerSet): void;
   onStopped(): void;
@@ -47,9 +48,8 @@ const maxBatch = 256;
 const maxRequestedBytes = 16 * 1024 * 1024;
 /** How long a lane that belongs to another replica now waits for what has begun. */
 const releaseMs = 15_000;
-/** How long it waits for the server to know what has been acknowledged. */
-const settleMs = 500;
-const settlePollMs = 20;
+/** After this time the server has read every acknowledgement. */
+const acknowledgedMs = 10_000;
 const maxKeptRecords = 512;
 const unreadable = Buffer.from('+TERM unreadable');
 const acked = Buffer.from('+ACK');
@@ -216,15 +216,22 @@ export class LaneConsumption implements Consumption {
   }
 
   #onOwners(): void {
-    if (!this.#owners.isHeld) this.#loseAll();
+    this.#checkLease();
     this.#events.onReadiness();
     this.#settle();
+  }
+
+  #checkLease(): void {
+    const { size } = this.#lanes;
+    if (size === 0 || this.#owners.isHeld || this.#state === 'stopping') return;
+    this.#loseAll();
+    this.#events.onLeaseLost(size);
   }
 
   #tick(): void {
     const nowMs = performance.now();
     for (const lane of this.#lanes.values()) if (lane.isSilent(nowMs)) lane.doubt();
-    if (!this.#owners.isHeld) this.#loseAll();
+    this.#checkLease();
     if (++this.#ticks % lookEvery === 0) void this.#look();
     else this.#settle();
     this.#fill();
@@ -311,17 +318,17 @@ export class LaneConsumption implements Consumption {
 
   async #claim(lane: number, top: KnownConsumer): Promise<Claim | undefined> {
     const owner = top.config.metadata?.[metadataKeys.owner];
-    if (owner === undefined) return { lane, top, isLost: false, sent: new Map() };
+    if (owner === undefined) return { lane, top, isLost: false, record: undefined };
     const record = await this.#owners.recordOf(owner, top.name);
     const isFree = owner === this.#owners.id || record?.isReleased === true;
     if (!isFree && this.#owners.isLive(owner)) return undefined;
-    return { lane, top, isLost: !isFree, sent: record?.attempts ?? new Map() };
+    return { lane, top, isLost: !isFree, record };
   }
 
   /** A request that was slow has made this replica the owner of a lane that belongs to another. */
   #giveUp(consumer: string): void {
     if (this.#records.get(consumer)?.isReleased) return;
-    this.#keepRecord(consumer, { isReleased: true, attempts: new Map() });
+    this.#keepRecord(consumer, { isReleased: true, attempts: new Map(), ended: [] });
     this.#owners.write();
   }
 
@@ -333,7 +340,10 @@ export class LaneConsumption implements Consumption {
     if (takes.length < claims.length) this.#isStale = true;
     if (this.#isStopped() || !this.#owners.isHeld) return;
     if (this.#state === 'stopping') {
-      for (const { consumer, sent } of takes) this.#keepRecord(consumer, { isReleased: true, attempts: sent });
+      for (const { consumer, record } of takes) {
+        const { attempts = new Map(), ended = [] } = record ?? {};
+        this.#keepRecord(consumer, { isReleased: true, attempts, ended });
+      }
       return;
     }
     for (const take of takes) this.#own(take);
@@ -342,7 +352,7 @@ export class LaneConsumption implements Consumption {
     this.#events.onReadiness();
   }
 
-  #own({ lane: number, consumer, attempts }: Take): void {
+  #own({ lane: number, consumer, attempts, record }: Take): void {
     const known = this.#lanes.get(number);
     if (known?.isReleasing) return;
     if (known !== undefined) {
@@ -350,7 +360,7 @@ export class LaneConsumption implements Consumption {
       return;
     }
     const { link, subjects } = this.#core;
-    const lane: Lane = new Lane(number, consumer, attempts, {
+    const lane: Lane = new Lane(number, consumer, attempts, record?.ended ?? [], {
       link,
       acks: this.#acks,
       stream: subjects.stream,
@@ -372,8 +382,6 @@ export class LaneConsumption implements Consumption {
     this.#events.onWithdrawn();
     await (maxMs === Number.POSITIVE_INFINITY ? idle : within(maxMs, idle));
     if (this.#lanes.get(lane.number) !== lane) return;
-    await this.#untilAcknowledged(lane.consumer);
-    if (this.#lanes.get(lane.number) !== lane) return;
     this.#lanes.delete(lane.number);
     this.#keepRecord(lane.consumer, lane.record(true));
     lane.lose();
@@ -381,26 +389,9 @@ export class LaneConsumption implements Consumption {
     this.#events.onReadiness();
   }
 
-  /** The next owner begins with what the server knows to be open. */
-  async #untilAcknowledged(consumer: string): Promise<void> {
-    const { requests, subjects } = this.#core;
-    const deadlineMs = performance.now() + settleMs;
-    let before = Number.NaN;
-    do {
-      try {
-        const { num_ack_pending } = await requests.api<KnownConsumer>(`CONSUMER.INFO.${subjects.stream}.${consumer}`);
-        if (num_ack_pending === 0 || num_ack_pending === before) return;
-        before = num_ack_pending;
-      } catch {
-        // It can't be known: then some may be delivered again.
-        return;
-      }
-      await sleep(settlePollMs);
-    } while (performance.now() < deadlineMs);
-  }
-
   #lose(lane: Lane): void {
-    this.#keepRecord(lane.consumer, lane.record(false));
+    // What is under way goes on: it was sent, and is handed out again if this replica takes the lane once more.
+    this.#keepRecord(lane.consumer, { ...lane.record(true), isReleased: false });
     this.#lanes.delete(lane.number);
     lane.lose();
     this.#events.onWithdrawn();
@@ -416,6 +407,11 @@ export class LaneConsumption implements Consumption {
   }
 
   #keepRecord(consumer: string, record: LaneRecord): void {
+    if (record.ended.length > 0) {
+      setTimeout(() => {
+        if (this.#records.get(consumer) === record) this.#records.set(consumer, { ...record, ended: [] });
+      }, acknowledgedMs).unref();
+    }
     this.#records.delete(consumer);
     this.#records.set(consumer, record);
     const [oldest] = this.#records.keys();

@@ -37,6 +37,8 @@ export interface LaneDeps {
 
 /** Ended messages that are remembered, in case they are delivered again. */
 const maxRemembered = 4_096;
+/** The server has read an acknowledgement after this time. */
+const recentMs = 5_000;
 const acked = Buffer.from('+ACK');
 
 export class Lane implements LaneOfDelivery {
@@ -45,8 +47,8 @@ export class Lane implements LaneOfDelivery {
   readonly #open = new Map<number, LaneDelivery>();
   /** The reply subject of each open message. */
   readonly #replies = new Map<number, string>();
-  /** Sequences of messages that have ended. */
-  readonly #ended = new Set<number>();
+  /** Sequences of messages that have ended, and when, oldest first. */
+  readonly #ended = new Map<number, number>();
   readonly #timers = new Set<NodeJS.Timeout>();
   #onIdle: (() => void)[] = [];
   readonly #attempts: EarlierAttempts;
@@ -57,7 +59,9 @@ export class Lane implements LaneOfDelivery {
   /** `doubtful`: it needs a look at the server, and maybe a retake. `releasing`: nothing new begins. `gone`: it is another's. */
   #state: 'flowing' | 'doubtful' | 'releasing' | 'gone' = 'flowing';
 
-  constructor(number: number, consumer: string, attempts: EarlierAttempts, deps: LaneDeps) {
+  /** @param ended sequences of messages that have ended at the owner before */
+  constructor(number: number, consumer: string, attempts: EarlierAttempts, ended: readonly number[], deps: LaneDeps) {
+    for (const sequence of ended) this.#ended.set(sequence, 0);
     this.number = number;
     this.#deps = deps;
     this.#consumer = consumer;
@@ -95,7 +99,9 @@ export class Lane implements LaneOfDelivery {
       const sent = attempt - 1 + (isReleased && hasBegun ? 1 : 0);
       if (sent > 0) attempts.set(sequence, sent);
     }
-    return { isReleased, attempts };
+    const sinceMs = performance.now() - recentMs;
+    const ended = isReleased ? Array.from(this.#ended).filter(([, atMs]) => atMs > sinceMs) : [];
+    return { isReleased, attempts, ended: ended.map(([sequence]) => sequence) };
   }
 
   pull(): void {
@@ -193,8 +199,8 @@ export class Lane implements LaneOfDelivery {
     const reply = this.#replies.get(sequence);
     this.#open.delete(sequence);
     this.#replies.delete(sequence);
-    this.#ended.add(sequence);
-    const [oldest] = this.#ended;
+    this.#ended.set(sequence, performance.now());
+    const [oldest] = this.#ended.keys();
     if (this.#ended.size > maxRemembered && oldest !== undefined) this.#ended.delete(oldest);
     if (reply !== undefined) this.#deps.acks.end(reply, payload);
     this.#deps.ended(delivery);

@@ -6,6 +6,11 @@ export interface LaneRecord {
   readonly isReleased: boolean;
   /** Requests that were sent for messages that are not consumed, by stream sequence. */
   readonly attempts: ReadonlyMap<number, number>;
+  /**
+   * Stream sequences of messages that ended shortly before it was released: the server may not have read their
+   * acknowledgements yet.
+   */
+  readonly ended: readonly number[];
 }
 
 export interface OwnerRecord {
@@ -21,13 +26,18 @@ export interface OwnerRecord {
 
 /** Failed messages that a record has attempts of. Those beyond count from the beginning for the next owner. */
 const maxAttempts = 4_096;
+/** The same for messages that have ended. */
+const maxEnded = 16_384;
 
 export function encodeRecord({ leaseMs, beat, isLeaving, lanes }: OwnerRecord): Uint8Array {
   let room = maxAttempts;
-  const entries = Array.from(lanes, ([consumer, { isReleased, attempts }]) => {
+  let endedRoom = maxEnded;
+  const entries = Array.from(lanes, ([consumer, { isReleased, attempts, ended }]) => {
     const kept = Array.from(attempts).slice(0, room);
+    const last = endedRoom > 0 ? ended.slice(-endedRoom) : [];
     room -= kept.length;
-    return [consumer, { isReleased, attempts: Object.fromEntries(kept) }] as const;
+    endedRoom -= last.length;
+    return [consumer, { isReleased, attempts: Object.fromEntries(kept), ended: last }] as const;
   });
   return Buffer.from(JSON.stringify({ leaseMs, beat, isLeaving, lanes: Object.fromEntries(entries) }));
 }
@@ -39,20 +49,23 @@ export function parseRecord(payload: Uint8Array): OwnerRecord | undefined {
     if (typeof leaseMs !== 'number' || typeof beat !== 'number' || typeof isLeaving !== 'boolean') return undefined;
     if (!isObject(lanes)) return undefined;
     const known = Object.entries(lanes).flatMap(([consumer, lane]) => {
-      if (!isObject(lane) || !isObject(lane.attempts)) return [];
-      const attempts = Object.entries(lane.attempts).map(
-        ([sequence, count]) => [Number(sequence), Number(count)] as const,
-      );
-      const isUsable = attempts.every(([sequence, count]) => sequence > 0 && count > 0);
-      return isUsable
-        ? [[consumer, { isReleased: lane.isReleased === true, attempts: new Map(attempts) }] as const]
-        : [];
+      const record = parseLane(lane);
+      return record === undefined ? [] : [[consumer, record] as const];
     });
     return { leaseMs, beat, isLeaving, lanes: new Map(known) };
   } catch {
     // Not JSON: an empty value is a key that somebody has deleted.
     return undefined;
   }
+}
+
+function parseLane(lane: unknown): LaneRecord | undefined {
+  if (!isObject(lane) || !isObject(lane.attempts)) return undefined;
+  const { isReleased, ended = [] } = lane;
+  const attempts = Object.entries(lane.attempts).map(([sequence, count]) => [Number(sequence), Number(count)] as const);
+  if (!Array.isArray(ended) || !ended.every((one) => typeof one === 'number')) return undefined;
+  if (!attempts.every(([sequence, count]) => sequence > 0 && count > 0)) return undefined;
+  return { isReleased: isReleased === true, attempts: new Map(attempts), ended };
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -37,7 +37,9 @@ interface StoredKey {
 const renewalsPerLease = 5;
 /** The part of the lease for which a renewal counts in this process. */
 const heldShare = 0.8;
-const maxRequestMs = 2_000;
+/** The part of the lease that a renewal may take before it is sent again. */
+const requestShare = 0.5;
+const maxRequestMs = 5_000;
 const maxOthers = 1_024;
 
 export class Owners {
@@ -167,7 +169,7 @@ export class Owners {
   async #put(): Promise<boolean> {
     const { leaseMs, lanes } = this.#deps;
     const record = { leaseMs, beat: ++this.#beat, isLeaving: this.#hasLeft(), lanes: lanes() };
-    const requestMs = Math.min(maxRequestMs, leaseMs / renewalsPerLease);
+    const requestMs = Math.min(maxRequestMs, leaseMs * requestShare);
     const reply = await this.#core.requests.send(this.#prefix + this.id, encodeRecord(record), requestMs);
     return reply.kind === 'answer' && !('error' in (JSON.parse(reply.msg.string()) as object));
   }

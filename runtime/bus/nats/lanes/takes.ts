@@ -14,6 +14,7 @@ import type { ConsumerTools } from '../durables.ts';
 import { provenFirst } from '../first-open.ts';
 import { isRefused, jetStreamCodes, type Requests } from '../requests.ts';
 import { EarlierAttempts } from './earlier-attempts.ts';
+import type { LaneRecord } from './owner-record.ts';
 
 /** A lane that is to be taken. */
 export interface Claim {
@@ -22,8 +23,8 @@ export interface Claim {
   readonly top: KnownConsumer;
   /** True if its owner was lost: what it had open counts as attempted. */
   readonly isLost: boolean;
-  /** Requests that were sent for messages that are not consumed, by stream sequence. */
-  readonly sent: ReadonlyMap<number, number>;
+  /** What its owner has said of it. */
+  readonly record: LaneRecord | undefined;
 }
 
 export interface Take extends Claim {
@@ -74,7 +75,7 @@ export async function removeConsumers(requests: Requests, stream: string, names:
 
 /** Undefined when somebody else was faster. */
 async function create(requests: Requests, stream: string, owner: string, claim: Claim): Promise<Take | undefined> {
-  const { top, isLost, sent } = claim;
+  const { top, isLost, record } = claim;
   const first = provenFirst(top);
   const marks = (top.config.metadata?.[metadataKeys.marks] ?? '').split(',').map(Number);
   if (isLost) marks.push(top.delivered.stream_seq);
@@ -105,7 +106,7 @@ async function create(requests: Requests, stream: string, owner: string, claim: 
     if (isRefused(err, jetStreamCodes.consumerExists)) return undefined;
     throw err;
   }
-  return { ...claim, consumer, attempts: new EarlierAttempts(sent, kept) };
+  return { ...claim, consumer, attempts: new EarlierAttempts(record?.attempts ?? new Map(), kept) };
 }
 
 /** Deletes what a take replaces, once the take covers all that the old consumer does. */

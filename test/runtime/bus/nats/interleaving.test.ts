@@ -83,7 +83,7 @@ async function takeSome(tools: ConsumerTools, random: Random): Promise<void> {
   const { consumers } = await readConsumers(tools.requests, tools.subjects.stream);
   const tops = setsOf('chat', consumers).findLast(isComplete)?.tops ?? [];
   const claims = tops.flatMap((top, lane): Claim[] =>
-    top === undefined || random() < 0.5 ? [] : [{ lane, top, isLost: true, sent: new Map() }],
+    top === undefined || random() < 0.5 ? [] : [{ lane, top, isLost: true, record: undefined }],
   );
   await takeLanes(tools, 'chat', randomUUID(), claims);
 }
