@@ -42,6 +42,7 @@ export interface LaneConsumptionEvents {
 const tickMs = 1_000;
 /** Ticks between two looks at the names of the consumers. */
 const lookEvery = 10;
+const auditEvery = 30;
 /** Most messages that are requested of one lane at a time: they arrive even if there is no room for them by then. */
 const maxBatch = 256;
 /** The same in bytes, of all lanes. */
@@ -249,10 +250,21 @@ export class LaneConsumption implements Consumption {
       const isStrange = mine.some((name) => !slots.has(slotOf(name)));
       if (isStrange || mine.length !== this.#count || owned.some((name) => !mine.includes(name))) this.#isStale = true;
       if (isStrange) await this.#prepare();
+      if (this.#ticks % auditEvery === 0) await this.#audit();
     } catch {
       // The next look may succeed.
     }
     this.#settle();
+  }
+
+  async #audit(): Promise<void> {
+    const { requests, subjects } = this.#core;
+    const audits = Array.from(this.#lanes.values(), async (lane) => {
+      const { consumer } = lane;
+      const info = await requests.api<KnownConsumer>(`CONSUMER.INFO.${subjects.stream}.${consumer}`);
+      if (lane.consumer === consumer) lane.audit(info);
+    });
+    await Promise.allSettled(audits);
   }
 
   #settle(): void {
@@ -307,7 +319,7 @@ export class LaneConsumption implements Consumption {
       const lane = this.#lanes.get(number);
       if (top === undefined || lane?.isReleasing) continue;
       if (lane !== undefined && lane.consumer !== top.name) this.#lose(lane);
-      else if (lane?.isDoubtful && lane.resume(top.delivered.consumer_seq)) continue;
+      else if (lane?.isDoubtful && lane.resume(top)) continue;
       else if (lane !== undefined && !lane.isDoubtful) continue;
       const claim = wanted.has(number) ? await this.#claim(number, top) : undefined;
       if (claim !== undefined) claims.push(claim);

@@ -10,6 +10,7 @@
 import type { Msg } from 'nats';
 import type { Acks } from '../acks.ts';
 import type { Link } from '../connection.ts';
+import type { KnownConsumer } from '../consumer-view.ts';
 import type { NatsDelivery } from '../delivery.ts';
 import { createPuller, type Puller } from '../pull.ts';
 import { type AckSubject, headerNames, headerValue, statusCodeOf } from '../wire.ts';
@@ -56,6 +57,8 @@ export class Lane implements LaneOfDelivery {
   #puller: Puller;
   /** Number of the last delivery of the consumer. */
   #last = 0;
+  /** What the server had acknowledged up to at the last audit. */
+  #auditedFloor = -1;
   /** `doubtful`: it needs a look at the server, and maybe a retake. `releasing`: nothing new begins. `gone`: it is another's. */
   #state: 'flowing' | 'doubtful' | 'releasing' | 'gone' = 'flowing';
 
@@ -154,11 +157,18 @@ export class Lane implements LaneOfDelivery {
     return this.#state === 'flowing' && this.#puller.isSilent(nowMs);
   }
 
-  /** Goes on: the server has delivered nothing that did not arrive. @returns false when it has */
-  resume(delivered: number): boolean {
-    if (delivered !== this.#last) return false;
+  /** Goes on if nothing that was delivered or acknowledged has been lost. @returns false when it has */
+  resume({ delivered, num_ack_pending: pending }: KnownConsumer): boolean {
+    if (delivered.consumer_seq !== this.#last || pending !== this.#open.size) return false;
     this.#flow();
     return true;
+  }
+
+  /** Finds acknowledgements that were lost without a sign: call it now and then with the state of its consumer. */
+  audit({ ack_floor, num_ack_pending: pending }: KnownConsumer): void {
+    const isStuck = pending > this.#open.size && ack_floor.stream_seq === this.#auditedFloor;
+    this.#auditedFloor = ack_floor.stream_seq;
+    if (isStuck) this.doubt();
   }
 
   /** Goes on with another consumer, which begins with what is not acknowledged. */
