@@ -70,6 +70,15 @@ export function takeOf(consumer: string): number {
   return Number(takePattern.exec(consumer)?.[1] ?? 0);
 }
 
+/** The last take among names of consumers; undefined when the lane has none. */
+export function lastTake(slot: string, names: readonly string[]): string | undefined {
+  let last: string | undefined;
+  for (const name of names) {
+    if (slotOf(name) === slot && (last === undefined || takeOf(last) < takeOf(name))) last = name;
+  }
+  return last;
+}
+
 /** The sets of a processor, the one that counts most last: a later generation, or the greater tag of the same one. */
 export function setsOf(processor: string, consumers: readonly KnownConsumer[]): LaneSet[] {
   const tags = new Set(ownedBy(processor, consumers).flatMap(({ config }) => tagOf(config.metadata) ?? []));

@@ -12,9 +12,9 @@ import { Fifo } from '../../../fifo.ts';
 import { type ConsumerOptions, type Consumption, defaultTakeoverMs, type Lag } from '../../port/messages.ts';
 import type { Acks } from '../acks.ts';
 import type { Subscribed } from '../connection.ts';
-import { isComplete, isNameOf, type LaneSet, setsOf, slotOf } from '../consumer-sets.ts';
+import { isNameOf, lastTake, slotOf, takeOf } from '../consumer-sets.ts';
 import { ConsumerSetup } from '../consumer-setup.ts';
-import { consumerNames, type KnownConsumer, listConsumers, metadataKeys } from '../consumer-view.ts';
+import { consumerNames, type KnownConsumer, metadataKeys } from '../consumer-view.ts';
 import type { ConsumptionSource } from '../consumption-source.ts';
 import type { NatsCore } from '../core.ts';
 import type { ConsumerSet } from '../durables.ts';
@@ -43,6 +43,13 @@ const tickMs = 1_000;
 /** Ticks between two looks at the names of the consumers. */
 const lookEvery = 10;
 const auditEvery = 30;
+/**
+ * Looks that find consumers of another set before they are removed: replicas of a release without lanes make theirs again
+ * at once, for as long as a rollout takes.
+ */
+const maxStrangeLooks = 6;
+/** How long an owner may say nothing of a lane before it counts as not knowing of it. */
+const forgottenMs = 10_000;
 /** Most messages that are requested of one lane at a time: they arrive even if there is no room for them by then. */
 const maxBatch = 256;
 /** The same in bytes, of all lanes. */
@@ -76,12 +83,16 @@ export class LaneConsumption implements Consumption {
   #tag = '';
   #count = 0;
   #maxOpen: number;
-  #names: readonly string[] = [];
+  /** The names of its consumers without the numbers of takes, by lane. */
+  #slots: readonly string[] = [];
   #settling: Promise<void> | undefined;
   #mustSettle = false;
   /** The consumers may not be as this replica knows them. */
   #isStale = false;
   #ticks = 0;
+  #strangeLooks = 0;
+  /** Consumers that their owners do not mention, and since when. */
+  readonly #unsaid = new Map<string, number>();
   #stopped: Promise<void> | undefined;
 
   constructor(
@@ -199,7 +210,7 @@ export class LaneConsumption implements Consumption {
     if (!found.isOrdered) return this.#events.onOtherShape(found);
     if (found.tag !== this.#tag) this.#loseAll();
     this.#tag = found.tag;
-    this.#names = found.names;
+    this.#slots = found.names.map(slotOf);
     this.#count = found.names.length;
     this.#state = 'ready';
     this.#isStale = true;
@@ -211,7 +222,7 @@ export class LaneConsumption implements Consumption {
   /** The names of the lanes' consumers, which change whenever one of them changes hands. */
   async #consumers(): Promise<string[]> {
     const { requests, subjects } = this.#core;
-    const slots = new Set(this.#names.map(slotOf));
+    const slots = new Set(this.#slots);
     const names = await consumerNames(requests, subjects.stream);
     return names.filter((name) => slots.has(slotOf(name)));
   }
@@ -246,10 +257,14 @@ export class LaneConsumption implements Consumption {
       const names = await consumerNames(requests, subjects.stream);
       const mine = names.filter((name) => isNameOf(this.#options.processor, name));
       const owned = Array.from(this.#lanes.values(), ({ consumer }) => consumer);
-      const slots = new Set(this.#names.map(slotOf));
+      const slots = new Set(this.#slots);
       const isStrange = mine.some((name) => !slots.has(slotOf(name)));
-      if (isStrange || mine.length !== this.#count || owned.some((name) => !mine.includes(name))) this.#isStale = true;
-      if (isStrange) await this.#prepare();
+      if (mine.length !== this.#count || owned.some((name) => !mine.includes(name))) this.#isStale = true;
+      this.#strangeLooks = isStrange ? this.#strangeLooks + 1 : 0;
+      if (this.#strangeLooks >= maxStrangeLooks) {
+        this.#strangeLooks = 0;
+        await this.#prepare();
+      }
       if (this.#ticks % auditEvery === 0) await this.#audit();
     } catch {
       // The next look may succeed.
@@ -298,50 +313,74 @@ export class LaneConsumption implements Consumption {
     }
     const isMissing = [...wanted].some((lane) => this.#lanes.get(lane)?.isDoubtful !== false);
     if (!isMissing && !this.#isStale) return;
-    const { requests, subjects } = this.#core;
-    const set = setsOf(this.#options.processor, await listConsumers(requests, subjects.stream)).findLast(isComplete);
-    if (set === undefined || set.tag !== this.#tag) {
+    const tops = await this.#readTops();
+    if (tops === undefined) {
+      // Its consumers have been replaced by others, or deleted.
       this.#loseAll();
       this.#state = 'preparing';
-      return this.#setup.retryLater();
+      this.#setup.retryLater();
+      return;
     }
     this.#isStale = false;
-    this.#names = set.names;
-    this.#forgetTaken(set);
-    await this.#removeEarlier(set);
-    await this.#take(await this.#claims(set, wanted));
-  }
-
-  /** What may be taken now: lanes without an owner, and those whose owner has released them or is lost. */
-  async #claims(set: LaneSet, wanted: ReadonlySet<number>): Promise<Claim[]> {
-    const claims: Claim[] = [];
-    for (const [number, top] of set.tops.entries()) {
-      const lane = this.#lanes.get(number);
-      if (top === undefined || lane?.isReleasing) continue;
-      if (lane !== undefined && lane.consumer !== top.name) this.#lose(lane);
-      else if (lane?.isDoubtful && lane.resume(top)) continue;
-      else if (lane !== undefined && !lane.isDoubtful) continue;
-      const claim = wanted.has(number) ? await this.#claim(number, top) : undefined;
-      if (claim !== undefined) claims.push(claim);
-      else if (top.config.metadata?.[metadataKeys.owner] === this.#owners.id) this.#giveUp(top.name);
+    for (const lane of this.#lanes.values()) {
+      if (!lane.isReleasing && tops[lane.number] !== lane.consumer) this.#lose(lane);
     }
-    return claims;
+    const sought = [...wanted].filter((number) => this.#lanes.get(number)?.isDoubtful !== false);
+    const found = await Promise.all(sought.map((number) => this.#claim(number, tops[number] ?? '')));
+    await this.#take(found.filter((claim) => claim !== undefined));
   }
 
-  async #claim(lane: number, top: KnownConsumer): Promise<Claim | undefined> {
+  /**
+   * The names of the consumers of all lanes. A cluster knows names at once, while a list of everything waits for each consumer, and
+   * one without a leader would stop all lanes from changing hands. Undefined when a lane has none.
+   */
+  async #readTops(): Promise<string[] | undefined> {
+    const { requests, subjects } = this.#core;
+    const names = await consumerNames(requests, subjects.stream);
+    const present = new Set(names);
+    for (const known of [this.#records, this.#unsaid]) {
+      for (const consumer of known.keys()) if (!present.has(consumer)) known.delete(consumer);
+    }
+    const tops = this.#slots.map((slot) => lastTake(slot, names));
+    if (!tops.every((top) => top !== undefined)) return undefined;
+    // Somebody who took a lane before has not deleted the consumer that he replaced, or made one too late.
+    const owned = new Map(Array.from(this.#lanes.values(), ({ consumer }) => [slotOf(consumer), takeOf(consumer)]));
+    const earlier = names.filter((name) => takeOf(name) < (owned.get(slotOf(name)) ?? 0));
+    // One without a leader is removed with the next look.
+    void removeConsumers(requests, subjects.stream, earlier).catch(() => {});
+    return tops;
+  }
+
+  /** What may be taken now: a lane without an owner, or one whose owner has released it or is lost. */
+  async #claim(number: number, name: string): Promise<Claim | undefined> {
+    const { requests, subjects } = this.#core;
+    try {
+      const top = await requests.api<KnownConsumer>(`CONSUMER.INFO.${subjects.stream}.${name}`);
+      const lane = this.#lanes.get(number);
+      if (lane?.isReleasing || (lane?.isDoubtful && lane.resume(top))) return undefined;
+      return await this.#judge(number, top);
+    } catch {
+      // It has no leader at the moment, or has just been replaced: the other lanes need not wait for it.
+      return undefined;
+    }
+  }
+
+  async #judge(lane: number, top: KnownConsumer): Promise<Claim | undefined> {
     const owner = top.config.metadata?.[metadataKeys.owner];
     if (owner === undefined) return { lane, top, isLost: false, record: undefined };
     const record = await this.#owners.recordOf(owner, top.name);
-    const isFree = owner === this.#owners.id || record?.isReleased === true;
+    const isFree = owner === this.#owners.id || record?.isReleased === true || this.#isForgotten(top.name, record);
     if (!isFree && this.#owners.isLive(owner)) return undefined;
     return { lane, top, isLost: !isFree, record };
   }
 
-  /** A request that was slow has made this replica the owner of a lane that belongs to another. */
-  #giveUp(consumer: string): void {
-    if (this.#records.get(consumer)?.isReleased) return;
-    this.#keepRecord(consumer, { isReleased: true, attempts: new Map(), ended: [] });
-    this.#owners.write();
+  /** A request that was slow made a replica the owner of a lane, and it does not know. */
+  #isForgotten(consumer: string, record: LaneRecord | undefined): boolean {
+    const nowMs = performance.now();
+    const sinceMs = this.#unsaid.get(consumer) ?? nowMs;
+    if (record === undefined) this.#unsaid.set(consumer, sinceMs);
+    else this.#unsaid.delete(consumer);
+    return nowMs - sinceMs > forgottenMs;
   }
 
   async #take(claims: readonly Claim[]): Promise<void> {
@@ -428,24 +467,6 @@ export class LaneConsumption implements Consumption {
     this.#records.set(consumer, record);
     const [oldest] = this.#records.keys();
     if (this.#records.size > maxKeptRecords && oldest !== undefined) this.#records.delete(oldest);
-  }
-
-  /** What the next owner has read need not be said any more. */
-  #forgetTaken(set: LaneSet): void {
-    const present = new Set(set.present.map(({ name }) => name));
-    for (const consumer of this.#records.keys()) if (!present.has(consumer)) this.#records.delete(consumer);
-  }
-
-  /** Somebody who took a lane before has not deleted the consumer that he replaced, or made one too late. */
-  async #removeEarlier(set: LaneSet): Promise<void> {
-    const owned = new Set(Array.from(this.#lanes.values(), ({ consumer }) => slotOf(consumer)));
-    const earlier = set.present.filter((one) => owned.has(slotOf(one.name)) && !set.tops.includes(one));
-    const { requests, subjects } = this.#core;
-    await removeConsumers(
-      requests,
-      subjects.stream,
-      earlier.map(({ name }) => name),
-    );
   }
 
   get #room(): number {

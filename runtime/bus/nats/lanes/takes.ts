@@ -61,11 +61,11 @@ export async function takeLanes(
     !names.some((name) => slotOf(name) === slotOf(consumer) && takeOf(name) > takeOf(consumer));
   const won = made.filter(isLast);
   const late = made.filter((take) => !won.includes(take));
-  await Promise.all(late.map(({ consumer }) => remove(requests, stream, consumer)));
+  await Promise.allSettled(late.map(({ consumer }) => remove(requests, stream, consumer)));
   // Otherwise a gateway would see endpoints without a consumer, and hold its connections for a moment.
   if (won.length > 0) await announcer.announce({ processor }, noticeMs);
-  await Promise.all(won.map((take) => retireEarlier(requests, stream, take, names)));
-  return won;
+  const retired = await Promise.allSettled(won.map((take) => retireEarlier(requests, stream, take, names)));
+  return won.filter((_, index) => retired[index]?.status === 'fulfilled');
 }
 
 /** Deletes consumers of earlier takes. @throws what `Requests.api` throws */
