@@ -8,19 +8,21 @@
 import type { Msg } from 'nats';
 import { within } from '../../../../process/timing.ts';
 import { HydrogenError } from '../../../errors.ts';
-import { Fifo } from '../../../fifo.ts';
 import { type ConsumerOptions, type Consumption, defaultTakeoverMs, type Lag } from '../../port/messages.ts';
 import type { Acks } from '../acks.ts';
 import type { Subscribed } from '../connection.ts';
 import { isNameOf, lastTake, slotOf, takeOf } from '../consumer-sets.ts';
 import { ConsumerSetup } from '../consumer-setup.ts';
-import { consumerNames, type KnownConsumer, metadataKeys } from '../consumer-view.ts';
+import { consumerNames, type KnownConsumer } from '../consumer-view.ts';
 import type { ConsumptionSource } from '../consumption-source.ts';
 import type { NatsCore } from '../core.ts';
 import type { ConsumerSet } from '../durables.ts';
 import { readLag } from '../lag.ts';
 import { parseAckSubject, receivedHeaders } from '../wire.ts';
 import { lanesOf } from './assignment.ts';
+import { Claims } from './claims.ts';
+import { GivenUp } from './given-up.ts';
+import { Handout } from './handout.ts';
 import { Lane } from './lane.ts';
 import type { LaneDelivery } from './lane-delivery.ts';
 import type { LaneRecord } from './owner-record.ts';
@@ -48,17 +50,12 @@ const auditEvery = 30;
  * at once, for as long as a rollout takes.
  */
 const maxStrangeLooks = 6;
-/** How long an owner may say nothing of a lane before it counts as not knowing of it. */
-const forgottenMs = 10_000;
 /** Most messages that are requested of one lane at a time: they arrive even if there is no room for them by then. */
 const maxBatch = 256;
 /** The same in bytes, of all lanes. */
 const maxRequestedBytes = 16 * 1024 * 1024;
 /** How long a lane that belongs to another replica now waits for what has begun. */
 const releaseMs = 15_000;
-/** After this time the server has read every acknowledgement. */
-const acknowledgedMs = 10_000;
-const maxKeptRecords = 512;
 const unreadable = Buffer.from('+TERM unreadable');
 const acked = Buffer.from('+ACK');
 
@@ -73,16 +70,14 @@ export class LaneConsumption implements Consumption {
   readonly #owners: Owners;
   readonly #subscription: Subscribed;
   readonly #lanes = new Map<number, Lane>();
-  /** What this replica knew of lanes that it has given up, by consumer. */
-  readonly #records = new Map<string, LaneRecord>();
-  readonly #waiting = new Fifo<LaneDelivery>();
-  readonly #open = new Set<LaneDelivery>();
+  readonly #claims: Claims;
+  readonly #givenUp = new GivenUp();
+  readonly #handout: Handout;
   readonly #forgetStatus: () => void;
   readonly #ticker: NodeJS.Timeout;
   #state: 'preparing' | 'ready' | 'stopping' | 'stopped' = 'preparing';
   #tag = '';
   #count = 0;
-  #maxOpen: number;
   /** The names of its consumers without the numbers of takes, by lane. */
   #slots: readonly string[] = [];
   #settling: Promise<void> | undefined;
@@ -91,8 +86,6 @@ export class LaneConsumption implements Consumption {
   #isStale = false;
   #ticks = 0;
   #strangeLooks = 0;
-  /** Consumers that their owners do not mention, and since when. */
-  readonly #unsaid = new Map<string, number>();
   #stopped: Promise<void> | undefined;
 
   constructor(
@@ -109,7 +102,7 @@ export class LaneConsumption implements Consumption {
     this.#source = source;
     this.#options = options;
     this.#inbox = inbox;
-    this.#maxOpen = options.maxInFlight;
+    this.#handout = new Handout(options.maxInFlight, (delivery) => events.onDelivery(delivery));
     this.#events = events;
     const onRetry = (): void => void this.#prepare();
     const onProblem = (error: HydrogenError): void => events.onProblem(error);
@@ -121,6 +114,7 @@ export class LaneConsumption implements Consumption {
       lanes: () => this.#describe(),
       onChange: () => this.#onOwners(),
     });
+    this.#claims = new Claims(core, this.#owners);
     this.#forgetStatus = core.link.onStatus((status) => {
       if (this.#state === 'ready') this.#state = 'preparing';
       for (const lane of this.#lanes.values()) lane.doubt();
@@ -139,15 +133,13 @@ export class LaneConsumption implements Consumption {
   }
 
   get maxOpen(): number {
-    return this.#maxOpen;
+    return this.#handout.maxOpen;
   }
 
   set maxOpen(next: number) {
-    const isMore = next > this.#maxOpen;
-    this.#maxOpen = next;
-    if (!isMore) return;
-    this.#handOut();
-    this.#fill();
+    const isMore = next > this.#handout.maxOpen;
+    this.#handout.maxOpen = next;
+    if (isMore) this.#fill();
   }
 
   async lag(): Promise<Lag | undefined> {
@@ -326,7 +318,11 @@ export class LaneConsumption implements Consumption {
       if (!lane.isReleasing && tops[lane.number] !== lane.consumer) this.#lose(lane);
     }
     const sought = [...wanted].filter((number) => this.#lanes.get(number)?.isDoubtful !== false);
-    const found = await Promise.all(sought.map((number) => this.#claim(number, tops[number] ?? '')));
+    const found = await Promise.all(
+      sought.map((number) =>
+        this.#claims.of(number, tops[number] ?? '', (top) => this.#isFine(this.#lanes.get(number), top)),
+      ),
+    );
     await this.#take(found.filter((claim) => claim !== undefined));
   }
 
@@ -338,9 +334,8 @@ export class LaneConsumption implements Consumption {
     const { requests, subjects } = this.#core;
     const names = await consumerNames(requests, subjects.stream);
     const present = new Set(names);
-    for (const known of [this.#records, this.#unsaid]) {
-      for (const consumer of known.keys()) if (!present.has(consumer)) known.delete(consumer);
-    }
+    this.#givenUp.forgetReplaced(present);
+    this.#claims.forgetReplaced(present);
     const tops = this.#slots.map((slot) => lastTake(slot, names));
     if (!tops.every((top) => top !== undefined)) return undefined;
     // Somebody who took a lane before has not deleted the consumer that he replaced, or made one too late.
@@ -351,36 +346,8 @@ export class LaneConsumption implements Consumption {
     return tops;
   }
 
-  /** What may be taken now: a lane without an owner, or one whose owner has released it or is lost. */
-  async #claim(number: number, name: string): Promise<Claim | undefined> {
-    const { requests, subjects } = this.#core;
-    try {
-      const top = await requests.api<KnownConsumer>(`CONSUMER.INFO.${subjects.stream}.${name}`);
-      const lane = this.#lanes.get(number);
-      if (lane?.isReleasing || (lane?.isDoubtful && lane.resume(top))) return undefined;
-      return await this.#judge(number, top);
-    } catch {
-      // It has no leader at the moment, or has just been replaced: the other lanes need not wait for it.
-      return undefined;
-    }
-  }
-
-  async #judge(lane: number, top: KnownConsumer): Promise<Claim | undefined> {
-    const owner = top.config.metadata?.[metadataKeys.owner];
-    if (owner === undefined) return { lane, top, isLost: false, record: undefined };
-    const record = await this.#owners.recordOf(owner, top.name);
-    const isFree = owner === this.#owners.id || record?.isReleased === true || this.#isForgotten(top.name, record);
-    if (!isFree && this.#owners.isLive(owner)) return undefined;
-    return { lane, top, isLost: !isFree, record };
-  }
-
-  /** A request that was slow made a replica the owner of a lane, and it does not know. */
-  #isForgotten(consumer: string, record: LaneRecord | undefined): boolean {
-    const nowMs = performance.now();
-    const sinceMs = this.#unsaid.get(consumer) ?? nowMs;
-    if (record === undefined) this.#unsaid.set(consumer, sinceMs);
-    else this.#unsaid.delete(consumer);
-    return nowMs - sinceMs > forgottenMs;
+  #isFine(lane: Lane | undefined, top: KnownConsumer): boolean {
+    return lane !== undefined && (lane.isReleasing || (lane.isDoubtful && lane.resume(top)));
   }
 
   async #take(claims: readonly Claim[]): Promise<void> {
@@ -393,7 +360,7 @@ export class LaneConsumption implements Consumption {
     if (this.#state === 'stopping') {
       for (const { consumer, record } of takes) {
         const { attempts = new Map(), ended = [] } = record ?? {};
-        this.#keepRecord(consumer, { isReleased: true, attempts, ended });
+        this.#givenUp.keep(consumer, { isReleased: true, attempts, ended });
       }
       return;
     }
@@ -418,8 +385,8 @@ export class LaneConsumption implements Consumption {
       inbox: this.#inbox,
       maxBytes: Math.max(262_144, Math.floor(maxRequestedBytes / this.#count)),
       mayBegin: () => this.#owners.isHeld,
-      room: () => Math.min(maxBatch, this.#room),
-      arrived: (delivery) => this.#arrived(delivery),
+      room: () => Math.min(maxBatch, this.#handout.room),
+      arrived: (delivery) => this.#handout.add(delivery),
       ended: (delivery) => this.#ended(delivery, lane),
       doubted: () => this.#settle(),
     });
@@ -434,7 +401,7 @@ export class LaneConsumption implements Consumption {
     await (maxMs === Number.POSITIVE_INFINITY ? idle : within(maxMs, idle));
     if (this.#lanes.get(lane.number) !== lane) return;
     this.#lanes.delete(lane.number);
-    this.#keepRecord(lane.consumer, lane.record(true));
+    this.#givenUp.keep(lane.consumer, lane.record(true));
     lane.lose();
     if (this.#state !== 'stopping') this.#owners.write();
     this.#events.onReadiness();
@@ -442,7 +409,7 @@ export class LaneConsumption implements Consumption {
 
   #lose(lane: Lane): void {
     // What is under way goes on: it was sent, and is handed out again if this replica takes the lane once more.
-    this.#keepRecord(lane.consumer, { ...lane.record(true), isReleased: false });
+    this.#givenUp.keep(lane.consumer, { ...lane.record(true), isReleased: false });
     this.#lanes.delete(lane.number);
     lane.lose();
     this.#events.onWithdrawn();
@@ -454,27 +421,11 @@ export class LaneConsumption implements Consumption {
 
   #describe(): ReadonlyMap<string, LaneRecord> {
     const owned = Array.from(this.#lanes.values(), (lane) => [lane.consumer, lane.record(false)] as const);
-    return new Map([...this.#records, ...owned]);
-  }
-
-  #keepRecord(consumer: string, record: LaneRecord): void {
-    if (record.ended.length > 0) {
-      setTimeout(() => {
-        if (this.#records.get(consumer) === record) this.#records.set(consumer, { ...record, ended: [] });
-      }, acknowledgedMs).unref();
-    }
-    this.#records.delete(consumer);
-    this.#records.set(consumer, record);
-    const [oldest] = this.#records.keys();
-    if (this.#records.size > maxKeptRecords && oldest !== undefined) this.#records.delete(oldest);
-  }
-
-  get #room(): number {
-    return this.#maxOpen - this.#open.size - this.#waiting.length;
+    return new Map([...this.#givenUp.records, ...owned]);
   }
 
   #fill(): void {
-    if (this.#room > 0) for (const lane of this.#lanes.values()) lane.pull();
+    if (this.#handout.room > 0) for (const lane of this.#lanes.values()) lane.pull();
   }
 
   #onMessage(msg: Msg): void {
@@ -501,25 +452,9 @@ export class LaneConsumption implements Consumption {
     return undefined;
   }
 
-  #arrived(delivery: LaneDelivery): void {
-    this.#waiting.push(delivery);
-    this.#handOut();
-  }
-
-  #handOut(): void {
-    while (this.#open.size < this.#maxOpen) {
-      const delivery = this.#waiting.shift();
-      if (delivery === undefined) return;
-      if (delivery.isWithdrawn) continue;
-      this.#open.add(delivery);
-      this.#events.onDelivery(delivery);
-    }
-  }
-
   #ended(delivery: LaneDelivery, lane: Lane): void {
-    const wasFull = this.#room <= 0;
-    this.#open.delete(delivery);
-    this.#handOut();
+    const wasFull = this.#handout.room <= 0;
+    this.#handout.remove(delivery);
     if (wasFull) this.#fill();
     else lane.pull();
   }
