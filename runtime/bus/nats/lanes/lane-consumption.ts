@@ -409,7 +409,7 @@ export class LaneConsumption implements Consumption {
 
   #lose(lane: Lane): void {
     // What is under way goes on: it was sent, and is handed out again if this replica takes the lane once more.
-    this.#givenUp.keep(lane.consumer, { ...lane.record(true), isReleased: false });
+    this.#givenUp.keep(lane.consumer, lane.record(true));
     this.#lanes.delete(lane.number);
     lane.lose();
     this.#events.onWithdrawn();

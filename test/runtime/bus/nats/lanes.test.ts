@@ -167,6 +167,21 @@ describe('a consumption in lanes', { skip }, async () => {
     assert.equal(got.deliveries.length, 151);
   });
 
+  test('gives up what it lost with its lease when the lanes belong to another one by then', async () => {
+    await using group = natsGroup(server);
+    await using proxy = await startTcpProxy(server.port);
+    const bus = await group.started({ servers: [`nats://127.0.0.1:${proxy.port}`] });
+    const options = { processor: 'chat', endpoints: undefined, ackTimeoutMs: 5000, maxInFlight: 64, partitions: 4 };
+    const old = bus.messages.consume({ ...options, ordering: 'PerConnection', takeoverMs: 4000 }, ackAtOnce, () => {}, {
+      onLeaseLost: () => proxy.swallow(false),
+    });
+    await eventually(() => old.lanes === 4);
+    proxy.swallow(true);
+    const other = await group.started();
+    const next = await collect(other, { ...ordered, takeoverMs: 4000 }, ackAtOnce);
+    await eventually(() => old.lanes === 2 && next.consumption.lanes === 2, { timeoutMs: 20_000 });
+  });
+
   test('gets a message that is larger than one request may bring, and those around it', async () => {
     await using group = natsGroup(server, {
       stream: { storage: 'File', replicas: 1, maxAgeMs: 3_600_000, maxBytes: 64 * 1024 * 1024 },
@@ -182,6 +197,10 @@ describe('a consumption in lanes', { skip }, async () => {
     );
   });
 });
+
+function ackAtOnce(delivery: Delivery): void {
+  if (delivery.begin()) delivery.ack();
+}
 
 function begin(delivery: Delivery): void {
   delivery.begin();
