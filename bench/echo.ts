@@ -1,9 +1,11 @@
 /**
  * Echo through a destination, closed loop, every part its own process. Paths do the same work in turns: `floor` (one
  * process, no bus) and `durable` (gateway, JetStream on files, message processor), whose ratio is the price of
- * durability. With `--against` the durable path of another checkout takes its turn too.
+ * durability. With `--against` the durable path of another checkout takes its turn too, with `--ordered` one whose
+ * processor has `ordering: PerConnection`.
  *
- *   node bench/echo.ts [--connections 100] [--seconds 10] [--rounds 3] [--size 32] [--against CHECKOUT]
+ *   node bench/echo.ts [--connections 100] [--seconds 10] [--rounds 3] [--size 32] [--against CHECKOUT] [--ordered]
+ *       [--partitions 16]
  */
 
 import { join, resolve } from 'node:path';
@@ -25,6 +27,8 @@ interface Options {
   readonly rounds: number;
   /** Folder of another checkout. */
   readonly against: string | undefined;
+  /** Lanes of the ordered path; undefined: it takes no turn. */
+  readonly partitions: number | undefined;
 }
 
 /** What one path did in each round. */
@@ -37,7 +41,7 @@ const options = readOptions();
 printHeader(options);
 await run(options);
 
-async function run({ load, rounds, against }: Options): Promise<void> {
+async function run({ load, rounds, against, partitions }: Options): Promise<void> {
   await using stack = new AsyncDisposableStack();
   const interrupted = (): void => {
     stack.disposeAsync().finally(() => process.exit(130));
@@ -45,23 +49,28 @@ async function run({ load, rounds, against }: Options): Promise<void> {
   process.once('SIGINT', interrupted).once('SIGTERM', interrupted);
   const { destination, url: destinationUrl } = await startDestinationProcess(stack);
   const floor: PathRounds = { path: stack.use(await startFloor(destinationUrl)), rounds: [] };
-  const durable = async (name: string, checkout: string): Promise<PathRounds> => ({
-    path: stack.use(await startDurable({ name, checkout, destinationUrl })),
+  const durable = async (name: string, checkout: string, processor = {}): Promise<PathRounds> => ({
+    path: stack.use(await startDurable({ name, checkout, destinationUrl, processor })),
     rounds: [],
   });
-  const own = await durable('durable', join(import.meta.dirname, '..'));
+  const here = join(import.meta.dirname, '..');
+  const own = await durable('durable', here);
   const other = against === undefined ? undefined : await durable('against', against);
+  const delivery = { ordering: 'PerConnection', partitions };
+  const ordered = partitions === undefined ? undefined : await durable('ordered', here, { delivery });
 
   for (let round = 1; round <= rounds; round += 1) {
     // Whoever is measured first has the cooler machine: the checkouts take turns in that, too.
-    const pair = other === undefined ? [own] : round % 2 === 0 ? [own, other] : [other, own];
-    for (const { path, rounds: measured } of [floor, ...pair]) {
+    const others = [own, other, ordered].filter((one) => one !== undefined);
+    if (round % 2 === 0) others.reverse();
+    for (const { path, rounds: measured } of [floor, ...others]) {
       measured.push(await measure(path.url, load, [...path.processes, destination]));
       printRound(round, path.name, measured.at(-1));
     }
     console.log();
   }
   printMedians(floor, own, other);
+  if (ordered !== undefined) printComparison('ordered / unordered', ordered, own);
 }
 
 async function startDestinationProcess(
@@ -83,6 +92,8 @@ function readOptions(): Options {
       rounds: { type: 'string', default: '3' },
       size: { type: 'string', default: '32' },
       against: { type: 'string' },
+      ordered: { type: 'boolean', default: false },
+      partitions: { type: 'string', default: '16' },
     },
   });
   const seconds = readInteger('seconds', values.seconds, 1, 120);
@@ -93,7 +104,9 @@ function readOptions(): Options {
     seconds,
   };
   const against = values.against === undefined ? undefined : resolve(values.against);
-  return { load, rounds: readInteger('rounds', values.rounds, 1, 20), against };
+  const lanes = readInteger('partitions', values.partitions, 1, 256);
+  const partitions = values.ordered ? lanes : undefined;
+  return { load, rounds: readInteger('rounds', values.rounds, 1, 20), against, partitions };
 }
 
 function readInteger(option: string, text: string, min: number, max: number): number {
@@ -138,12 +151,12 @@ function printMedians(floor: PathRounds, own: PathRounds, other: PathRounds | un
     const us = median(own.rounds.map(cpuOf(part)));
     console.log(`  ${part.padEnd(8)} ${us.toFixed(1)} us  ${verdict(us <= goal, `<= ${goal} us`)}`);
   }
-  if (other !== undefined) printComparison(own, other);
+  if (other !== undefined) printComparison('this checkout / the other', own, other);
 }
 
-/** This checkout as a multiple of the other: medians of the ratios of each round. */
-function printComparison(own: PathRounds, other: PathRounds): void {
-  console.log('this checkout / the other');
+/** One path as a multiple of another: medians of the ratios of each round. */
+function printComparison(title: string, own: PathRounds, other: PathRounds): void {
+  console.log(title);
   const figures: Record<string, (measurement: Measurement) => number> = {
     rate: ({ rate }) => rate,
     p50: ({ p50Ms }) => p50Ms,

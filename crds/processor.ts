@@ -98,10 +98,18 @@ const delivery = Fields(
     ackTimeoutSeconds: withDefault(
       Integer(2, 3600, {
         description:
-          'Seconds after which another pod takes over the messages of a pod that has stopped responding. Waiting for a ' +
-          'slow destination does not count. Default 30.',
+          'With ordering Unordered: seconds after which another pod takes over the messages of a pod that has stopped ' +
+          'responding. Waiting for a slow destination does not count. Default 30.',
       }),
       30,
+    ),
+    takeoverSeconds: withDefault(
+      Integer(2, 300, {
+        description:
+          'With ordering PerConnection: seconds after which other pods take over the connections of a pod that has stopped ' +
+          'responding or was killed. Default 5.',
+      }),
+      5,
     ),
     backoffSeconds: withDefault(
       List(Integer(0, 3600, { description: 'Seconds.' }), {
@@ -139,17 +147,18 @@ const delivery = Fields(
       StringEnum(['Unordered', 'PerConnection'], {
         description:
           'With PerConnection, a message is delivered only when the one before it from the same connection is done: in ' +
-          'order, even through retries. Default Unordered.',
+          'order, even through retries and crashes. Default Unordered.',
       }),
       'Unordered',
     ),
     partitions: withDefault(
       Integer(1, 256, {
         description:
-          'With ordering PerConnection: maximum number of messages that all pods together deliver at the same time. Must ' +
-          'be a divisor of 256. Default 64.',
+          'With ordering PerConnection: number of lanes that the connections are divided into. A lane belongs to one pod ' +
+          'at a time, so there can be no more pods at work than lanes; more lanes cost more. Must be a divisor of 256. ' +
+          'Default 16.',
       }),
-      64,
+      16,
     ),
   },
   { description: 'How messages are delivered and retried.' },

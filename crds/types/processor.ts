@@ -350,13 +350,21 @@ export interface ProcessorDelivery {
    */
   readonly maxAttempts: number;
   /**
-   * Seconds after which another pod takes over the messages of a pod that has stopped responding. Waiting for a slow
-   * destination does not count.
+   * With ordering Unordered: seconds after which another pod takes over the messages of a pod that has stopped
+   * responding. Waiting for a slow destination does not count.
    *
    * A whole number from 2 to 3600.
    * @default 30
    */
   readonly ackTimeoutSeconds: number;
+  /**
+   * With ordering PerConnection: seconds after which other pods take over the connections of a pod that has stopped
+   * responding or was killed.
+   *
+   * A whole number from 2 to 300.
+   * @default 5
+   */
+  readonly takeoverSeconds: number;
   /**
    * Seconds to wait after the first, second, ... failed attempt; the last entry repeats. A Retry-After header from the
    * destination takes precedence.
@@ -390,17 +398,17 @@ export interface ProcessorDelivery {
   readonly maxWaitSeconds: number;
   /**
    * With PerConnection, a message is delivered only when the one before it from the same connection is done: in order,
-   * even through retries.
+   * even through retries and crashes.
    *
    * @default "Unordered"
    */
   readonly ordering: 'Unordered' | 'PerConnection';
   /**
-   * With ordering PerConnection: maximum number of messages that all pods together deliver at the same time. Must be a
-   * divisor of 256.
+   * With ordering PerConnection: number of lanes that the connections are divided into. A lane belongs to one pod at a
+   * time, so there can be no more pods at work than lanes; more lanes cost more. Must be a divisor of 256.
    *
    * A whole number from 1 to 256.
-   * @default 64
+   * @default 16
    */
   readonly partitions: number;
 }
@@ -415,13 +423,21 @@ export interface ProcessorDeliveryInput {
    */
   readonly maxAttempts?: number;
   /**
-   * Seconds after which another pod takes over the messages of a pod that has stopped responding. Waiting for a slow
-   * destination does not count.
+   * With ordering Unordered: seconds after which another pod takes over the messages of a pod that has stopped
+   * responding. Waiting for a slow destination does not count.
    *
    * A whole number from 2 to 3600.
    * @default 30
    */
   readonly ackTimeoutSeconds?: number;
+  /**
+   * With ordering PerConnection: seconds after which other pods take over the connections of a pod that has stopped
+   * responding or was killed.
+   *
+   * A whole number from 2 to 300.
+   * @default 5
+   */
+  readonly takeoverSeconds?: number;
   /**
    * Seconds to wait after the first, second, ... failed attempt; the last entry repeats. A Retry-After header from the
    * destination takes precedence.
@@ -455,17 +471,17 @@ export interface ProcessorDeliveryInput {
   readonly maxWaitSeconds?: number;
   /**
    * With PerConnection, a message is delivered only when the one before it from the same connection is done: in order,
-   * even through retries.
+   * even through retries and crashes.
    *
    * @default "Unordered"
    */
   readonly ordering?: 'Unordered' | 'PerConnection';
   /**
-   * With ordering PerConnection: maximum number of messages that all pods together deliver at the same time. Must be a
-   * divisor of 256.
+   * With ordering PerConnection: number of lanes that the connections are divided into. A lane belongs to one pod at a
+   * time, so there can be no more pods at work than lanes; more lanes cost more. Must be a divisor of 256.
    *
    * A whole number from 1 to 256.
-   * @default 64
+   * @default 16
    */
   readonly partitions?: number;
 }

@@ -63,6 +63,7 @@ export function consumerOptionsOf({ metadata, spec: { endpoints, delivery } }: C
     processor: metadata.name,
     endpoints,
     ackTimeoutMs: delivery.ackTimeoutSeconds * 1000,
+    takeoverMs: delivery.takeoverSeconds * 1000,
     maxInFlight: delivery.maxInFlight,
     ordering: delivery.ordering,
     partitions: delivery.partitions,

@@ -41,6 +41,8 @@ export interface Subjects {
   readonly waitingStream: string;
   /** Key-value bucket of the leases: one key per gateway instance. */
   readonly leaseBucket: string;
+  /** Key-value bucket of the owners of lanes: one key per replica of an ordered processor. */
+  readonly ownerBucket: string;
   /** The subjects that the stream of client messages stores. */
   readonly allClientMessages: string;
   readonly allDeadLetters: string;
@@ -151,6 +153,7 @@ export function createSubjects(group: string): Subjects {
     deadLetterStream: `HYDROGEN_${group}_DLQ`,
     waitingStream: `HYDROGEN_${group}_WAIT`,
     leaseBucket: `hydrogen_${group}_instances`,
+    ownerBucket: `hydrogen_${group}_owners`,
     allClientMessages: `${clientPrefix}>`,
     allDeadLetters: `${prefix}.dlq.*`,
     allWaiting: `${waitingPrefix}>`,

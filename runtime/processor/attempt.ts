@@ -20,7 +20,7 @@ import type { DeliveryFacts, ReplyOutcome, WorkerEvents } from '../role/events.t
 import { retryDelayMs } from './backoff.ts';
 import { bury } from './burial.ts';
 import type { DestinationQueue } from './destination-queue.ts';
-import type { OpenDelivery } from './open-delivery.ts';
+import { ended, type OpenDelivery, type RunOutcome } from './open-delivery.ts';
 import type { RoomParking } from './parking.ts';
 import type { Route } from './router.ts';
 import type { ProcessorSettings } from './settings.ts';
@@ -41,6 +41,7 @@ export interface AttemptsDeps {
 }
 
 interface Attempt {
+  readonly open: OpenDelivery;
   readonly delivery: Delivery;
   readonly settings: ProcessorSettings;
   readonly startedMs: number;
@@ -57,23 +58,25 @@ export class Attempts {
   }
 
   /**
+   * Where a message may not be overtaken, what must wait is held here; otherwise it goes to a waiting room, which ends it.
    * A rejection is a bug.
-   * @returns the queue of its destination when a rules engine has named one; undefined when the delivery has ended
    */
-  async run(open: OpenDelivery, queue: DestinationQueue, settings: ProcessorSettings): Promise<string | undefined> {
+  async run(open: OpenDelivery, queue: DestinationQueue, settings: ProcessorSettings): Promise<RunOutcome> {
     const { delivery } = open;
-    const attempt: Attempt = { delivery, settings, startedMs: performance.now(), queue };
+    const attempt: Attempt = { open, delivery, settings, startedMs: performance.now(), queue };
     if (open.route === undefined) {
       const route = await settings.router.route(delivery);
       this.#judgeEngine(attempt, route);
       open.route = route;
-      if (route.kind === 'destination') return route.queue;
+      if (route.kind === 'destination') {
+        delivery.rest(0);
+        return { kind: 'moved', queue: route.queue };
+      }
     }
-    await this.#follow(attempt, open.route);
-    return undefined;
+    return this.#follow(attempt, open.route);
   }
 
-  async #follow(attempt: Attempt, route: Route): Promise<void> {
+  async #follow(attempt: Attempt, route: Route): Promise<RunOutcome> {
     switch (route.kind) {
       case 'destination':
         return this.#deliver(attempt, route.rule, route.destination);
@@ -87,12 +90,13 @@ export class Attempts {
         }
         attempt.delivery.ack();
         this.#deps.events.dropped(factsOf(attempt, undefined));
-        return;
+        return ended;
       case 'abandoned':
+        return ended;
     }
   }
 
-  async #deliver(attempt: Attempt, rule: string, destination: PreparedDestination): Promise<void> {
+  async #deliver(attempt: Attempt, rule: string, destination: PreparedDestination): Promise<RunOutcome> {
     const { delivery, queue } = attempt;
     const outcome = await deliver(this.#deps.http, destination, delivery);
     switch (outcome.kind) {
@@ -102,12 +106,13 @@ export class Attempts {
         const facts = factsOf(attempt, rule);
         this.#deps.events.consumed(facts);
         if (outcome.reply !== undefined || outcome.replyLost !== undefined) await this.#reply(facts, outcome);
-        return;
+        return ended;
       }
       case 'failed':
         judge(queue, delivery.connectionId, outcome);
         return this.#fail(attempt, rule, outcome);
       case 'abandoned':
+        return ended;
     }
   }
 
@@ -125,7 +130,7 @@ export class Attempts {
     else if (route.kind === 'failed') judge(queue, delivery.connectionId, route);
   }
 
-  async #fail(attempt: Attempt, rule: string | undefined, failure: AttemptFailure): Promise<void> {
+  async #fail(attempt: Attempt, rule: string | undefined, failure: AttemptFailure): Promise<RunOutcome> {
     const { delivery, settings, queue } = attempt;
     const { code, detail, status, retryAfterMs = 0 } = failure;
     const entry: ErrorEntry = errors[code];
@@ -136,30 +141,40 @@ export class Attempts {
     }
     const delayMs = retryDelayMs(settings.backoffMs, delivery.attempt, retryAfterMs, this.#deps.random());
     const facts = { ...factsOf(attempt, rule), code, detail, status, delayMs };
+    if (!settings.limits.mayPark) {
+      delivery.rest(attempts - (delivery.attempt - 1));
+      this.#deps.events.retried(facts);
+      return { kind: 'held', delayMs };
+    }
     if (await this.#deps.parking.retryLater(delivery, queue.name, attempts, delayMs, settings)) {
       this.#deps.events.retried(facts);
-    } else {
-      const full = { ...cause, code: 'HYD_WAITING_ROOM_FULL', detail: `of ${queue.name}; ${code}: ${detail}` };
-      await this.#bury(attempt, full, delivery.attempt);
+      return ended;
     }
+    const full = { ...cause, code: 'HYD_WAITING_ROOM_FULL', detail: `of ${queue.name}; ${code}: ${detail}` };
+    return this.#bury(attempt, full, delivery.attempt);
   }
 
-  async #bury(attempt: Attempt, cause: DeadLetterCause, attempts: number): Promise<void> {
-    const { delivery, settings } = attempt;
+  async #bury(attempt: Attempt, cause: DeadLetterCause, attempts: number): Promise<RunOutcome> {
+    const { open, delivery, settings } = attempt;
     const { deadLetters, events, parking, letterRetryMs } = this.#deps;
     for (;;) {
       const burial = await bury(deadLetters, settings.consumer.processor, delivery, attempts, cause);
-      if (burial === 'stopped') return;
+      if (burial === 'stopped') return ended;
       if (burial === 'stored') {
         delivery.term(cause.code);
         const { code, detail, status, rule } = cause;
         // Causes are made here, or were when they went to a waiting room: their codes are of the table.
         const facts = { ...factsOf(attempt, rule), attempt: attempts };
         events.deadLettered({ ...facts, code: code as ErrorCode, detail, status });
-        return;
+        return ended;
       }
       events.busProblem(new HydrogenError('HYD_DEAD_LETTERS_REFUSED', `message ${delivery.id} waits`));
-      if (await parking.waitForLetter(delivery, deadLetterRoom, attempts, letterRetryMs, cause, settings)) return;
+      if (!settings.limits.mayPark) {
+        open.cause = cause;
+        delivery.rest(attempts - (delivery.attempt - 1));
+        return { kind: 'held', delayMs: letterRetryMs };
+      }
+      if (await parking.waitForLetter(delivery, deadLetterRoom, attempts, letterRetryMs, cause, settings)) return ended;
       await sleep(letterRetryMs);
     }
   }

@@ -33,6 +33,19 @@ export class ConnectionLines {
     return next;
   }
 
+  /** Takes out whole lines, except for a first delivery that is not among them. @param all those in lines, in order of arrival */
+  remove(gone: ReadonlySet<OpenDelivery>, all: Iterable<OpenDelivery>): void {
+    for (const { delivery } of gone) this.#lasts.delete(delivery.connectionId);
+    const cut = new Set(Array.from(gone, ({ delivery }) => delivery.connectionId));
+    for (const first of all) {
+      const { connectionId } = first.delivery;
+      if (gone.has(first) || !cut.has(connectionId) || this.#lasts.has(connectionId)) continue;
+      first.next = undefined;
+      first.line = 1;
+      this.#lasts.set(connectionId, first);
+    }
+  }
+
   /** Forgets every delivery that is behind another. @param firsts the others */
   cut(firsts: Iterable<OpenDelivery>): void {
     this.#lasts.clear();

@@ -3,6 +3,7 @@
  * they arrived; different connections run side by side, `maxRunning` at once and a part of these per destination. What
  * waits (for its connection, for its destination, until it is due) takes no place. Where a message may be overtaken, a
  * delivery that would wait long is moved into a waiting room of the bus, so that it keeps nothing from what is behind it.
+ * Where it may not, one that failed is held here until it is tried again, and its connection with it.
  */
 
 import { deadLetterRoom, unroutedRoom } from '../../crds/waiting-rooms.ts';
@@ -12,14 +13,14 @@ import type { CircuitOptions } from './circuit.ts';
 import { ConnectionLines } from './connection-lines.ts';
 import { DestinationQueue } from './destination-queue.ts';
 import type { DispatcherLimits } from './limits.ts';
-import { OpenDelivery } from './open-delivery.ts';
+import { OpenDelivery, type RunOutcome } from './open-delivery.ts';
 
 /** What is done with a delivery at each step. A rejection is a bug and ends the process. */
 export interface DispatcherSteps {
   /** Decides where it goes, as far as that is known at once. @returns the name of its queue */
   route(open: OpenDelivery): string;
-  /** Does the work of one place. @returns the name of the queue where it goes on; undefined when it has ended */
-  run(open: OpenDelivery, queue: DestinationQueue): Promise<string | undefined>;
+  /** Does the work of one place. */
+  run(open: OpenDelivery, queue: DestinationQueue): Promise<RunOutcome>;
   /** Moves it into a waiting room, unchanged. @returns false when that is not possible now */
   park(open: OpenDelivery, room: string): Promise<boolean>;
 }
@@ -114,13 +115,39 @@ export class Dispatcher {
     this.#open.add(open);
     this.#bytes += delivery.payload.byteLength;
     const waitMs = delivery.dueAtMs === 0 ? 0 : delivery.dueAtMs - Date.now();
-    if (waitMs <= 0) {
-      this.#stand(open);
-    } else {
-      open.stage = 'held';
-      open.timer = setTimeout(() => this.#stand(open), waitMs);
-    }
+    if (waitMs <= 0) this.#stand(open);
+    else this.#hold(open, waitMs, () => this.#stand(open));
     this.#weigh();
+  }
+
+  /** Forgets deliveries that belong to another process now and have not started. */
+  dropWithdrawn(): void {
+    const gone = new Set<OpenDelivery>();
+    for (const open of this.#open) {
+      if (open.delivery.isWithdrawn && open.stage !== 'running' && open.stage !== 'parking') gone.add(open);
+    }
+    if (gone.size === 0) return;
+    for (const queue of this.#queues.values()) {
+      for (const open of queue.waiting.drain()) if (!gone.has(open)) queue.waiting.push(open);
+      this.#settle(queue);
+    }
+    this.#lines.remove(gone, this.#open);
+    for (const open of gone) {
+      clearTimeout(open.timer);
+      this.#forget(open);
+    }
+    this.#fill();
+  }
+
+  /** Routes those again that wait for room at their destination and for which `isOver` is true. */
+  reroute(isOver: (delivery: Delivery) => boolean): void {
+    const over: OpenDelivery[] = [];
+    for (const queue of this.#queues.values()) {
+      if (!queue.takesPlaces) continue;
+      for (const open of queue.waiting.drain()) (isOver(open.delivery) ? over : queue.waiting).push(open);
+      this.#settle(queue);
+    }
+    for (const open of over) this.#admit(open, this.#steps.route(open));
   }
 
   /** When the oldest open message of each destination was stored, in milliseconds since the epoch. */
@@ -173,6 +200,11 @@ export class Dispatcher {
   stop(): void {
     clearTimeout(this.#recheck);
     for (const { circuit } of this.#queues.values()) circuit.stop();
+  }
+
+  #hold(open: OpenDelivery, delayMs: number, next: () => void): void {
+    open.stage = 'held';
+    open.timer = setTimeout(next, delayMs);
   }
 
   #stand(open: OpenDelivery): void {
@@ -287,18 +319,24 @@ export class Dispatcher {
     this.#running += 1;
     queue.begin();
     if (queue.takesPlaces) this.#places += 1;
-    const next = await this.#steps.run(open, queue);
+    const outcome = await this.#steps.run(open, queue);
     this.#running -= 1;
     queue.end(performance.now() - startedAtMs);
     if (queue.takesPlaces) this.#places -= 1;
     this.#settle(queue);
     if (queue.isIdle && this.#queues.size > maxQueues) this.#queues.delete(queue.name);
-    if (next === undefined) this.#end(open);
-    else this.#admit(open, next);
+    this.#goOn(open, outcome, queue);
     this.#fill();
     if (this.#running > 0) return;
     for (const resolve of this.#onIdle) resolve();
     this.#onIdle = [];
+  }
+
+  #goOn(open: OpenDelivery, outcome: RunOutcome, queue: DestinationQueue): void {
+    if (outcome.kind === 'ended' || open.delivery.isWithdrawn) this.#end(open);
+    else if (outcome.kind === 'moved') this.#admit(open, outcome.queue);
+    else if (this.#state === 'stopping') void this.#park(open, queue);
+    else this.#hold(open, outcome.delayMs, () => this.#admit(open, this.#steps.route(open)));
   }
 
   #end(open: OpenDelivery): void {

@@ -1,5 +1,6 @@
 /** A delivery that this process has open, and how far it has come. */
 
+import type { DeadLetterCause } from '../bus/port/dead-letters.ts';
 import type { Delivery } from '../bus/port/messages.ts';
 import type { Route } from './router.ts';
 import type { ProcessorSettings } from './settings.ts';
@@ -9,6 +10,14 @@ import type { ProcessorSettings } from './settings.ts';
  * `parking`: on its way into a waiting room. `running`: it has its place.
  */
 export type DeliveryStage = 'held' | 'queued' | 'waiting' | 'parking' | 'running';
+
+/** How its time in a place ended: for good, with another queue to go on in, or with a time after which it is tried again. */
+export type RunOutcome =
+  | { readonly kind: 'ended' }
+  | { readonly kind: 'moved'; readonly queue: string }
+  | { readonly kind: 'held'; readonly delayMs: number };
+
+export const ended: RunOutcome = { kind: 'ended' };
 
 export class OpenDelivery {
   readonly delivery: Delivery;
@@ -22,6 +31,8 @@ export class OpenDelivery {
   settings: ProcessorSettings | undefined;
   /** Undefined until it is decided. */
   route: Route | undefined;
+  /** Why it will become a dead letter, when it waits here for nothing else. */
+  cause: DeadLetterCause | undefined;
   /** Runs until it is due. */
   timer: NodeJS.Timeout | undefined;
 

@@ -1,6 +1,6 @@
 /**
- * Moves deliveries into the waiting rooms of a processor. Where a message may not be overtaken by later ones of its
- * connection, or the bus can't park now, the delivery is handed back to the bus instead.
+ * Moves deliveries into the waiting rooms of a processor. When the bus can't park now, the delivery is handed back to it
+ * instead. Where a message may not be overtaken by later ones of its connection, nothing is parked.
  */
 
 import type { DeadLetterCause } from '../bus/port/dead-letters.ts';
@@ -24,12 +24,10 @@ export class RoomParking {
     room: string,
     attempts: number,
     delayMs: number,
-    { consumer, limits }: ProcessorSettings,
+    { consumer }: ProcessorSettings,
   ): Promise<boolean> {
     const dueAtMs = Date.now() + delayMs;
-    const parked = limits.mayPark
-      ? await this.#park(consumer.processor, room, delivery, { attempts, dueAtMs })
-      : 'unavailable';
+    const parked = await this.#park(consumer.processor, room, delivery, { attempts, dueAtMs });
     if (parked === 'unavailable') delivery.nak(delayMs);
     return parked !== 'full';
   }
@@ -48,10 +46,10 @@ export class RoomParking {
     attempts: number,
     delayMs: number,
     cause: DeadLetterCause,
-    { consumer, limits }: ProcessorSettings,
+    { consumer }: ProcessorSettings,
   ): Promise<boolean> {
     const parking = { attempts, dueAtMs: Date.now() + delayMs, cause };
-    return limits.mayPark && (await this.#park(consumer.processor, room, delivery, parking)) === 'stored';
+    return (await this.#park(consumer.processor, room, delivery, parking)) === 'stored';
   }
 
   async #park(...parking: Parameters<WaitingBus['park']>): Promise<Parked> {

@@ -65,6 +65,7 @@ export class MessageProcessor {
       waiting: () => this.#worker.waitingByRule(),
       open: () => this.#worker.openCircuitsByRule(),
       oldestSeconds: () => this.#worker.oldestSecondsByRule(),
+      lanes: () => this.#worker.lanes,
       isBusUp: () => bus.status === 'up',
     });
     this.#deps = deps;

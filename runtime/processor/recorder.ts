@@ -51,6 +51,15 @@ export class DeliveryRecorder implements WorkerEvents {
     else if (state === 'closed') this.#log.destinationRecovered({ destination });
   }
 
+  tookOver(lanes: number): void {
+    this.#metrics.takenOver += lanes;
+    this.#log.lanesTakenOver({ lanes });
+  }
+
+  lanesLost(lanes: number): void {
+    this.#log.lanesLost({ lanes });
+  }
+
   busProblem(err: HydrogenError): void {
     this.#log.busProblem({ code: err.code, err });
   }

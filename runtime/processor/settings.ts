@@ -57,6 +57,7 @@ export function isSameConsumer(a: ConsumerOptions, b: ConsumerOptions): boolean 
   return (
     a.processor === b.processor &&
     a.ackTimeoutMs === b.ackTimeoutMs &&
+    a.takeoverMs === b.takeoverMs &&
     a.ordering === b.ordering &&
     a.partitions === b.partitions &&
     JSON.stringify(a.endpoints) === JSON.stringify(b.endpoints)

@@ -3,7 +3,8 @@
  * services. The only place where bus, routing and HTTP meet.
  *
  * - Messages of one connection are delivered one after another in arrival order, different connections side by side.
- * - A destination that fails, hangs or is slow delays its own messages: they wait in its waiting room.
+ * - A destination that fails, hangs or is slow delays its own messages: they wait in its waiting room, or with
+ *   PerConnection here, and their connections with them.
  * - Open deliveries are reported as `working()`, so that a slow destination does not cause a second delivery.
  * - Rules, headers and delivery values change live; a delivery that has started finishes with the settings it started
  *   with.
@@ -20,7 +21,7 @@ import { Attempts, type PushReply } from './attempt.ts';
 import { type CircuitOptions, defaultCircuit } from './circuit.ts';
 import type { DestinationQueue } from './destination-queue.ts';
 import { Dispatcher } from './dispatcher.ts';
-import type { OpenDelivery } from './open-delivery.ts';
+import { ended, type OpenDelivery, type RunOutcome } from './open-delivery.ts';
 import { RoomParking } from './parking.ts';
 import { Rooms } from './rooms.ts';
 import { type ResolveHeaders, rulesEngineRule } from './router.ts';
@@ -81,8 +82,7 @@ export class Worker {
     this.#settings = this.#compile(resource);
     const steps = {
       route: (open: OpenDelivery) => this.#route(open),
-      run: (open: OpenDelivery, queue: DestinationQueue) =>
-        this.#attempts.run(open, queue, open.settings ?? this.#settings),
+      run: (open: OpenDelivery, queue: DestinationQueue) => this.#run(open, queue),
       park: (open: OpenDelivery, room: string) => this.#park(open, room),
     };
     this.#dispatcher = new Dispatcher(this.#settings.limits, circuit, steps, {
@@ -94,6 +94,11 @@ export class Worker {
   /** True while deliveries can arrive. */
   get isReady(): boolean {
     return this.#state === 'consuming' && this.#consumption?.isReady === true;
+  }
+
+  /** Lanes that this replica owns; undefined unless ordered. */
+  get lanes(): number | undefined {
+    return this.#consumption?.lanes;
   }
 
   /** Deliveries that have started. */
@@ -187,7 +192,12 @@ export class Worker {
     const { bus, events } = this.#deps;
     const onDelivery = (delivery: Delivery): void => this.#take(delivery);
     const onProblem = (error: HydrogenError): void => events.busProblem(error);
-    this.#consumption = bus.messages.consume(consumer, onDelivery, onProblem, () => this.#onReadiness());
+    this.#consumption = bus.messages.consume(consumer, onDelivery, onProblem, {
+      onReadiness: () => this.#onReadiness(),
+      onWithdrawn: () => this.#dispatcher.dropWithdrawn(),
+      onTakeover: (lanes) => events.tookOver(lanes),
+      onLeaseLost: (lanes) => events.lanesLost(lanes),
+    });
     const { processor, ackTimeoutMs } = consumer;
     const windowOf = (room: string): number => this.#windowOf(room);
     this.#rooms = new Rooms({ waiting: bus.waiting, processor, ackTimeoutMs, windowOf, onDelivery, onProblem });
@@ -196,7 +206,20 @@ export class Worker {
     clearInterval(this.#sweeper);
     const sweepMs = consumer.ackTimeoutMs / 3;
     // A delivery younger than one sweep is covered by the next one, still within two thirds of the time-out.
-    this.#sweeper = setInterval(() => this.#dispatcher.keepAlive(sweepMs), sweepMs);
+    this.#sweeper = setInterval(() => this.#sweep(sweepMs), sweepMs);
+  }
+
+  #sweep(sweepMs: number): void {
+    this.#dispatcher.keepAlive(sweepMs);
+    const { limits, maxWaitMs } = this.#settings;
+    // What waits for a destination stays here, and its time may run out.
+    if (!limits.mayPark) this.#dispatcher.reroute(({ storedAtMs }) => Date.now() - storedAtMs > maxWaitMs);
+  }
+
+  /** What belongs to another replica by now must not be tried. */
+  async #run(open: OpenDelivery, queue: DestinationQueue): Promise<RunOutcome> {
+    if (!open.delivery.begin()) return ended;
+    return this.#attempts.run(open, queue, open.settings ?? this.#settings);
   }
 
   #take(delivery: Delivery): void {
@@ -215,14 +238,16 @@ export class Worker {
   #route(open: OpenDelivery): string {
     const { delivery } = open;
     const settings = this.#settings;
-    const { router, maxWaitMs, maxAttempts, limits } = settings;
+    const { router, maxWaitMs, maxAttempts } = settings;
     open.settings = settings;
-    if (delivery.cause !== undefined) {
-      open.route = { kind: 'letter', cause: delivery.cause };
+    const cause = open.cause ?? delivery.cause;
+    open.route = undefined;
+    if (cause !== undefined) {
+      open.route = { kind: 'letter', cause };
     } else if (Date.now() - delivery.storedAtMs > maxWaitMs) {
       const detail = `${Math.round(maxWaitMs / 1000)} s`;
       open.route = { kind: 'letter', cause: { code: 'HYD_EXPIRED', detail } };
-    } else if (limits.mayPark && delivery.attempt > maxAttempts + spareDeliveries) {
+    } else if (delivery.attempt > maxAttempts + spareDeliveries) {
       // A failed attempt would have made it a dead letter: those before this one never ended.
       open.route = { kind: 'letter', cause: { code: 'HYD_PROCESSOR_LOST', detail: '' } };
     } else if (router.kind === 'engine') {
@@ -251,11 +276,7 @@ export class Worker {
   }
 
   #setRoom(): void {
-    const { limits, consumer } = this.#settings;
-    if (this.#consumption !== undefined) {
-      // In order, the number of partitions bounds what is open.
-      this.#consumption.maxOpen = limits.mayPark ? this.#dispatcher.maxFromStream : consumer.maxInFlight;
-    }
+    if (this.#consumption !== undefined) this.#consumption.maxOpen = this.#dispatcher.maxFromStream;
     this.#rooms?.adjust(unroutedRoom);
   }
 
@@ -281,9 +302,14 @@ export class Worker {
   }
 
   async #shutDown(graceMs: number): Promise<void> {
-    const consumptionEnd = this.#restarts.then(() => Promise.all([this.#stopConsumption(true), this.#rooms?.stop()]));
-    const given = this.#dispatcher.takeWaiting().map((open) => this.#giveBack(open.delivery, roomOf(open)));
-    await within(graceMs, Promise.all([consumptionEnd, this.#dispatcher.idle(), ...given]));
+    const taken = this.#dispatcher.takeWaiting();
+    const consumptionEnd = this.#restarts.then(() => {
+      const stopped = [this.#stopConsumption(true), this.#rooms?.stop()];
+      // What a consumption in order had open, it has taken back.
+      const rest = taken.filter(({ delivery }) => !delivery.isWithdrawn);
+      return Promise.all([...stopped, ...rest.map((open) => this.#giveBack(open.delivery, roomOf(open)))]);
+    });
+    await within(graceMs, Promise.all([consumptionEnd, this.#dispatcher.idle()]));
     clearInterval(this.#sweeper);
     this.#dispatcher.stop();
     await this.#http.close();

@@ -50,6 +50,10 @@ export interface WorkerEvents {
   replied(facts: DeliveryFacts, outcome: ReplyOutcome): void;
   /** A destination gets no requests (`open`), a few to try it (`halfOpen`), or all of them again (`closed`). */
   circuitChanged(destination: string, state: CircuitState): void;
+  /** Lanes of a replica that fell silent are this one's now. */
+  tookOver(lanes: number): void;
+  /** This replica could not renew its lease in time, and begins nothing in its lanes until it holds it again. */
+  lanesLost(lanes: number): void;
   /** Something prevents the bus from delivering; it keeps trying. */
   busProblem(error: HydrogenError): void;
 }

@@ -81,6 +81,8 @@ export function createRoleLog(root: Logger, bindings: Readonly<Record<string, st
     dropped: (facts: DeliveryFacts) => log.warn(rounded(facts), 'message dropped, no rule matched'),
     destinationFailing: (facts: { destination: string }) => log.warn(facts, 'destination fails, its messages wait'),
     destinationRecovered: (facts: { destination: string }) => log.info(facts, 'destination answers again'),
+    lanesLost: (facts: { lanes: number }) => log.warn(facts, 'lanes given up, their lease was not renewed in time'),
+    lanesTakenOver: (facts: { lanes: number }) => log.warn(facts, 'lanes of a silent processor taken over'),
     replyLost: (facts: DeliveryFacts & { outcome: ReplyOutcome }) => log.info(rounded(facts), 'reply not sent'),
 
     statistics: (facts: Readonly<Record<string, number>>) => log.info(facts, 'statistics'),

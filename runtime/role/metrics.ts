@@ -128,6 +128,8 @@ export interface ProcessorGauges {
   open(): Iterable<[rule: string, isOpen: number]>;
   /** Age of the oldest open message of each rule. */
   oldestSeconds(): Iterable<[rule: string, seconds: number]>;
+  /** Lanes that this process owns; undefined unless ordered. */
+  lanes(): number | undefined;
   lag(): Promise<{ readonly pending: number; readonly unacknowledged: number } | undefined>;
   isBusUp(): boolean;
 }
@@ -144,6 +146,8 @@ export class ProcessorMetrics {
   readonly deadLettered = new Tally();
   readonly replies = new Tally<ReplyOutcome>();
   dropped = 0;
+  /** Lanes taken over from replicas that fell silent. */
+  takenOver = 0;
   readonly #attemptSeconds: Histogram;
 
   constructor(gauges: ProcessorGauges) {
@@ -151,6 +155,13 @@ export class ProcessorMetrics {
     const prefix = 'hydrogen_processor_';
     const metrics = new Metrics(registry, prefix);
     metrics.counter('consumed_total', 'Messages consumed by a destination', 'rule', this.consumed);
+    metrics.gauge('lanes', 'Lanes that this process owns, with ordering: PerConnection', undefined, () => {
+      const lanes = gauges.lanes();
+      return lanes === undefined ? [] : [['', lanes]];
+    });
+    metrics.counters('lanes_taken_over_total', 'Lanes taken over from processors that fell silent', [], () => [
+      [[], this.takenOver],
+    ]);
     metrics.counter('retried_total', 'Failed attempts that are retried', 'rule', this.retried);
     metrics.counter('dead_lettered_total', 'Messages moved to the dead letters', 'rule', this.deadLettered);
     metrics.counters('dropped_total', 'Messages that no rule matched, dropped', [], () => [[[], this.dropped]]);

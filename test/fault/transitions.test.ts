@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { slotOf } from '../../runtime/bus/nats/consumer-sets.ts';
 import type { ConsumerOptions, Delivery } from '../../runtime/bus/port/messages.ts';
 import { partitionOf } from '../../runtime/bus/subjects.ts';
 import { collect, message, text } from '../contract/bus/kit.ts';
@@ -44,7 +45,8 @@ describe('a change of consumers on a cluster', { skip }, () => {
       await old.consumption.stop();
       // The server that alone can say what the consumer of these has not delivered.
       const lanes = changes[0].partitions ?? 1;
-      const name = lanes === 1 ? 'chat' : `chat_p${partitionOf(slow) % lanes}of${lanes}`;
+      const slot = lanes === 1 ? 'chat' : `chat_l${partitionOf(slow) % lanes}of${lanes}`;
+      const name = (await group.consumerNames()).find((one) => slotOf(one) === slot) ?? assert.fail('no consumer');
       const { cluster: raft } = await cluster.withManager((manager) =>
         manager.consumers.info(group.subjects.stream, name),
       );

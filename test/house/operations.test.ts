@@ -18,6 +18,7 @@ test('docs/operations.md lists every metric of ours and no other', () => {
     waiting: () => [],
     open: () => [],
     oldestSeconds: () => [],
+    lanes: () => undefined,
     inFlight: () => 0,
     lag: async () => undefined,
     isBusUp: () => true,

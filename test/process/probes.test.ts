@@ -53,6 +53,7 @@ test('answers a scrape with 500 when a collector of a message processor rejects'
     waiting: () => [],
     open: () => [],
     oldestSeconds: () => [],
+    lanes: () => undefined,
     inFlight: () => 0,
     lag: async () => {
       throw new Error('no lag');

@@ -1,13 +1,21 @@
 /**
  * A durable consumer of the memory bus, with the state that JetStream keeps for one message processor. Messages wait in
- * lanes (a single one without a limit when unordered, `partitions` lanes with one open delivery each when ordered) and
- * go to attached replicas of the processor while these have room. Its timers do not keep the process alive.
+ * lanes (a single one when unordered; when ordered `partitions` lanes, each of which belongs to one replica) and go to
+ * attached replicas of the processor while these have room. Its timers do not keep the process alive.
  */
 
 import type { ConsumerOptions, Lag } from '../port/messages.ts';
 import { partitionOf } from '../subjects.ts';
 import { MemoryDelivery } from './delivery.ts';
-import { type ConsumerLane, createLanes, type LaneEntry, type Replica, type Stored } from './lanes.ts';
+import {
+  type ConsumerLane,
+  createLanes,
+  type LaneEntry,
+  ownerOf,
+  putBack,
+  type Replica,
+  type Stored,
+} from './lanes.ts';
 
 export class MemoryConsumer {
   readonly #release: (stored: Stored) => void;
@@ -15,6 +23,8 @@ export class MemoryConsumer {
   readonly #open = new Set<MemoryDelivery>();
   /** Entries handed back, each with the timer after which it is due again. */
   readonly #delayed = new Map<LaneEntry, NodeJS.Timeout>();
+  /** Replicas that were detached while something had begun. */
+  readonly #leaving = new Map<Replica, () => void>();
   /** Lanes that can deliver now. */
   readonly #ready = new Set<ConsumerLane>();
   #options: ConsumerOptions;
@@ -66,13 +76,41 @@ export class MemoryConsumer {
     this.wake();
   }
 
-  detach(replica: Replica): void {
-    this.#replicas.delete(replica);
+  /**
+   * Delivers nothing more to it. What it has open of ordered lanes goes to others: at once what has not begun, or everything
+   * when it is lost, and the rest once that has ended or rests, which is when this resolves.
+   */
+  detach(replica: Replica, isLost = false): Promise<void> {
+    if (!this.#replicas.delete(replica)) return Promise.resolve();
+    const open = Array.from(this.#open).filter((one) => one.replica === replica && one.entry.lane.isOrdered);
+    this.#takeBack(
+      open.filter((one) => isLost || !one.hasBegun),
+      isLost,
+    );
+    replica.onWithdrawn?.();
+    this.wake();
+    if (isLost || open.every((one) => !one.hasBegun)) return Promise.resolve();
+    return new Promise((resolve) => this.#leaving.set(replica, resolve));
+  }
+
+  rested(delivery: MemoryDelivery): void {
+    const { entry, replica } = delivery;
+    if (!entry.lane.isOrdered) return;
+    entry.attempts = delivery.attempt - 1;
+    if (this.#replicas.has(replica) || !this.#open.has(delivery)) return;
+    this.#takeBack([delivery], false);
+    this.#checkLeft(replica);
   }
 
   /** Its messages and replicas have gone. */
   stop(): void {
     clearInterval(this.#sweeper);
+  }
+
+  /** Lanes that belong to a replica; undefined unless ordered. */
+  lanesOf(replica: Replica): number | undefined {
+    if (this.#lanes[0]?.isOrdered !== true) return undefined;
+    return this.#lanes.filter(({ owner }) => owner === replica).length;
   }
 
   lag(): Lag {
@@ -101,13 +139,14 @@ export class MemoryConsumer {
     lane.open--;
     this.#settle(lane);
     this.#release(stored);
+    this.#checkLeft(delivery.replica);
     this.wake();
   }
 
-  // The lane stays occupied while an attempt is delayed, so that retries keep the order.
   retry(delivery: MemoryDelivery, delayMs: number): void {
     if (!this.#close(delivery)) return;
     const { entry } = delivery;
+    if (entry.lane.isOrdered) entry.attempts = delivery.attempt;
     const dueAgain = (): void => {
       this.#delayed.delete(entry);
       this.#again(entry);
@@ -144,14 +183,15 @@ export class MemoryConsumer {
   }
 
   #settle(lane: ConsumerLane): void {
-    if (lane.open < lane.maxOpen && lane.again.length + lane.waiting.length > 0) this.#ready.add(lane);
+    if (lane.again.length + lane.waiting.length > 0) this.#ready.add(lane);
     else this.#ready.delete(lane);
   }
 
   #sweep(): void {
     const now = Date.now();
     for (const delivery of this.#open) {
-      if (delivery.deadlineMs > now) continue;
+      // What is open in an ordered lane is its owner's for as long as the lane is.
+      if (delivery.deadlineMs > now || delivery.entry.lane.isOrdered) continue;
       this.#close(delivery);
       this.#again(delivery.entry);
     }
@@ -171,17 +211,54 @@ export class MemoryConsumer {
   }
 
   #pump(): void {
-    for (let lane = first(this.#ready); lane !== undefined; lane = first(this.#ready)) {
-      const replica = this.#nextReplica();
-      if (replica === undefined) return;
-      const entry = lane.again.shift() ?? lane.waiting.shift();
-      if (entry === undefined) throw new Error('a ready lane has an entry');
-      lane.open++;
-      // Moves to the end of the ready lanes, so that lanes take turns.
-      this.#ready.delete(lane);
-      this.#settle(lane);
-      this.#deliver(entry, replica);
+    // One message of each lane at a time, so that lanes take turns.
+    let isMoving = true;
+    while (isMoving) {
+      isMoving = false;
+      for (const lane of [...this.#ready]) isMoving = this.#pumpLane(lane) || isMoving;
     }
+  }
+
+  /** @returns false when nothing can be delivered */
+  #pumpLane(lane: ConsumerLane): boolean {
+    const replica = lane.isOrdered ? this.#ownerWithRoom(lane) : this.#nextReplica();
+    if (replica === undefined) return false;
+    const entry = lane.again.shift() ?? lane.waiting.shift();
+    if (entry === undefined) return false;
+    lane.open++;
+    this.#settle(lane);
+    this.#deliver(entry, replica);
+    return true;
+  }
+
+  #ownerWithRoom(lane: ConsumerLane): Replica | undefined {
+    const owner = ownerOf(lane, this.#lanes, this.#replicas);
+    if (owner === undefined || !this.#replicas.has(owner)) return undefined;
+    return owner.open < owner.maxInFlight && owner.link.isUp ? owner : undefined;
+  }
+
+  /** @param isLost the first of each connection counts as attempted */
+  #takeBack(deliveries: readonly MemoryDelivery[], isLost: boolean): void {
+    const firsts = new Set<string>();
+    for (const delivery of deliveries) {
+      if (!this.#close(delivery)) continue;
+      const { entry } = delivery;
+      delivery.withdraw();
+      entry.lane.open--;
+      if (isLost && !firsts.has(delivery.connectionId)) entry.attempts++;
+      firsts.add(delivery.connectionId);
+      putBack(entry.lane, [entry]);
+      this.#settle(entry.lane);
+    }
+    this.wake();
+  }
+
+  #checkLeft(replica: Replica): void {
+    const left = this.#leaving.get(replica);
+    if (left === undefined) return;
+    for (const delivery of this.#open) if (delivery.replica === replica && delivery.entry.lane.isOrdered) return;
+    this.#leaving.delete(replica);
+    left();
   }
 
   /** The replicas take turns. */
@@ -196,7 +273,7 @@ export class MemoryConsumer {
   }
 
   #deliver(entry: LaneEntry, replica: Replica): void {
-    entry.attempts++;
+    if (!entry.lane.isOrdered) entry.attempts++;
     const delivery = new MemoryDelivery(entry, replica, this);
     this.#open.add(delivery);
     replica.open++;
@@ -206,9 +283,4 @@ export class MemoryConsumer {
 
 function toSet(endpoints: readonly string[] | undefined): ReadonlySet<string> | undefined {
   return endpoints === undefined ? undefined : new Set(endpoints);
-}
-
-function first<T>(set: ReadonlySet<T>): T | undefined {
-  for (const item of set) return item;
-  return undefined;
 }

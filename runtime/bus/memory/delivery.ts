@@ -1,4 +1,4 @@
-/** One attempt to deliver a stored message to one replica. */
+/** A stored message that is open at one replica. */
 
 import type { ClientMessage } from '../port/client-message.ts';
 import type { DeadLetterCause } from '../port/dead-letters.ts';
@@ -10,6 +10,8 @@ interface DeliveringConsumer {
   readonly ackTimeoutMs: number;
   finish(delivery: MemoryDelivery): void;
   retry(delivery: MemoryDelivery, delayMs: number): void;
+  /** Work on it has paused. */
+  rested(delivery: MemoryDelivery): void;
 }
 
 export class MemoryDelivery implements Delivery {
@@ -18,7 +20,6 @@ export class MemoryDelivery implements Delivery {
   readonly endpoint: string;
   readonly callbackUrl: string;
   readonly payload: Uint8Array;
-  readonly attempt: number;
   readonly isShared = false;
   readonly isReplay: boolean;
   readonly storedAtMs: number;
@@ -30,6 +31,8 @@ export class MemoryDelivery implements Delivery {
   /** When it is redelivered, unless it is reported at work before. */
   deadlineMs = 0;
   readonly #consumer: DeliveringConsumer;
+  #attempt: number;
+  #state: 'waiting' | 'begun' | 'withdrawn' = 'waiting';
 
   constructor(entry: LaneEntry, replica: Replica, consumer: DeliveringConsumer) {
     const { message, isReplay, storedAtMs, parking } = entry.stored;
@@ -39,7 +42,7 @@ export class MemoryDelivery implements Delivery {
     this.endpoint = endpoint;
     this.callbackUrl = callbackUrl;
     this.payload = payload;
-    this.attempt = entry.attempts + (parking?.attempts ?? 0);
+    this.#attempt = entry.attempts + (entry.lane.isOrdered ? 1 : 0) + (parking?.attempts ?? 0);
     this.isReplay = isReplay;
     this.storedAtMs = storedAtMs;
     this.room = parking?.room;
@@ -54,6 +57,36 @@ export class MemoryDelivery implements Delivery {
   get source(): string {
     const { parking, number } = this.entry.stored;
     return `${parking === undefined ? 'm' : 'w'}${number}`;
+  }
+
+  get attempt(): number {
+    return this.#attempt;
+  }
+
+  get isWithdrawn(): boolean {
+    return this.#state === 'withdrawn';
+  }
+
+  get hasBegun(): boolean {
+    return this.#state === 'begun';
+  }
+
+  begin(): boolean {
+    if (this.isWithdrawn) return false;
+    this.#state = 'begun';
+    return true;
+  }
+
+  rest(requests: number): void {
+    this.#attempt += requests;
+    if (this.#state !== 'begun') return;
+    this.#state = 'waiting';
+    if (this.#isHeard()) this.#consumer.rested(this);
+  }
+
+  /** From now on it must not begin. */
+  withdraw(): void {
+    this.#state = 'withdrawn';
   }
 
   ack(): void {

@@ -2,7 +2,14 @@
 
 import { HydrogenError } from '../../errors.ts';
 import type { ClientMessage } from '../port/client-message.ts';
-import type { ConsumerOptions, Consumption, Delivery, MessageBus, Remainder } from '../port/messages.ts';
+import type {
+  ConsumerOptions,
+  Consumption,
+  ConsumptionListener,
+  Delivery,
+  MessageBus,
+  Remainder,
+} from '../port/messages.ts';
 import type { PublishLimits, Unacknowledged } from '../port/pressure.ts';
 import { checkedName, type Subjects } from '../subjects.ts';
 import type { MemoryConsumer } from './consumer.ts';
@@ -102,12 +109,17 @@ export class MemoryMessages implements MessageBus, StorePublisher {
     this.#consumerListeners.push(listener);
   }
 
-  consume(options: ConsumerOptions, onDelivery: (delivery: Delivery) => void): Consumption {
+  consume(
+    options: ConsumerOptions,
+    onDelivery: (delivery: Delivery) => void,
+    _onProblem: (error: HydrogenError) => void,
+    { onWithdrawn }: ConsumptionListener = {},
+  ): Consumption {
     const link = this.#link;
     const replicas = this.#replicas;
     const waiting = this.#waiting;
     const consumer = this.#store.consume(checkedName(options.processor), options);
-    const replica: Replica = { maxInFlight: options.maxInFlight, onDelivery, link, open: 0 };
+    const replica: Replica = { maxInFlight: options.maxInFlight, onDelivery, onWithdrawn, link, open: 0 };
     replicas.set(replica, consumer);
     consumer.attach(replica);
     return {
@@ -121,6 +133,9 @@ export class MemoryMessages implements MessageBus, StorePublisher {
       get isReady() {
         return link.isUp && replicas.has(replica);
       },
+      get lanes() {
+        return consumer.lanesOf(replica);
+      },
       lag: async () => {
         if (!link.isUp) return undefined;
         const { pending, unacknowledged } = consumer.lag();
@@ -128,13 +143,13 @@ export class MemoryMessages implements MessageBus, StorePublisher {
       },
       stop: async () => {
         replicas.delete(replica);
-        consumer.detach(replica);
+        await consumer.detach(replica);
       },
     };
   }
 
   stop(): void {
-    for (const [replica, consumer] of this.#replicas) consumer.detach(replica);
+    for (const [replica, consumer] of this.#replicas) void consumer.detach(replica, true);
     this.#store.withdraw(this);
     for (const { reject } of this.#unacknowledged) reject(new HydrogenError('HYD_BUS_STOPPED'));
     this.#unacknowledged.clear();

@@ -87,7 +87,7 @@ export class WaitingStore {
   }
 
   detach(processor: string, name: string, replica: Replica): void {
-    this.#rooms.get(processor)?.get(name)?.consumer.detach(replica);
+    void this.#rooms.get(processor)?.get(name)?.consumer.detach(replica);
     this.#tidy(processor, name);
   }
 

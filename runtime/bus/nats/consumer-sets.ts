@@ -1,16 +1,20 @@
 /**
  * A processor's consumers come in sets: one consumer, or one per lane when it is ordered. A change of ordering or of the
- * number of lanes makes a new set of the next generation. Generation 0 has the plain names, `chat` or `chat_p3of64`;
- * later ones carry theirs, `chat_g2` or `chat_g2_p3of64`, so that no name ever means two things. A DNS label has no
- * underscore, so none of these is another processor's name. The consumer of entries that goes with an unordered set has
- * its name and `_e`.
+ * number of lanes makes a new set of the next generation. Generation 0 has the plain names, `chat` or `chat_l3of16`;
+ * later ones carry theirs, `chat_g2` or `chat_g2_l3of16`. Within a set the consumer of a lane is replaced whenever the
+ * lane changes hands, and its name ends with the number of this take: `chat_l3of16_t7`. So no name ever means two things.
+ * A DNS label has no underscore, so none of these is another processor's name. The consumer of entries that goes with an
+ * unordered set has its name and `_e`.
  */
 
 import { type KnownConsumer, metadataKeys } from './consumer-view.ts';
 
-/** What a set is for: `lanes` is 1 when it is not ordered. */
+/**
+ * What a set is for. `shared`: one consumer for all replicas. `lanes`: ordered, each lane has an owner. `partitions`:
+ * ordered as in earlier releases; it is only replaced. `lanes` is 1 when it is shared.
+ */
 export interface Shape {
-  readonly isOrdered: boolean;
+  readonly kind: 'shared' | 'lanes' | 'partitions';
   readonly lanes: number;
 }
 
@@ -19,16 +23,22 @@ export interface LaneSet {
   readonly generation: number;
   /** The value of its metadata, the same in each of its consumers. */
   readonly tag: string;
-  /** The names of all its consumers, by lane. */
+  /** The names of all its consumers, by lane: the last take where there is one. */
   readonly names: readonly string[];
-  /** Those that exist. */
+  /** The consumers of these names, by lane; undefined where there is none. */
+  readonly tops: readonly (KnownConsumer | undefined)[];
+  /** Those that exist, earlier takes included. */
   readonly present: readonly KnownConsumer[];
 }
 
 const entriesSuffix = '_e';
 
-/** Releases before generations know the tags `u` and `p64`, and take every other one for a set that replaced theirs. */
-const tagPattern = /^(?:u|p(\d{1,3}))(?:-g(\d{1,9}))?$/;
+/**
+ * Releases with `partitions` know the tags `u` and `p64` and ignore those of lanes, or take every other one for a set that
+ * replaced theirs.
+ */
+const tagPattern = /^(?:u|([pl])(\d{1,3}))(?:-g(\d{1,9}))?$/;
+const takePattern = /_t(\d{1,15})$/;
 
 /** A set with those of its consumers that are among `consumers`. */
 export function laneSet(
@@ -37,13 +47,39 @@ export function laneSet(
   generation: number,
   consumers: readonly KnownConsumer[] = [],
 ): LaneSet {
-  const { isOrdered, lanes } = shape;
+  const { kind, lanes } = shape;
+  const letter = kind === 'lanes' ? 'l' : 'p';
   const base = generation === 0 ? processor : `${processor}_g${generation}`;
-  const names = isOrdered ? Array.from({ length: lanes }, (_, lane) => `${base}_p${lane}of${lanes}`) : [base];
-  const tag = (isOrdered ? `p${lanes}` : 'u') + (generation === 0 ? '' : `-g${generation}`);
-  const wanted = new Set(names);
-  const present = consumers.filter(({ name, config }) => wanted.has(name) && tagOf(config.metadata) === tag);
-  return { shape, generation, tag, names, present };
+  const slots = kind === 'shared' ? [base] : Array.from({ length: lanes }, (_, i) => `${base}_${letter}${i}of${lanes}`);
+  const tag = (kind === 'shared' ? 'u' : `${letter}${lanes}`) + (generation === 0 ? '' : `-g${generation}`);
+  const wanted = new Set(slots);
+  const present = consumers.filter(({ name, config }) => wanted.has(slotOf(name)) && tagOf(config.metadata) === tag);
+  const bySlot = new Map<string, KnownConsumer>();
+  for (const one of present) {
+    const known = bySlot.get(slotOf(one.name));
+    if (known === undefined || takeOf(known.name) < takeOf(one.name)) bySlot.set(slotOf(one.name), one);
+  }
+  const tops = slots.map((slot) => bySlot.get(slot));
+  return { shape, generation, tag, names: slots.map((slot, lane) => tops[lane]?.name ?? slot), tops, present };
+}
+
+/** The name of a consumer without the number of its take. */
+export function slotOf(consumer: string): string {
+  return consumer.replace(takePattern, '');
+}
+
+/** The number of its take: 0 until a replica has taken the lane. */
+export function takeOf(consumer: string): number {
+  return Number(takePattern.exec(consumer)?.[1] ?? 0);
+}
+
+/** The last take among names of consumers; undefined when the lane has none. */
+export function lastTake(slot: string, names: readonly string[]): string | undefined {
+  let last: string | undefined;
+  for (const name of names) {
+    if (slotOf(name) === slot && (last === undefined || takeOf(last) < takeOf(name))) last = name;
+  }
+  return last;
 }
 
 /** The sets of a processor, the one that counts most last: a later generation, or the greater tag of the same one. */
@@ -53,8 +89,9 @@ export function setsOf(processor: string, consumers: readonly KnownConsumer[]): 
   for (const tag of tags) {
     const match = tagPattern.exec(tag);
     if (match === null) continue;
-    const [, lanes, generation = '0'] = match;
-    const shape = { isOrdered: lanes !== undefined, lanes: Number(lanes ?? 1) };
+    const [, letter, lanes = '1', generation = '0'] = match;
+    const kind = letter === undefined ? 'shared' : letter === 'l' ? 'lanes' : 'partitions';
+    const shape: Shape = { kind, lanes: Number(lanes) };
     sets.push(laneSet(processor, shape, Number(generation), consumers));
   }
   return sets.sort(compareSets);
@@ -76,12 +113,12 @@ export function ownedBy(processor: string, consumers: readonly KnownConsumer[]):
   return consumers.filter(({ config }) => config.metadata?.[metadataKeys.processor] === processor);
 }
 
-export function isComplete({ names, present }: LaneSet): boolean {
-  return present.length === names.length;
+export function isComplete({ tops }: LaneSet): boolean {
+  return tops.every((top) => top !== undefined);
 }
 
 export function isSameShape(a: Shape, b: Shape): boolean {
-  return a.isOrdered === b.isOrdered && a.lanes === b.lanes;
+  return a.kind === b.kind && a.lanes === b.lanes;
 }
 
 /** The name of the consumer of entries that goes with an unordered set. */
@@ -101,7 +138,7 @@ export function entriesOf(processor: string, consumers: readonly KnownConsumer[]
 
 /** True if this is a consumer of an ordered set. */
 export function isOrderedOne({ config }: Pick<KnownConsumer, 'config'>): boolean {
-  return tagOf(config.metadata)?.startsWith('p') === true;
+  return /^[pl]/.test(tagOf(config.metadata) ?? '');
 }
 
 function tagOf(metadata: Readonly<Record<string, string>> | undefined): string | undefined {

@@ -24,12 +24,14 @@ export class ConsumerSetup {
   readonly #events: ConsumerSetupEvents;
   readonly #reported = new Set<string>();
   #state: 'idle' | 'running' | 'stopped' = 'idle';
-  #hasSucceeded = false;
+  #hasSucceeded: boolean;
   #retryMs = firstRetryMs;
   #retryTimer: NodeJS.Timeout | undefined;
   #narrowTimer: NodeJS.Timeout | undefined;
 
-  constructor(link: Link, source: ConsumptionSource, events: ConsumerSetupEvents) {
+  /** @param hasSucceeded true if another set-up of the same replica has */
+  constructor(link: Link, source: ConsumptionSource, events: ConsumerSetupEvents, hasSucceeded = false) {
+    this.#hasSucceeded = hasSucceeded;
     this.#link = link;
     this.#source = source;
     this.#events = events;

@@ -33,13 +33,18 @@ const maxPages = 64;
 const listTimeoutMs = 15_000;
 
 /**
- * Consumer metadata: the processor that it belongs to, and the set of consumers that it is part of. The consumer of a
- * processor's entries names its processor under a key of its own: releases without entries take no notice of it.
+ * Consumer metadata: the processor that it belongs to, and the set of consumers that it is part of. Of the consumer of a
+ * lane also the replica that owns it, the first message of the lane in this set, and the marks: for each owner that was
+ * lost, the last sequence that had been delivered to it, separated by commas. The consumer of a processor's entries names
+ * its processor under a key of its own: releases without entries take no notice of it.
  */
 export const metadataKeys = {
   processor: 'hydrogen-processor',
   shape: 'hydrogen-shape',
   entriesOf: 'hydrogen-entries-of',
+  owner: 'hydrogen-owner',
+  start: 'hydrogen-start',
+  marks: 'hydrogen-marks',
 } as const;
 
 /**

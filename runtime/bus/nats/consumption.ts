@@ -1,13 +1,13 @@
 /**
- * One replica's consumption of the stream of client messages or of a waiting room. It sets up streams and durable
- * consumers, pulls from one lane for single messages and one for entries (unordered) or one lane per partition (ordered,
- * one delivery at a time each), and hands out messages while fewer than `maxOpen` are open. With an entry, with more lanes
- * than that, or when that has shrunk, a message may arrive when there is no room; it waits here and is kept alive.
+ * One replica's consumption of the stream of client messages, unordered, or of a waiting room. It sets up streams and the
+ * durable consumers, pulls from one for single messages and one for entries, and hands out messages while fewer than
+ * `maxOpen` are open. With an entry, or when that has shrunk, a message may arrive when there is no room; it waits here and
+ * is kept alive.
  *
  * This file is long because every step of a delivery updates the same counters, which are only consistent together.
  *
  * The replica that starts last decides the shape of a processor's consumers (ordering, number of lanes); replicas that
- * already run use what they find. Replicas with different settings meet only during a rollout.
+ * already run use what they find, see `ProcessorConsumption`. Replicas with different settings meet only during a rollout.
  */
 
 import type { Msg } from 'nats';
@@ -35,6 +35,8 @@ export interface ConsumptionEvents {
   onProblem(error: HydrogenError): void;
   /** `isReady` may have changed for a reason other than the status of the bus. */
   onReadiness(): void;
+  /** The processor's consumers are lanes now. */
+  onOtherShape?(found: ConsumerSet): void;
   onStopped(): void;
 }
 
@@ -43,15 +45,11 @@ interface NatsLane {
   /** It brings entries of several messages. */
   readonly bringsEntries: boolean;
   readonly puller: Puller;
-  /** Deliveries of an ordered lane that are open or waiting here. */
-  busy: number;
 }
 
 const sweepMs = 1000;
 /** Most messages requested at a time: they arrive even if there is no more room for them by then. */
 const maxBatch = 512;
-/** Messages requested for an ordered lane; the server delivers the next one only when the last one has ended. */
-const orderedBatch = 16;
 const acked = Buffer.from('+ACK');
 const unreadable = Buffer.from('+TERM unreadable');
 
@@ -77,7 +75,6 @@ export class NatsConsumption implements Consumption {
   /** `preparing`: streams and consumers are not known to exist. `leaving`: what arrives is given back, as when stopped. */
   #state: 'preparing' | 'ready' | 'leaving' | 'stopped' = 'preparing';
   #lanes = new Map<string, NatsLane>();
-  #isOrdered = false;
   #hasSaidThatItReads = false;
   #inboxCount = 0;
   #inbox = '';
@@ -92,6 +89,7 @@ export class NatsConsumption implements Consumption {
     { ackTimeoutMs, maxOpen }: RoomOptions,
     inboxPrefix: string,
     events: ConsumptionEvents,
+    hasSucceeded = false,
   ) {
     this.#core = core;
     this.#acks = acks;
@@ -106,10 +104,9 @@ export class NatsConsumption implements Consumption {
       ended: (delivery) => this.#ended(delivery),
       again: (delivery, delayMs) => this.#deliverAgain(delivery, delayMs),
     };
-    this.#setup = new ConsumerSetup(core.link, source, {
-      onRetry: () => void this.#prepare(),
-      onProblem: (error) => events.onProblem(error),
-    });
+    const onRetry = (): void => void this.#prepare();
+    const onProblem = (error: HydrogenError): void => events.onProblem(error);
+    this.#setup = new ConsumerSetup(core.link, source, { onRetry, onProblem }, hasSucceeded);
     this.#sweeper = setInterval(() => this.#sweep(), sweepMs);
     this.#forgetStatus = core.link.onStatus((status) => {
       if (this.#isOver) return;
@@ -122,6 +119,10 @@ export class NatsConsumption implements Consumption {
 
   get isReady(): boolean {
     return this.#state === 'ready' && this.#core.link.isUp;
+  }
+
+  get lanes(): undefined {
+    return undefined;
   }
 
   get maxOpen(): number {
@@ -180,6 +181,7 @@ export class NatsConsumption implements Consumption {
     if (!this.#setup.canRun) return;
     this.#state = 'preparing';
     const found = await this.#setup.run();
+    if (found?.isOrdered && !this.#isStopped()) return this.#events.onOtherShape?.(found);
     if (found !== undefined) this.#adopt(found);
     this.#events.onReadiness();
     this.#fill();
@@ -189,9 +191,13 @@ export class NatsConsumption implements Consumption {
     this.#source.reading();
   }
 
+  // A method, because the state may have changed during an await, which the type checker does not see.
+  #isStopped(): boolean {
+    return this.#state === 'stopped';
+  }
+
   #adopt(found: ConsumerSet): void {
     if (this.#isOver) return;
-    this.#isOrdered = found.isOrdered;
     const lanes = found.names.map((name) => this.#lanes.get(name) ?? this.#createLane(name, false));
     for (const { name } of found.entries) lanes.push(this.#lanes.get(name) ?? this.#createLane(name, true));
     this.#lanes = new Map(lanes.map((lane) => [lane.name, lane]));
@@ -202,7 +208,7 @@ export class NatsConsumption implements Consumption {
   #createLane(name: string, bringsEntries: boolean): NatsLane {
     const { stream } = this.#source;
     const puller = createPuller(this.#core.link, stream, name, () => `${this.#inbox}.${name}`);
-    return { name, bringsEntries, puller, busy: 0 };
+    return { name, bringsEntries, puller };
   }
 
   // Requests under the old inbox are void: the server drops a request whose inbox has no subscriber.
@@ -213,25 +219,15 @@ export class NatsConsumption implements Consumption {
     for (const lane of this.#lanes.values()) lane.puller.forget();
   }
 
-  // True when fewer deliveries may be open than there are ordered lanes: lanes must take turns.
-  #isScarce(): boolean {
-    return this.#isOrdered && this.#maxOpen < this.#lanes.size;
-  }
-
   #fill(): void {
     if (!this.isReady) return;
-    for (const lane of this.#lanes.values()) {
-      if (this.#isScarce() && this.#open.size + this.#waiting.length >= this.#maxOpen) return;
-      this.#fillLane(lane);
-    }
+    for (const lane of this.#lanes.values()) this.#fillLane(lane);
   }
 
   #fillLane(lane: NatsLane): void {
     if (this.#state !== 'ready') return;
     const room = this.#maxOpen - this.#open.size - this.#waiting.length;
     if (lane.bringsEntries) lane.puller.pull(Math.min(maxEntryBatch, this.#entrySizes.entriesFor(room)));
-    else if (this.#isScarce()) lane.puller.pull(1 - lane.busy);
-    else if (this.#isOrdered) lane.puller.pull(orderedBatch);
     else lane.puller.pull(Math.min(maxBatch, room));
   }
 
@@ -253,18 +249,17 @@ export class NatsConsumption implements Consumption {
     } else if (deliveries.length === 0) {
       this.#acks.end(reply, acked);
     } else {
-      this.#take(deliveries, lane);
+      this.#take(deliveries);
     }
     if (lane !== undefined) this.#fillLane(lane);
   }
 
-  #take(deliveries: readonly NatsDelivery[], lane: NatsLane | undefined): void {
+  #take(deliveries: readonly NatsDelivery[]): void {
     const [first] = deliveries;
     if (first?.isShared === true) {
       this.#receipts.add(first.receipt);
       this.#entrySizes.observe(deliveries.length);
     }
-    if (lane !== undefined) lane.busy += deliveries.length;
     for (const delivery of deliveries) {
       if (this.#isOver) this.#giveBack(delivery);
       else this.#waiting.push(delivery);
@@ -311,8 +306,6 @@ export class NatsConsumption implements Consumption {
   }
 
   #repeat(delivery: NatsDelivery): void {
-    const lane = this.#lanes.get(delivery.consumer);
-    if (lane !== undefined) lane.busy++;
     this.#waiting.push(delivery);
     this.#handOut();
   }
@@ -332,10 +325,8 @@ export class NatsConsumption implements Consumption {
   #close(delivery: NatsDelivery): void {
     if (!this.#open.delete(delivery)) return;
     const lane = this.#lanes.get(delivery.consumer);
-    if (lane !== undefined && lane.busy > 0) lane.busy--;
     this.#handOut();
-    if (this.#isScarce()) this.#fill();
-    else if (lane !== undefined) this.#fillLane(lane);
+    if (lane !== undefined) this.#fillLane(lane);
   }
 
   #sweep(): void {

@@ -17,7 +17,7 @@ import { type AckSubject, headerNames, headerValue } from './wire.ts';
 
 /** The consumption that a delivery belongs to. */
 export interface DeliveryOwner {
-  readonly acks: Acks;
+  readonly acks: Pick<Acks, 'end' | 'working'>;
   ended(delivery: NatsDelivery): void;
   /** One of several that are stored together is handed back. @returns false when this process delivers no more */
   again(delivery: NatsDelivery, delayMs: number): boolean;
@@ -44,7 +44,7 @@ export class NatsDelivery implements Delivery {
   readonly endpoint: string;
   readonly callbackUrl: string;
   readonly payload: Uint8Array;
-  readonly attempt: number;
+  readonly isWithdrawn = false;
   readonly storedAtMs: number;
   readonly room: string | undefined;
   readonly dueAtMs: number;
@@ -54,6 +54,7 @@ export class NatsDelivery implements Delivery {
   readonly receipt: Receipt;
   readonly #facts: Facts;
   readonly #owner: DeliveryOwner;
+  #attempt: number;
   #isEnded = false;
 
   constructor(facts: Facts, receipt: Receipt, owner: DeliveryOwner) {
@@ -63,7 +64,7 @@ export class NatsDelivery implements Delivery {
     this.endpoint = message.endpoint;
     this.callbackUrl = message.callbackUrl;
     this.payload = message.payload;
-    this.attempt = facts.attempt;
+    this.#attempt = facts.attempt;
     this.storedAtMs = facts.storedAtMs;
     this.room = facts.room;
     this.dueAtMs = parked?.dueAtMs ?? 0;
@@ -86,6 +87,18 @@ export class NatsDelivery implements Delivery {
 
   get isReplay(): boolean {
     return this.replayFor !== undefined;
+  }
+
+  get attempt(): number {
+    return this.#attempt;
+  }
+
+  begin(): boolean {
+    return true;
+  }
+
+  rest(requests: number): void {
+    this.#attempt += requests;
   }
 
   ack(): void {

@@ -30,6 +30,7 @@ import {
   ownedBy,
   type Shape,
   setsOf,
+  slotOf,
 } from './consumer-sets.ts';
 import {
   consumerNames,
@@ -64,6 +65,9 @@ export interface ConsumerTools {
 /** The consumers that deliver to one processor: one, or one per lane when it is ordered. */
 export interface ConsumerSet {
   readonly names: readonly string[];
+  /** The set that they are. */
+  readonly tag: string;
+  /** They are lanes, each of which belongs to one replica. */
   readonly isOrdered: boolean;
   /** They cover endpoints that are no longer wanted, until `narrowConsumers` has succeeded. */
   readonly isWide: boolean;
@@ -71,6 +75,10 @@ export interface ConsumerSet {
   readonly entries: readonly EntriesConsumer[];
 }
 
+/** Deliveries that the owner of a lane may have open in it. */
+const maxOpenPerLane = 4_096;
+/** A lane's messages go to another replica when the lane does. The time-out of each plays no part. */
+const laneAckWaitMs = 3_600_000;
 /** How long gateways may take to read new consumers before the old ones are deleted. Nothing is lost if they take longer. */
 const noticeMs = 1000;
 /** Checks of a narrowing that everything published before it is consumed. After the last one it waits for its next try. */
@@ -94,14 +102,12 @@ export async function ensureConsumers(
   const { requests, subjects } = tools;
   const processor = checkedName(options.processor);
   const view = present ?? (await readConsumers(requests, subjects.stream));
-  const shape: Shape = {
-    isOrdered: options.ordering === 'PerConnection',
-    lanes: options.ordering === 'PerConnection' ? options.partitions : 1,
-  };
+  const isOrdered = options.ordering === 'PerConnection';
+  const shape: Shape = isOrdered ? { kind: 'lanes', lanes: options.partitions } : { kind: 'shared', lanes: 1 };
   const sets = setsOf(processor, view.consumers);
   const current = sets.findLast(isComplete);
   const entries = entriesOf(processor, view.consumers);
-  if (follow && current !== undefined && (!isSameShape(current.shape, shape) || sets.length > 1)) {
+  if (follow && current !== undefined && mustFollow(current, sets, shape)) {
     return used(current, false, seenEntries(processor, view));
   }
   const { target, start } = await planned(tools, processor, shape, view);
@@ -109,9 +115,10 @@ export async function ensureConsumers(
   const wanted = wantedConsumers(subjects, { ...options, endpoints }, target);
   const changes = await Promise.all([
     ...wanted.map((config) => ensureConsumer(tools, config, presentOf(target, config), start)),
-    ...(shape.isOrdered ? [] : [ensureEntries(tools, options, target, view)]),
+    ...(isOrdered ? [] : [ensureEntries(tools, options, target, view)]),
   ]);
   if (changes.some((change) => change !== 'kept')) {
+    if (target.shape.kind === 'lanes' && changes.includes('updated')) await checkTakes(tools, target);
     // Advisories tell nobody of a filter that was widened.
     const isWider = !isSameEndpointSet(endpoints, widened([], ownedBy(processor, view.consumers), subjects));
     tools.announcer.tell(isWider ? { processor, kept: 'all' } : { processor });
@@ -183,6 +190,25 @@ export async function deleteConsumers(
   return mine.length;
 }
 
+/** True if a replica that already runs leaves these consumers as they are. */
+function mustFollow(current: LaneSet, sets: readonly LaneSet[], wanted: Shape): boolean {
+  if (current.shape.kind === 'partitions') return false;
+  // What is below a set of lanes was left over, or made again by an earlier release that does not know lanes.
+  const isLast = current.shape.kind === 'lanes' && current === sets.at(-1);
+  return !isSameShape(current.shape, wanted) || (sets.length > 1 && !isLast);
+}
+
+/**
+ * A lane that was taken over while its consumer was adapted may have a new consumer that was not. Whoever takes a lane over
+ * compares the two before it deletes the old one, so one of both sees it.
+ */
+async function checkTakes({ requests, subjects }: ConsumerTools, { tag, names }: LaneSet): Promise<void> {
+  const present = await consumerNames(requests, subjects.stream);
+  const slots = new Set(names.map(slotOf));
+  const isTaken = present.some((name) => slots.has(slotOf(name)) && !names.includes(name));
+  if (isTaken) throw changing(tag);
+}
+
 /** The set to use, and the first message for those of its consumers that are to be created. */
 async function planned(
   { requests, subjects }: ConsumerTools,
@@ -217,7 +243,7 @@ async function retire(tools: ConsumerTools, processor: string, target: LaneSet):
   const first = await firstOpen(requests, subjects.stream, view, earlier);
   const needed = widened([], earlier, subjects);
   const covered = endpointsOf(
-    current.present.flatMap(({ config }) => filtersOf(config)),
+    current.tops.flatMap((top) => (top === undefined ? [] : filtersOf(top.config))),
     subjects,
   );
   if (startOf(current) > first || !isSameEndpointSet(widenedBy(covered, needed), covered)) throw changing(processor);
@@ -231,22 +257,29 @@ async function retire(tools: ConsumerTools, processor: string, target: LaneSet):
  * in place would release messages before another lane has them.
  */
 function wantedConsumers(subjects: Subjects, options: ConsumerOptions, set: LaneSet): WantedConsumer[] {
-  const { isOrdered, lanes } = set.shape;
+  const { kind, lanes } = set.shape;
   return set.names.map((durable_name, lane) => ({
     durable_name,
     ack_policy: 'explicit' as ConsumerConfig['ack_policy'],
-    ack_wait: nanos(options.ackTimeoutMs),
+    ack_wait: nanos(kind === 'lanes' ? laneAckWaitMs : options.ackTimeoutMs),
     max_deliver: -1,
-    max_ack_pending: isOrdered ? 1 : maxUnsettled,
+    max_ack_pending: kind === 'lanes' ? maxOpenPerLane : maxUnsettled,
     filter_subjects: subjects.filters(options.endpoints, lane, lanes),
     metadata: { [metadataKeys.processor]: options.processor, [metadataKeys.shape]: set.tag },
   }));
 }
 
-/** The first message of the set as it was created; Infinity when that can't be known. */
-function startOf({ present }: LaneSet): number {
+/**
+ * The first message of the set as it was created; Infinity when that can't be known. A later take of a lane starts behind
+ * what an earlier one has consumed.
+ */
+function startOf({ tops }: LaneSet): number {
   return Math.max(
-    ...present.map(({ config: { deliver_policy, opt_start_seq } }) => {
+    ...tops.map((top) => {
+      if (top === undefined) return Number.POSITIVE_INFINITY;
+      const { deliver_policy, opt_start_seq, metadata } = top.config;
+      const start = metadata?.[metadataKeys.start];
+      if (start !== undefined) return Number(start);
       if (deliver_policy === 'by_start_sequence') return opt_start_seq ?? Number.POSITIVE_INFINITY;
       return deliver_policy === 'all' ? 1 : Number.POSITIVE_INFINITY;
     }),
@@ -257,6 +290,6 @@ function presentOf({ present }: LaneSet, { durable_name }: WantedConsumer): Know
   return present.find(({ name }) => name === durable_name);
 }
 
-function used({ names, shape }: LaneSet, isWide: boolean, entries: readonly EntriesConsumer[]): ConsumerSet {
-  return { names, isOrdered: shape.isOrdered, isWide, entries };
+function used({ names, shape, tag }: LaneSet, isWide: boolean, entries: readonly EntriesConsumer[]): ConsumerSet {
+  return { names, tag, isOrdered: shape.kind !== 'shared', isWide, entries };
 }

@@ -61,7 +61,7 @@ export async function narrowEntries(
   view: StreamConsumers,
 ): Promise<void> {
   const { requests, subjects } = tools;
-  const wanted = set.shape.isOrdered ? undefined : wantedEntries(tools, options, set);
+  const wanted = isOrdered(set) ? undefined : wantedEntries(tools, options, set);
   const present = entriesOf(options.processor, view.consumers);
   const existing = present.find(({ name }) => name === wanted?.durable_name);
   if (wanted !== undefined) await ensureConsumer(tools, wanted, existing, view.lastSequence + 1);
@@ -78,9 +78,7 @@ export function seenEntries(processor: string, { consumers }: StreamConsumers): 
 export function usedEntries(processor: string, view: StreamConsumers, set: LaneSet): EntriesConsumer[] {
   const found = seenEntries(processor, view);
   const own = entriesName(set);
-  return set.shape.isOrdered || found.some(({ name }) => name === own)
-    ? found
-    : [...found, { name: own, isRead: false }];
+  return isOrdered(set) || found.some(({ name }) => name === own) ? found : [...found, { name: own, isRead: false }];
 }
 
 /** True if some cover endpoints that are not wanted, or go with another set. */
@@ -91,11 +89,15 @@ export function isWider(
   subjects: Subjects,
 ): boolean {
   return present.some((one) => {
-    if (set.shape.isOrdered || one.name !== entriesName(set)) return true;
+    if (isOrdered(set) || one.name !== entriesName(set)) return true;
     const covered = entryEndpoints(one, subjects);
     if (endpoints === undefined) return false;
     return covered === undefined || covered.some((endpoint) => !endpoints.includes(endpoint));
   });
+}
+
+function isOrdered({ shape }: LaneSet): boolean {
+  return shape.kind !== 'shared';
 }
 
 function wantedEntries(

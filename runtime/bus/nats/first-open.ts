@@ -41,7 +41,7 @@ export async function firstOpen(
 }
 
 /** The same from the consumer alone. */
-function provenFirst({ num_ack_pending, ack_floor, delivered }: KnownConsumer): number {
+export function provenFirst({ num_ack_pending, ack_floor, delivered }: KnownConsumer): number {
   return (num_ack_pending > 0 ? ack_floor.stream_seq : delivered.stream_seq) + 1;
 }
 

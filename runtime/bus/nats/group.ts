@@ -10,6 +10,7 @@ import { createSubjects, type Subjects } from '../subjects.ts';
 import { accountRoom } from './account.ts';
 import { Announcer } from './announcements.ts';
 import { Link } from './connection.ts';
+import { slotOf } from './consumer-sets.ts';
 import { eachConsumer, metadataKeys, readConsumers, type StreamConsumers } from './consumer-view.ts';
 import type { NatsBusOptions } from './core.ts';
 import { deleteConsumers, ensureConsumers } from './durables.ts';
@@ -21,6 +22,7 @@ import {
   ensureStream,
   inspectStream,
   leaseBucket,
+  ownerBucket,
   sentenceOf,
   waitingStream,
 } from './streams.ts';
@@ -130,7 +132,7 @@ export function createNatsGroup(options: NatsGroupOptions): NatsGroup {
       return deleteConsumers(tools, processor, options.leaseMs, present);
     },
     deleteStreams: async () => {
-      for (const { name } of streams) {
+      for (const { name } of [...streams, ownerBucket(subjects, options.stream)]) {
         try {
           await requests.api(`STREAM.DELETE.${name}`);
         } catch (err) {
@@ -151,7 +153,8 @@ const noLag: ProcessorLag = {
 
 async function readLags(requests: Requests, subjects: Subjects): Promise<ReadonlyMap<string, ProcessorLag>> {
   const lags = new Map<string, ProcessorLag>();
-  await eachConsumer(requests, subjects.stream, ({ config, num_pending, num_ack_pending }) => {
+  const slots = new Set<string>();
+  await eachConsumer(requests, subjects.stream, ({ name, config, num_pending, num_ack_pending }) => {
     const { [metadataKeys.processor]: owner, [metadataKeys.entriesOf]: reader } = config.metadata ?? {};
     const processor = owner ?? reader;
     if (processor === undefined) return;
@@ -159,10 +162,12 @@ async function readLags(requests: Requests, subjects: Subjects): Promise<Readonl
     lags.set(processor, {
       pendingMessages: known.pendingMessages + num_pending,
       unacknowledgedMessages: known.unacknowledgedMessages + num_ack_pending,
-      consumers: known.consumers + (owner === undefined ? 0 : 1),
+      // A lane that changes hands has two for a moment.
+      consumers: known.consumers + (owner === undefined || slots.has(slotOf(name)) ? 0 : 1),
       entriesConsumers: known.entriesConsumers + (owner === undefined ? 1 : 0),
       waiting: new Map(),
     });
+    slots.add(slotOf(name));
   });
   for (const [processor, rooms] of await countRooms(requests, subjects)) {
     const lag = lags.get(processor);

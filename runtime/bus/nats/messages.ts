@@ -3,16 +3,22 @@
 import type { Msg } from 'nats';
 import type { HydrogenError } from '../../errors.ts';
 import type { ClientMessage } from '../port/client-message.ts';
-import type { ConsumerOptions, Consumption, Delivery, MessageBus, Remainder } from '../port/messages.ts';
+import type {
+  ConsumerOptions,
+  Consumption,
+  ConsumptionListener,
+  Delivery,
+  MessageBus,
+  Remainder,
+} from '../port/messages.ts';
 import type { Unacknowledged } from '../port/pressure.ts';
 import type { Acks } from './acks.ts';
 import { parseAnnouncement } from './announcements.ts';
-import { NatsConsumption } from './consumption.ts';
 import type { NatsCore } from './core.ts';
 import { ClientHeaders, checkedMessageId } from './entry.ts';
 import { Interest } from './interest.ts';
 import { Lines } from './lines.ts';
-import { ProcessorSource } from './processor-source.ts';
+import { ProcessorConsumption } from './processor-consumption.ts';
 import { Publisher } from './publisher.ts';
 import { countRooms, sumOf } from './rooms.ts';
 import { StoredView } from './stored.ts';
@@ -27,7 +33,7 @@ export class NatsMessages implements MessageBus {
   readonly #acks: Acks;
   readonly #interest: Interest;
   readonly #pressureListeners: ((isPressed: boolean) => void)[] = [];
-  readonly #consumptions = new Set<NatsConsumption>();
+  readonly #consumptions = new Set<ProcessorConsumption>();
   readonly #headers = new ClientHeaders();
   readonly #stored: StoredView;
   #consumptionCount = 0;
@@ -97,22 +103,25 @@ export class NatsMessages implements MessageBus {
     options: ConsumerOptions,
     onDelivery: (delivery: Delivery) => void,
     onProblem: (error: HydrogenError) => void,
-    onReadiness: () => void = () => {},
+    listener: ConsumptionListener = {},
   ): Consumption {
     const inbox = `${this.#core.link.inbox}.c${this.#consumptionCount++}`;
     const { requests, subjects } = this.#core;
-    const source = new ProcessorSource(this.#core, options);
-    const limits = { ackTimeoutMs: options.ackTimeoutMs, maxOpen: options.maxInFlight };
-    const consumption = new NatsConsumption(this.#core, this.#acks, source, limits, inbox, {
+    const consumption = new ProcessorConsumption(this.#core, this.#acks, options, inbox, {
       onDelivery,
       onProblem,
-      onReadiness,
-      onStopped: () => this.#consumptions.delete(consumption),
+      onReadiness: () => listener.onReadiness?.(),
+      onWithdrawn: () => listener.onWithdrawn?.(),
+      onTakeover: (lanes) => listener.onTakeover?.(lanes),
+      onLeaseLost: (lanes) => listener.onLeaseLost?.(lanes),
     });
     this.#consumptions.add(consumption);
     return {
       get isReady() {
         return consumption.isReady;
+      },
+      get lanes() {
+        return consumption.lanes;
       },
       get maxOpen() {
         return consumption.maxOpen;
@@ -128,14 +137,17 @@ export class NatsMessages implements MessageBus {
         if (lag === undefined || rooms === undefined) return undefined;
         return { ...lag, pending: lag.pending + sumOf(rooms.get(options.processor)) };
       },
-      stop: (giveBack, isLeaving) => consumption.stop(giveBack, isLeaving),
+      stop: async (giveBack, isLeaving) => {
+        await consumption.stop(giveBack, isLeaving);
+        this.#consumptions.delete(consumption);
+      },
     };
   }
 
   /** Stops every consumption and the polling of consumers. Acknowledgements can be sent until the link stops. */
   async stopConsuming(): Promise<void> {
     this.#interest.stop();
-    await Promise.all(Array.from(this.#consumptions, (consumption) => consumption.stop()));
+    await Promise.all(Array.from(this.#consumptions, (consumption) => consumption.abandon()));
   }
 
   /** Notifies the listeners when `isPressed` has changed. */

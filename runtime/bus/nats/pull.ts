@@ -33,13 +33,22 @@ export interface Puller {
 const expiresMs = 30_000;
 const heartbeatMs = 5000;
 const silenceMs = 2.5 * heartbeatMs;
-/** What one request may bring at most, unless the server accepts messages that are larger. */
-const maxBytes = 16 * 1024 * 1024;
+/** What one request may bring at most by default. */
+const defaultMaxBytes = 16 * 1024 * 1024;
 /** With these, too, a request ends as it should: it has brought its messages, or the next one would exceed its bytes. */
 const completed = ['Batch Completed', 'Message Size Exceeds MaxBytes'];
 
-/** @param inbox where messages and statuses arrive */
-export function createPuller(link: Link, stream: string, consumer: string, inbox: () => string): Puller {
+/**
+ * @param inbox where messages and statuses arrive
+ * @param maxBytes a request ends after this many bytes, headers included; it is raised to what two messages may have
+ */
+export function createPuller(
+  link: Link,
+  stream: string,
+  consumer: string,
+  inbox: () => string,
+  maxBytes = defaultMaxBytes,
+): Puller {
   const subject = `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`;
   let requested = 0;
   let heardAtMs = 0;

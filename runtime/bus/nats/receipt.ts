@@ -19,13 +19,13 @@ export class Receipt {
   readonly isShared: boolean;
   /** When it arrived or was last reported at work, in `performance.now()`: the acknowledgement time-out runs from here. */
   aliveAtMs = performance.now();
-  readonly #acks: Acks;
+  readonly #acks: Pick<Acks, 'end' | 'working'>;
   readonly #reply: string;
   #left: number;
   #isReturned = false;
 
   /** @param messages how many client messages it holds; undefined: it is one */
-  constructor(acks: Acks, ack: AckSubject, reply: string, messages?: number) {
+  constructor(acks: Pick<Acks, 'end' | 'working'>, ack: AckSubject, reply: string, messages?: number) {
     this.#acks = acks;
     this.#reply = reply;
     this.#left = messages ?? 1;

@@ -33,7 +33,7 @@ export class RoomSource implements ConsumptionSource {
     const outcome = await ensureWaitingStream(requests, subjects, options.stream);
     if (outcome instanceof Error) throw outcome;
     const name = await ensureRoomConsumer(requests, subjects, options.stream, this.#at, this.#ackTimeoutMs);
-    return { names: [name], isOrdered: false, isWide: false, entries: [] };
+    return { names: [name], tag: name, isOrdered: false, isWide: false, entries: [] };
   }
 
   async narrow(): Promise<boolean> {

@@ -30,6 +30,7 @@ export interface Conflict {
 export type WantedStream = Partial<StreamConfig> & Pick<StreamConfig, 'name' | 'subjects' | 'retention' | 'storage'>;
 
 const duplicateWindowMs = 120_000;
+const ownerAgeMs = 24 * 3_600_000;
 const immutable = ['retention', 'storage'] as const;
 
 export function clientStream(subjects: Subjects, options: StreamOptions): WantedStream {
@@ -93,6 +94,26 @@ export function leaseBucket(subjects: Subjects, leaseMs: number, { storage, repl
     max_msgs_per_subject: 1,
     discard: 'new' as StreamConfig['discard'],
     duplicate_window: nanos(Math.min(120_000, leaseMs)),
+    allow_rollup_hdrs: true,
+    allow_direct: true,
+    deny_delete: true,
+  };
+}
+
+/**
+ * The key-value bucket of the owners of lanes. What a replica that has ended knew of its lanes is kept for a day; whether it
+ * lives is judged by the age of its key.
+ */
+export function ownerBucket(subjects: Subjects, { storage, replicas }: StreamOptions): WantedStream {
+  return {
+    name: `KV_${subjects.ownerBucket}`,
+    subjects: [`$KV.${subjects.ownerBucket}.>`],
+    retention: 'limits' as StreamConfig['retention'],
+    storage: storage.toLowerCase() as StreamConfig['storage'],
+    num_replicas: replicas,
+    max_age: nanos(ownerAgeMs),
+    max_msgs_per_subject: 1,
+    discard: 'new' as StreamConfig['discard'],
     allow_rollup_hdrs: true,
     allow_direct: true,
     deny_delete: true,

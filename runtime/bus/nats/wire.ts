@@ -27,6 +27,8 @@ export const headerNames = {
   /** On a parked message that only waits to become a dead letter: why. */
   parkedCause: 'hydrogen-cause',
   pendingMessages: 'Nats-Pending-Messages',
+  /** On a heartbeat: the number of the last delivery of the consumer. */
+  lastConsumer: 'Nats-Last-Consumer',
 } as const;
 
 const version = 'NATS/1.0';
@@ -101,6 +103,8 @@ export interface AckSubject {
   readonly consumer: string;
   readonly attempt: number;
   readonly streamSequence: number;
+  /** The number of this delivery among all of its consumer. */
+  readonly consumerSequence: number;
   readonly storedAtMs: number;
 }
 
@@ -116,9 +120,10 @@ export function parseAckSubject(reply: string | undefined): AckSubject | undefin
   const consumer = tokens[at];
   const attempt = Number(tokens[at + 1]);
   const streamSequence = Number(tokens[at + 2]);
+  const consumerSequence = Number(tokens[at + 3]);
   const storedAtMs = Number(tokens[at + 4]?.slice(0, -6));
   if (consumer === undefined || !(attempt > 0) || !(streamSequence > 0) || !(storedAtMs > 0)) return undefined;
-  return { consumer, attempt, streamSequence, storedAtMs };
+  return { consumer, attempt, streamSequence, consumerSequence, storedAtMs };
 }
 
 /**

@@ -6,6 +6,10 @@
  *   it is: nothing is stored that nobody would get.
  * - A stored message is delivered to each consumer whose filter covers it until that consumer acknowledges or
  *   terminates it: at least once, whichever process dies.
+ * - With PerConnection, all messages of a connection go to one consumption at a time, in order, several of them may be
+ *   open, and it is for whoever consumes to end them in order. What a consumption has not ended when it stops, dies or
+ *   loses the connection goes to another one, in order, before anything later of the connection. What it has by then, it
+ *   must not begin: see `Delivery.begin`.
  */
 
 import type { HydrogenError } from '../../errors.ts';
@@ -13,15 +17,22 @@ import type { ClientMessage } from './client-message.ts';
 import type { DeadLetterCause } from './dead-letters.ts';
 import type { Pressure } from './pressure.ts';
 
-/** One attempt to deliver a message to one consumer. Exactly one of `ack`, `nak`, `term` ends it; later calls do nothing. */
+/** A message that is open at one consumer. Exactly one of `ack`, `nak`, `term` ends it; later calls do nothing. */
 export interface Delivery extends ClientMessage {
   /**
    * 1, and the requests that were sent for it before it was parked, and its deliveries since it was stored where it is
-   * that did not consume it: handed back, timed out, or ended by a crash.
+   * that did not consume it: handed back, timed out, or ended by a crash. With PerConnection: 1, the requests that were
+   * sent for it as far as `rest` has said so, and one for each consumption that died or was lost while it was the oldest
+   * open message of its connection.
    */
   readonly attempt: number;
   /** True if it is stored together with other messages: what a process dies of, or hands back, is repeated with all. */
   readonly isShared: boolean;
+  /**
+   * True once it belongs to another consumption, which delivers it. It needs no end, and an end that comes nevertheless may
+   * not count. Only with PerConnection.
+   */
+  readonly isWithdrawn: boolean;
   /** Set when a dead letter was replayed. */
   readonly isReplay: boolean;
   /** Milliseconds since the epoch at which the bus first stored the message; parking does not change it. */
@@ -37,9 +48,16 @@ export interface Delivery extends ClientMessage {
    * `[a-z0-9]`.
    */
   readonly source: string;
+  /**
+   * Says that work on it begins, until it ends or rests. A consumption that is to give up its connection waits for that.
+   * @returns false when it is withdrawn, and nothing may be done for it
+   */
+  begin(): boolean;
+  /** Says that work on it has paused, and how many requests were sent since it began; it stays open. */
+  rest(requests: number): void;
   /** Consumed: never delivered to this consumer again. */
   ack(): void;
-  /** Deliver again, not before `delayMs` from now. */
+  /** Deliver again, not before `delayMs` from now. With PerConnection, later messages of its connection do not wait. */
   nak(delayMs: number): void;
   /** Still at work: restarts the acknowledgement time-out. */
   working(): void;
@@ -52,17 +70,32 @@ export interface ConsumerOptions {
   readonly processor: string;
   /** Endpoint paths whose messages it gets; undefined: all of the group's. */
   readonly endpoints: readonly string[] | undefined;
-  /** A delivery that is neither ended nor `working()` for this long is delivered again, to any replica. */
+  /**
+   * Unordered: a delivery that is neither ended nor `working()` for this long is delivered again, to any replica.
+   */
   readonly ackTimeoutMs: number;
+  /** PerConnection: what a replica has open goes to others when it has been silent for this long. Default 5,000. */
+  readonly takeoverMs?: number;
   /** Deliveries that may be open in this process at once, to begin with. */
   readonly maxInFlight: number;
-  /**
-   * Strict order per connection across all replicas: an attempt must end before the next message of the connection is
-   * delivered.
-   */
+  /** PerConnection: the messages of each connection are delivered to one replica at a time, in order. */
   readonly ordering: 'Unordered' | 'PerConnection';
-  /** With PerConnection: the number of ordered lanes, a divisor of 256. */
+  /** With PerConnection: the number of lanes, a divisor of 256. Each belongs to one replica at a time. */
   readonly partitions: number;
+}
+
+export const defaultTakeoverMs = 5_000;
+
+/** What a consumption says besides its deliveries. */
+export interface ConsumptionListener {
+  /** `isReady` may have changed for a reason other than the status of the bus. */
+  onReadiness?(): void;
+  /** Deliveries have been withdrawn: they belong to another consumption now. */
+  onWithdrawn?(): void;
+  /** Lanes of a replica that fell silent are now this one's. */
+  onTakeover?(lanes: number): void;
+  /** This replica's lease was not renewed in time: others may take its lanes, and nothing begins here until it is. */
+  onLeaseLost?(lanes: number): void;
 }
 
 /**
@@ -82,10 +115,14 @@ export interface Consumption {
   maxOpen: number;
   /** True while deliveries can arrive: the durable consumer exists and the bus is up. */
   readonly isReady: boolean;
+  /** The lanes that belong to this consumption; undefined unless it is ordered. */
+  readonly lanes: number | undefined;
   /** Undefined while it can't be known. */
   lag(): Promise<Lag | undefined>;
   /**
-   * No delivery begins after this resolves; open ones can still be ended. Never rejects.
+   * No delivery arrives after this resolves; open ones can still be ended. With PerConnection, none can be begun from this
+   * call on, and it resolves when those that had been begun have ended or rest, and their successors may run elsewhere.
+   * Never rejects.
    * @param giveBack ends deliveries that have arrived and were not handed out, before this resolves; default: the bus
    *   delivers them again at once, and counts an attempt
    * @param isLeaving this replica will not consume again; default: it may. If it is the last one, it also gives back what
@@ -133,12 +170,11 @@ export interface MessageBus extends Pressure {
    * Creates stream and durable consumer where missing, adapts what can be changed in place, and delivers. Retries by
    * itself until `stop`.
    * @param onProblem receives each problem that prevents delivery (HYD_STREAM_CONFLICT and others).
-   * @param onReadiness called whenever `isReady` may have changed for a reason other than the status of the bus.
    */
   consume(
     options: ConsumerOptions,
     onDelivery: (delivery: Delivery) => void,
     onProblem: (error: HydrogenError) => void,
-    onReadiness?: () => void,
+    listener?: ConsumptionListener,
   ): Consumption;
 }

@@ -263,43 +263,6 @@ function consumption(makeEnvironment: MakeBusEnvironment): void {
     assert.equal(got.consumption.isReady, false);
   });
 
-  test('keeps the order of each connection through retries and over replicas', async () => {
-    await using environment = await makeEnvironment();
-    const buses = [await startBus(environment), await startBus(environment)];
-    const ended: string[] = [];
-    const open = new Set<string>();
-    for (const bus of buses) {
-      await collect(bus, { ordering: 'PerConnection', partitions: 4 }, (delivery) => {
-        assert.ok(!open.has(delivery.connectionId), 'one open delivery per connection');
-        open.add(delivery.connectionId);
-        setImmediate(() => {
-          open.delete(delivery.connectionId);
-          const body = text(delivery.payload);
-          if (body.endsWith('3') && delivery.attempt < 3) return delivery.nak(30);
-          ended.push(`${delivery.connectionId} ${body}`);
-          delivery.ack();
-        });
-      });
-    }
-    const connections = ['a-1', 'a-2', 'b-3', 'c-4', 'd-5'];
-    const publisher = buses[0] ?? assert.fail();
-    const sent: Promise<number>[] = [];
-    for (let i = 0; i < 10; i++) {
-      for (const connectionId of connections) {
-        sent.push(publisher.messages.publish(message({ connectionId, payload: Buffer.from(`${i}`) })));
-      }
-    }
-    await Promise.all(sent);
-    await eventually(() => ended.length === 50, { timeoutMs: 20_000 });
-    for (const connectionId of connections) {
-      const order = ended.filter((one) => one.startsWith(connectionId));
-      assert.deepEqual(
-        order,
-        Array.from({ length: 10 }, (_, i) => `${connectionId} ${i}`),
-      );
-    }
-  });
-
   test('knows which endpoints are consumed', async () => {
     await using environment = await makeEnvironment();
     const [bus, other] = [await startBus(environment), await startBus(environment)];

@@ -5,6 +5,7 @@ import { busDeadLetters } from './dead-letters.ts';
 import type { MakeBusEnvironment } from './kit.ts';
 import { busLeases } from './leases.ts';
 import { busMessages } from './messages.ts';
+import { busOrder } from './order.ts';
 import { busPeers } from './peers.ts';
 import { busPressure } from './pressure.ts';
 import { busWaiting } from './waiting.ts';
@@ -15,6 +16,7 @@ export type { BusEnvironment, MakeBusEnvironment } from './kit.ts';
 export function busContract(name: string, makeEnvironment: MakeBusEnvironment, skip: string | false = false): void {
   describe(`${name} bus`, { skip }, () => {
     describe('messages', () => busMessages(makeEnvironment));
+    describe('order', () => busOrder(makeEnvironment));
     describe('pressure', () => busPressure(makeEnvironment));
     describe('dead letters', () => busDeadLetters(makeEnvironment));
     describe('waiting rooms', () => busWaiting(makeEnvironment));

@@ -6,7 +6,6 @@
 import type { Trouble } from './plan.ts';
 
 export const knownWeak: readonly (readonly [trouble: Trouble, reason: string])[] = [
-  ['stopProcessor', 'with PerConnection, what a stopping processor hands back counts as an attempt'],
   ['narrowEndpoints', 'drawn together with the next two only, which repeat deliveries without counting them'],
   ['changePartitions', 'new consumers deliver again what was open, and do not know the earlier attempt'],
   ['changeOrdering', 'new consumers deliver again what was open, and do not know the earlier attempt'],

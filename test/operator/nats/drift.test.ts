@@ -90,8 +90,8 @@ test("one of a processor's many consumers that somebody deletes is created again
   api.put('hydrogengroups', group(nats.url));
   api.put('hydrogenmessageprocessors', processor({ delivery: { ordering: 'PerConnection', partitions: 4 } }));
   await eventually(async () => (await observe(nats.url)).consumers.length === 4);
-  await administer(nats.url, ({ consumers }) => consumers.delete(streamName, 'chat_p2of4'));
-  await eventually(async () => (await observe(nats.url)).consumers.includes('chat_p2of4'));
+  await administer(nats.url, ({ consumers }) => consumers.delete(streamName, 'chat_l2of4'));
+  await eventually(async () => (await observe(nats.url)).consumers.includes('chat_l2of4'));
 });
 
 test('a conflict that nobody resolves is checked repeatedly, and changes nothing', { skip }, async () => {

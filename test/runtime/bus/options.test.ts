@@ -44,13 +44,14 @@ test('the options of a consumer are those of its message processor', () => {
   const processor = document<HydrogenMessageProcessor>('HydrogenMessageProcessor', {
     groupRef: { name: 'chat' },
     endpoints: ['/a'],
-    delivery: { ordering: 'PerConnection', partitions: 4, ackTimeoutSeconds: 45, maxInFlight: 7 },
+    delivery: { ordering: 'PerConnection', partitions: 4, ackTimeoutSeconds: 45, takeoverSeconds: 7, maxInFlight: 7 },
     routing: { rules: [{ name: 'all', pattern: '.*', destination: { url: 'http://messages:8080/' } }] },
   });
   assert.deepEqual(consumerOptionsOf(processor), {
     processor: 'chat',
     endpoints: ['/a'],
     ackTimeoutMs: 45_000,
+    takeoverMs: 7_000,
     maxInFlight: 7,
     ordering: 'PerConnection',
     partitions: 4,

@@ -6,6 +6,7 @@ import { defaultCircuit } from '../../../runtime/processor/circuit.ts';
 import type { DestinationQueue } from '../../../runtime/processor/destination-queue.ts';
 import { Dispatcher } from '../../../runtime/processor/dispatcher.ts';
 import type { DispatcherLimits } from '../../../runtime/processor/limits.ts';
+import { ended } from '../../../runtime/processor/open-delivery.ts';
 import { eventually } from '../../kit/eventually.ts';
 
 const limits: DispatcherLimits = { maxRunning: 4, maxRunningPerDestination: 2, mayPark: true, hasOthers: true };
@@ -29,7 +30,10 @@ function start({ limits: changed, canPark = () => true }: Options = {}) {
       run: (open, queue) => {
         queues.set(queue.name, queue);
         started.push(open.delivery.id);
-        return new Promise((resolve) => running.set(open.delivery.id, resolve));
+        return new Promise((resolve) => {
+          const release = (next?: string): void => resolve(next === undefined ? ended : { kind: 'moved', queue: next });
+          running.set(open.delivery.id, release);
+        });
       },
       park: async ({ delivery }, room) => {
         if (!canPark()) return false;

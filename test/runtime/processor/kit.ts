@@ -79,6 +79,7 @@ export function resourceOf(url: string, overrides: SpecOverrides = {}): Processo
       delivery: {
         maxAttempts: 3,
         ackTimeoutSeconds: 30,
+        takeoverSeconds: 5,
         backoffSeconds: [0.01],
         maxInFlight: 16,
         maxWaitSeconds: 3600,
@@ -182,6 +183,8 @@ function recorder(recorded: Recorded): WorkerEvents {
       if (outcome !== 'sent') recorded.repliesLost.push(outcome);
     },
     circuitChanged: (destination, state) => recorded.circuits.push(`${destination} ${state}`),
+    tookOver: () => {},
+    lanesLost: () => {},
     busProblem: (error) => recorded.problems.push(error),
   };
 }
@@ -189,9 +192,9 @@ function recorder(recorded: Recorded): WorkerEvents {
 /** The same bus, but `working()` is counted and dead letters wait. */
 function watched(bus: Bus, worked: Map<string, number>, deadLetterAfter?: Promise<void>) {
   let deliver: (delivery: Delivery) => void = () => assert.fail('nothing is consumed yet');
-  const consume: MessageBus['consume'] = (options, onDelivery, onProblem) => {
+  const consume: MessageBus['consume'] = (options, onDelivery, onProblem, listener) => {
     deliver = onDelivery;
-    return bus.messages.consume(options, (delivery) => onDelivery(counted(delivery, worked)), onProblem);
+    return bus.messages.consume(options, (delivery) => onDelivery(counted(delivery, worked)), onProblem, listener);
   };
   const store: DeadLetterBus['store'] = async (...letter) => {
     await deadLetterAfter;

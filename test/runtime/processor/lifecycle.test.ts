@@ -36,7 +36,8 @@ test('parks what the bus still delivers while it stops', async () => {
   await kit.worker.stop({ graceMs: 1_000 });
   const message = clientMessageOf('late', connection(1), 'late');
   const fail = (): never => assert.fail();
-  const end = { term: fail, working: fail, nak: fail, ack: () => {} };
+  const work = { isWithdrawn: false, begin: () => true, rest: () => {}, working: fail };
+  const end = { term: fail, nak: fail, ack: () => {} };
   const unparked = {
     isShared: false,
     isReplay: false,
@@ -46,7 +47,7 @@ test('parks what the bus still delivers while it stops', async () => {
     cause: undefined,
     source: 'm1',
   };
-  kit.deliver({ ...message, ...end, ...unparked, attempt: 1 });
+  kit.deliver({ ...message, ...work, ...end, ...unparked, attempt: 1 });
   await eventually(async () => (await kit.bus.waiting.rooms(processorName))?.get('~unrouted') === 1);
   assert.equal(destination.requests.length, 0);
 });
@@ -64,8 +65,9 @@ test('moves the messages of an entry that was delivered twice to where each is d
   const shared = { isShared: true, isReplay: false, storedAtMs: Date.now(), room: undefined, dueAtMs: 0 };
   for (const attempt of [1, 2, 3]) {
     const message = clientMessageOf(`message-${attempt}`, connection(attempt), 'hello');
-    const end = { term: fail, working: () => {}, nak: fail, ack: () => void acked.add(attempt) };
-    kit.deliver({ ...message, ...shared, ...end, cause: undefined, source: `m1i${attempt}`, attempt });
+    const work = { isWithdrawn: false, begin: () => true, rest: () => {}, working: () => {} };
+    const end = { term: fail, nak: fail, ack: () => void acked.add(attempt) };
+    kit.deliver({ ...message, ...shared, ...work, ...end, cause: undefined, source: `m1i${attempt}`, attempt });
   }
   await eventually(() => acked.size === 3 && destination.requests.length === 3);
   assert.deepEqual(ackedBefore, ['3'], 'it left its entry before it was tried');

@@ -63,5 +63,7 @@ const ignored: WorkerEvents = {
   dropped: () => {},
   replied: () => {},
   circuitChanged: () => {},
+  tookOver: () => {},
+  lanesLost: () => {},
   busProblem: () => {},
 };

@@ -1,17 +1,21 @@
 /**
  * The protocol of docs/decisions/2026-11-26-consumer-transitions.md under a random scheduler: three actors with wishes of
  * their own change the consumers of one processor on a real server. Each request may wait, be lost, be executed after
- * the actor has given it up, or be the last one of an actor that dies; each list may be partial or old.
+ * the actor has given it up, or be the last one of an actor that dies; each list may be partial or old. Actors take lanes
+ * over as well.
  */
 
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { after, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ConsumerInfo, JsMsg, StreamConfig } from 'nats';
 import { Announcer } from '../../../../runtime/bus/nats/announcements.ts';
+import { isComplete, setsOf, slotOf } from '../../../../runtime/bus/nats/consumer-sets.ts';
 import { readConsumers, type StreamConsumers } from '../../../../runtime/bus/nats/consumer-view.ts';
 import { createCore, type NatsCore } from '../../../../runtime/bus/nats/core.ts';
 import { type ConsumerTools, ensureConsumers } from '../../../../runtime/bus/nats/durables.ts';
+import { type Claim, takeLanes } from '../../../../runtime/bus/nats/lanes/takes.ts';
 import type { Requests } from '../../../../runtime/bus/nats/requests.ts';
 import type { ConsumerOptions } from '../../../../runtime/bus/port/messages.ts';
 import { HydrogenError } from '../../../../runtime/errors.ts';
@@ -72,6 +76,20 @@ function wish(random: Random): ConsumerOptions {
     ordering: partitions === 1 ? 'Unordered' : 'PerConnection',
     partitions,
   };
+}
+
+/** Takes some lanes of the current consumers, as a replica does whose owner was lost. */
+async function takeSome(tools: ConsumerTools, random: Random): Promise<void> {
+  const { consumers } = await readConsumers(tools.requests, tools.subjects.stream);
+  const tops = setsOf('chat', consumers).findLast(isComplete)?.tops ?? [];
+  const claims = tops.flatMap((top, lane): Claim[] =>
+    top === undefined || random() < 0.5 ? [] : [{ lane, top, isLost: true, record: undefined }],
+  );
+  await takeLanes(tools, 'chat', randomUUID(), claims);
+}
+
+function ignoreFault(err: unknown): void {
+  if (!(err instanceof Error)) throw err;
 }
 
 /** Consumes from whatever consumers there are, until `isOver` and nothing is left. */
@@ -145,13 +163,17 @@ describe('transitions of consumers', { skip }, async () => {
         for (let round = 0; round < rounds; round++) {
           const requests = faulty(core.requests, random);
           const tools: ConsumerTools = { ...core, requests, announcer: new Announcer(core.link, requests, subjects) };
+          if (random() < 0.4) {
+            await takeSome(tools, random).catch(ignoreFault);
+            continue;
+          }
           const present = random() < 0.2 ? old : undefined;
           const follow = random() < 0.2;
           try {
             await ensureConsumers(tools, wish(random), follow, present);
             old = await readConsumers(core.requests, subjects.stream);
           } catch (err) {
-            if (!(err instanceof Error)) throw err;
+            ignoreFault(err);
           }
         }
       });
@@ -165,7 +187,8 @@ describe('transitions of consumers', { skip }, async () => {
         ).then(() => true),
       );
       const names = (await group.consumerNames()).filter((name) => name !== 'slow' && !name.endsWith('_e'));
-      assert.ok(names.length === 4 && names.every((name) => /^chat(_g\d+)?_p\dof4$/.test(name)), names.join(' '));
+      assert.ok(new Set(names.map(slotOf)).size === 4, names.join(' '));
+      for (const name of names) assert.match(name, /^chat(_g\d+)?_l\dof4(_t\d+)?$/);
       state = 'over';
       await consuming;
       const lost = [...published].filter((one) => !seen.has(one));

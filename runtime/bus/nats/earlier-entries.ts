@@ -1,0 +1,31 @@
+/**
+ * Entries that gateways had stored before their processor was ordered: replicas read what is left of them, until the
+ * consumers of entries are found to be empty and are deleted.
+ */
+
+import type { ConsumerOptions } from '../port/messages.ts';
+import { readConsumers } from './consumer-view.ts';
+import type { NatsCore } from './core.ts';
+import type { ConsumerSet } from './durables.ts';
+import { seenEntries } from './entry-consumers.ts';
+import { ProcessorSource } from './processor-source.ts';
+
+export class EarlierEntries extends ProcessorSource {
+  readonly #tools: NatsCore;
+  readonly #processor: string;
+
+  constructor(core: NatsCore, options: ConsumerOptions) {
+    super(core, options);
+    this.#tools = core;
+    this.#processor = options.processor;
+  }
+
+  override async ensure(): Promise<ConsumerSet> {
+    const { requests, subjects } = this.#tools;
+    const entries = seenEntries(this.#processor, await readConsumers(requests, subjects.stream));
+    return { names: [], tag: '', isOrdered: false, isWide: false, entries };
+  }
+
+  // Nobody is told that they are read: no more are to be written.
+  override reading(): void {}
+}

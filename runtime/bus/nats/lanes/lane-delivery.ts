@@ -1,0 +1,141 @@
+/**
+ * A message of a lane, open at the lane's owner. It stays open through retries, and when the lane gets another consumer the
+ * acknowledgement goes there. The attempts are counted here.
+ */
+
+import type { DeadLetterCause } from '../../port/dead-letters.ts';
+import type { Delivery } from '../../port/messages.ts';
+import type { NatsDelivery } from '../delivery.ts';
+
+/** What a delivery needs of its lane. */
+export interface LaneOfDelivery {
+  /** True while this process may begin work on its messages. */
+  readonly mayBegin: boolean;
+  /** It has begun, rests, has ended or is to be handed out again. */
+  changed(delivery: LaneDelivery): void;
+  end(delivery: LaneDelivery, payload: Uint8Array): void;
+  again(delivery: LaneDelivery, delayMs: number): void;
+}
+
+const acked = Buffer.from('+ACK');
+
+export class LaneDelivery implements Delivery {
+  readonly sequence: number;
+  readonly #message: NatsDelivery;
+  readonly #lane: LaneOfDelivery;
+  #attempt: number;
+  #state: 'waiting' | 'begun' | 'withdrawn' | 'ended' = 'waiting';
+
+  constructor(message: NatsDelivery, sequence: number, attempt: number, lane: LaneOfDelivery) {
+    this.#message = message;
+    this.sequence = sequence;
+    this.#attempt = attempt;
+    this.#lane = lane;
+  }
+
+  get id(): string {
+    return this.#message.id;
+  }
+
+  get connectionId(): string {
+    return this.#message.connectionId;
+  }
+
+  get endpoint(): string {
+    return this.#message.endpoint;
+  }
+
+  get callbackUrl(): string {
+    return this.#message.callbackUrl;
+  }
+
+  get payload(): Uint8Array {
+    return this.#message.payload;
+  }
+
+  get isShared(): boolean {
+    return false;
+  }
+
+  get isReplay(): boolean {
+    return this.#message.isReplay;
+  }
+
+  get storedAtMs(): number {
+    return this.#message.storedAtMs;
+  }
+
+  get room(): undefined {
+    return undefined;
+  }
+
+  get dueAtMs(): number {
+    return 0;
+  }
+
+  get cause(): DeadLetterCause | undefined {
+    return undefined;
+  }
+
+  get source(): string {
+    return this.#message.source;
+  }
+
+  get attempt(): number {
+    return this.#attempt;
+  }
+
+  get isWithdrawn(): boolean {
+    return this.#state === 'withdrawn';
+  }
+
+  get hasBegun(): boolean {
+    return this.#state === 'begun';
+  }
+
+  begin(): boolean {
+    if (this.#state === 'ended' || this.isWithdrawn) return false;
+    if (!this.#lane.mayBegin) {
+      this.withdraw();
+      return false;
+    }
+    this.#state = 'begun';
+    return true;
+  }
+
+  rest(requests: number): void {
+    if (this.#state === 'ended') return;
+    this.#attempt += requests;
+    if (this.#state !== 'begun') return;
+    this.#state = 'waiting';
+    this.#lane.changed(this);
+  }
+
+  /** From now on it must not begin. Work that has begun goes on. */
+  withdraw(): void {
+    if (this.#state === 'waiting') this.#state = 'withdrawn';
+  }
+
+  ack(): void {
+    this.#end(acked);
+  }
+
+  term(reason: string): void {
+    this.#end(Buffer.from(`+TERM ${reason}`));
+  }
+
+  nak(delayMs: number): void {
+    if (this.#state === 'ended' || this.isWithdrawn) return;
+    this.#state = 'waiting';
+    this.#lane.again(this, delayMs);
+  }
+
+  /** Nothing: what is open in a lane is the owner's for as long as the lane is. */
+  working(): void {}
+
+  #end(payload: Uint8Array): void {
+    if (this.#state === 'ended') return;
+    this.#state = 'ended';
+    this.#lane.end(this, payload);
+  }
+}
