@@ -127,6 +127,12 @@ describe('entries when something fails', { skip }, async () => {
     await holds(() => got.deliveries.filter(isReal).length === sent.length, 300);
     assert.equal(new Set(got.deliveries.filter(isReal).map(({ id }) => id)).size, sent.length);
   });
+});
+
+describe('entries when the stream is slow, full or strict', { skip }, async () => {
+  if (skip !== false) return;
+  const server = await startNats();
+  after(() => server[Symbol.asyncDispose]());
 
   test('are not published again and again while acknowledgements are late', async () => {
     await using group = natsGroup(server);
@@ -153,6 +159,39 @@ describe('entries when something fails', { skip }, async () => {
     const again = published.length - new Set(published).size;
     assert.ok(again <= 4, `${again} of ${published.length} were published again`);
     assert.equal(got.deliveries.filter(isReal).length, 600);
+  });
+
+  test('keep the order of each connection while the stream refuses some of them', async () => {
+    const stream = { storage: 'File', replicas: 1, maxAgeMs: 3_600_000, maxBytes: 64 * 1024 } as const;
+    await using group = natsGroup(server, { stream });
+    const bus = await group.started();
+    const last = new Map<string, number>();
+    let consumed = 0;
+    await collect(bus, { maxInFlight: 4 }, (delivery) => {
+      if (isReal(delivery)) {
+        const number = Number(text(delivery.payload).split(' ')[0]);
+        assert.equal(number, (last.get(delivery.connectionId) ?? 0) + 1);
+        last.set(delivery.connectionId, number);
+        consumed++;
+      }
+      // The next one may be handed out within this call.
+      delivery.ack();
+    });
+    await untilEntries(bus);
+    let presses = 0;
+    bus.messages.onPressure((isPressed) => {
+      if (isPressed) presses++;
+    });
+    const sent: Promise<number>[] = [];
+    for (let number = 1; number <= 100; number++) {
+      for (const connectionId of ['a-1', 'b-2', 'c-3', 'd-4', 'e-5']) {
+        const payload = Buffer.from(`${number} ${'x'.repeat((number * 977) % 6000)}`);
+        sent.push(bus.messages.publish(message({ connectionId, payload })));
+      }
+    }
+    await Promise.all(sent);
+    await eventually(() => consumed === 500);
+    assert.ok(presses > 0, 'the stream was full at times');
   });
 
   test('are made smaller when the server takes no more than a part of them', async () => {
@@ -226,6 +265,31 @@ describe('when a gateway writes entries', { skip }, async () => {
     }, true);
     assert.equal(await gateway.messages.publish(message()), 0);
     assert.equal(givenBack.size, 50);
+  });
+
+  test('whatever an earlier release lets the consumer of single messages cover', async () => {
+    await using group = natsGroup(server);
+    const bus = await group.started();
+    const got = await collect(bus, {}, ack);
+    await untilEntries(bus);
+    const { manager } = await group.client();
+    const { stream, allClientMessages } = group.subjects;
+    await manager.consumers.update(stream, 'chat', { filter_subjects: [allClientMessages] });
+    const before = got.deliveries.length;
+    for (let n = 0; n < 20; n++) await bus.messages.publish(message());
+    await eventually(async () => (await manager.consumers.info(stream, 'chat')).delivered.consumer_seq >= 20);
+    await eventually(() => got.deliveries.length >= before + 20);
+    await eventually(async () => assert.equal((await manager.streams.info(stream)).state.messages, 0));
+    assert.equal(got.deliveries.length, before + 20);
+    assert.deepEqual(got.problems, []);
+    // A replica that connects again corrects it, and leaves nothing behind that nobody acknowledges any more.
+    await got.consumption.stop();
+    for (let n = 0; n < 20; n++) await bus.messages.publish(message());
+    const next = await collect(await group.started(), {}, ack);
+    await eventually(() => next.deliveries.length === 20);
+    const { config } = await manager.consumers.info(stream, 'chat');
+    assert.deepEqual(config.filter_subjects ?? [config.filter_subject], [`hydrogen.${group.options.group}.c2s.*.*.*`]);
+    await eventually(async () => assert.equal((await manager.streams.info(stream)).state.messages, 0));
   });
 
   test('again when another replica reads', async () => {
