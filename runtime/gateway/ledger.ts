@@ -5,11 +5,14 @@
 
 import type { Remainder } from '../bus/port/messages.ts';
 
-/** Messages at one position. */
+/** Messages at one position, or at most at this one. */
 interface Stored {
   readonly position: number;
   messages: number;
 }
+
+/** A connection that sends now and then has each message at a position of its own; many connections do. */
+const maxPositions = 32;
 
 /** Either the messages that were published apart, or the others. */
 class Positions {
@@ -27,6 +30,19 @@ class Positions {
     if (last?.position === position) last.messages += 1;
     else this.#stored.push({ position, messages: 1 });
     this.#messages += 1;
+    if (this.#stored.length > maxPositions) this.#merge();
+  }
+
+  // Of two, the earlier one then counts as left for as long as the later one: too long, and never too short.
+  #merge(): void {
+    const merged: Stored[] = [];
+    for (const [index, { position, messages }] of this.#stored.entries()) {
+      const last = merged.at(-1);
+      if (index % 2 === 0 || last === undefined) merged.push({ position, messages });
+      else merged[merged.length - 1] = { position, messages: last.messages + messages };
+    }
+    this.#stored = merged;
+    this.#asked = Math.floor(this.#asked / 2);
   }
 
   asking(): void {

@@ -45,3 +45,24 @@ test('positions of a stream that is gone are not left', () => {
   ledger.answered(undefined, { position: 1, end: 5, counted: 0 });
   assert.equal(ledger.messages, 1, 'what was stored since the question stays');
 });
+
+test('keeps few positions of many, and counts none of their messages too early as consumed', () => {
+  const ledger = new Ledger();
+  published(
+    ledger,
+    Array.from({ length: 500 }, (_, i) => i + 1),
+  );
+  assert.equal(ledger.messages, 500);
+  let last = 500;
+  for (let position = 10; position <= 501; position += 7) {
+    ledger.asking();
+    ledger.answered(undefined, { position, end: 501, counted: 0 });
+    assert.ok(ledger.messages >= 501 - position, `${ledger.messages} are left from ${position} on`);
+    assert.ok(ledger.messages <= last);
+    last = ledger.messages;
+  }
+  assert.ok(last <= 32, `${last}`);
+  ledger.asking();
+  ledger.answered(undefined, { position: 501, end: 501, counted: 0 });
+  assert.equal(ledger.messages, 0);
+});
