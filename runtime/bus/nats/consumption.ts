@@ -76,6 +76,7 @@ export class NatsConsumption implements Consumption {
   #state: 'preparing' | 'ready' | 'leaving' | 'stopped' = 'preparing';
   #lanes = new Map<string, NatsLane>();
   #hasSaidThatItReads = false;
+  #isHandingOut = false;
   #inboxCount = 0;
   #inbox = '';
   #subscription: Subscribed | undefined;
@@ -281,16 +282,20 @@ export class NatsConsumption implements Consumption {
     }
   }
 
+  // An end within `onDelivery` makes room for the next one, which is handed out once that call has returned.
   #handOut(): void {
+    if (this.#isHandingOut) return;
+    this.#isHandingOut = true;
     while (!this.#isOver && this.#open.size < this.#maxOpen) {
       const delivery = this.#waiting.shift();
-      if (delivery === undefined) return;
+      if (delivery === undefined) break;
       this.#open.add(delivery);
       // The time-out of a message by itself has only just begun, as far as its receiver can know.
       if (delivery.isShared) this.#keepAlive(delivery, performance.now());
       else delivery.receipt.aliveAtMs = performance.now();
       this.#events.onDelivery(delivery);
     }
+    this.#isHandingOut = false;
   }
 
   #giveBack(delivery: NatsDelivery): void {
