@@ -26,6 +26,6 @@ export class EarlierEntries extends ProcessorSource {
     return { names: [], tag: '', isOrdered: false, isWide: false, entries };
   }
 
-  // Nobody is told that they are read: no more are to be written.
+  // Gateways need not know of this reader, since they write no more entries for this processor.
   override reading(): void {}
 }

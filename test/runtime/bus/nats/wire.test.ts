@@ -45,7 +45,7 @@ test('reads the headers of a message without raw bytes', () => {
 });
 
 test('reads both forms of the acknowledgement subject', () => {
-  const want = { consumer: 'chat', attempt: 3, streamSequence: 17, storedAtMs: 1700000000123 };
+  const want = { consumer: 'chat', attempt: 3, streamSequence: 17, consumerSequence: 9, storedAtMs: 1700000000123 };
   assert.deepEqual(parseAckSubject('$JS.ACK.S.chat.3.17.9.1700000000123456789.4'), want);
   assert.deepEqual(parseAckSubject('$JS.ACK.hub.acc.S.chat.3.17.9.1700000000123456789.4.rnd'), want);
   for (const bad of [undefined, '', 'x', '$JS.ACK.S.chat', '$JS.ACK.S.chat.x.17.9.1700000000123456789.4']) {
