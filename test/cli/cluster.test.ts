@@ -168,7 +168,8 @@ test('colours are for terminals only, and NO_COLOR switches them off', async () 
   await using api = await clusterWithGroups();
   const args = ['describe', 'group/chat', ...(await contextOf(api))].join(' ');
   const line = `${process.execPath} ${join(root, 'cli/hydrogen.js')} ${args}`;
-  const { NO_COLOR: _, FORCE_COLOR: __, ...env } = process.env;
+  // Under CI Node knows which services show colours.
+  const { NO_COLOR: _, FORCE_COLOR: __, CI: ___, ...env } = process.env;
   const output = async (file: string, args: readonly string[], more: Record<string, string> = {}): Promise<string> =>
     (await execute(file, args, { env: { ...env, TERM: 'xterm-256color', ...more } })).stdout;
   const terminal = ['-qec', line, '/dev/null'];

@@ -49,7 +49,7 @@ test('deleting the objects removes pods, services and consumers, and keeps the s
   const subjects = createSubjects(busGroup(namespace.name, 'chat'));
   const pids = [...(await namespace.pods('gateway')), ...(await namespace.pods('mproc'))].map(({ pid }) => pid);
   await withJetStream(async (manager) => {
-    assert.equal((await manager.consumers.list(subjects.stream).next()).length, 1);
+    assert.equal((await manager.consumers.list(subjects.stream).next()).length, 2);
     await namespace.kubectl(['delete', 'hmp/chat', 'hgw/chat', 'hgrp/chat', '--timeout=30s']);
     await eventually(async () => (await leftIn(namespace)).length === 0, patiently);
     assert.equal((await manager.consumers.list(subjects.stream).next()).length, 0);

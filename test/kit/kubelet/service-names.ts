@@ -15,6 +15,8 @@ type Options = { readonly all?: boolean };
 
 const namespace = process.env.KUBELET_NAMESPACE ?? '';
 const file = process.env.KUBELET_SERVICES ?? '';
+/** Ports of services by the addresses that their names were resolved to: who resolves a name himself connects to those. */
+const resolvedPorts = new Map<string, Destinations['ports']>();
 
 override('lookup', (addresses, { all = false }) =>
   all ? [null, addresses.map((address) => ({ address, family: 4 }))] : [null, addresses[0], 4],
@@ -33,6 +35,7 @@ function override(method: Method, answer: (addresses: readonly string[], options
     const callback = rest.at(-1) as (...args: unknown[]) => void; // the last argument, for every overload
     const options = (rest.length > 1 && typeof rest[0] === 'object' ? rest[0] : {}) as Options;
     const addresses = inRandomOrder(service.addresses);
+    for (const address of addresses) resolvedPorts.set(address, { ...resolvedPorts.get(address), ...service.ports });
     const answers = addresses.length === 0 ? [notFound(method, name)] : answer(addresses, options);
     return process.nextTick(callback, ...answers);
   };
@@ -44,7 +47,8 @@ function overrideConnect(): void {
   const original = Socket.prototype.connect as (...args: unknown[]) => Socket; // one signature for its overloads
   Socket.prototype.connect = function (this: Socket, ...args: unknown[]): Socket {
     const [options] = [args[0]].flat() as { host?: string; port?: number | string }[];
-    const target = options?.host === undefined ? undefined : serviceOf(options.host)?.ports[`${options.port}`];
+    const host = options?.host ?? '';
+    const target = (serviceOf(host)?.ports ?? resolvedPorts.get(host))?.[`${options?.port}`];
     if (options !== undefined && target !== undefined) options.port = target;
     return original.apply(this, args);
   };
