@@ -14,7 +14,7 @@ const skip = (await natsOrSkip()) || onLinux;
 const durationMs = 18_000;
 const halves = [
   [3, 'Unordered'],
-  [1836, 'PerConnection'],
+  [2368, 'PerConnection'],
 ] as const;
 
 for (const [half, [seed, ordering]] of halves.entries()) {
