@@ -31,6 +31,8 @@ interface ConsumerPage {
 /** A page of a real server has 256 consumers. */
 const maxPages = 64;
 const listTimeoutMs = 15_000;
+/** Servers of a stream answer its leader every second. */
+const maxSilenceNs = 3_000_000_000;
 
 /**
  * Consumer metadata: the processor that it belongs to, and the set of consumers that it is part of. Of the consumer of a
@@ -114,6 +116,17 @@ export async function eachConsumer(
   }
   const cause = new ServerExcess(`the server lists more consumers of ${stream} than are read`);
   throw new HydrogenError('HYD_BUS_UNREACHABLE', cause.message, { cause });
+}
+
+/**
+ * True while every server of the stream follows its leader. One that does not may carry out a deletion later, in one go with
+ * what was created before, and then drops its copies of messages that the new consumers still have to deliver.
+ * @throws what `Requests.api` throws
+ */
+export async function isStreamCurrent(requests: Requests, stream: string): Promise<boolean> {
+  const { cluster } = await requests.api<StreamInfo>(`STREAM.INFO.${stream}`);
+  const replicas = cluster?.replicas ?? [];
+  return replicas.every(({ current, offline, active }) => current && offline !== true && active < maxSilenceNs);
 }
 
 /** The names of a stream's consumers, which a cluster knows even while their servers do not answer; sorted. */

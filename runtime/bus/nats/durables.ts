@@ -35,6 +35,7 @@ import {
 import {
   consumerNames,
   filtersOf,
+  isStreamCurrent,
   type KnownConsumer,
   metadataKeys,
   readConsumers,
@@ -133,7 +134,8 @@ export async function ensureConsumers(
     );
     if (isAlone) return used(target, isWide, readers);
   }
-  return used(await retire(tools, processor, target), isWide, readers);
+  const { set, isDone } = await retire(tools, processor, target);
+  return used(set, isWide || !isDone, readers);
 }
 
 /**
@@ -156,8 +158,13 @@ export async function narrowConsumers(
   for (let attempt = 0; attempt < drainAttempts; attempt++) {
     if (attempt > 0) await sleep(drainPollMs);
     const view = await readConsumers(requests, subjects.stream);
-    const [set, ...others] = setsOf(processor, view.consumers);
-    if (set === undefined || others.length > 0 || !isComplete(set)) return false;
+    const sets = setsOf(processor, view.consumers);
+    const set = sets.at(-1);
+    if (set === undefined || !isComplete(set)) return false;
+    if (sets.length > 1) {
+      if (!(await retire(tools, processor, set)).isDone) return false;
+      continue;
+    }
     const all = [...set.present, ...entriesOf(processor, view.consumers)];
     if ((await firstOpen(requests, subjects.stream, view, all)) <= state.last_seq) continue;
     if (!isWanted()) return false;
@@ -229,17 +236,21 @@ async function planned(
 }
 
 /**
- * Deletes the consumers of earlier sets and returns the set that takes their place: `target`, or a later one that
+ * Deletes the consumers of earlier sets, unless a server is behind, and returns the set that takes their place: `target`, or a later one that
  * somebody else has completed meanwhile.
  */
-async function retire(tools: ConsumerTools, processor: string, target: LaneSet): Promise<LaneSet> {
+async function retire(
+  tools: ConsumerTools,
+  processor: string,
+  target: LaneSet,
+): Promise<{ readonly set: LaneSet; readonly isDone: boolean }> {
   const { requests, subjects, announcer } = tools;
   const view = await readConsumers(requests, subjects.stream);
   const sets = setsOf(processor, view.consumers);
   const current = sets.findLast(isComplete);
   if (current === undefined || compareSets(current, target) < 0) throw changing(processor);
   const earlier = sets.slice(0, sets.indexOf(current)).flatMap((set) => set.present);
-  if (earlier.length === 0) return current;
+  if (earlier.length === 0) return { set: current, isDone: true };
   const first = await firstOpen(requests, subjects.stream, view, earlier);
   const needed = widened([], earlier, subjects);
   const covered = endpointsOf(
@@ -247,9 +258,11 @@ async function retire(tools: ConsumerTools, processor: string, target: LaneSet):
     subjects,
   );
   if (startOf(current) > first || !isSameEndpointSet(widenedBy(covered, needed), covered)) throw changing(processor);
+  // Both sets keep what they have not acknowledged, so the earlier one may stay for as long as it must.
+  if (!(await isStreamCurrent(requests, subjects.stream))) return { set: current, isDone: false };
   await announcer.announce({ processor }, noticeMs);
   await Promise.all(earlier.map(({ name }) => deleteConsumer(requests, subjects.stream, name)));
-  return current;
+  return { set: current, isDone: true };
 }
 
 /**

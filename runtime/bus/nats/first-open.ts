@@ -40,9 +40,12 @@ export async function firstOpen(
   return first;
 }
 
-/** The same from the consumer alone. */
-export function provenFirst({ num_ack_pending, ack_floor, delivered }: KnownConsumer): number {
-  return (num_ack_pending > 0 ? ack_floor.stream_seq : delivered.stream_seq) + 1;
+/**
+ * The same from the consumer alone. What it has delivered proves nothing: a server whose copy of the stream is behind passes
+ * over messages that it does not have.
+ */
+export function provenFirst({ ack_floor }: KnownConsumer): number {
+  return ack_floor.stream_seq + 1;
 }
 
 function hasOpen({ num_ack_pending }: KnownConsumer): boolean {

@@ -9,7 +9,7 @@
 
 import type { ConsumerConfig } from 'nats';
 import { slotOf, takeOf } from '../consumer-sets.ts';
-import { consumerNames, filtersOf, type KnownConsumer, metadataKeys } from '../consumer-view.ts';
+import { consumerNames, filtersOf, isStreamCurrent, type KnownConsumer, metadataKeys } from '../consumer-view.ts';
 import type { ConsumerTools } from '../durables.ts';
 import { provenFirst } from '../first-open.ts';
 import { isRefused, jetStreamCodes, type Requests } from '../requests.ts';
@@ -61,15 +61,23 @@ export async function takeLanes(
     !names.some((name) => slotOf(name) === slotOf(consumer) && takeOf(name) > takeOf(consumer));
   const won = made.filter(isLast);
   const late = made.filter((take) => !won.includes(take));
-  await Promise.allSettled(late.map(({ consumer }) => remove(requests, stream, consumer)));
+  await removeConsumers(
+    requests,
+    stream,
+    late.map(({ consumer }) => consumer),
+  ).catch(() => {});
   // Otherwise a gateway would see endpoints without a consumer, and hold its connections for a moment.
   if (won.length > 0) await announcer.announce({ processor }, noticeMs);
   const retired = await Promise.allSettled(won.map((take) => retireEarlier(requests, stream, take, names)));
   return won.filter((_, index) => retired[index]?.status === 'fulfilled');
 }
 
-/** Deletes consumers of earlier takes. @throws what `Requests.api` throws */
+/**
+ * Deletes consumers of earlier takes. While a server of the stream is behind, they stay, and keep what they have not
+ * acknowledged on the stream: call it again later. @throws what `Requests.api` throws
+ */
 export async function removeConsumers(requests: Requests, stream: string, names: readonly string[]): Promise<void> {
+  if (names.length === 0 || !(await isStreamCurrent(requests, stream))) return;
   await Promise.all(names.map((name) => remove(requests, stream, name)));
 }
 
