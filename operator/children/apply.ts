@@ -102,7 +102,11 @@ export class Applier {
   async removeAll(owner: KubeObject): Promise<boolean> {
     const children = this.#store.childrenOf(owner.metadata.uid ?? '');
     for (const child of children.filter(({ metadata }) => metadata.deletionTimestamp === undefined)) {
-      await this.#delete(child, 'Foreground');
+      // By its version: the garbage collector may just have released it from its owner, to leave it there.
+      const { uid, resourceVersion, namespace, name } = child.metadata;
+      if (uid === undefined) continue;
+      const seen = resourceVersion === undefined ? { uid } : { uid, resourceVersion };
+      await this.#kube.delete(childTypeOf(child), namespace, name, seen, 'Foreground');
     }
     return children.length === 0;
   }
@@ -235,9 +239,9 @@ export class Applier {
     return unwanted.map(shortName);
   }
 
-  async #delete(child: Child, propagation?: 'Foreground'): Promise<void> {
+  async #delete(child: Child): Promise<void> {
     const { namespace, name, uid } = child.metadata;
-    if (uid !== undefined) await this.#kube.delete(childTypeOf(child), namespace, name, uid, propagation);
+    if (uid !== undefined) await this.#kube.delete(childTypeOf(child), namespace, name, { uid });
   }
 }
 

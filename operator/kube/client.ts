@@ -47,14 +47,14 @@ export interface Kube {
   replace(type: ResourceType, object: KubeObject): Promise<KubeObject>;
   merge(type: ResourceType, namespace: string, name: string, patch: object): Promise<KubeObject>;
   /**
-   * Deletes the object with this uid, if it exists. @param propagation Foreground: the object stays until its own
+   * Deletes the object with this uid, and with this version if one is given, if it exists. @param propagation Foreground: the object stays until its own
    * children are gone
    */
   delete(
     type: ResourceType,
     namespace: string | undefined,
     name: string,
-    uid: string,
+    preconditions: { readonly uid: string; readonly resourceVersion?: string },
     propagation?: 'Background' | 'Foreground',
   ): Promise<void>;
   close(): void;
@@ -80,8 +80,8 @@ export function createKube(options: KubeOptions = {}): Kube {
     create: (type, object) => call(createCall(type, object)),
     replace: (type, object) => call(replaceCall(type, object)),
     merge: (type, namespace, name, patch) => call(mergeCall(type, namespace, name, patch)),
-    delete: async (type, namespace, name, uid, propagation = 'Background') => {
-      await unless([404, 409], call(deleteCall(type, namespace, name, uid, propagation)));
+    delete: async (type, namespace, name, preconditions, propagation = 'Background') => {
+      await unless([404, 409], call(deleteCall(type, namespace, name, preconditions, propagation)));
     },
     close: () => {
       closing.abort();

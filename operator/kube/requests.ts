@@ -76,10 +76,10 @@ export function deleteCall(
   type: ResourceType,
   namespace: string | undefined,
   name: string,
-  uid: string,
+  preconditions: { readonly uid: string; readonly resourceVersion?: string },
   propagationPolicy: 'Background' | 'Foreground',
 ): ApiCall {
-  const body = { apiVersion: 'v1', kind: 'DeleteOptions', propagationPolicy, preconditions: { uid } };
+  const body = { apiVersion: 'v1', kind: 'DeleteOptions', propagationPolicy, preconditions };
   return { method: 'DELETE', type, path: pathOf(type, namespace, name), body };
 }
 
