@@ -2,7 +2,7 @@
  * The operator's view of the cluster: the custom resources and their children, with indexes by owner, group and target.
  */
 import { groupKey, groupNameOf, targetKeyOf } from '../kube/keys.ts';
-import { controllerOf, isWorkload, type KubeObject } from '../kube/objects.ts';
+import { controllerOf, isWorkload, type KubeObject, leavesOrphans } from '../kube/objects.ts';
 import type { Change } from './reflector.ts';
 import type { Child } from './transform.ts';
 
@@ -22,6 +22,11 @@ export interface Store {
   membersOf(namespace: string, group: string): readonly string[];
   /** The autoscalers, whoever controls them, that set the number of pods of the deployment with this key. */
   autoscalersOf(key: string): readonly KubeObject[];
+  /**
+   * True if the children of this object are to stay although it is being deleted. The garbage collector's finalizer, which
+   * says so, may be gone again by now.
+   */
+  leavesOrphans(object: KubeObject): boolean;
   putCustom(change: Change): void;
   putChild(change: Change<Child>): void;
 }
@@ -33,6 +38,8 @@ export function createStore(): Store {
   const byGroup = new Map<string, Set<string>>();
   const byTarget = new Map<string, Map<string, KubeObject>>();
   const workloads = new Set<string>();
+  /** The uids of objects that were seen with the garbage collector's finalizer. */
+  const orphaning = new Set<string>();
 
   function index(object: KubeObject, key: string, isThere: boolean): void {
     const group = groupNameOf(object);
@@ -78,7 +85,10 @@ export function createStore(): Store {
     childrenOf: (uid) => [...(byOwner.get(uid)?.values() ?? [])],
     membersOf: (namespace, group) => [...(byGroup.get(groupKey(namespace, group)) ?? [])].sort(),
     autoscalersOf: (key) => [...(byTarget.get(key)?.values() ?? [])],
+    leavesOrphans: ({ metadata }) => orphaning.has(metadata.uid ?? ''),
     putCustom: ({ key, before, after }) => {
+      if (after !== undefined && leavesOrphans(after)) orphaning.add(after.metadata.uid ?? '');
+      if (after === undefined) orphaning.delete(before?.metadata.uid ?? '');
       if (before) index(before, key, false);
       if (after) index(after, key, true);
       if (after) custom.set(key, after);

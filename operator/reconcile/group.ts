@@ -1,7 +1,7 @@
 /** The phases of a group: its streams, and its managed NATS servers. */
 import { natsImage, renderGroup } from '../../infra/index.ts';
 import { groupFinalizer, hold, isHeld, isNamespaceLeaving, release } from '../kube/finalizers.ts';
-import { conditionIn, type KubeObject, leavesOrphans } from '../kube/objects.ts';
+import { conditionIn, type KubeObject } from '../kube/objects.ts';
 import type { BusFacts } from '../status/facts.ts';
 import { applyChildren, removalPollMs } from './phases.ts';
 import type { End, GroupScope, Tools } from './scope.ts';
@@ -19,7 +19,7 @@ export async function removeGroup(scope: GroupScope, tools: Tools): Promise<End 
     return 'report';
   }
   if (document !== undefined) scope.found({ bus: buses.look(document) });
-  if (takesStreams(object) && isHeld(object, groupFinalizer) && !leavesOrphans(object)) {
+  if (takesStreams(object) && isHeld(object, groupFinalizer) && !tools.store.leavesOrphans(object)) {
     const removal = buses.removeStreams(namespace, name);
     if (removal.state === 'pending' || (removal.state === 'blocked' && !(await isNatsLost(scope, tools)))) {
       const message = `NATS does not delete the streams: ${removal.obstacle}; to leave them, set spec.stream.deletionPolicy to Retain`;

@@ -1,7 +1,7 @@
 /** The phases of a gateway or message processor: its workload, and the consumers of a processor. */
 import { defaultImage, renderGateway, renderProcessor } from '../../infra/index.ts';
 import { hold, isHeld, isNamespaceLeaving, processorFinalizer, release } from '../kube/finalizers.ts';
-import { conditionIn, leavesOrphans } from '../kube/objects.ts';
+import { conditionIn } from '../kube/objects.ts';
 import { lagIn } from '../nats/lag.ts';
 import { type Removal, removalBlocked } from '../nats/removal.ts';
 import { endpointFacts } from './endpoints.ts';
@@ -13,10 +13,10 @@ import type { End, MemberScope, Tools } from './scope.ts';
 export async function removeMember(scope: MemberScope, tools: Tools): Promise<End | undefined> {
   if (!scope.isDeleted) return undefined;
   const { object, key, name, groupName = '' } = scope;
-  const { kube, applier, rollouts, log } = tools;
+  const { kube, applier, rollouts, store, log } = tools;
   rollouts.leave(key);
   if (!isHeld(object, processorFinalizer)) return 'released';
-  if (leavesOrphans(object)) {
+  if (store.leavesOrphans(object)) {
     // Its pods go on, and so do their consumers.
     await release(kube, object, processorFinalizer);
     return 'released';
