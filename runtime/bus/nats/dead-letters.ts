@@ -175,7 +175,16 @@ function parse({ seq, hdrs = '', data = '' }: StoredLetter): DeadLetter {
   const block = Buffer.from(hdrs, 'base64').toString('latin1');
   const kept = headerValue(block, headerNames.deadLetter);
   if (kept === undefined) throw new HydrogenError('HYD_MESSAGE_UNREADABLE', `dead letter ${seq}`);
-  return { ...(JSON.parse(kept) as Kept), sequence: seq, payload: Buffer.from(data, 'base64') };
+  return { ...readKept(kept, seq), sequence: seq, payload: Buffer.from(data, 'base64') };
+}
+
+/** Whoever reaches the bus can store a letter. @throws {HydrogenError} HYD_MESSAGE_UNREADABLE */
+function readKept(json: string, sequence: number): Kept {
+  try {
+    return JSON.parse(json) as Kept;
+  } catch (cause) {
+    throw new HydrogenError('HYD_MESSAGE_UNREADABLE', `dead letter ${sequence}`, { cause });
+  }
 }
 
 // Shortens the detail until the header fits: a letter that can't be stored would block its message forever.
