@@ -5,6 +5,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { busGroup } from '../../crds/contract.ts';
 import { createNatsBus } from '../../runtime/bus/nats/nats.ts';
 import type { Bus } from '../../runtime/bus/port/bus.ts';
@@ -77,6 +78,8 @@ async function stage(judge: (connection: string, number: number) => number, deli
   return { nats, witness, bus, processor, [Symbol.asyncDispose]: () => parts.disposeAsync() };
 }
 
+type Stage = Awaited<ReturnType<typeof stage>>;
+
 async function startPublisher(nats: TestNats): Promise<Bus> {
   const bus = createNatsBus({
     group: busGroup('default', 'e2e'),
@@ -99,6 +102,37 @@ async function publish(bus: Bus, names: readonly string[], from: number, to: num
       }),
     );
   }
+}
+
+/**
+ * Publishes `upTo` messages of every connection, or until it is stopped or disposed of; never more than a few thousand ahead
+ * of what the destination has seen.
+ */
+function publishing({ bus, witness }: Stage, names: readonly string[], upTo = Number.POSITIVE_INFINITY) {
+  let published = 0;
+  let isOver = false;
+  const done = (async () => {
+    while (!isOver && published < upTo) {
+      await publish(bus, names, published, published + 1);
+      published += 1;
+      while (!isOver && published * names.length - witness.attempts.size > 5_000) await sleep(10);
+    }
+  })();
+  // Whoever stops it learns of a failure; until then a test may fail for another reason, which is the one to be told.
+  done.catch(() => {});
+  return {
+    done,
+    /** @returns how many messages of each connection were stored */
+    async stop(): Promise<number> {
+      isOver = true;
+      await done;
+      return published;
+    },
+    async [Symbol.asyncDispose](): Promise<void> {
+      isOver = true;
+      await done.catch(() => {});
+    },
+  };
 }
 
 /** Lanes that a processor owns, from its metrics. */
@@ -168,17 +202,10 @@ describe('lanes that change hands', { skip }, () => {
   test('rolling restarts burn no attempts: no dead letters after a short failure with few attempts', async () => {
     let status = 200;
     await using kit = await stage(() => status, { maxAttempts: 3 });
-    const { witness, bus } = kit;
+    const { witness } = kit;
     let replicas = [await kit.processor(), await kit.processor()];
     const all = [...replicas];
-    let isOver = false;
-    let published = 0;
-    const publishing = (async () => {
-      while (!isOver) {
-        await publish(bus, connections, published, published + 1);
-        published += 1;
-      }
-    })();
+    await using publisher = publishing(kit, connections);
     for (let round = 0; round < 2; round++) {
       for (const old of replicas) {
         const next = await kit.processor();
@@ -189,14 +216,14 @@ describe('lanes that change hands', { skip }, () => {
       }
     }
     status = 503;
-    const failing = witness.attempts.size;
-    await eventually(() => Array.from(witness.attempts.values()).some((attempts) => attempts.length > 1));
+    // The circuit may try others first, and waits longer each time.
+    await eventually(() => Array.from(witness.attempts.values()).some((attempts) => attempts.length > 1), {
+      timeoutMs: 40_000,
+    });
     status = 200;
-    isOver = true;
-    await publishing;
+    const published = await publisher.stop();
     await eventually(() => witness.hasAll(connections, published), { timeoutMs: 60_000 });
     witness.checkOrder();
-    assert.ok(failing > 0);
     // A machine that is too slow to renew leases has lost some, which repeats messages.
     const isSlow = all.some((one) => one.output().includes('lease was not renewed'));
     for (const [name, attempts] of isSlow ? [] : witness.attempts) {
@@ -208,13 +235,13 @@ describe('lanes that change hands', { skip }, () => {
 
   test('a processor that joins takes its share of the lanes, and nothing is lost, repeated or overtaken', async () => {
     await using kit = await stage(() => 200);
-    const { witness, bus } = kit;
+    const { witness } = kit;
     const first = await kit.processor();
     await eventually(async () => (await lanesOf(first)) === 16);
-    const publishing = publish(bus, connections, 0, 100);
+    await using publisher = publishing(kit, connections, 100);
     await eventually(() => witness.attempts.size > 1_000);
     const second = await kit.processor();
-    await publishing;
+    await publisher.done;
     await eventually(async () => (await lanesOf(first)) === 8 && (await lanesOf(second)) === 8);
     await eventually(() => witness.hasAll(connections, 100), { timeoutMs: 60_000 });
     witness.checkOrder();
@@ -224,15 +251,15 @@ describe('lanes that change hands', { skip }, () => {
 
   test('NATS is killed and comes back: nothing is lost or overtaken', async () => {
     await using kit = await stage(() => 200);
-    const { witness, bus, nats } = kit;
+    const { witness, nats } = kit;
     await Promise.all([kit.processor(), kit.processor()]);
-    const publishing = publish(bus, connections, 0, 60);
+    await using publisher = publishing(kit, connections, 60);
     for (let round = 1; round <= 3; round++) {
       await eventually(() => witness.attempts.size > round * 1_000, { timeoutMs: 30_000 });
       await nats.kill('SIGKILL');
       await nats.start();
     }
-    await publishing;
+    await publisher.done;
     await eventually(() => witness.hasAll(connections, 60), { timeoutMs: 60_000 });
     witness.checkOrder();
   });
