@@ -118,7 +118,7 @@ function publishing({ bus, witness }: Stage, names: readonly string[], upTo = Nu
       while (!isOver && published * names.length - witness.attempts.size > 5_000) await sleep(10);
     }
   })();
-  // Whoever stops it learns of a failure; until then a test may fail for another reason, which is the one to be told.
+  // Whoever stops it learns of a failure. A test that fails for another reason first has to report that one.
   done.catch(() => {});
   return {
     done,
