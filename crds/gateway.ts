@@ -129,8 +129,31 @@ const limits = Fields(
       }),
       16384,
     ),
+    maxConnectionAgeSeconds: withDefault(
+      Integer(0, 31536000, {
+        description:
+          'Seconds after which a connection is closed with 1001, so that its client connects again: to another pod, or ' +
+          'through the authorizer once more. Each connection gets between 90 and 100 % of them, so that those which began ' +
+          'together do not end together. A change applies to connections opened after it. 0 means no limit. Default 0.',
+      }),
+      0,
+    ),
   },
   { description: 'Limits that protect a pod from its clients.' },
+);
+
+const expiry = Fields(
+  {
+    graceSeconds: withDefault(
+      Integer(0, 86400, {
+        description:
+          'Seconds between the expires_at that the authorizer named and the end of the connection. A change applies to ' +
+          'connections opened after it. Default 0.',
+      }),
+      0,
+    ),
+  },
+  { description: 'How a connection ends whose authorization has expired: with 4001.' },
 );
 
 const management = Fields(
@@ -185,6 +208,7 @@ export const gatewaySpec = Fields(
     ...hookFields,
     heartbeat: withDefault(heartbeat, {}),
     limits: withDefault(limits, {}),
+    expiry: withDefault(expiry, {}),
     trustedProxies: Type.Optional(
       ListSet(Text('cidr'), {
         description:

@@ -17,7 +17,12 @@ export const closeCodes = {
   messageTooBig: 1009,
   internalError: 1011,
   tryAgainLater: 1013,
+  /** Ours: the authorization of the connection has expired. */
+  expired: 4001,
 } as const;
+
+/** How the reason begins of a close of ours with a code that services may use, too. */
+const ownReason = 'HYD_';
 
 /** Bytes that a close frame leaves for the reason: RFC 6455 section 5.5 allows 125, two of them are the code. */
 const maxCloseReasonBytes = 123;
@@ -30,6 +35,19 @@ export function isServiceCloseCode(code: number): boolean {
 /** True when the reason fits into a close frame. */
 export function isCloseReason(reason: string): boolean {
   return Buffer.byteLength(reason) <= maxCloseReasonBytes;
+}
+
+/**
+ * True when a client would take the close for one of hydrogen's own: with 4000 to 4999, those alone begin their reason
+ * with `HYD_`.
+ */
+export function isOwnClose(code: number, reason: string): boolean {
+  return isPrivate(code) && reason.startsWith(ownReason);
+}
+
+/** True for 4000 to 4999, whose meaning is ours to define. */
+export function isPrivate(code: number): boolean {
+  return code >= 4000 && code <= 4999;
 }
 
 /** The longest prefix of `reason` that fits into a close frame and ends at a character. */

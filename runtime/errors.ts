@@ -26,7 +26,7 @@ export const errors = {
   HYD_UNAUTHORIZED: { message: 'the authorizer did not accept this client', http: 401 },
   HYD_FORBIDDEN: { message: 'the authorizer refused this client', http: 403 },
   HYD_AUTHORIZER_UNAVAILABLE: { message: 'the authorizer is unavailable', http: 503 },
-  HYD_AUTHORIZER_INVALID: { message: 'the authorizer\'s answer is not {"context": {...}}', http: 503 },
+  HYD_AUTHORIZER_INVALID: { message: "the authorizer's answer is not in the documented form", http: 503 },
   HYD_CLIENT_LEFT: { message: 'the client left before its upgrade was answered', http: 400 },
   HYD_CONNECT_HOOK_REFUSED: { message: 'the connect hook refused this connection', http: 500 },
   HYD_TOO_MANY_CONNECTIONS: { message: 'this gateway has reached limits.maxConnections', http: 503 },
@@ -40,6 +40,8 @@ export const errors = {
   },
 
   // Closed connections.
+  HYD_CONNECTION_EXPIRED: { message: 'the authorization has expired: renew it and connect again', close: 4001 },
+  HYD_CONNECTION_TOO_OLD: { message: 'limits.maxConnectionAgeSeconds is reached: connect again', close: 1001 },
   HYD_MESSAGES_NOT_ACCEPTED: { message: 'this gateway takes no client messages', close: 1003 },
   HYD_INVALID_UTF8: { message: 'a text message must be valid UTF-8', http: 400, close: 1007 },
   HYD_PROTOCOL_ERROR: { message: 'the client broke the WebSocket protocol (RFC 6455)', close: 1002 },
@@ -58,7 +60,10 @@ export const errors = {
   HYD_OWNER_TIMEOUT: { message: 'the gateway that owns this connection did not answer in time', http: 504 },
   HYD_OWNER_UNREACHABLE: { message: 'the gateway that owns this connection is cut off: try again', http: 503 },
   HYD_CLOSE_CODE_INVALID: { message: 'code must be 1000 or 3000 to 4999', http: 400 },
-  HYD_CLOSE_REASON_INVALID: { message: 'a close reason must be valid UTF-8 of at most 123 bytes', http: 400 },
+  HYD_CLOSE_REASON_INVALID: {
+    message: 'a close reason must be valid UTF-8 of at most 123 bytes, and with 4000 to 4999 not begin with HYD_',
+    http: 400,
+  },
   HYD_ENDPOINTS_INVALID: { message: 'endpoints[] must be paths that start with /', http: 400 },
   HYD_TOKEN_INVALID: { message: 'the bearer token is missing or wrong', http: 401 },
   HYD_NOT_FOUND: { message: 'the management API has no such route', http: 404 },

@@ -47,6 +47,8 @@ export interface HydrogenGatewaySpec {
   readonly heartbeat: GatewayHeartbeat;
   /** Limits that protect a pod from its clients. */
   readonly limits: Limits;
+  /** How a connection ends whose authorization has expired: with 4001. */
+  readonly expiry: GatewayExpiry;
   /**
    * Addresses of the proxies in front of the gateway, as CIDRs such as 10.0.0.0/8. What they say in X-Forwarded-For or
    * Forwarded counts as the address of the client, read from the right. Absent: the address of the socket counts. Each
@@ -142,6 +144,12 @@ export interface HydrogenGatewayMemberSpec {
    * Absent: the defaults of its fields.
    */
   readonly limits?: LimitsInput;
+  /**
+   * How a connection ends whose authorization has expired: with 4001.
+   *
+   * Absent: the defaults of its fields.
+   */
+  readonly expiry?: GatewayExpiryInput;
   /**
    * Addresses of the proxies in front of the gateway, as CIDRs such as 10.0.0.0/8. What they say in X-Forwarded-For or
    * Forwarded counts as the address of the client, read from the right. Absent: the address of the socket counts. Each
@@ -498,6 +506,15 @@ export interface Limits {
    * @default 16384
    */
   readonly maxContextBytes: number;
+  /**
+   * Seconds after which a connection is closed with 1001, so that its client connects again: to another pod, or through
+   * the authorizer once more. Each connection gets between 90 and 100 % of them, so that those which began together do
+   * not end together. A change applies to connections opened after it. 0 means no limit.
+   *
+   * A whole number from 0 to 31536000.
+   * @default 0
+   */
+  readonly maxConnectionAgeSeconds: number;
 }
 
 /** Limits that protect a pod from its clients. As a user writes it. */
@@ -588,6 +605,39 @@ export interface LimitsInput {
    * @default 16384
    */
   readonly maxContextBytes?: number;
+  /**
+   * Seconds after which a connection is closed with 1001, so that its client connects again: to another pod, or through
+   * the authorizer once more. Each connection gets between 90 and 100 % of them, so that those which began together do
+   * not end together. A change applies to connections opened after it. 0 means no limit.
+   *
+   * A whole number from 0 to 31536000.
+   * @default 0
+   */
+  readonly maxConnectionAgeSeconds?: number;
+}
+
+/** How a connection ends whose authorization has expired: with 4001. With its defaults. */
+export interface GatewayExpiry {
+  /**
+   * Seconds between the expires_at that the authorizer named and the end of the connection. A change applies to
+   * connections opened after it.
+   *
+   * A whole number from 0 to 86400.
+   * @default 0
+   */
+  readonly graceSeconds: number;
+}
+
+/** How a connection ends whose authorization has expired: with 4001. As a user writes it. */
+export interface GatewayExpiryInput {
+  /**
+   * Seconds between the expires_at that the authorizer named and the end of the connection. A change applies to
+   * connections opened after it.
+   *
+   * A whole number from 0 to 86400.
+   * @default 0
+   */
+  readonly graceSeconds?: number;
 }
 
 /** The API through which services push messages to clients and close connections. With its defaults. */

@@ -9,37 +9,48 @@ export interface EnvelopeFacts {
   readonly groupId: string;
   readonly connectionId: string;
   readonly endpoint: string;
+  /** Who the client is; undefined: nobody said. */
+  readonly user: string | undefined;
   /** JSON of what the authorizer said, which stays as it is. */
   readonly context: string;
 }
 
 /** The JSON of a connection's unchanging fields, without the closing brace: computed once per connection. */
 export function envelopePrefix(facts: EnvelopeFacts): string {
-  const { instanceId, groupId, connectionId, endpoint, context } = facts;
-  const ids = { instance_id: instanceId, group_id: groupId, connection_id: connectionId, endpoint };
+  const { instanceId, groupId, connectionId, endpoint, user, context } = facts;
+  const ids = { instance_id: instanceId, group_id: groupId, connection_id: connectionId, endpoint, user };
   return `${JSON.stringify(ids).slice(0, -1)},"context":{"authorizer":${context}}`;
 }
 
 /** Writes the body of one client message; see `createEnvelopeWriter`. */
-export type WriteEnvelope = (prefix: string, data: Buffer, isBinary: boolean, timeMs: number) => Buffer;
+export type WriteEnvelope = (
+  prefix: string,
+  data: Buffer,
+  isBinary: boolean,
+  timeMs: number,
+  callbackUrl: string,
+) => Buffer;
 
 /**
- * The writer takes a prefix of `envelopePrefix`, and a text frame's UTF-8 (`message_encoding: text`) or a binary frame's
- * bytes (`base64`). It remembers the last time stamp: many messages share a millisecond, and formatting a date costs
- * more than the rest of the envelope of a short one.
+ * The writer takes a prefix of `envelopePrefix`, a text frame's UTF-8 (`message_encoding: text`) or a binary frame's
+ * bytes (`base64`), and the base URL of the management API (empty: none). It remembers the last time stamp and URL: many
+ * messages share a millisecond, and formatting a date costs more than the rest of the envelope of a short one.
  */
 export function createEnvelopeWriter(): WriteEnvelope {
   let lastMs = Number.NaN;
-  let time = '';
-  return (prefix, data, isBinary, timeMs) => {
-    if (timeMs !== lastMs) {
+  let lastUrl = '';
+  let standing = '';
+  return (prefix, data, isBinary, timeMs, callbackUrl) => {
+    if (timeMs !== lastMs || callbackUrl !== lastUrl) {
       lastMs = timeMs;
-      time = new Date(timeMs).toISOString();
+      lastUrl = callbackUrl;
+      const callback = callbackUrl === '' ? '' : `"callback":${JSON.stringify(callbackUrl)},`;
+      standing = `${callback}"time":"${new Date(timeMs).toISOString()}"`;
     }
     return Buffer.from(
       isBinary
-        ? `${prefix},"time":"${time}","message":"${data.toString('base64')}","message_encoding":"base64"}`
-        : `${prefix},"time":"${time}","message":${JSON.stringify(data.toString('utf8'))},"message_encoding":"text"}`,
+        ? `${prefix},${standing},"message":"${data.toString('base64')}","message_encoding":"base64"}`
+        : `${prefix},${standing},"message":${JSON.stringify(data.toString('utf8'))},"message_encoding":"text"}`,
     );
   };
 }

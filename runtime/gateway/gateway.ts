@@ -292,6 +292,7 @@ export class Gateway {
   #onDisconnected(connection: Connection, closure: Closure): void {
     this.#intake.closed(connection);
     if (connection.wasOpen) this.#metrics.closed(closure.closeCode);
+    if (closure.code !== undefined && closure.code === connection.endsWith) this.#metrics.expired.add(closure.code);
     const { id: connectionId, endpoint } = connection;
     const connectedSeconds = connection.ageMs / 1000;
     this.#log.connectionClosed({ connectionId, endpoint, ...closure, connectedSeconds });

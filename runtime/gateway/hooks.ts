@@ -4,6 +4,7 @@
 
 import type { HttpCall } from '../../crds/index.ts';
 import { within } from '../../process/timing.ts';
+import { HydrogenError } from '../errors.ts';
 import type { HttpClient } from '../http/client/client.ts';
 import {
   askAuthorizer,
@@ -12,7 +13,6 @@ import {
   type HookCall,
   type HookFailure,
   type HookSubject,
-  noContext,
 } from '../http/services/hooks.ts';
 import { Service } from '../http/services/service.ts';
 import type { RoleLog } from '../role/log.ts';
@@ -33,6 +33,9 @@ export interface GatewayHooksDeps {
   readonly metrics: GatewayMetrics;
 }
 
+/** The context of a client of whom nothing is said. */
+const noContext = '{}';
+
 export class GatewayHooks {
   readonly #deps: GatewayHooksDeps;
   readonly #stopping = new AbortController();
@@ -50,7 +53,9 @@ export class GatewayHooks {
     const { headers, query, remoteAddress, subprotocols } = handshake;
     const request = { ...this.#subject(connection), headers, query, remote_address: remoteAddress, subprotocols };
     const call = { ...this.#call(authorizer.http), signal };
-    return this.#counted('authorizer', askAuthorizer(call, request, limits.maxContextBytes));
+    const answer = this.#counted('authorizer', askAuthorizer(call, request, limits.maxContextBytes));
+    const { context = noContext, subprotocol, user, expiresAtMs } = await answer;
+    return { context, subprotocol, user, validMs: remaining(expiresAtMs) };
   }
 
   /** @throws {HydrogenError} HYD_CONNECT_HOOK_REFUSED */
@@ -120,13 +125,26 @@ export class GatewayHooks {
   }
 
   #subject(connection: Connection): HookSubject & { readonly time: string } {
-    const { instanceId, groupId } = this.#deps.identity;
+    const { instanceId, groupId, callbackUrl } = this.#deps.identity;
     return {
       instance_id: instanceId,
       group_id: groupId,
       connection_id: connection.id,
       endpoint: connection.endpoint,
+      user: connection.user,
+      callback: callbackUrl === '' ? undefined : callbackUrl,
       time: new Date().toISOString(),
     };
   }
+}
+
+/**
+ * How long an authorization is still valid: the wall clock is read this once. @throws {HydrogenError} HYD_UNAUTHORIZED
+ * when it is not
+ */
+function remaining(expiresAtMs: number | undefined): number | undefined {
+  if (expiresAtMs === undefined) return undefined;
+  const validMs = expiresAtMs - Date.now();
+  if (validMs <= 0) throw new HydrogenError('HYD_UNAUTHORIZED', 'expires_at has passed');
+  return validMs;
 }

@@ -67,6 +67,7 @@ export class Intake {
       groupId: identity.groupId,
       connectionId: connection.id,
       endpoint: connection.endpoint,
+      user: connection.user,
       context: connection.context,
     });
     this.#connections.add(connection);
@@ -87,7 +88,8 @@ export class Intake {
       this.#refuse(connection, new HydrogenError('HYD_MESSAGES_NOT_ACCEPTED'));
       return;
     }
-    const payload = this.#writeEnvelope(connection.envelopePrefix, data, isBinary, Date.now());
+    const { callbackUrl } = identity;
+    const payload = this.#writeEnvelope(connection.envelopePrefix, data, isBinary, Date.now(), callbackUrl);
     connection.unacknowledgedMessages += 1;
     connection.unacknowledgedBytes += payload.length;
     if (
@@ -98,7 +100,7 @@ export class Intake {
     }
     const isApart = this.#quota.published(connection);
     const id = connection.nextMessageId();
-    messages.publish({ id, connectionId, endpoint, callbackUrl: identity.callbackUrl, payload }, isApart).then(
+    messages.publish({ id, connectionId, endpoint, callbackUrl, payload }, isApart).then(
       (position) => this.#ended(connection, payload.length, position, isApart),
       (error: unknown) => {
         this.#ended(connection, payload.length, undefined, isApart);

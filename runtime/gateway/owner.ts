@@ -103,10 +103,17 @@ function describe(connection: Connection, instanceId: string): object {
     instance_id: instanceId,
     endpoint: connection.endpoint,
     state: connection.state,
+    user: connection.user,
     remote_address: connection.remoteAddress,
     subprotocol: connection.subprotocol,
     connected_at: new Date(connection.createdAtMs).toISOString(),
-    last_seen_at: new Date(Date.now() - (performance.now() - connection.lastSeenMs)).toISOString(),
+    last_seen_at: atWall(connection.lastSeenMs),
+    ends_at: Number.isFinite(connection.endsAtMs) ? atWall(connection.endsAtMs) : undefined,
     buffered_bytes: connection.bufferedBytes,
   };
+}
+
+/** A moment of the monotonic clock as RFC 3339, as the wall clock reads now. */
+function atWall(monotonicMs: number): string {
+  return new Date(Date.now() + monotonicMs - performance.now()).toISOString();
 }

@@ -16,7 +16,7 @@
  */
 
 import { isUtf8 } from 'node:buffer';
-import { closeCodes, isCloseReason, isServiceCloseCode } from '../close.ts';
+import { closeCodes, isCloseReason, isOwnClose, isServiceCloseCode } from '../close.ts';
 import type { OwnerStatus } from '../push-status.ts';
 import { isConnectionId } from './connection-id.ts';
 
@@ -130,7 +130,8 @@ function decodeDisconnect(connectionId: string, data: Buffer): OwnerRequest | un
   const closeCode = data.readUInt16BE(0);
   const reason = data.toString('utf8', 2);
   const isSendable = isServiceCloseCode(closeCode) || closeCode === closeCodes.policyViolation;
-  return isSendable && isCloseReason(reason) ? { kind: 'disconnect', connectionId, closeCode, reason } : undefined;
+  if (!isSendable || !isCloseReason(reason) || isOwnClose(closeCode, reason)) return undefined;
+  return { kind: 'disconnect', connectionId, closeCode, reason };
 }
 
 export function encodeAnswer(status: OwnerStatus, data: string = ''): Uint8Array {

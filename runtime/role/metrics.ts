@@ -52,6 +52,8 @@ export class GatewayMetrics {
   readonly registry = createRegistry();
   readonly opened = new Tally();
   readonly refused = new Tally<ErrorCode>();
+  /** Connections whose time was over. */
+  readonly expired = new Tally<ErrorCode>();
   readonly received = new Tally();
   readonly receivedBytes = new Tally();
   readonly peersUnreadable = new Tally<PeerMessageKind>();
@@ -69,6 +71,7 @@ export class GatewayMetrics {
     metrics.gauge('connections', 'Open connections', 'endpoint', gauges.connections);
     metrics.counter('connections_opened_total', 'Connections opened', 'endpoint', this.opened);
     metrics.counter('connections_closed_total', 'Connections closed', 'close_code', this.#closed);
+    metrics.counter('connections_expired_total', 'Connections whose time was over', 'code', this.expired);
     metrics.counter('upgrades_refused_total', 'Upgrades refused, by error code', 'code', this.refused);
     metrics.counter('messages_received_total', 'Client messages', 'endpoint', this.received);
     metrics.counter('received_bytes_total', 'Bytes of client messages', 'endpoint', this.receivedBytes);
@@ -104,6 +107,7 @@ export class GatewayMetrics {
     return {
       opened: this.opened.total,
       closed: this.#closed.total,
+      expired: this.expired.total,
       refused: this.refused.total,
       messagesIn: this.received.total,
       bytesIn: this.receivedBytes.total,

@@ -1,6 +1,6 @@
 /** How connections end: the facts of an ending, and those of each ending that the error table knows. */
 
-import { closeCodes } from '../close.ts';
+import { closeCodes, isPrivate } from '../close.ts';
 import { type ErrorCode, type ErrorEntry, errors } from '../errors.ts';
 
 /** How a connection ended. */
@@ -15,11 +15,15 @@ export interface Closure {
 
 /** The closure that the error table prescribes; 1011 for a code without a close code. */
 export function closureFor(code: ErrorCode): Closure {
-  const entry: ErrorEntry = errors[code];
-  return { closeCode: entry.close ?? closeCodes.internalError, reason: entry.message, by: 'gateway', code };
+  const { close: closeCode = closeCodes.internalError, message }: ErrorEntry = errors[code];
+  // Services close with 4000 to 4999, too: the code at the beginning of the reason sets ours apart.
+  return { closeCode, reason: isPrivate(closeCode) ? `${code}: ${message}` : message, by: 'gateway', code };
 }
 
-/** True when client messages are ignored once a connection ends so: for any reason of the table except a drain. */
+/**
+ * True when client messages are ignored once a connection ends so: for any reason of the table except a drain and the
+ * end of its time, with which the client has done nothing wrong.
+ */
 export function discards({ closeCode, code }: Closure): boolean {
-  return code !== undefined && closeCode !== closeCodes.goingAway;
+  return code !== undefined && closeCode !== closeCodes.goingAway && !isPrivate(closeCode);
 }

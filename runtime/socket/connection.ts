@@ -13,6 +13,7 @@ import type { ClientSocket } from './client-socket.ts';
 import { type Closure, closureFor, discards } from './closure.ts';
 import { peerKey } from './departures.ts';
 import { holds, Inbox } from './inbox.ts';
+import type { EndCode } from './lifetime.ts';
 import { MessageProgress } from './message-progress.ts';
 import { Outbox, type SendResult } from './outbox.ts';
 import type { LiveSocketPolicy } from './policy.ts';
@@ -41,6 +42,12 @@ export class Connection {
   /** What the authorizer said about this client: JSON, as it wrote it. */
   context = '{}';
   subprotocol = '';
+  /** Who the client is, as the authorizer said; undefined: it said nothing. */
+  user: string | undefined;
+  /** When its time is over, on the monotonic clock (`performance.now()`). Infinity: never. */
+  endsAtMs = Number.POSITIVE_INFINITY;
+  /** With which closure its time is over. */
+  endsWith: EndCode = 'HYD_CONNECTION_EXPIRED';
   /** Set by the part that composes messages: what all messages of this connection have in common. */
   envelopePrefix = '';
   state: ConnectionState = 'opening';
@@ -194,6 +201,11 @@ export class Connection {
       this.#socket.terminate();
     } else if (isDiscarding) this.#finish();
     else this.#beginSettling();
+  }
+
+  /** Closes it if its time is over. */
+  endIfDue(nowMs: number): void {
+    if (this.endsAtMs <= nowMs && this.closure === undefined) this.close(closureFor(this.endsWith));
   }
 
   /** Writes the close frame of a settling connection if everything is stored. Call it whenever that may have changed. */

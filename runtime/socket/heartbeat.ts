@@ -1,8 +1,8 @@
 /**
  * Finds dead peers (RFC 6455 section 5.5.2): pings every connection once per interval, spread evenly over it so that
  * many connections never ping at once, and reports those without a sign of life. Cuts off clients that do not answer
- * our close frame or take too long for a message, and looks for held ones that have left. One timer for all
- * connections.
+ * our close frame or take too long for a message, ends those whose time is over, and looks for held ones that have left.
+ * One timer for all connections.
  */
 
 import type { Connection } from './connection.ts';
@@ -64,6 +64,7 @@ export class Heartbeat {
     for (const connection of this.#connections.values()) {
       if (connection.state === 'closing') connection.terminateIfSilent(closeSilenceMs);
       connection.checkProgress(nowMs, limits.messageTimeoutSeconds * 1000);
+      connection.endIfDue(nowMs);
       if (connection.state !== 'open' || connection.isHeld) continue;
       if (connection.lastSeenMs <= deadlineMs) this.#onDead(connection);
       else if (slotOf(connection, intervalSeconds) === slot) connection.ping();

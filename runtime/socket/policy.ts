@@ -1,15 +1,16 @@
 /** The configuration of the socket layer. Read at each use, so that a changed configuration applies at once. */
 
 import type { HandshakePolicy } from './handshake.ts';
+import type { LifetimePolicy } from './lifetime.ts';
 
-export interface SocketPolicy extends HandshakePolicy {
+export interface SocketPolicy extends HandshakePolicy, LifetimePolicy {
   /** CIDRs of the proxies whose headers say where a client is; undefined: none. */
   readonly trustedProxies?: readonly string[] | undefined;
   readonly heartbeat: {
     readonly intervalSeconds: number;
     readonly timeoutSeconds: number;
   };
-  readonly limits: {
+  readonly limits: LifetimePolicy['limits'] & {
     /** Limit of one client message; a change applies to connections opened after it. */
     readonly maxMessageBytes: number;
     readonly maxConnections: number;

@@ -21,6 +21,7 @@ import { Connection } from './connection.ts';
 import { descriptorsForClients } from './descriptors.ts';
 import { chooseSubprotocol, type Handshake, readHandshake } from './handshake.ts';
 import { Heartbeat } from './heartbeat.ts';
+import { endOf } from './lifetime.ts';
 import { Listener, type ListenerHandlers } from './listener.ts';
 import { MemoryGuard } from './memory-guard.ts';
 import type { LiveSocketPolicy } from './policy.ts';
@@ -36,6 +37,10 @@ export interface Admission {
   readonly context: string;
   /** One of the offered subprotocols. */
   readonly subprotocol?: string | undefined;
+  /** Who the client is. */
+  readonly user?: string | undefined;
+  /** Milliseconds from now on after which its authorization has expired; undefined: never. */
+  readonly validMs?: number | undefined;
 }
 
 export interface SocketHandlers {
@@ -195,9 +200,7 @@ export class SocketServer {
     upgrade.connection = connection;
     const admission = await this.#handlers.authorize(connection, handshake, upgrade.left);
     if (upgrade.left.aborted) throw new HydrogenError('HYD_CLIENT_LEFT');
-    connection.context = admission.context;
-    connection.subprotocol =
-      admission.subprotocol ?? chooseSubprotocol(handshake.subprotocols, this.#policy.current.subprotocols);
+    this.#admitted(connection, handshake, admission);
     this.#connections.set(connection.id, connection);
     this.#addresses.pass(upgrade, connection);
     this.#upgrades -= 1;
@@ -206,6 +209,17 @@ export class SocketServer {
     upgrade.stage = 'connected';
     this.#assertWelcome(handshake.endpoint);
     this.#open(connection, upgrade);
+  }
+
+  #admitted(connection: Connection, handshake: Handshake, admission: Admission): void {
+    const policy = this.#policy.current;
+    const { context, user, validMs, subprotocol } = admission;
+    connection.context = context;
+    connection.user = user;
+    connection.subprotocol = subprotocol ?? chooseSubprotocol(handshake.subprotocols, policy.subprotocols);
+    const { endsAtMs, endsWith } = endOf(validMs, policy, performance.now());
+    connection.endsAtMs = endsAtMs;
+    connection.endsWith = endsWith;
   }
 
   #assertWelcome(endpoint: string): void {

@@ -29,8 +29,8 @@ const doors: Record<string, string> = {
 
 /**
  * The rooms of the runtime, each with the rooms of the runtime that it may import. Rooms on one floor do not know one
- * another; only `gateway` and `processor` compose them. `errors.ts`, `close.ts`, `push-status.ts` and `fifo.ts` are the ground
- * floor.
+ * another; only `gateway` and `processor` compose them. `errors.ts`, `close.ts`, `names.ts`, `push-status.ts` and `fifo.ts`
+ * are the ground floor.
  */
 const rooms: Record<string, readonly string[]> = {
   'runtime/bus': [],
@@ -60,7 +60,7 @@ const rooms: Record<string, readonly string[]> = {
     'runtime/role',
   ],
 };
-const ground = ['runtime/errors.ts', 'runtime/close.ts', 'runtime/push-status.ts', 'runtime/fifo.ts'];
+const ground = ['errors.ts', 'close.ts', 'names.ts', 'push-status.ts', 'fifo.ts'].map((file) => `runtime/${file}`);
 
 /**
  * The rooms of the operator, from the lowest to the highest: each may import those before it. `log.ts`, `digest.ts` and

@@ -2,7 +2,7 @@
 
 import { isUtf8 } from 'node:buffer';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { closeCodes, isCloseReason, isServiceCloseCode } from '../../close.ts';
+import { closeCodes, isCloseReason, isOwnClose, isServiceCloseCode } from '../../close.ts';
 import { type ErrorCode, HydrogenError } from '../../errors.ts';
 import type { PushStatus } from '../../push-status.ts';
 import type { ConnectionsApi } from './api.ts';
@@ -37,7 +37,9 @@ export function addConnectionRoutes(app: FastifyInstance, api: ConnectionsApi): 
     const closeCode = closeCodeOf(request);
     const body = bodyOf(request);
     const reason = body.toString('utf8');
-    if (!isUtf8(body) || !isCloseReason(reason)) throw new HydrogenError('HYD_CLOSE_REASON_INVALID');
+    if (!isUtf8(body) || !isCloseReason(reason) || isOwnClose(closeCode, reason)) {
+      throw new HydrogenError('HYD_CLOSE_REASON_INVALID');
+    }
     const { status } = await api.disconnect(id, closeCode, reason);
     ensureDone(status);
     return reply.code(204).send();

@@ -8,7 +8,7 @@ import { HydrogenError } from '../../errors.ts';
 import type { CallResult } from '../client/call.ts';
 import type { HttpClient } from '../client/client.ts';
 import { parseRetryAfter } from '../client/retry-after.ts';
-import { memberSource } from './json-member.ts';
+import { type AuthorizerAnswer, readAuthorizerAnswer } from './authorizer-answer.ts';
 import { describeCause, type Service } from './service.ts';
 
 /** What every hook request says about its connection. */
@@ -17,6 +17,10 @@ export interface HookSubject {
   readonly group_id: string;
   readonly connection_id: string;
   readonly endpoint: string;
+  /** Who the client is; undefined: nobody said. */
+  readonly user?: string | undefined;
+  /** Base URL of the management API; undefined: none. */
+  readonly callback?: string | undefined;
 }
 
 /** A hook that is about to be called. */
@@ -29,26 +33,16 @@ export interface HookCall {
   readonly signal?: AbortSignal;
 }
 
-export interface AuthorizerAnswer {
-  /** JSON, as the authorizer wrote it. */
-  readonly context: string;
-  readonly subprotocol?: string;
-}
-
-/** The context of a client of whom the authorizer says nothing. */
-export const noContext = '{}';
 /** Bytes that an authorizer's answer may contain in addition to the context. */
 const answerMarginBytes = 4096;
 /** Bytes that are read of an unused answer. */
 const ignoredAnswerBytes = 65_536;
 const maxRetryDelayMs = 30_000;
-/** Levels of objects and lists in a context. */
-const maxContextDepth = 64;
 
 /**
  * @param request the wire fields except `time`.
  * @throws {HydrogenError} HYD_CLIENT_LEFT (its signal has aborted), HYD_FORBIDDEN (403), HYD_UNAUTHORIZED (any other 4xx), HYD_AUTHORIZER_INVALID (200 with an
- * answer that is not `{"context": {...}}`), HYD_AUTHORIZER_UNAVAILABLE (everything else).
+ * answer that `readAuthorizerAnswer` does not take), HYD_AUTHORIZER_UNAVAILABLE (everything else).
  */
 export async function askAuthorizer(
   call: HookCall,
@@ -136,46 +130,6 @@ function withContext(subject: HookSubject & object, context: string): string {
 function retryAfterMs(result: CallResult | HydrogenError): number | undefined {
   if (result instanceof HydrogenError || result.kind !== 'answer') return undefined;
   return parseRetryAfter(result.headers('retry-after'), Date.now());
-}
-
-function readAuthorizerAnswer(body: Uint8Array, offered: readonly string[], maxContextBytes: number): AuthorizerAnswer {
-  if (body.byteLength === 0) return { context: noContext };
-  let text: string;
-  let answer: unknown;
-  try {
-    // Without a byte-order mark, and only if it is UTF-8.
-    text = new TextDecoder('utf-8', { fatal: true }).decode(body);
-    answer = JSON.parse(text);
-  } catch (cause) {
-    throw new HydrogenError('HYD_AUTHORIZER_INVALID', 'not JSON', { cause });
-  }
-  if (!isObject(answer)) throw new HydrogenError('HYD_AUTHORIZER_INVALID', 'not an object');
-  const { context: parsed = {}, subprotocol } = answer;
-  if (!isObject(parsed)) throw new HydrogenError('HYD_AUTHORIZER_INVALID', 'context is not an object');
-  if (!isShallow(parsed, maxContextDepth)) {
-    throw new HydrogenError('HYD_AUTHORIZER_INVALID', `context is nested deeper than ${maxContextDepth} levels`);
-  }
-  const context = memberSource(text, 'context') ?? noContext;
-  if (Buffer.byteLength(context) > maxContextBytes) {
-    throw new HydrogenError(
-      'HYD_AUTHORIZER_INVALID',
-      `context is larger than limits.maxContextBytes (${maxContextBytes})`,
-    );
-  }
-  if (subprotocol === undefined) return { context };
-  if (typeof subprotocol !== 'string' || !offered.includes(subprotocol)) {
-    throw new HydrogenError('HYD_AUTHORIZER_INVALID', 'subprotocol is not one that the client offered');
-  }
-  return { context, subprotocol };
-}
-
-function isShallow(value: unknown, levels: number): boolean {
-  if (typeof value !== 'object' || value === null) return true;
-  return levels > 0 && Object.values(value).every((inner) => isShallow(inner, levels - 1));
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function isSuccess(result: CallResult): boolean {

@@ -8,6 +8,7 @@ const facts = {
   groupId: 'default_chat',
   connectionId: 'i-1',
   endpoint: '/chat',
+  user: '"bob","x":',
   context: JSON.stringify(context),
 };
 
@@ -17,12 +18,14 @@ test('is valid JSON with the message unchanged, whatever the message and the con
   const write = createEnvelopeWriter();
   const prefix = envelopePrefix(facts);
   for (const text of texts) {
-    const body = JSON.parse(write(prefix, Buffer.from(text), false, 0).toString());
+    const body = JSON.parse(write(prefix, Buffer.from(text), false, 0, 'http://c/"').toString());
     assert.deepEqual(body, {
       instance_id: 'i',
       group_id: 'default_chat',
       connection_id: 'i-1',
       endpoint: '/chat',
+      user: '"bob","x":',
+      callback: 'http://c/"',
       context: { authorizer: context },
       time: '1970-01-01T00:00:00.000Z',
       message: text,
@@ -34,9 +37,21 @@ test('is valid JSON with the message unchanged, whatever the message and the con
 test('stamps each message with its own time', () => {
   const write = createEnvelopeWriter();
   const timeOf = (timeMs: number): string =>
-    JSON.parse(write(envelopePrefix(facts), Buffer.from([1]), true, timeMs).toString()).time;
+    JSON.parse(write(envelopePrefix(facts), Buffer.from([1]), true, timeMs, '').toString()).time;
   assert.deepEqual(
     [timeOf(1), timeOf(1), timeOf(2_000), timeOf(1)],
     ['1970-01-01T00:00:00.001Z', '1970-01-01T00:00:00.001Z', '1970-01-01T00:00:02.000Z', '1970-01-01T00:00:00.001Z'],
+  );
+});
+
+test('names the callback URL in force when the message was read, and no user and no URL where there is none', () => {
+  const write = createEnvelopeWriter();
+  const prefix = envelopePrefix({ ...facts, user: undefined });
+  const bodyWith = (url: string): Record<string, unknown> =>
+    JSON.parse(write(prefix, Buffer.from('x'), false, 5, url).toString());
+  assert.deepEqual([bodyWith('http://a').callback, bodyWith('http://b').callback], ['http://a', 'http://b']);
+  assert.deepEqual(
+    ['callback', 'user'].filter((name) => name in bodyWith('')),
+    [],
   );
 });

@@ -33,6 +33,7 @@ test('asks the authorizer with the upgrade request and carries its context in ev
   assert.equal(request.headers['hydrogen-callback'], 'http://callback.test');
   const body = request.json();
   assert.deepEqual(Object.keys(body).sort(), [
+    'callback',
     'connection_id',
     'endpoint',
     'group_id',

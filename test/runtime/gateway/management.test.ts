@@ -171,6 +171,8 @@ test('answers 400 for a close code that is not allowed and a reason that does no
     const answer = await ask(gateway, path, post(reason));
     assert.deepEqual([answer.status, answer.code], [400, 'HYD_CLOSE_REASON_INVALID']);
   }
+  const own = await ask(gateway, `${path}?code=4001`, post('HYD_CONNECTION_EXPIRED: not really'));
+  assert.deepEqual([own.status, own.code], [400, 'HYD_CLOSE_REASON_INVALID']);
   assert.equal(client.socket.readyState, client.socket.OPEN);
 });
 

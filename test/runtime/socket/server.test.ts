@@ -18,7 +18,9 @@ const current = {
     maxMemoryBytes: 0,
     messageTimeoutSeconds: 60,
     messagesPerSecond: 0,
+    maxConnectionAgeSeconds: 0,
   },
+  expiry: { graceSeconds: 0 },
 };
 
 test('a stop during the connect hook reports the end of the connection once, and leaves nothing behind', async () => {
