@@ -11,6 +11,7 @@ test('puts a text message on the bus as the body that destinations receive', asy
   await eventually(() => gateway.messages.length === 1);
   const { body, id } = gateway.messages[0] ?? { body: {}, id: '' };
   assert.deepEqual(Object.keys(body).sort(), [
+    'callback',
     'connection_id',
     'context',
     'endpoint',
