@@ -4,6 +4,8 @@
  */
 
 import { HydrogenError } from '../errors.ts';
+import { nameProblem } from '../names.ts';
+import type { Address } from './port/peers.ts';
 
 /** Number of partitions that the connections of a group are divided into; a wire constant. */
 export const partitionCount = 256;
@@ -70,6 +72,8 @@ export interface Subjects {
   parseEntry(subject: string): EntrySubject | undefined;
   /** @throws {HydrogenError} HYD_CONNECTION_ID_INVALID when the id is not a valid token */
   instance(instanceId: string): string;
+  /** @throws {HydrogenError} HYD_ADDRESS_INVALID for what is no name */
+  address(address: Address): string;
   /** @throws {HydrogenError} HYD_CONFIG_INVALID when the name is not a valid token */
   deadLetters(processor: string): string;
   /**
@@ -176,6 +180,10 @@ export function createSubjects(group: string): Subjects {
     },
     parseEntry,
     instance: (instanceId) => `${prefix}.instance.${checkedId(instanceId)}`,
+    address: (address) => {
+      const to = `${prefix}.to.${address.kind}`;
+      return 'name' in address ? `${to}.${encodeToken(checkedAddressName(address))}` : to;
+    },
     deadLetters: (processor) => `${prefix}.dlq.${checkedName(processor)}`,
     filters: (endpoints, lane, lanes) => {
       const tokens = endpoints === undefined ? undefined : [...new Set(endpoints)].map(endpointToken);
@@ -244,6 +252,12 @@ export function checkedRoom(name: string): string {
     'HYD_CONFIG_INVALID',
     `the name of a waiting room has ${bytes} bytes, not 1 to ${maxRoomBytes}`,
   );
+}
+
+function checkedAddressName({ kind, name }: Extract<Address, { name: string }>): string {
+  const problem = nameProblem(name);
+  if (problem === undefined) return name;
+  throw new HydrogenError('HYD_ADDRESS_INVALID', `${kind} ${problem}`);
 }
 
 function encodeToken(text: string): string {

@@ -34,6 +34,10 @@ export class LeaseStore {
     return lease !== undefined && lease.expiresAtMs > Date.now();
   }
 
+  held(): string[] {
+    return [...this.#leases.keys()].filter((instanceId) => this.isHeld(instanceId));
+  }
+
   /** The bus ended without releasing its leases: they expire by themselves. */
   abandon(link: MemoryLink): void {
     for (const lease of this.#leases.values()) if (lease.link === link) lease.abandon();
@@ -134,6 +138,10 @@ export class MemoryLeases implements LeaseBus {
   async isHeld(instanceId: string): Promise<boolean | undefined> {
     this.#subjects.instance(instanceId);
     return this.#link.isUp ? this.#leases.isHeld(instanceId) : undefined;
+  }
+
+  async addressable(): Promise<string[] | undefined> {
+    return this.#link.isUp ? this.#leases.held() : undefined;
   }
 
   stop(): void {

@@ -49,7 +49,7 @@ export function createMemoryBroker(options: MemoryBrokerOptions = {}): MemoryBro
       maxStoredBytes: Math.floor(maxStoredBytes / 2),
     }),
     letters: new LetterStore(options.maxDeadLetters ?? 10_000),
-    switchboard: { served: new Map(), started: new Set() },
+    switchboard: { served: new Map(), started: new Set(), listeners: new Map() },
     leases: new LeaseStore(options.leaseMs ?? 30_000),
     limits: options.publishLimits ?? defaultPublishLimits,
   };

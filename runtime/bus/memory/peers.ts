@@ -1,6 +1,6 @@
 /** Requests and broadcasts between the buses of one process. */
 
-import type { PeerAnswer, PeerBus } from '../port/peers.ts';
+import type { Address, Closable, PeerAnswer, PeerBus } from '../port/peers.ts';
 import type { Subjects } from '../subjects.ts';
 import type { MemoryLink } from './link.ts';
 
@@ -9,10 +9,17 @@ interface Served {
   readonly handle: (payload: Uint8Array) => Promise<Uint8Array>;
 }
 
-/** The handler of each instance, and the receivers of broadcasts; shared by all buses of a broker. */
+interface Listener {
+  readonly link: MemoryLink;
+  readonly handle: (payload: Uint8Array, respond: (answer: Uint8Array) => void) => void;
+}
+
+/** The handler of each instance, and who hears broadcasts and addresses; shared by all buses of a broker. */
 export interface Switchboard {
   readonly served: Map<string, Served>;
   readonly started: Set<MemoryPeers>;
+  /** By the subject of the address. */
+  readonly listeners: Map<string, Set<Listener>>;
 }
 
 export class MemoryPeers implements PeerBus {
@@ -62,6 +69,47 @@ export class MemoryPeers implements PeerBus {
 
   onBroadcast(listener: (payload: Uint8Array) => void): void {
     this.#listeners.push(listener);
+  }
+
+  listen(address: Address, handle: Listener['handle']): Closable {
+    const subject = this.#subjects.address(address);
+    const { listeners } = this.#switchboard;
+    const one: Listener = { link: this.#link, handle };
+    const all = listeners.get(subject) ?? new Set();
+    listeners.set(subject, all.add(one));
+    return {
+      close: () => {
+        all.delete(one);
+        if (all.size === 0 && listeners.get(subject) === all) listeners.delete(subject);
+      },
+    };
+  }
+
+  ask(address: Address, payload: Uint8Array, onAnswer: (answer: Uint8Array) => void): Closable | undefined {
+    const subject = this.#subjects.address(address);
+    this.#link.checkSize(payload);
+    if (!this.#link.isUp) return undefined;
+    let isOpen = true;
+    const respond = (answer: Uint8Array): void => {
+      if (answer.byteLength > this.maxPayloadBytes) return;
+      setImmediate(() => {
+        if (isOpen && this.#link.isUp) onAnswer(answer);
+      });
+    };
+    setImmediate(() => {
+      for (const { link, handle } of [...(this.#switchboard.listeners.get(subject) ?? [])]) {
+        if (link.isUp) handle(payload, respond);
+      }
+    });
+    return {
+      close: () => {
+        isOpen = false;
+      },
+    };
+  }
+
+  async confirm(): Promise<boolean> {
+    return this.#link.isUp;
   }
 
   start(): void {

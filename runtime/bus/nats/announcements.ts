@@ -9,7 +9,7 @@ import type { Msg } from 'nats';
 import { within } from '../../../process/timing.ts';
 import type { Subjects } from '../subjects.ts';
 import type { Link } from './connection.ts';
-import { isReleased } from './lease-keys.ts';
+import { leaseHolders, readLease } from './lease-keys.ts';
 import { isRefused, jetStreamCodes, type Requests } from './requests.ts';
 
 export interface Announcement {
@@ -21,10 +21,6 @@ export interface Announcement {
   readonly kept?: readonly string[] | 'all';
   /** One of its replicas stops and may have been the last that reads entries: single messages until another one does. */
   readonly isLeaving?: true;
-}
-
-interface KeyListing {
-  readonly state: { readonly subjects?: Readonly<Record<string, number>> };
 }
 
 /** How long gateways believe an announcement that does not come true. */
@@ -81,30 +77,17 @@ export class Announcer {
 
   /** The instances that hold a lease and have not answered. */
   async #holders(answered: ReadonlySet<string>): Promise<string[]> {
-    const bucket = `KV_${this.#subjects.leaseBucket}`;
-    const prefix = `$KV.${this.#subjects.leaseBucket}.`;
     const holders: string[] = [];
     try {
-      const body = { subjects_filter: `${prefix}>` };
-      const { state } = await this.#requests.api<KeyListing>(`STREAM.INFO.${bucket}`, body);
-      for (const key of Object.keys(state.subjects ?? {})) {
-        const instance = key.slice(prefix.length);
-        if (!answered.has(instance) && (await this.#isHeld(bucket, key))) holders.push(instance);
+      for (const instance of await leaseHolders(this.#requests, this.#subjects)) {
+        if (answered.has(instance)) continue;
+        const lease = await readLease(this.#requests, this.#subjects, instance);
+        if (lease?.isReleased === false) holders.push(instance);
       }
     } catch (err) {
       if (!isRefused(err, jetStreamCodes.streamNotFound)) throw err;
     }
     return holders;
-  }
-
-  async #isHeld(bucket: string, key: string): Promise<boolean> {
-    try {
-      return !(await isReleased(this.#requests, bucket, key));
-    } catch (err) {
-      // It has expired meanwhile.
-      if (isRefused(err, jetStreamCodes.messageNotFound)) return false;
-      throw err;
-    }
   }
 }
 

@@ -16,6 +16,8 @@ import { rawHeaders } from './wire.ts';
 export interface Subscribed {
   /** Unsubscribes. Messages in flight may still arrive until this resolves. Never rejects. */
   drain(): Promise<void>;
+  /** Unsubscribes. Messages in flight may still arrive in this turn of the event loop. */
+  close(): void;
 }
 
 type StatusListener = (status: BusStatus, cause?: unknown) => void;
@@ -111,6 +113,10 @@ export class Link {
       drain: async () => {
         this.#registered.delete(one);
         if (one.live !== undefined) await within(flushTimeoutMs, one.live.drain().catch(ignore));
+      },
+      close: () => {
+        this.#registered.delete(one);
+        if (one.live?.isClosed() === false) one.live.unsubscribe();
       },
     };
   }

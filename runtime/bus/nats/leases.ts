@@ -12,8 +12,8 @@ import type { Lease, LeaseBus } from '../port/leases.ts';
 import type { Subjects } from '../subjects.ts';
 import type { Link } from './connection.ts';
 import type { NatsCore } from './core.ts';
-import { isReleased } from './lease-keys.ts';
-import { isRefused, jetStreamCodes, type Requests } from './requests.ts';
+import { leaseHolders, leaseValue, readLease } from './lease-keys.ts';
+import type { Requests } from './requests.ts';
 import { ensureStream, leaseBucket } from './streams.ts';
 import { headerBlock } from './wire.ts';
 
@@ -53,7 +53,7 @@ export class NatsLeases implements LeaseBus {
       leaseMs,
       ensureBucket: async () => void (await ensureStream(requests, leaseBucket(subjects, leaseMs, stream))),
       put: async (instanceId) => {
-        const reply = await requests.send(this.#key(instanceId), Buffer.from(`${Date.now()}`), requestMs);
+        const reply = await requests.send(this.#key(instanceId), leaseValue(), requestMs);
         return reply.kind === 'answer' && !('error' in (JSON.parse(reply.msg.string()) as object));
       },
       remove: async (instanceId) => void (await requests.send(this.#key(instanceId), nothing, requestMs, released)),
@@ -80,14 +80,22 @@ export class NatsLeases implements LeaseBus {
   async isHeld(instanceId: string): Promise<boolean | undefined> {
     this.#subjects.instance(instanceId);
     try {
-      return !(await isReleased(this.#requests, this.#bucket, this.#key(instanceId)));
-    } catch (err) {
-      if (!isRefused(err, jetStreamCodes.messageNotFound)) return undefined;
-    }
-    try {
+      const lease = await readLease(this.#requests, this.#subjects, instanceId);
+      if (lease !== undefined) return !lease.isReleased;
       return (await this.#isOlderThanALease()) ? false : undefined;
     } catch {
-      // Disconnected between the two requests: unknown.
+      // Disconnected, or JetStream does not answer: unknown.
+      return undefined;
+    }
+  }
+
+  async addressable(): Promise<string[] | undefined> {
+    try {
+      const holders = await leaseHolders(this.#requests, this.#subjects);
+      const leases = await Promise.all(holders.map((id) => readLease(this.#requests, this.#subjects, id)));
+      return holders.filter((_, i) => leases[i]?.isReleased === false && leases[i].isAddressable);
+    } catch {
+      // As above; or there is no bucket yet.
       return undefined;
     }
   }

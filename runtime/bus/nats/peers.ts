@@ -1,7 +1,7 @@
 /** Requests and broadcasts between the processes of a group, over core NATS: nothing is stored. */
 
 import { HydrogenError } from '../../errors.ts';
-import type { PeerAnswer, PeerBus } from '../port/peers.ts';
+import type { Address, Closable, PeerAnswer, PeerBus } from '../port/peers.ts';
 import type { NatsCore } from './core.ts';
 import { Flushes } from './flushes.ts';
 
@@ -22,12 +22,9 @@ export class NatsPeers implements PeerBus {
   }
 
   serve(instanceId: string, handler: (payload: Uint8Array) => Promise<Uint8Array>): void {
-    const { link, limit, subjects } = this.#core;
+    const { link, subjects } = this.#core;
     link.subscribe(subjects.instance(instanceId), ({ data, reply }) => {
-      void handler(data).then((body) => {
-        // The package turns a missing reply subject into an empty string.
-        if (reply && body.byteLength <= limit.bytes) link.publish(reply, body);
-      });
+      void handler(data).then((body) => this.#respond(reply, body));
     });
   }
 
@@ -47,5 +44,28 @@ export class NatsPeers implements PeerBus {
 
   onBroadcast(listener: (payload: Uint8Array) => void): void {
     this.#core.link.subscribe(this.#core.subjects.broadcast, ({ data }) => listener(data));
+  }
+
+  listen(address: Address, handler: (payload: Uint8Array, respond: (answer: Uint8Array) => void) => void): Closable {
+    const { link, subjects } = this.#core;
+    return link.subscribe(subjects.address(address), ({ data, reply }) =>
+      handler(data, (answer) => this.#respond(reply, answer)),
+    );
+  }
+
+  ask(address: Address, payload: Uint8Array, onAnswer: (answer: Uint8Array) => void): Closable | undefined {
+    const { limit, requests, subjects } = this.#core;
+    limit.check(payload);
+    return requests.open(subjects.address(address), payload, onAnswer);
+  }
+
+  confirm(): Promise<boolean> {
+    return this.#flushes.join();
+  }
+
+  // The package turns a missing reply subject into an empty string.
+  #respond(subject: string | undefined, answer: Uint8Array): void {
+    const { link, limit } = this.#core;
+    if (subject && answer.byteLength <= limit.bytes) link.publish(subject, answer);
   }
 }

@@ -5,6 +5,7 @@
 
 import type { Msg } from 'nats';
 import { HydrogenError } from '../../errors.ts';
+import type { Closable } from '../port/peers.ts';
 import type { Link } from './connection.ts';
 import { isNoResponders } from './wire.ts';
 
@@ -17,6 +18,11 @@ export type RequestOutcome =
 export interface Requests {
   /** @param headers a complete header block */
   send(subject: string, payload: Uint8Array, timeoutMs: number, headers?: string): Promise<RequestOutcome>;
+  /**
+   * As `send`, for any number of answers, until it is closed; undefined when the link is down. What the server says by
+   * itself, such as that nobody listens, is no answer.
+   */
+  open(subject: string, payload: Uint8Array, onAnswer: (answer: Uint8Array) => void): Closable | undefined;
   /**
    * One round trip through the server. Resolves with true once it has read and passed on everything that was published
    * before; with false when the link is down or lost, or that took longer. Never rejects.
@@ -68,6 +74,7 @@ const nothing = new Uint8Array(0);
 export function createRequests(link: Link): Requests {
   const inbox = `${link.inbox}.r.`;
   const waiting = new Map<number, Waiting>();
+  const open = new Map<number, (answer: Uint8Array) => void>();
   let last = 0;
   let sweeper: NodeJS.Timeout | undefined;
 
@@ -87,7 +94,13 @@ export function createRequests(link: Link): Requests {
   }
 
   link.subscribe(`${inbox}*`, (msg) => {
-    const one = take(Number(msg.subject.slice(inbox.length)));
+    const slot = Number(msg.subject.slice(inbox.length));
+    const onAnswer = open.get(slot);
+    if (onAnswer !== undefined) {
+      if (!isNoResponders(msg)) onAnswer(msg.data);
+      return;
+    }
+    const one = take(slot);
     one?.resolve(isNoResponders(msg) ? { kind: 'nobody' } : { kind: 'answer', msg });
   });
   // Whether it arrived is unknown, so it counts as unanswered.
@@ -122,6 +135,12 @@ export function createRequests(link: Link): Requests {
 
   return {
     send,
+    open: (subject, payload, onAnswer) => {
+      const slot = ++last;
+      if (!link.publish(subject, payload, inbox + slot)) return undefined;
+      open.set(slot, onAnswer);
+      return { close: () => void open.delete(slot) };
+    },
     confirm,
     api: async <T>(subject: string, body?: unknown): Promise<T> => {
       const payload = body === undefined ? nothing : Buffer.from(JSON.stringify(body));

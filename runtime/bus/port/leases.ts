@@ -18,4 +18,9 @@ export interface LeaseBus {
   hold(instanceId: string, onLost: () => void, onHeld?: () => void): Lease;
   /** True while that instance's lease is held; undefined while it can't be known. */
   isHeld(instanceId: string): Promise<boolean | undefined>;
+  /**
+   * The instances whose lease is held and that hear what is asked of addresses, which those of earlier releases do not;
+   * undefined while it can't be known. Never rejects.
+   */
+  addressable(): Promise<string[] | undefined>;
 }

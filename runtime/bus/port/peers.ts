@@ -1,4 +1,7 @@
-/** Messages between the processes of a group: requests to one instance, and broadcasts to all of them. */
+/**
+ * Messages between the processes of a group: requests to one instance, to those that listen to an address, and broadcasts
+ * to all of them.
+ */
 
 /** The answer to a request to an instance. */
 export type PeerAnswer =
@@ -8,6 +11,20 @@ export type PeerAnswer =
   | { readonly kind: 'timeout' }
   /** The bus is down: not sent. */
   | { readonly kind: 'down' };
+
+/**
+ * What several instances can be asked by: those that have connections of a user, or members of a channel; or every one, for
+ * its connections or for a fence. Names are those of `names.ts`.
+ */
+export type Address =
+  | { readonly kind: 'user' | 'channel'; readonly name: string }
+  | { readonly kind: 'everyone' | 'fence' };
+
+/** What lasts until it is closed. */
+export interface Closable {
+  /** Nothing arrives after this turn of the event loop. */
+  close(): void;
+}
 
 export interface PeerBus {
   /** Largest payload in bytes that `request` and `broadcast` accept. */
@@ -27,4 +44,23 @@ export interface PeerBus {
    */
   broadcast(payload: Uint8Array): Promise<void>;
   onBroadcast(listener: (payload: Uint8Array) => void): void;
+  /**
+   * Hears what is asked of an address from now on, until it is closed. What others ask is heard once `confirm` has resolved,
+   * and through other servers of a NATS cluster a moment later. The handler may respond any number of times, each with at
+   * most `maxPayloadBytes`; more is not sent.
+   * @throws {HydrogenError} HYD_ADDRESS_INVALID
+   */
+  listen(address: Address, handler: (payload: Uint8Array, respond: (answer: Uint8Array) => void) => void): Closable;
+  /**
+   * Hands it to every instance that listens to the address and is connected at this moment, this one included. Answers
+   * arrive until it is closed. What one process asks, of whatever addresses, is heard by each instance in this order.
+   * @returns undefined when the bus is down: not sent
+   * @throws {HydrogenError} HYD_MESSAGE_TOO_LARGE, HYD_ADDRESS_INVALID
+   */
+  ask(address: Address, payload: Uint8Array, onAnswer: (answer: Uint8Array) => void): Closable | undefined;
+  /**
+   * Resolves with true once the server knows what this process listens to; with false when it did not say so within seconds.
+   * Never rejects.
+   */
+  confirm(): Promise<boolean>;
 }

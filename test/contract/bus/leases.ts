@@ -13,8 +13,10 @@ export function busLeases(makeEnvironment: MakeBusEnvironment): void {
     const lease = owner.leases.hold('gw-1', () => assert.fail('lost'));
     await eventually(async () => (await asker.leases.isHeld('gw-1')) === true);
     await holds(async () => (await asker.leases.isHeld('gw-1')) === true, 3000);
+    assert.deepEqual(await asker.leases.addressable(), ['gw-1']);
     await lease.release();
     assert.equal(await asker.leases.isHeld('gw-1'), false);
+    assert.deepEqual(await asker.leases.addressable(), []);
   });
 
   test('the lease of an instance that died expires, but not at once', async () => {

@@ -1,6 +1,7 @@
 /** The guarantees of every bus, run unchanged on each implementation: a file for each part of the port, and one for pressure. */
 
 import { describe } from 'node:test';
+import { busAddresses } from './addresses.ts';
 import { busDeadLetters } from './dead-letters.ts';
 import type { MakeBusEnvironment } from './kit.ts';
 import { busLeases } from './leases.ts';
@@ -21,6 +22,7 @@ export function busContract(name: string, makeEnvironment: MakeBusEnvironment, s
     describe('dead letters', () => busDeadLetters(makeEnvironment));
     describe('waiting rooms', () => busWaiting(makeEnvironment));
     describe('peers', () => busPeers(makeEnvironment));
+    describe('addresses', () => busAddresses(makeEnvironment));
     describe('leases', () => busLeases(makeEnvironment));
   });
 }

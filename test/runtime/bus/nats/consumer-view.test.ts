@@ -9,6 +9,7 @@ const consumer = (name: string): object => ({ name, config: {} });
 function answering(...pages: object[]): Requests {
   return {
     send: async () => ({ kind: 'down' }),
+    open: () => undefined,
     confirm: async () => false,
     api: async <T>() => pages.shift() as T,
   };

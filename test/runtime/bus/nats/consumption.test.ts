@@ -26,6 +26,7 @@ describe('consumption on nats', { skip }, async () => {
         live.add(subject);
         const subscribed = real.subscribe(subject, listener);
         return {
+          ...subscribed,
           drain: () => {
             live.delete(subject);
             return subscribed.drain();
