@@ -65,6 +65,12 @@ const limits = Fields(
       }),
       10000,
     ),
+    maxChannelsPerConnection: withDefault(
+      Integer(0, 10000, {
+        description: 'Maximum number of channels that one connection may be in. Default 128.',
+      }),
+      128,
+    ),
     maxConnectionsPerAddress: withDefault(
       Integer(0, 1000000, {
         description:

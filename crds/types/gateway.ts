@@ -444,6 +444,13 @@ export interface Limits {
    */
   readonly maxPendingHandshakes: number;
   /**
+   * Maximum number of channels that one connection may be in.
+   *
+   * A whole number from 0 to 10000.
+   * @default 128
+   */
+  readonly maxChannelsPerConnection: number;
+  /**
    * Maximum number of connections from one client address (IPv6: from one /64) to one pod; further ones get 429. Behind
    * a proxy, set trustedProxies: all of its clients share its address otherwise. 0 means no limit.
    *
@@ -542,6 +549,13 @@ export interface LimitsInput {
    * @default 10000
    */
   readonly maxPendingHandshakes?: number;
+  /**
+   * Maximum number of channels that one connection may be in.
+   *
+   * A whole number from 0 to 10000.
+   * @default 128
+   */
+  readonly maxChannelsPerConnection?: number;
   /**
    * Maximum number of connections from one client address (IPv6: from one /64) to one pod; further ones get 429. Behind
    * a proxy, set trustedProxies: all of its clients share its address otherwise. 0 means no limit.

@@ -15,12 +15,11 @@ import type { Lease } from '../bus/port/leases.ts';
 import { HydrogenError } from '../errors.ts';
 import { createHttpClient, type HttpClient } from '../http/client/client.ts';
 import { ManagementServer } from '../http/management/server.ts';
-import { decodeBroadcast, decodeReplies, decodeRequest, encodeAnswer, encodeStatuses } from '../peers/codec.ts';
 import { createPush } from '../peers/push.ts';
 import { type GatewayConfig, restartFields } from '../role/documents.ts';
 import { LiveConfig } from '../role/live-config.ts';
 import { createRoleLog, type RoleLog } from '../role/log.ts';
-import { GatewayMetrics, type PeerMessageKind } from '../role/metrics.ts';
+import { GatewayMetrics } from '../role/metrics.ts';
 import { Readiness } from '../role/readiness.ts';
 import type { MountedSecrets } from '../role/secrets.ts';
 import { Statistics } from '../role/statistics.ts';
@@ -32,7 +31,7 @@ import { GatewayHooks } from './hooks.ts';
 import { GatewayIdentity } from './identity.ts';
 import { Intake } from './intake.ts';
 import { createConnectionsApi } from './management.ts';
-import { GatewayOwner } from './owner.ts';
+import { GatewayPeers } from './peers.ts';
 
 export interface GatewayPorts {
   readonly client: number;
@@ -61,8 +60,6 @@ const finishHooksMs = 5_000;
 /** Milliseconds of the stop that are kept for closing the connection to the bus, which flushes for up to a second. */
 const stopBusMs = 1_500;
 
-/** Milliseconds between two log lines about unreadable messages of peers. */
-const unreadableLogMs = 1_000;
 /** Milliseconds between two log lines about clients that were cut. */
 const droppedLogMs = 60_000;
 
@@ -78,11 +75,10 @@ export class Gateway {
   readonly #hooks: GatewayHooks;
   readonly #intake: Intake;
   readonly #sockets: SocketServer;
-  readonly #owner: GatewayOwner;
+  readonly #peers: GatewayPeers;
   readonly #management: ManagementServer;
   readonly #probes: ProbeServer;
   readonly #statistics: Statistics;
-  readonly #unreadable = new Occasionally(unreadableLogMs);
   readonly #dropped = new Occasionally(droppedLogMs);
   #config: GatewayConfig;
   #ports: GatewayPorts;
@@ -107,6 +103,7 @@ export class Gateway {
       isBusUp: () => bus.status === 'up',
       isPressed: () => bus.messages.isPressed,
       held: () => this.#intake.held(),
+      memberships: () => this.#peers.memberships,
     });
     this.#log = log;
     this.#metrics = metrics;
@@ -114,11 +111,13 @@ export class Gateway {
     this.#hooks = new GatewayHooks({ identity, spec, http: this.#http, secrets, log, metrics });
     this.#intake = new Intake({ identity, spec, messages: bus.messages, log, metrics });
     this.#sockets = this.#createSockets();
-    this.#owner = new GatewayOwner({
+    this.#peers = new GatewayPeers({
+      bus,
       identity,
       spec,
       sockets: this.#sockets,
       metrics,
+      log,
       isAlive: () => this.#lease?.isHeld === true,
     });
     this.#management = this.#createManagement();
@@ -199,6 +198,7 @@ export class Gateway {
     const drainDeadline = new Deadline(deadline.remainingMs() - this.#afterDrainMs);
     const thrownAway = await drain(parts, periodMs, (spec.hooks.connect?.timeoutSeconds ?? 0) * 1000, drainDeadline);
     await this.#sockets.stop();
+    this.#peers.leave();
     const unsavedMessages = thrownAway + bus.messages.unacknowledged.messages;
     if (unsavedMessages > 0) this.#log.messagesUnsaved({ unsavedMessages });
     const beforeBusMs = (): number => Math.max(0, deadline.remainingMs() - stopBusMs);
@@ -221,6 +221,8 @@ export class Gateway {
     return new SocketServer(this.instanceId, this.#spec, {
       refusal: (endpoint) => this.#refusal(endpoint),
       authorize: (connection, handshake, signal) => this.#hooks.authorize(connection, handshake, signal),
+      registered: (connection) => this.#peers.add(connection),
+      removed: (connection) => this.#peers.remove(connection),
       connect: (connection) => this.#hooks.connect(connection),
       opened: (connection) => this.#onOpened(connection),
       message: (connection, data, isBinary) => this.#intake.take(connection, data, isBinary),
@@ -234,9 +236,14 @@ export class Gateway {
 
   #createManagement(): ManagementServer {
     const { bus, secrets } = this.#deps;
-    const push = createPush(bus, pushTimeoutMs, { instanceId: this.instanceId, owner: this.#owner });
+    const push = createPush(bus, pushTimeoutMs, { instanceId: this.instanceId, owner: this.#peers.owner });
     return new ManagementServer({
-      api: createConnectionsApi(bus.peers, push),
+      api: createConnectionsApi({
+        peers: bus.peers,
+        push,
+        addressing: this.#peers.addressing,
+        maxFrameBytes: () => this.#spec.current.limits.maxBufferedBytes,
+      }),
       maxBodyBytes: () => this.#spec.current.management.maxBodyBytes,
       token: () => {
         const { tokenSecretRef } = this.#spec.current.management;
@@ -259,8 +266,7 @@ export class Gateway {
       else if (status === 'down') this.#log.busDown({ err });
       this.readiness.update();
     });
-    bus.peers.onBroadcast((payload) => this.#onBroadcast(payload));
-    bus.peers.serve(this.instanceId, (payload) => this.#answerPeer(payload));
+    this.#peers.listen();
   }
 
   /** Why an upgrade to this endpoint is refused now; undefined when it is not. */
@@ -321,36 +327,6 @@ export class Gateway {
     this.#log.leaseLost({ connections: connections.size });
     for (const connection of connections.values()) connection.close(closureFor('HYD_BUS_UNREACHABLE'));
     this.readiness.update();
-  }
-
-  async #answerPeer(payload: Uint8Array): Promise<Uint8Array> {
-    const replies = decodeReplies(payload);
-    if (replies !== undefined) {
-      return encodeAnswer('done', encodeStatuses(replies.map((reply) => this.#owner.reply(reply))));
-    }
-    const request = decodeRequest(payload);
-    if (request === undefined) return this.#onUnreadable('request', payload);
-    try {
-      const { status, data } = await this.#owner.answer(request);
-      return encodeAnswer(status, data);
-    } catch (error) {
-      this.#log.failed(error);
-      return encodeAnswer('invalid');
-    }
-  }
-
-  #onBroadcast(payload: Uint8Array): void {
-    const broadcast = decodeBroadcast(payload);
-    if (broadcast === undefined) this.#onUnreadable('broadcast', payload);
-    else this.#owner.broadcast(broadcast);
-  }
-
-  /** Counts it, and logs one in a while: whoever reaches the bus can send as many as he likes. */
-  #onUnreadable(kind: PeerMessageKind, payload: Uint8Array): Uint8Array {
-    this.#metrics.peersUnreadable.add(kind);
-    const count = this.#unreadable.take();
-    if (count !== undefined) this.#log.peerUnreadable({ kind, bytes: payload.byteLength, count });
-    return encodeAnswer('invalid');
   }
 
   #gauges(): Readonly<Record<string, number>> {

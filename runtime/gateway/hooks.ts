@@ -54,8 +54,12 @@ export class GatewayHooks {
     const request = { ...this.#subject(connection), headers, query, remote_address: remoteAddress, subprotocols };
     const call = { ...this.#call(authorizer.http), signal };
     const answer = this.#counted('authorizer', askAuthorizer(call, request, limits.maxContextBytes));
-    const { context = noContext, subprotocol, user, expiresAtMs } = await answer;
-    return { context, subprotocol, user, validMs: remaining(expiresAtMs) };
+    const { context = noContext, subprotocol, user, channels = [], expiresAtMs } = await answer;
+    if (channels.length > limits.maxChannelsPerConnection) {
+      const detail = `it names ${channels.length} channels; limits.maxChannelsPerConnection is ${limits.maxChannelsPerConnection}`;
+      throw new HydrogenError('HYD_AUTHORIZER_INVALID', detail);
+    }
+    return { context, subprotocol, user, channels, validMs: remaining(expiresAtMs) };
   }
 
   /** @throws {HydrogenError} HYD_CONNECT_HOOK_REFUSED */

@@ -1,25 +1,29 @@
 /** Does what services ask of the connections that this gateway owns, directly or through another gateway. */
 
 import type { Broadcast, OwnerRequest, ReplyRequest } from '../peers/codec.ts';
+import type { Fence } from '../peers/fence.ts';
 import type { Owner, OwnerAnswer } from '../peers/push.ts';
+import type { Description } from '../peers/questions.ts';
 import type { OwnerStatus } from '../push-status.ts';
 import type { GatewayMetrics } from '../role/metrics.ts';
 import type { Connection } from '../socket/connection.ts';
 import type { SendResult } from '../socket/outbox.ts';
 import type { SocketServer } from '../socket/server.ts';
+import type { FanOut } from './fan-out.ts';
 import type { GatewayIdentity, LiveGatewaySpec } from './identity.ts';
+import type { Members } from './members.ts';
 
 export interface GatewayOwnerDeps {
   readonly identity: GatewayIdentity;
   readonly spec: LiveGatewaySpec;
   readonly sockets: SocketServer;
+  readonly members: Members;
+  readonly fanOut: FanOut;
+  readonly fence: Fence;
   readonly metrics: GatewayMetrics;
   /** False once others may call these connections gone. */
   isAlive(): boolean;
 }
-
-/** Connections written to before other work gets a turn. */
-const broadcastBatch = 256;
 
 const statusOf: Readonly<Record<SendResult, OwnerStatus>> = {
   sent: 'done',
@@ -30,7 +34,6 @@ const statusOf: Readonly<Record<SendResult, OwnerStatus>> = {
 
 export class GatewayOwner implements Owner {
   readonly #deps: GatewayOwnerDeps;
-  #broadcasts: Promise<void> = Promise.resolve();
 
   constructor(deps: GatewayOwnerDeps) {
     this.#deps = deps;
@@ -53,7 +56,12 @@ export class GatewayOwner implements Owner {
         connection.close({ closeCode: request.closeCode, reason: request.reason, by: 'service' });
         return { status: 'done' };
       case 'describe':
-        return { status: 'done', data: JSON.stringify(describe(connection, identity.instanceId)) };
+        return { status: 'done', data: JSON.stringify(describeConnection(connection, identity.instanceId)) };
+      case 'join':
+        return this.#join(connection, request.channel);
+      case 'leave':
+        this.#deps.members.leave(connection, request.channel);
+        return { status: 'done' };
     }
   }
 
@@ -66,22 +74,22 @@ export class GatewayOwner implements Owner {
   }
 
   /** Writes to every connection of the named endpoints; broadcasts reach a connection in the order of their arrival. */
-  broadcast(broadcast: Broadcast): void {
-    this.#broadcasts = this.#broadcasts.then(() => this.#fanOut(broadcast));
+  broadcast({ endpoints, data, isBinary }: Broadcast): void {
+    const { fanOut, sockets } = this.#deps;
+    const wanted = endpoints && new Set(endpoints);
+    const all = (): Connection[] => [...sockets.connections.values()];
+    const targets = (): Connection[] =>
+      wanted === undefined ? all() : all().filter(({ endpoint }) => wanted.has(endpoint));
+    void fanOut.write(targets, data, isBinary);
   }
 
-  async #fanOut({ endpoints, data, isBinary }: Broadcast): Promise<void> {
-    const wanted = endpoints && new Set(endpoints);
-    let budget = broadcastBatch;
-    for (const connection of [...this.#deps.sockets.connections.values()]) {
-      if (!this.#deps.isAlive()) return;
-      if (wanted?.has(connection.endpoint) === false) continue;
-      if (connection.offer(data, isBinary)) this.#countSent(connection, data.byteLength);
-      budget -= 1;
-      if (budget > 0) continue;
-      budget = broadcastBatch;
-      await new Promise(setImmediate);
-    }
+  /** Resolves once what any gateway asks of the channel reaches the connection. */
+  async #join(connection: Connection, channel: string): Promise<OwnerAnswer> {
+    const { fence, members, spec } = this.#deps;
+    const joined = members.join(connection, channel, spec.current.limits.maxChannelsPerConnection);
+    if (joined === 'full') return { status: 'full' };
+    await fence.join();
+    return { status: 'done' };
   }
 
   /** The connection, unless it is gone or may be called gone. */
@@ -97,13 +105,15 @@ export class GatewayOwner implements Owner {
   }
 }
 
-function describe(connection: Connection, instanceId: string): object {
+/** What the management API says of a connection. */
+export function describeConnection(connection: Connection, instanceId: string): Description {
   return {
     connection_id: connection.id,
     instance_id: instanceId,
     endpoint: connection.endpoint,
-    state: connection.state,
     user: connection.user,
+    channels: connection.channels,
+    state: connection.state,
     remote_address: connection.remoteAddress,
     subprotocol: connection.subprotocol,
     connected_at: new Date(connection.createdAtMs).toISOString(),

@@ -6,6 +6,8 @@
  *     send        op(1: text, 2: binary) length(1) id data
  *     disconnect  op(3) length(1) id close-code(2, big-endian) reason
  *     describe    op(4) length(1) id
+ *     join        op(8) length(1) id channel
+ *     leave       op(9) length(1) id channel
  *     reply       op(5: text, 6: binary) length(1) id data
  *     replies     op(7) and for each length(4, big-endian) reply
  *     broadcast   op(1: text, 2: binary) length(4, big-endian) endpoints-as-JSON data
@@ -17,6 +19,7 @@
 
 import { isUtf8 } from 'node:buffer';
 import { closeCodes, isCloseReason, isOwnClose, isServiceCloseCode } from '../close.ts';
+import { nameProblem } from '../names.ts';
 import type { OwnerStatus } from '../push-status.ts';
 import { isConnectionId } from './connection-id.ts';
 
@@ -28,7 +31,8 @@ export type OwnerRequest =
    */
   | { readonly kind: 'reply'; readonly connectionId: string; readonly data: Uint8Array; readonly isBinary: boolean }
   | { readonly kind: 'disconnect'; readonly connectionId: string; readonly closeCode: number; readonly reason: string }
-  | { readonly kind: 'describe'; readonly connectionId: string };
+  | { readonly kind: 'describe'; readonly connectionId: string }
+  | { readonly kind: 'join' | 'leave'; readonly connectionId: string; readonly channel: string };
 
 export type ReplyRequest = Extract<OwnerRequest, { readonly kind: 'reply' }>;
 
@@ -39,7 +43,17 @@ export interface Broadcast {
   readonly isBinary: boolean;
 }
 
-const ops = { text: 1, binary: 2, disconnect: 3, describe: 4, replyText: 5, replyBinary: 6, replies: 7 } as const;
+const ops = {
+  text: 1,
+  binary: 2,
+  disconnect: 3,
+  describe: 4,
+  replyText: 5,
+  replyBinary: 6,
+  replies: 7,
+  join: 8,
+  leave: 9,
+} as const;
 const statuses: readonly OwnerStatus[] = ['done', 'accepted', 'gone', 'full', 'tooLarge', 'invalid'];
 
 export function encodeRequest(request: OwnerRequest): Uint8Array {
@@ -57,6 +71,9 @@ export function encodeRequest(request: OwnerRequest): Uint8Array {
     }
     case 'describe':
       return head(ops.describe, id, 0);
+    case 'join':
+    case 'leave':
+      return withData(ops[request.kind], id, Buffer.from(request.channel));
   }
 }
 
@@ -79,6 +96,9 @@ export function decodeRequest(payload: Uint8Array): OwnerRequest | undefined {
       return isUtf8(data) ? { kind: 'reply', connectionId, data, isBinary: false } : undefined;
     case ops.disconnect:
       return decodeDisconnect(connectionId, data);
+    case ops.join:
+    case ops.leave:
+      return decodeMembership(bytes[0] === ops.join ? 'join' : 'leave', connectionId, data);
     case ops.describe:
       return data.length === 0 ? { kind: 'describe', connectionId } : undefined;
     default:
@@ -123,6 +143,11 @@ export function encodeStatuses(list: readonly OwnerStatus[]): string {
 /** A digit that is no status counts as `invalid`. */
 export function decodeStatuses(digits: string): OwnerStatus[] {
   return Array.from(digits, (digit) => statuses[Number(digit)] ?? 'invalid');
+}
+
+function decodeMembership(kind: 'join' | 'leave', connectionId: string, data: Buffer): OwnerRequest | undefined {
+  const channel = data.toString('utf8');
+  return isUtf8(data) && nameProblem(channel) === undefined ? { kind, connectionId, channel } : undefined;
 }
 
 function decodeDisconnect(connectionId: string, data: Buffer): OwnerRequest | undefined {

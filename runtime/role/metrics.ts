@@ -32,6 +32,8 @@ class Tally<Label extends string = string> {
 /** Read at each scrape. */
 export interface GatewayGauges {
   connections(): Iterable<[endpoint: string, count: number]>;
+  /** Connections, counted once for each channel that they are in. */
+  memberships(): number;
   unacknowledged(): { readonly messages: number; readonly bytes: number };
   isBusUp(): boolean;
   isPressed(): boolean;
@@ -39,8 +41,10 @@ export interface GatewayGauges {
   held(): Iterable<[reason: string, count: number]>;
 }
 
-/** `request`: to the owner of a connection. */
-export type PeerMessageKind = 'request' | 'broadcast';
+/** What is asked of the connections of a user, of a channel, or of all. */
+export type QuestionKind = 'send' | 'disconnect' | 'join' | 'leave' | 'list';
+/** `request`: to the owner of a connection. `question`: about users, channels and lists. */
+export type PeerMessageKind = 'request' | 'broadcast' | 'question';
 export type HookName = 'authorizer' | 'connect' | 'disconnect';
 /** `refused`: the upgrade was refused. `givenUp`: the last attempt of a disconnect hook failed. */
 export type HookOutcome = 'ok' | 'refused' | 'givenUp';
@@ -57,6 +61,7 @@ export class GatewayMetrics {
   readonly received = new Tally();
   readonly receivedBytes = new Tally();
   readonly peersUnreadable = new Tally<PeerMessageKind>();
+  readonly questions = new Tally<QuestionKind>();
   readonly sent = new Tally();
   readonly sentBytes = new Tally();
   readonly hooks: Readonly<Record<HookName, Tally<HookOutcome>>> = {
@@ -78,6 +83,18 @@ export class GatewayMetrics {
     metrics.counter('messages_sent_total', 'Messages written to clients', 'endpoint', this.sent);
     metrics.counter('sent_bytes_total', 'Bytes of messages written to clients', 'endpoint', this.sentBytes);
     metrics.counters('hooks_total', 'Hook calls', ['hook', 'outcome'], () => this.#hookCalls());
+    metrics.counter(
+      'questions_total',
+      'Requests about users, channels and lists that concerned connections of this gateway',
+      'kind',
+      this.questions,
+    );
+    metrics.gauge(
+      'channel_memberships',
+      'Connections, counted once for each channel that they are in',
+      undefined,
+      () => [['', gauges.memberships()]],
+    );
     metrics.counter(
       'peer_messages_unreadable_total',
       'Messages of peers that were dropped, since no member of the group writes such',

@@ -33,6 +33,8 @@ export interface ConnectionInit {
 
 /** Milliseconds that the messages of an ending connection may take until they are stored. */
 const settleLimitMs = 30_000;
+const noChannels: readonly string[] = [];
+
 export class Connection {
   readonly id: string;
   readonly endpoint: string;
@@ -48,6 +50,8 @@ export class Connection {
   endsAtMs = Number.POSITIVE_INFINITY;
   /** With which closure its time is over. */
   endsWith: EndCode = 'HYD_CONNECTION_EXPIRED';
+  /** The channels that it is a member of; `gateway/members.ts` changes them. */
+  channels: readonly string[] = noChannels;
   /** Set by the part that composes messages: what all messages of this connection have in common. */
   envelopePrefix = '';
   state: ConnectionState = 'opening';

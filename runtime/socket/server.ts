@@ -39,6 +39,8 @@ export interface Admission {
   readonly subprotocol?: string | undefined;
   /** Who the client is. */
   readonly user?: string | undefined;
+  /** The channels that it is in from the beginning, each once. */
+  readonly channels?: readonly string[] | undefined;
   /** Milliseconds from now on after which its authorization has expired; undefined: never. */
   readonly validMs?: number | undefined;
 }
@@ -48,7 +50,10 @@ export interface SocketHandlers {
   refusal(endpoint: string): HydrogenError | undefined;
   /** @param signal aborts when the client leaves: nobody waits any more. @throws {HydrogenError} to refuse. */
   authorize(connection: Connection, handshake: Handshake, signal: AbortSignal): Promise<Admission>;
-  /** Called when the connection can already be pushed to. @throws {HydrogenError} to refuse. */
+  /** The connection can be pushed to from now on, until it is removed. */
+  registered(connection: Connection): void;
+  removed(connection: Connection): void;
+  /** Called once it is registered. @throws {HydrogenError} to refuse. */
   connect(connection: Connection): Promise<void>;
   opened(connection: Connection): void;
   message(connection: Connection, data: Buffer, isBinary: boolean): void;
@@ -202,6 +207,7 @@ export class SocketServer {
     if (upgrade.left.aborted) throw new HydrogenError('HYD_CLIENT_LEFT');
     this.#admitted(connection, handshake, admission);
     this.#connections.set(connection.id, connection);
+    this.#handlers.registered(connection);
     this.#addresses.pass(upgrade, connection);
     this.#upgrades -= 1;
     upgrade.stage = 'registered';
@@ -213,9 +219,10 @@ export class SocketServer {
 
   #admitted(connection: Connection, handshake: Handshake, admission: Admission): void {
     const policy = this.#policy.current;
-    const { context, user, validMs, subprotocol } = admission;
+    const { context, user, channels, validMs, subprotocol } = admission;
     connection.context = context;
     connection.user = user;
+    if (channels !== undefined) connection.channels = channels;
     connection.subprotocol = subprotocol ?? chooseSubprotocol(handshake.subprotocols, policy.subprotocols);
     const { endsAtMs, endsWith } = endOf(validMs, policy, performance.now());
     connection.endsAtMs = endsAtMs;
@@ -313,6 +320,7 @@ export class SocketServer {
   #remove(connection: Connection): boolean {
     if (!this.#connections.delete(connection.id)) return false;
     this.#addresses.leave(connection);
+    this.#handlers.removed(connection);
     return true;
   }
 

@@ -10,6 +10,7 @@ import { readParkedFacts } from '../../runtime/bus/nats/parked.ts';
 import { headerBlock, headerValue, judgeAck, parseAckSubject, statusCodeOf } from '../../runtime/bus/nats/wire.ts';
 import { closeCodes, isCloseReason, isServiceCloseCode } from '../../runtime/close.ts';
 import { parseRetryAfter } from '../../runtime/http/client/retry-after.ts';
+import { nameProblem } from '../../runtime/names.ts';
 import {
   decodeAnswer,
   decodeBroadcast,
@@ -23,6 +24,13 @@ import {
   encodeStatuses,
 } from '../../runtime/peers/codec.ts';
 import { isConnectionId } from '../../runtime/peers/connection-id.ts';
+import {
+  decodeInstanceResult,
+  decodeQuestion,
+  encodeInstanceResult,
+  encodeQuestion,
+  maxList,
+} from '../../runtime/peers/questions.ts';
 import { compileAllowedHosts } from '../../runtime/route/allowed-hosts.ts';
 import { readMessageText } from '../../runtime/route/message-text.ts';
 import { gatewayDocument, groupDocument, processorDocument, yaml } from '../kit/documents.ts';
@@ -38,6 +46,8 @@ test('requests to the owner of a connection', () => {
     encodeRequest({ kind: 'reply', connectionId, data, isBinary: false }),
     encodeRequest({ kind: 'disconnect', connectionId, closeCode: 4000, reason: 'ünd' }),
     encodeRequest({ kind: 'describe', connectionId }),
+    encodeRequest({ kind: 'join', connectionId, channel: 'ä' }),
+    encodeRequest({ kind: 'leave', connectionId, channel: 'room-1' }),
   ];
   let accepted = 0;
   fuzz(samples, (input) => {
@@ -52,6 +62,51 @@ test('requests to the owner of a connection', () => {
     }
     assert.deepEqual(Buffer.from(encodeRequest(request)), input);
   });
+  assert.ok(accepted > 100, `${accepted} inputs were accepted: the samples prove little`);
+});
+
+test('questions about users, channels and lists', () => {
+  const samples = [
+    encodeQuestion({ kind: 'send', data, isBinary: false, except: undefined }),
+    encodeQuestion({ kind: 'send', data, isBinary: true, except: connectionId }),
+    encodeQuestion({ kind: 'disconnect', closeCode: 4000, reason: 'ünd' }),
+    encodeQuestion({ kind: 'join', channel: 'ä/b' }),
+    encodeQuestion({ kind: 'leave', channel: 'room-1' }),
+    encodeQuestion({
+      kind: 'list',
+      filter: { limit: 10, after: connectionId, endpoint: '/a', user: 'ü', channel: 'c' },
+    }),
+  ];
+  let accepted = 0;
+  fuzz(samples, (input) => {
+    const question = decodeQuestion(input);
+    if (question === undefined) return;
+    accepted += 1;
+    if (question.kind === 'send') assert.ok(question.isBinary || isUtf8(question.data));
+    if ('channel' in question) assert.equal(nameProblem(question.channel), undefined);
+    if (question.kind === 'list') assert.ok(question.filter.limit >= 0 && question.filter.limit <= maxList);
+    else assert.deepEqual(Buffer.from(encodeQuestion(question)), input);
+  });
+  assert.ok(accepted > 100, `${accepted} inputs were accepted: the samples prove little`);
+});
+
+test('answers to questions', () => {
+  const instanceId = '0123456789ab';
+  const result = { connections: 2, sent: 1, full: 1, list: [{ connection_id: connectionId, endpoint: '/ä' }] };
+  let accepted = 0;
+  fuzz(
+    [encodeInstanceResult({ instanceId, result }), encodeInstanceResult({ instanceId, result: undefined })],
+    (input) => {
+      const answer = decodeInstanceResult(input);
+      if (answer === undefined) return;
+      accepted += 1;
+      assert.match(answer.instanceId, /^[0-9a-f]{12}$/);
+      for (const count of [answer.result?.connections, answer.result?.sent, answer.result?.full]) {
+        assert.ok(count === undefined || (Number.isSafeInteger(count) && count >= 0));
+      }
+      for (const item of answer.result?.list ?? []) assert.ok(isConnectionId(item.connection_id));
+    },
+  );
   assert.ok(accepted > 100, `${accepted} inputs were accepted: the samples prove little`);
 });
 

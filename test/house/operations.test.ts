@@ -8,6 +8,7 @@ const page = readFileSync('docs/operations.md', 'utf8');
 
 test('docs/operations.md lists every metric of ours and no other', () => {
   const gateway = new GatewayMetrics({
+    memberships: () => 0,
     connections: () => [],
     unacknowledged: () => ({ messages: 0, bytes: 0 }),
     isBusUp: () => true,

@@ -19,39 +19,46 @@ const failures: Readonly<Record<Exclude<PushStatus, 'done' | 'accepted'>, ErrorC
 };
 
 export function addConnectionRoutes(app: FastifyInstance, api: ConnectionsApi): void {
-  function idOf(request: FastifyRequest): string {
-    const { id } = request.params as { id: string };
-    if (!api.isConnectionId(id)) throw new HydrogenError('HYD_CONNECTION_ID_INVALID');
-    return id;
-  }
-
   app.post('/connections/:id/_send', async (request, reply) => {
-    const id = idOf(request);
+    const id = idOf(request, api);
     const { data, isBinary } = frameOf(request);
     const { status } = await api.send(id, data, isBinary);
     ensureDone(status);
     return reply.code(status === 'accepted' ? 202 : 200).send();
   });
   app.post('/connections/:id/_disconnect', async (request, reply) => {
-    const id = idOf(request);
+    const id = idOf(request, api);
     const closeCode = closeCodeOf(request);
-    const body = bodyOf(request);
-    const reason = body.toString('utf8');
-    if (!isUtf8(body) || !isCloseReason(reason) || isOwnClose(closeCode, reason)) {
-      throw new HydrogenError('HYD_CLOSE_REASON_INVALID');
-    }
-    const { status } = await api.disconnect(id, closeCode, reason);
+    const { status } = await api.disconnect(id, closeCode, reasonOf(request, closeCode));
     ensureDone(status);
     return reply.code(204).send();
   });
   app.get('/connections/:id', async (request, reply) => {
-    const { status, data } = await api.describe(idOf(request));
+    const { status, data } = await api.describe(idOf(request, api));
     ensureDone(status);
     return reply.type('application/json').send(data);
   });
 }
 
-function closeCodeOf(request: FastifyRequest): number {
+/** @throws {HydrogenError} HYD_CONNECTION_ID_INVALID */
+export function idOf(request: FastifyRequest, api: ConnectionsApi): string {
+  const { id } = request.params as { id: string };
+  if (!api.isConnectionId(id)) throw new HydrogenError('HYD_CONNECTION_ID_INVALID');
+  return id;
+}
+
+/** @throws {HydrogenError} HYD_CLOSE_REASON_INVALID */
+export function reasonOf(request: FastifyRequest, closeCode: number): string {
+  const body = bodyOf(request);
+  const reason = body.toString('utf8');
+  if (!isUtf8(body) || !isCloseReason(reason) || isOwnClose(closeCode, reason)) {
+    throw new HydrogenError('HYD_CLOSE_REASON_INVALID');
+  }
+  return reason;
+}
+
+/** @throws {HydrogenError} HYD_CLOSE_CODE_INVALID */
+export function closeCodeOf(request: FastifyRequest): number {
   const { code } = request.query as { code?: string | string[] };
   if (code === undefined) return closeCodes.policyViolation;
   if (typeof code !== 'string' || !/^\d{4}$/.test(code) || !isServiceCloseCode(Number(code))) {
@@ -61,6 +68,6 @@ function closeCodeOf(request: FastifyRequest): number {
 }
 
 /** @throws {HydrogenError} for the outcome of the push, unless it was done */
-function ensureDone(status: PushStatus): void {
+export function ensureDone(status: PushStatus): void {
   if (status !== 'done' && status !== 'accepted') throw new HydrogenError(failures[status]);
 }

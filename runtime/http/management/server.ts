@@ -9,6 +9,7 @@ import type { AddressInfo } from 'node:net';
 import type { Readable } from 'node:stream';
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import { HydrogenError } from '../../errors.ts';
+import { addAddressRoutes } from './addresses.ts';
 import type { ConnectionsApi } from './api.ts';
 import { addBroadcastRoute } from './broadcast.ts';
 import { addConnectionRoutes } from './connections.ts';
@@ -53,6 +54,7 @@ export class ManagementServer {
     this.#app.get('/health', async (_request, reply) => this.#health(reply));
     addConnectionRoutes(this.#app, deps.api);
     addBroadcastRoute(this.#app, deps.api);
+    addAddressRoutes(this.#app, deps.api, () => deps.token() !== undefined);
   }
 
   /** @returns the port it listens on. */

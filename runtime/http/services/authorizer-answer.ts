@@ -1,6 +1,6 @@
 /**
- * What an authorizer may say about a client: `{"context": {...}, "user": "...", "expires_at": "...", "subprotocol": "..."}`,
- * all of it optional. An answer is never trusted beyond its documented shape, in docs/wire.md.
+ * What an authorizer may say about a client: `{"context": {...}, "user": "...", "channels": [...], "expires_at": "...",
+ * "subprotocol": "..."}`, all of it optional. An answer is never trusted beyond its documented shape, in docs/wire.md.
  */
 
 import { HydrogenError } from '../../errors.ts';
@@ -13,6 +13,8 @@ export interface AuthorizerAnswer {
   readonly subprotocol?: string | undefined;
   /** A name of `names.ts`. */
   readonly user?: string | undefined;
+  /** Each once. */
+  readonly channels?: readonly string[] | undefined;
   /** On the wall clock. */
   readonly expiresAtMs?: number | undefined;
 }
@@ -44,8 +46,6 @@ export function readAuthorizerAnswer(
   if (!isObject(answer)) throw invalid('not an object');
   const { context, subprotocol, user, expires_at: expiresAt, channels } = answer;
   if (context !== undefined) assertContext(context);
-  // A client that is to be in a channel must not be admitted without it.
-  if (channels !== undefined) throw invalid('it names channels, which this release does not have');
   if (subprotocol !== undefined && (typeof subprotocol !== 'string' || !offered.includes(subprotocol))) {
     throw invalid('subprotocol is not one that the client offered');
   }
@@ -53,6 +53,7 @@ export function readAuthorizerAnswer(
     context: context === undefined ? undefined : contextOfSize(memberSource(text, 'context') ?? '{}', maxContextBytes),
     subprotocol,
     user: readUser(user),
+    channels: readChannels(channels),
     expiresAtMs: readTime(expiresAt),
   };
 }
@@ -76,6 +77,16 @@ function readUser(user: unknown): string | undefined {
   const problem = nameProblem(user);
   if (problem !== undefined) throw invalid(`user ${problem}`);
   return user as string;
+}
+
+function readChannels(channels: unknown): string[] | undefined {
+  if (channels === undefined) return undefined;
+  if (!Array.isArray(channels)) throw invalid('channels is not a list');
+  for (const [i, channel] of channels.entries()) {
+    const problem = nameProblem(channel);
+    if (problem !== undefined) throw invalid(`channels[${i}] ${problem}`);
+  }
+  return [...new Set(channels as string[])];
 }
 
 function readTime(time: unknown): number | undefined {

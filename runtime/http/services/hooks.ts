@@ -34,7 +34,7 @@ export interface HookCall {
 }
 
 /** Bytes that an authorizer's answer may contain in addition to the context. */
-const answerMarginBytes = 4096;
+const answerMarginBytes = 40_960;
 /** Bytes that are read of an unused answer. */
 const ignoredAnswerBytes = 65_536;
 const maxRetryDelayMs = 30_000;

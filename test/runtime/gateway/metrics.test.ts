@@ -11,6 +11,7 @@ const scrape = async (gateway: TestGateway): Promise<string> => (await fetch(`${
 
 test('clients that use every possible close code add only one series', async () => {
   const metrics = new GatewayMetrics({
+    memberships: () => 0,
     connections: () => [],
     unacknowledged: () => ({ messages: 0, bytes: 0 }),
     isBusUp: () => true,

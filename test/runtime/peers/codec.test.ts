@@ -19,6 +19,8 @@ const requests: OwnerRequest[] = [
   { kind: 'disconnect', connectionId, closeCode: 4999, reason: 'grüß dich' },
   { kind: 'disconnect', connectionId, closeCode: 1000, reason: '' },
   { kind: 'describe', connectionId },
+  { kind: 'join', connectionId, channel: 'grüß dich' },
+  { kind: 'leave', connectionId, channel: 'room-1' },
   { kind: 'send', connectionId, data: Buffer.from('grüß dich'), isBinary: false },
   { kind: 'reply', connectionId, data: Buffer.from('grüß dich'), isBinary: false },
   { kind: 'reply', connectionId, data, isBinary: true },

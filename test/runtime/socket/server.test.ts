@@ -34,6 +34,8 @@ test('a stop during the connect hook reports the end of the connection once, and
     {
       refusal: () => (isStopping ? new HydrogenError('HYD_DRAINING') : undefined),
       authorize: async () => ({ context: '{}' }),
+      registered: () => {},
+      removed: () => {},
       connect: () => {
         asked.resolve();
         return answer.promise;
