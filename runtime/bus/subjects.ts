@@ -10,7 +10,7 @@ import type { Address } from './port/peers.ts';
 /** Number of partitions that the connections of a group are divided into; a wire constant. */
 export const partitionCount = 256;
 /** Number of lanes of entries; a wire constant. The lane of a connection is its partition modulo this. */
-const entryLanes = 16;
+export const entryLanes = 16;
 
 /** The fields in the subject of a client message. */
 export interface ClientSubject {
@@ -25,6 +25,14 @@ export interface EntrySubject {
   readonly endpoint: string;
   /** The connection that all of its messages are from; undefined: any connections of the lane. */
   readonly connectionId: string | undefined;
+}
+
+/** What a filter of entries covers. */
+export interface EntryFilter {
+  /** Undefined: every lane. */
+  readonly lane: number | undefined;
+  /** Undefined: every endpoint. */
+  readonly endpoint: string | undefined;
 }
 
 /** The fields in the subject of a message in a waiting room. */
@@ -66,8 +74,8 @@ export interface Subjects {
   entry(endpoint: string, lane: number, connectionId: string | undefined): string;
   /** Disjoint filters that cover the entries of the given endpoints (undefined: all), in every lane. */
   entryFilters(endpoints: readonly string[] | undefined): string[];
-  /** The endpoint of a filter from `entryFilters`; undefined when it has none. */
-  parseEntryFilter(filter: string): string | undefined;
+  /** Undefined when it is not a filter of entries. */
+  parseEntryFilter(filter: string): EntryFilter | undefined;
   /** Undefined when it is not the subject of an entry of this group. */
   parseEntry(subject: string): EntrySubject | undefined;
   /** @throws {HydrogenError} HYD_CONNECTION_ID_INVALID when the id is not a valid token */
@@ -81,6 +89,8 @@ export interface Subjects {
    * p mod lanes = lane. They cover no entries.
    */
   filters(endpoints: readonly string[] | undefined, lane: number, lanes: number): string[];
+  /** The same with the entries of that lane, if `lanes` divides the number of lanes of entries. */
+  laneFilters(endpoints: readonly string[] | undefined, lane: number, lanes: number): string[];
   /** Undefined when it is not the subject of a client message of this group. */
   parseClientMessage(subject: string): ClientSubject | undefined;
   /**
@@ -107,6 +117,8 @@ const cachedTokens = 1024;
 const maxRoomBytes = 300;
 /** In the place of a partition: what follows is the subject of an entry. */
 const entryToken = 'e';
+/** In a filter, in the place of a lane, a partition or an endpoint: every one. */
+const everyToken = '*';
 /** In the place of a connection: shared. No connection id contains it. */
 const sharedToken = '_';
 
@@ -145,6 +157,25 @@ export function createSubjects(group: string): Subjects {
     if (!connectionPattern.test(who) || laneOfConnection(who) !== lane) return undefined;
     return { lane, endpoint, connectionId: who };
   };
+  const parseEntryFilter = (filter: string): EntryFilter | undefined => {
+    if (!filter.startsWith(entryPrefix)) return undefined;
+    const [lane = '', token = ''] = filter.slice(entryPrefix.length).split('.');
+    const endpoint = token === everyToken ? undefined : decode(token);
+    if (endpoint === undefined && token !== everyToken) return undefined;
+    return { lane: lane === everyToken ? undefined : Number(lane), endpoint };
+  };
+  /** Disjoint filters of the entries of the given endpoints in the given lanes. */
+  const entryFilters = (endpoints: readonly string[] | undefined, lanes: readonly (number | string)[]): string[] => {
+    const tokens = endpoints === undefined ? [everyToken] : [...new Set(endpoints)].map(endpointToken);
+    return lanes.flatMap((lane) => tokens.map((token) => `${entryPrefix}${lane}.${token}.*`));
+  };
+  const filters = (endpoints: readonly string[] | undefined, lane: number, lanes: number): string[] => {
+    const tokens = endpoints === undefined ? undefined : [...new Set(endpoints)].map(endpointToken);
+    const shares = lanes === 1 ? [everyToken] : partitionsOf(lane, lanes);
+    if (tokens === undefined)
+      return lanes === 1 ? [`${clientPrefix}*.*.*`] : shares.map((p) => `${clientPrefix}${p}.>`);
+    return shares.flatMap((partition) => tokens.map((token) => `${clientPrefix}${partition}.${token}.*`));
+  };
   const waitingRooms = (processor: string): string => `${waitingPrefix}${checkedName(processor)}.>`;
   const room = (processor: string, name: string): string =>
     `${waitingPrefix}${checkedName(processor)}.${roomToken(name)}.`;
@@ -170,14 +201,8 @@ export function createSubjects(group: string): Subjects {
     },
     entry: (endpoint, lane, connectionId) =>
       `${entryPrefix}${lane}.${endpointToken(endpoint)}.${connectionId === undefined ? sharedToken : checkedId(connectionId)}`,
-    entryFilters: (endpoints) =>
-      endpoints === undefined
-        ? [`${entryPrefix}*.*.*`]
-        : [...new Set(endpoints)].map((endpoint) => `${entryPrefix}*.${endpointToken(endpoint)}.*`),
-    parseEntryFilter: (filter) => {
-      if (!filter.startsWith(`${entryPrefix}*.`)) return undefined;
-      return decode(filter.slice(entryPrefix.length + 2, filter.lastIndexOf('.')));
-    },
+    entryFilters: (endpoints) => entryFilters(endpoints, [everyToken]),
+    parseEntryFilter,
     parseEntry,
     instance: (instanceId) => `${prefix}.instance.${checkedId(instanceId)}`,
     address: (address) => {
@@ -185,13 +210,11 @@ export function createSubjects(group: string): Subjects {
       return 'name' in address ? `${to}.${encodeToken(checkedAddressName(address))}` : to;
     },
     deadLetters: (processor) => `${prefix}.dlq.${checkedName(processor)}`,
-    filters: (endpoints, lane, lanes) => {
-      const tokens = endpoints === undefined ? undefined : [...new Set(endpoints)].map(endpointToken);
-      const shares = lanes === 1 ? ['*'] : partitionsOf(lane, lanes);
-      if (tokens === undefined)
-        return lanes === 1 ? [`${clientPrefix}*.*.*`] : shares.map((p) => `${clientPrefix}${p}.>`);
-      return shares.flatMap((partition) => tokens.map((token) => `${clientPrefix}${partition}.${token}.*`));
-    },
+    filters,
+    laneFilters: (endpoints, lane, lanes) => [
+      ...filters(endpoints, lane, lanes),
+      ...entryFilters(endpoints, entryLanesOf(lane, lanes)),
+    ],
     parseClientMessage: (subject) =>
       subject.startsWith(clientPrefix) ? parseClient(subject, clientPrefix.length) : undefined,
     waitingMessage: (processor, name, endpoint, connectionId) => room(processor, name) + client(endpoint, connectionId),
@@ -282,6 +305,13 @@ function partitionsOf(lane: number, lanes: number): number[] {
   const partitions: number[] = [];
   for (let partition = lane; partition < partitionCount; partition += lanes) partitions.push(partition);
   return partitions;
+}
+
+/** The lanes of entries whose connections are all in one lane of `lanes`; none when such a lane holds only some of theirs. */
+function entryLanesOf(lane: number, lanes: number): (number | string)[] {
+  if (lanes === 1) return [everyToken];
+  const all = Array.from({ length: entryLanes }, (_, one) => one);
+  return entryLanes % lanes === 0 ? all.filter((one) => one % lanes === lane) : [];
 }
 
 /** The name itself, if it is valid as one token. @throws {HydrogenError} HYD_CONFIG_INVALID */

@@ -3,10 +3,13 @@
  * number of lanes makes a new set of the next generation. Generation 0 has the plain names, `chat` or `chat_l3of16`;
  * later ones carry theirs, `chat_g2` or `chat_g2_l3of16`. Within a set the consumer of a lane is replaced whenever the
  * lane changes hands, and its name ends with the number of this take: `chat_l3of16_t7`. So no name ever means two things.
- * A DNS label has no underscore, so none of these is another processor's name. The consumer of entries that goes with an
- * unordered set has its name and `_e`.
+ * A DNS label has no underscore, so none of these is another processor's name.
+ *
+ * The lanes of a set cover entries as well if each lane of entries lies in one of them. Any other set has a consumer of
+ * entries beside it, with the name of its generation and `_e`.
  */
 
+import { entryLanes } from '../subjects.ts';
 import { type KnownConsumer, metadataKeys } from './consumer-view.ts';
 
 /**
@@ -21,6 +24,8 @@ export interface Shape {
 export interface LaneSet {
   readonly shape: Shape;
   readonly generation: number;
+  /** What the names of its consumers begin with. */
+  readonly base: string;
   /** The value of its metadata, the same in each of its consumers. */
   readonly tag: string;
   /** The names of all its consumers, by lane: the last take where there is one. */
@@ -38,6 +43,7 @@ const entriesSuffix = '_e';
  * replaced theirs.
  */
 const tagPattern = /^(?:u|([pl])(\d{1,3}))(?:-g(\d{1,9}))?$/;
+const lanePattern = /_l(\d{1,3})of\d{1,3}$/;
 const takePattern = /_t(\d{1,15})$/;
 
 /** A set with those of its consumers that are among `consumers`. */
@@ -60,7 +66,7 @@ export function laneSet(
     if (known === undefined || takeOf(known.name) < takeOf(one.name)) bySlot.set(slotOf(one.name), one);
   }
   const tops = slots.map((slot) => bySlot.get(slot));
-  return { shape, generation, tag, names: slots.map((slot, lane) => tops[lane]?.name ?? slot), tops, present };
+  return { shape, generation, base, tag, names: slots.map((slot, lane) => tops[lane]?.name ?? slot), tops, present };
 }
 
 /** The name of a consumer without the number of its take. */
@@ -121,9 +127,14 @@ export function isSameShape(a: Shape, b: Shape): boolean {
   return a.kind === b.kind && a.lanes === b.lanes;
 }
 
-/** The name of the consumer of entries that goes with an unordered set. */
-export function entriesName({ names: [name = ''] }: LaneSet): string {
-  return `${name}${entriesSuffix}`;
+/** True if the consumers of such a set deliver entries, too. */
+export function coversEntries({ kind, lanes }: Shape): boolean {
+  return kind === 'lanes' && entryLanes % lanes === 0;
+}
+
+/** The name of the consumer of entries that goes with a set whose own consumers cover none. */
+export function entriesName({ base }: LaneSet): string {
+  return `${base}${entriesSuffix}`;
 }
 
 /** True if this is the name of a consumer of entries. */
@@ -131,14 +142,31 @@ export function isEntriesName(name: string): boolean {
   return name.endsWith(entriesSuffix);
 }
 
+/** The generation of the set that a consumer of entries goes with. */
+export function generationOf(entriesConsumer: string): number {
+  return Number(/_g(\d{1,9})_e$/.exec(entriesConsumer)?.[1] ?? 0);
+}
+
+/** True if the consumer of this name delivers entries: a consumer of entries, or a lane. */
+export function bringsEntries(name: string): boolean {
+  return isEntriesName(name) || lanePattern.test(slotOf(name));
+}
+
+/**
+ * The processor that a consumer says something about: whether its entries are read. Of an ordered one the first lane speaks
+ * for all, since one replica that lives owns every lane. Undefined: it says nothing.
+ */
+export function speaksFor({
+  name,
+  config: { metadata = {} },
+}: Pick<KnownConsumer, 'name' | 'config'>): string | undefined {
+  const [, lane] = lanePattern.exec(slotOf(name)) ?? [];
+  return metadata[metadataKeys.entriesOf] ?? (lane === '0' ? metadata[metadataKeys.processor] : undefined);
+}
+
 /** The consumers of a processor's entries: usually one, or none. */
 export function entriesOf(processor: string, consumers: readonly KnownConsumer[]): KnownConsumer[] {
   return consumers.filter(({ config }) => config.metadata?.[metadataKeys.entriesOf] === processor);
-}
-
-/** True if this is a consumer of an ordered set. */
-export function isOrderedOne({ config }: Pick<KnownConsumer, 'config'>): boolean {
-  return /^[pl]/.test(tagOf(config.metadata) ?? '');
 }
 
 function tagOf(metadata: Readonly<Record<string, string>> | undefined): string | undefined {

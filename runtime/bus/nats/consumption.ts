@@ -66,7 +66,7 @@ export class NatsConsumption implements Consumption {
   readonly #open = new Set<NatsDelivery>();
   readonly #givenBack = new Set<Promise<void>>();
   readonly #again = new Again((delivery) => this.#repeat(delivery));
-  readonly #entrySizes = new EntrySizes();
+  readonly #entrySizes = new EntrySizes(8);
   /** Entries with deliveries that have not ended. */
   readonly #receipts = new Set<Receipt>();
   /** Ends a delivery that was never handed out. */

@@ -20,7 +20,9 @@ import type { Announcer } from './announcements.ts';
 import { changing, deleteConsumer, ensureConsumer, maxUnsettled, type WantedConsumer } from './consumer-changes.ts';
 import {
   compareSets,
+  coversEntries,
   entriesOf,
+  generationOf,
   isComplete,
   isEntriesName,
   isNameOf,
@@ -46,11 +48,15 @@ import { isSameEndpointSet, widened, widenedBy } from './endpoint-sets.ts';
 import {
   type EntriesConsumer,
   ensureEntries,
+  entriesStart,
+  hasEntriesOf,
   isWider,
   narrowEntries,
-  seenEntries,
+  needsEntries,
+  takenOver,
   usedEntries,
 } from './entry-consumers.ts';
+import { allEntryEndpoints } from './entry-coverage.ts';
 import { firstOpen } from './first-open.ts';
 import type { Requests } from './requests.ts';
 import { nanos, type StreamOptions } from './streams.ts';
@@ -109,14 +115,16 @@ export async function ensureConsumers(
   const current = sets.findLast(isComplete);
   const entries = entriesOf(processor, view.consumers);
   if (follow && current !== undefined && mustFollow(current, sets, shape)) {
-    return used(current, false, seenEntries(processor, view));
+    return used(current, false, usedEntries(processor, view, current, false));
   }
   const { target, start } = await planned(tools, processor, shape, view);
-  const endpoints = widened(options.endpoints, ownedBy(processor, view.consumers), subjects);
+  const own = widened(options.endpoints, ownedBy(processor, view.consumers), subjects);
+  const endpoints = coversEntries(shape) ? widenedBy(own, allEntryEndpoints(entries, subjects)) : own;
   const wanted = wantedConsumers(subjects, { ...options, endpoints }, target);
+  const hasEntries = needsEntries(target, view, processor, subjects);
   const changes = await Promise.all([
     ...wanted.map((config) => ensureConsumer(tools, config, presentOf(target, config), start)),
-    ...(isOrdered ? [] : [ensureEntries(tools, options, target, view)]),
+    ...(hasEntries ? [ensureEntries(tools, options, target, view, start)] : []),
   ]);
   if (changes.some((change) => change !== 'kept')) {
     if (target.shape.kind === 'lanes' && changes.includes('updated')) await checkTakes(tools, target);
@@ -124,9 +132,11 @@ export async function ensureConsumers(
     const isWider = !isSameEndpointSet(endpoints, widened([], ownedBy(processor, view.consumers), subjects));
     tools.announcer.tell(isWider ? { processor, kept: 'all' } : { processor });
   }
-  const isWide = !isSameEndpointSet(endpoints, options.endpoints) || isWider(entries, options, target, subjects);
-  const readers = usedEntries(processor, view, target);
-  if (sets.every(({ tag }) => tag === target.tag)) {
+  const isEmptied = isOrdered && hasEntries;
+  const isWide =
+    isEmptied || !isSameEndpointSet(endpoints, options.endpoints) || isWider(entries, options, target, subjects);
+  const readers = usedEntries(processor, view, target, hasEntries);
+  if (sets.every(({ tag }) => tag === target.tag) && takenOver(target, processor, view.consumers).length === 0) {
     // No list showed another set. The names show one that somebody has made meanwhile, and cost far less.
     const names = changes.includes('created') ? await consumerNames(requests, subjects.stream) : [];
     const isAlone = names.every(
@@ -223,21 +233,26 @@ async function planned(
   shape: Shape,
   view: StreamConsumers,
 ): Promise<{ readonly target: LaneSet; readonly start: number }> {
-  const mine = ownedBy(processor, view.consumers);
+  const own = ownedBy(processor, view.consumers);
+  const beside = coversEntries(shape) ? entriesOf(processor, view.consumers) : [];
+  const mine = [...own, ...beside];
   const top = setsOf(processor, view.consumers).at(-1);
-  if (top === undefined) return { target: laneSet(processor, shape, 0), start: view.lastSequence + 1 };
-  if (isSameShape(top.shape, shape)) {
-    const others = mine.filter((one) => !top.present.includes(one));
+  const isSame = top !== undefined && isSameShape(top.shape, shape);
+  if (isSame && takenOver(top, processor, view.consumers).length === beside.length) {
+    const others = mine.filter((one) => !top.present.some(({ name }) => name === one.name));
     const start = await firstOpen(requests, subjects.stream, view, others);
-    if (others.length === 0 || startOf(top) <= start) return { target: top, start };
+    const isEarly = startOf(top) <= start && entriesStart(top, processor, view, subjects) <= start;
+    if (others.length === 0 || isEarly) return { target: top, start };
   }
+  const last = Math.max(top?.generation ?? -1, ...beside.map(({ name }) => generationOf(name)));
   const start = await firstOpen(requests, subjects.stream, view, mine);
-  return { target: laneSet(processor, shape, top.generation + 1), start };
+  return { target: laneSet(processor, shape, last + 1), start };
 }
 
 /**
- * Deletes the consumers of earlier sets, unless a server is behind, and returns the set that takes their place: `target`, or a later one that
- * somebody else has completed meanwhile.
+ * Deletes the consumers of earlier sets, and returns the set that takes their place: `target`, or a later one that somebody
+ * else has completed meanwhile. They stay while a server is behind, and those of releases without lanes while replicas of
+ * such a release wait there: these would make them again, from the end of the stream.
  */
 async function retire(
   tools: ConsumerTools,
@@ -249,7 +264,8 @@ async function retire(
   const sets = setsOf(processor, view.consumers);
   const current = sets.findLast(isComplete);
   if (current === undefined || compareSets(current, target) < 0) throw changing(processor);
-  const earlier = sets.slice(0, sets.indexOf(current)).flatMap((set) => set.present);
+  const replaced = sets.slice(0, sets.indexOf(current));
+  const earlier = [...replaced.flatMap((set) => set.present), ...takenOver(current, processor, view.consumers)];
   if (earlier.length === 0) return { set: current, isDone: true };
   const first = await firstOpen(requests, subjects.stream, view, earlier);
   const needed = widened([], earlier, subjects);
@@ -257,12 +273,19 @@ async function retire(
     current.tops.flatMap((top) => (top === undefined ? [] : filtersOf(top.config))),
     subjects,
   );
-  if (startOf(current) > first || !isSameEndpointSet(widenedBy(covered, needed), covered)) throw changing(processor);
+  const start = startOf(current);
+  if (start > first || !isSameEndpointSet(widenedBy(covered, needed), covered)) throw changing(processor);
+  if (!hasEntriesOf(earlier, current, processor, view, subjects, start, first)) throw changing(processor);
   // Both sets keep what they have not acknowledged, so the earlier one may stay for as long as it must.
-  if (!(await isStreamCurrent(requests, subjects.stream))) return { set: current, isDone: false };
+  const isUsed = replaced.some(({ shape, present }) => shape.kind === 'partitions' && present.some(isWaitedFor));
+  if (isUsed || !(await isStreamCurrent(requests, subjects.stream))) return { set: current, isDone: false };
   await announcer.announce({ processor }, noticeMs);
   await Promise.all(earlier.map(({ name }) => deleteConsumer(requests, subjects.stream, name)));
   return { set: current, isDone: true };
+}
+
+function isWaitedFor({ num_waiting }: KnownConsumer): boolean {
+  return num_waiting > 0;
 }
 
 /**
@@ -277,7 +300,10 @@ function wantedConsumers(subjects: Subjects, options: ConsumerOptions, set: Lane
     ack_wait: nanos(kind === 'lanes' ? laneAckWaitMs : options.ackTimeoutMs),
     max_deliver: -1,
     max_ack_pending: kind === 'lanes' ? maxOpenPerLane : maxUnsettled,
-    filter_subjects: subjects.filters(options.endpoints, lane, lanes),
+    filter_subjects:
+      kind === 'lanes'
+        ? subjects.laneFilters(options.endpoints, lane, lanes)
+        : subjects.filters(options.endpoints, lane, lanes),
     metadata: { [metadataKeys.processor]: options.processor, [metadataKeys.shape]: set.tag },
   }));
 }

@@ -5,11 +5,13 @@
  * still takes is no reason to write more for it.
  */
 
-import { type KnownConsumer, metadataKeys } from './consumer-view.ts';
+import { slotOf, speaksFor } from './consumer-sets.ts';
+import type { KnownConsumer } from './consumer-view.ts';
 
 type Looked = Pick<KnownConsumer, 'name' | 'config' | 'num_waiting' | 'delivered'>;
 
 interface Look {
+  readonly processor: string;
   readonly delivered: number;
   /** When a reader was last seen, in `performance.now()`. */
   readonly seenAtMs: number;
@@ -20,38 +22,40 @@ const absentMs = 10_000;
 const never = Number.NEGATIVE_INFINITY;
 
 export class EntryReaders {
+  /** By the name of the consumer, without the number of a take: a lane that changes hands is still read. */
   readonly #looks = new Map<string, Look>();
   /** Processors of which a replica leaves that may have been the last reader. */
   readonly #left = new Set<string>();
 
-  /** True if somebody reads from this consumer. */
-  isRead(consumer: string): boolean {
-    return performance.now() - (this.#looks.get(consumer)?.seenAtMs ?? never) < absentMs;
+  /** True if somebody reads from this consumer. @param slot its name without the number of a take */
+  isRead(slot: string): boolean {
+    return performance.now() - (this.#looks.get(slot)?.seenAtMs ?? never) < absentMs;
   }
 
-  /** Takes over what the server says of the consumers of entries among these, which are all that exist. */
+  /** Takes over what the server says of those that show who reads entries, among all that exist. */
   lookAll(consumers: readonly Looked[]): void {
-    const names = new Set(consumers.map(({ name }) => name));
-    for (const name of this.#looks.keys()) if (!names.has(name)) this.#looks.delete(name);
+    const slots = new Set(consumers.map(({ name }) => slotOf(name)));
+    for (const slot of this.#looks.keys()) if (!slots.has(slot)) this.#looks.delete(slot);
     for (const consumer of consumers) this.look(consumer);
   }
 
-  look({ name, config, num_waiting, delivered: { consumer_seq: delivered } }: Looked): void {
-    const processor = config.metadata?.[metadataKeys.entriesOf];
+  look(consumer: Looked): void {
+    const processor = speaksFor(consumer);
     if (processor === undefined) return;
+    const { num_waiting, delivered } = consumer;
+    const slot = slotOf(consumer.name);
     if (num_waiting > 0) this.#left.delete(processor);
-    const before = this.#looks.get(name) ?? { delivered, seenAtMs: never };
-    const hasMoved = before.delivered !== delivered && !this.#left.has(processor);
+    const before = this.#looks.get(slot) ?? { delivered: delivered.consumer_seq, seenAtMs: never };
+    const hasMoved = before.delivered !== delivered.consumer_seq && !this.#left.has(processor);
     const seenAtMs = num_waiting > 0 || hasMoved ? performance.now() : before.seenAtMs;
-    this.#looks.set(name, { delivered, seenAtMs });
+    this.#looks.set(slot, { processor, delivered: delivered.consumer_seq, seenAtMs });
   }
 
-  /** A replica of this processor leaves. @param consumers those of its entries */
-  leave(processor: string, consumers: readonly Looked[]): void {
+  /** A replica of this processor leaves. */
+  leave(processor: string): void {
     this.#left.add(processor);
-    for (const { name } of consumers) {
-      const known = this.#looks.get(name);
-      if (known !== undefined) this.#looks.set(name, { ...known, seenAtMs: never });
+    for (const [slot, look] of this.#looks) {
+      if (look.processor === processor) this.#looks.set(slot, { ...look, seenAtMs: never });
     }
   }
 }

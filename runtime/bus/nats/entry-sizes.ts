@@ -3,12 +3,16 @@
  * entries; this turns its counts into messages.
  */
 
-const firstMean = 8;
 const weight = 0.1;
 
 export class EntrySizes {
-  #mean = firstMean;
+  #mean: number;
   #hasSeen = false;
+
+  /** @param firstMean what counts until an entry was read */
+  constructor(firstMean: number) {
+    this.#mean = firstMean;
+  }
 
   observe(messages: number): void {
     this.#mean = this.#hasSeen ? this.#mean + weight * (messages - this.#mean) : messages;

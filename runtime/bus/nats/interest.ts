@@ -15,7 +15,7 @@ import type { ConsumerInfo, StreamInfo } from 'nats';
 import type { Subjects } from '../subjects.ts';
 import { type Announcement, announcedMs } from './announcements.ts';
 import type { Link } from './connection.ts';
-import { entriesOf } from './consumer-sets.ts';
+import { speaksFor } from './consumer-sets.ts';
 import { consumerNames, filtersOf, type KnownConsumer, listConsumers, metadataKeys } from './consumer-view.ts';
 import { createCoverage, type Restrictions } from './coverage.ts';
 import { createEntryCoverage, type EntryCoverage } from './entry-coverage.ts';
@@ -85,7 +85,7 @@ export class Interest {
 
   /** Takes an announcement into account at once. Resolves when the consumers have been read again, if they can be. */
   async heed({ processor, kept, isLeaving }: Announcement): Promise<void> {
-    if (isLeaving === true) this.#readers.leave(processor, entriesOf(processor, this.#consumers));
+    if (isLeaving === true) this.#readers.leave(processor);
     if (kept === 'all') this.#announced.delete(processor);
     else if (kept !== undefined) this.#announced.set(processor, { kept, untilMs: performance.now() + announcedMs });
     if (this.#state === 'unasked' || this.#isStopped) return;
@@ -172,11 +172,11 @@ export class Interest {
 
   async #lookForReaders(): Promise<void> {
     const { stream } = this.#subjects;
-    const entries = this.#consumers.filter(({ config }) => config.metadata?.[metadataKeys.entriesOf] !== undefined);
-    if (entries.length === 0) return;
+    const telling = this.#consumers.filter((one) => speaksFor(one) !== undefined);
+    if (telling.length === 0) return;
     const ask = ({ name }: KnownConsumer): Promise<ConsumerInfo> =>
       this.#requests.api<ConsumerInfo>(`CONSUMER.INFO.${stream}.${name}`);
-    for (const info of await Promise.all(entries.map(ask))) this.#readers.look(info);
+    for (const info of await Promise.all(telling.map(ask))) this.#readers.look(info);
     this.#weigh();
   }
 

@@ -6,7 +6,7 @@ import type { EntrySizes } from './entry-sizes.ts';
 import type { Requests } from './requests.ts';
 
 /** Summed over the consumers; it costs one request for each. @throws what `Requests.api` throws */
-export async function readLag(requests: Requests, stream: string, consumers: readonly string[]): Promise<Lag> {
+async function readLag(requests: Requests, stream: string, consumers: readonly string[]): Promise<Lag> {
   const infos = await Promise.all(
     consumers.map((name) => requests.api<ConsumerInfo>(`CONSUMER.INFO.${stream}.${name}`)),
   );

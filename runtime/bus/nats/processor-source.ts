@@ -3,7 +3,7 @@
 import type { ConsumerInfo, Msg } from 'nats';
 import { HydrogenError } from '../../errors.ts';
 import type { ConsumerOptions, Delivery } from '../port/messages.ts';
-import { isEntriesName } from './consumer-sets.ts';
+import { bringsEntries } from './consumer-sets.ts';
 import type { ConsumptionSource, SetupAttempt } from './consumption-source.ts';
 import type { NatsCore } from './core.ts';
 import { type DeliveryOwner, type NatsDelivery, readDelivery, readEntry } from './delivery.ts';
@@ -77,7 +77,7 @@ export class ProcessorSource implements ConsumptionSource {
     const entry = subjects.parseEntry(msg.subject);
     if (entry !== undefined) {
       // A replica of a release without entries has let its consumer cover them.
-      return isEntriesName(ack.consumer) ? readEntry(msg, ack, reply, block, entry, owner) : [];
+      return bringsEntries(ack.consumer) ? readEntry(msg, ack, reply, block, entry, owner) : [];
     }
     const delivery = readDelivery(msg, ack, reply, block, subjects, owner);
     if (delivery instanceof HydrogenError) return delivery;

@@ -111,6 +111,9 @@ test('an entry has the subject of its lane, and parses back', () => {
 test('the endpoints of filters of entries are read back from them', () => {
   assert.deepEqual(subjects.entryFilters(undefined), ['hydrogen.shop_chat.c2s.e.*.*.*']);
   const filters = subjects.entryFilters(['/chat', '/a b', '/chat']);
-  assert.deepEqual(filters.map(subjects.parseEntryFilter), ['/chat', '/a b']);
+  assert.deepEqual(filters.map(subjects.parseEntryFilter), [
+    { lane: undefined, endpoint: '/chat' },
+    { lane: undefined, endpoint: '/a b' },
+  ]);
   assert.equal(subjects.parseEntryFilter('hydrogen.shop_chat.c2s.*.=2Fchat.*'), undefined);
 });

@@ -11,23 +11,25 @@ import { HydrogenError } from '../../../errors.ts';
 import { type ConsumerOptions, type Consumption, defaultTakeoverMs, type Lag } from '../../port/messages.ts';
 import type { Acks } from '../acks.ts';
 import type { Subscribed } from '../connection.ts';
-import { isNameOf, lastTake, slotOf, takeOf } from '../consumer-sets.ts';
 import { ConsumerSetup } from '../consumer-setup.ts';
-import { consumerNames, type KnownConsumer } from '../consumer-view.ts';
+import type { KnownConsumer } from '../consumer-view.ts';
 import type { ConsumptionSource } from '../consumption-source.ts';
 import type { NatsCore } from '../core.ts';
+import type { NatsDelivery } from '../delivery.ts';
 import type { ConsumerSet } from '../durables.ts';
-import { readLag } from '../lag.ts';
-import { parseAckSubject, receivedHeaders } from '../wire.ts';
+import { EntrySizes } from '../entry-sizes.ts';
+import { readMessageLag } from '../lag.ts';
+import { type AckSubject, parseAckSubject, receivedHeaders } from '../wire.ts';
 import { lanesOf } from './assignment.ts';
 import { Claims } from './claims.ts';
 import { GivenUp } from './given-up.ts';
 import { Handout } from './handout.ts';
 import { Lane } from './lane.ts';
 import type { LaneDelivery } from './lane-delivery.ts';
+import { LaneNames } from './lane-names.ts';
 import type { LaneRecord } from './owner-record.ts';
 import { Owners } from './owners.ts';
-import { type Claim, removeConsumers, type Take, takeLanes } from './takes.ts';
+import { type Claim, type Take, takeLanes } from './takes.ts';
 
 export interface LaneConsumptionEvents {
   onDelivery(delivery: LaneDelivery): void;
@@ -36,7 +38,7 @@ export interface LaneConsumptionEvents {
   onWithdrawn(): void;
   onTakeover(lanes: number): void;
   onLeaseLost(lanes: number): void;
-  /** There are entries from before the processor was ordered. */
+  /** There are entries that no lane delivers. */
   onEntries(): void;
   /** The processor's consumers are no lanes any more. */
   onOtherShape(found: ConsumerSet): void;
@@ -52,8 +54,10 @@ const auditEvery = 30;
  * at once, for as long as a rollout takes.
  */
 const maxStrangeLooks = 6;
-/** Most messages that are requested of one lane at a time: they arrive even if there is no room for them by then. */
+/** Most messages of the stream that are requested of one lane at a time: they arrive even if there is no room by then. */
 const maxBatch = 256;
+/** Client messages for which a lane requests messages of the stream at a time. */
+const maxAhead = 2_048;
 /** The same in bytes, of all lanes. */
 const maxRequestedBytes = 16 * 1024 * 1024;
 /** How long a lane that belongs to another replica now waits for what has begun. */
@@ -72,20 +76,19 @@ export class LaneConsumption implements Consumption {
   readonly #owners: Owners;
   readonly #subscription: Subscribed;
   readonly #lanes = new Map<number, Lane>();
+  readonly #names: LaneNames;
+  readonly #sizes = new EntrySizes(1);
   readonly #claims: Claims;
   readonly #givenUp = new GivenUp();
   readonly #handout: Handout;
   readonly #forgetStatus: () => void;
   readonly #ticker: NodeJS.Timeout;
   #state: 'preparing' | 'ready' | 'stopping' | 'stopped' = 'preparing';
-  #tag = '';
-  #count = 0;
-  /** The names of its consumers without the numbers of takes, by lane. */
-  #slots: readonly string[] = [];
   #settling: Promise<void> | undefined;
   #mustSettle = false;
   /** The consumers may not be as this replica knows them. */
   #isStale = false;
+  #hasSaidThatItReads = false;
   #ticks = 0;
   #strangeLooks = 0;
   #stopped: Promise<void> | undefined;
@@ -104,6 +107,7 @@ export class LaneConsumption implements Consumption {
     this.#source = source;
     this.#options = options;
     this.#inbox = inbox;
+    this.#names = new LaneNames(core, options.processor);
     this.#handout = new Handout(options.maxInFlight, (delivery) => events.onDelivery(delivery));
     this.#events = events;
     const onRetry = (): void => void this.#prepare();
@@ -146,9 +150,15 @@ export class LaneConsumption implements Consumption {
 
   async lag(): Promise<Lag | undefined> {
     const { link, requests, subjects } = this.#core;
-    if (!link.isUp || this.#count === 0) return undefined;
+    if (!link.isUp || this.#names.count === 0) return undefined;
     try {
-      return await readLag(requests, subjects.stream, await this.#consumers());
+      const names = { singles: [], entries: await this.#names.present() };
+      const open = { entries: 0, messages: 0, waiting: 0 };
+      for (const lane of this.#lanes.values()) {
+        open.entries += lane.open;
+        open.messages += lane.messages;
+      }
+      return await readMessageLag(requests, subjects.stream, names, open, this.#sizes);
     } catch {
       // Disconnected, or a consumer is being replaced at the moment: unknown.
       return undefined;
@@ -202,10 +212,7 @@ export class LaneConsumption implements Consumption {
     const found = await this.#setup.run();
     if (found === undefined || this.#state === 'stopping' || this.#state === 'stopped') return;
     if (!found.isOrdered) return this.#events.onOtherShape(found);
-    if (found.tag !== this.#tag) this.#loseAll();
-    this.#tag = found.tag;
-    this.#slots = found.names.map(slotOf);
-    this.#count = found.names.length;
+    if (!this.#names.adopt(found)) this.#loseAll();
     this.#state = 'ready';
     this.#isStale = true;
     if (found.entries.length > 0) this.#events.onEntries();
@@ -214,12 +221,9 @@ export class LaneConsumption implements Consumption {
     this.#settle();
   }
 
-  /** The names of the lanes' consumers, which change whenever one of them changes hands. */
-  async #consumers(): Promise<string[]> {
-    const { requests, subjects } = this.#core;
-    const slots = new Set(this.#slots);
-    const names = await consumerNames(requests, subjects.stream);
-    return names.filter((name) => slots.has(slotOf(name)));
+  /** The consumers of the lanes that this replica owns. */
+  get #owned(): string[] {
+    return Array.from(this.#lanes.values(), ({ consumer }) => consumer);
   }
 
   #onOwners(): void {
@@ -246,15 +250,10 @@ export class LaneConsumption implements Consumption {
 
   /** Finds what others have changed: a list of names is cheap. */
   async #look(): Promise<void> {
-    const { requests, subjects, link } = this.#core;
-    if (this.#state !== 'ready' || !link.isUp) return;
+    if (this.#state !== 'ready' || !this.#core.link.isUp) return;
     try {
-      const names = await consumerNames(requests, subjects.stream);
-      const mine = names.filter((name) => isNameOf(this.#options.processor, name));
-      const owned = Array.from(this.#lanes.values(), ({ consumer }) => consumer);
-      const slots = new Set(this.#slots);
-      const isStrange = mine.some((name) => !slots.has(slotOf(name)));
-      if (mine.length !== this.#count || owned.some((name) => !mine.includes(name))) this.#isStale = true;
+      const { isStale, isStrange } = await this.#names.look(this.#owned);
+      if (isStale) this.#isStale = true;
       this.#strangeLooks = isStrange ? this.#strangeLooks + 1 : 0;
       if (this.#strangeLooks >= maxStrangeLooks) {
         this.#strangeLooks = 0;
@@ -302,13 +301,16 @@ export class LaneConsumption implements Consumption {
   }
 
   async #settleOnce(): Promise<void> {
-    const wanted = lanesOf(this.#owners.id, this.#owners.live, this.#count);
+    const wanted = lanesOf(this.#owners.id, this.#owners.live, this.#names.count);
     for (const lane of this.#lanes.values()) {
       if (!wanted.has(lane.number) && !lane.isReleasing) void this.#release(lane, releaseMs);
     }
     const isMissing = [...wanted].some((lane) => this.#lanes.get(lane)?.isDoubtful !== false);
     if (!isMissing && !this.#isStale) return;
-    const tops = await this.#readTops();
+    const tops = await this.#names.tops(this.#owned, (names) => {
+      this.#givenUp.forgetReplaced(names);
+      this.#claims.forgetReplaced(names);
+    });
     if (tops === undefined) {
       // Its consumers have been replaced by others, or deleted.
       this.#loseAll();
@@ -329,26 +331,6 @@ export class LaneConsumption implements Consumption {
     await this.#take(found.filter((claim) => claim !== undefined));
   }
 
-  /**
-   * The names of the consumers of all lanes. A cluster knows names at once, while a list of everything waits for each consumer, and
-   * one without a leader would stop all lanes from changing hands. Undefined when a lane has none.
-   */
-  async #readTops(): Promise<string[] | undefined> {
-    const { requests, subjects } = this.#core;
-    const names = await consumerNames(requests, subjects.stream);
-    const present = new Set(names);
-    this.#givenUp.forgetReplaced(present);
-    this.#claims.forgetReplaced(present);
-    const tops = this.#slots.map((slot) => lastTake(slot, names));
-    if (!tops.every((top) => top !== undefined)) return undefined;
-    // Somebody who took a lane before has not deleted the consumer that he replaced, or made one too late.
-    const owned = new Map(Array.from(this.#lanes.values(), ({ consumer }) => [slotOf(consumer), takeOf(consumer)]));
-    const earlier = names.filter((name) => takeOf(name) < (owned.get(slotOf(name)) ?? 0));
-    // One without a leader is removed with the next look.
-    void removeConsumers(requests, subjects.stream, earlier).catch(() => {});
-    return tops;
-  }
-
   #isFine(lane: Lane | undefined, top: KnownConsumer): boolean {
     return lane !== undefined && (lane.isReleasing || (lane.isDoubtful && lane.resume(top)));
   }
@@ -361,19 +343,21 @@ export class LaneConsumption implements Consumption {
     if (takes.length < claims.length) this.#isStale = true;
     if (this.#isStopped() || !this.#owners.isHeld) return;
     if (this.#state === 'stopping') {
-      for (const { consumer, record } of takes) {
-        const { attempts = new Map(), ended = [] } = record ?? {};
-        this.#givenUp.keep(consumer, { isReleased: true, attempts, ended });
+      for (const { consumer, record, inheritance } of takes) {
+        this.#givenUp.keep(consumer, { isReleased: true, ended: record?.ended ?? [], ...inheritance.rest });
       }
       return;
     }
     for (const take of takes) this.#own(take);
+    this.#owners.write();
+    if (!this.#hasSaidThatItReads && takes.length > 0) this.#source.reading();
+    this.#hasSaidThatItReads ||= takes.length > 0;
     const lost = takes.filter(({ isLost }) => isLost).length;
     if (lost > 0) this.#events.onTakeover(lost);
     this.#events.onReadiness();
   }
 
-  #own({ lane: number, consumer, attempts, record }: Take): void {
+  #own({ lane: number, consumer, inheritance, record }: Take): void {
     const known = this.#lanes.get(number);
     if (known?.isReleasing) return;
     if (known !== undefined) {
@@ -381,14 +365,15 @@ export class LaneConsumption implements Consumption {
       return;
     }
     const { link, subjects } = this.#core;
-    const lane: Lane = new Lane(number, consumer, attempts, record?.ended ?? [], {
+    const lane: Lane = new Lane(number, consumer, inheritance, record?.ended ?? [], {
       link,
       acks: this.#acks,
       stream: subjects.stream,
       inbox: this.#inbox,
-      maxBytes: Math.max(262_144, Math.floor(maxRequestedBytes / this.#count)),
+      maxBytes: Math.max(262_144, Math.floor(maxRequestedBytes / this.#names.count)),
       mayBegin: () => this.#owners.isHeld,
-      room: () => Math.min(maxBatch, this.#handout.room),
+      room: () => Math.min(maxBatch, this.#sizes.entriesFor(Math.min(maxAhead, this.#handout.room))),
+      saved: () => this.#owners.saved(),
       arrived: (delivery) => this.#handout.add(delivery),
       ended: (delivery) => this.#ended(delivery, lane),
       doubted: () => this.#settle(),
@@ -439,20 +424,20 @@ export class LaneConsumption implements Consumption {
       for (const lane of this.#lanes.values()) lane.onStatus(msg, block);
       return;
     }
-    const lane = this.#laneOf(ack.consumer);
-    lane?.onMessage(ack, reply, () => {
-      const owner = { acks: this.#acks, ended: () => {}, again: () => false };
-      const read = this.#source.read(msg, ack, reply, block, owner);
-      if (read instanceof HydrogenError) {
-        this.#acks.end(reply, unreadable);
-        this.#setup.report(read);
-        return undefined;
-      }
-      // The filters of a lane cover no entries.
-      const [message] = read;
-      if (message === undefined) this.#acks.end(reply, acked);
-      return message;
-    });
+    this.#laneOf(ack.consumer)?.onMessage(ack, reply, () => this.#read(msg, ack, reply, block));
+  }
+
+  #read(msg: Msg, ack: AckSubject, reply: string, block: string): readonly NatsDelivery[] | undefined {
+    const owner = { acks: this.#acks, ended: () => {}, again: () => false };
+    const read = this.#source.read(msg, ack, reply, block, owner);
+    if (read instanceof HydrogenError) {
+      this.#acks.end(reply, unreadable);
+      this.#setup.report(read);
+      return undefined;
+    }
+    if (read.length === 0) this.#acks.end(reply, acked);
+    else this.#sizes.observe(read.length);
+    return read;
   }
 
   #laneOf(consumer: string): Lane | undefined {

@@ -1,5 +1,5 @@
 /**
- * A message of a lane, open at the lane's owner. It stays open through retries, and when the lane gets another consumer the
+ * A client message of a lane, open at the lane's owner. It stays open through retries, and when the lane gets another consumer the
  * acknowledgement goes there. The attempts are counted here.
  */
 
@@ -21,14 +21,23 @@ const acked = Buffer.from('+ACK');
 
 export class LaneDelivery implements Delivery {
   readonly sequence: number;
+  /** Its place in the entry that holds it; undefined: it is stored by itself. */
+  readonly index: number | undefined;
   readonly #message: NatsDelivery;
   readonly #lane: LaneOfDelivery;
   #attempt: number;
   #state: 'waiting' | 'begun' | 'withdrawn' | 'ended' = 'waiting';
 
-  constructor(message: NatsDelivery, sequence: number, attempt: number, lane: LaneOfDelivery) {
+  constructor(
+    message: NatsDelivery,
+    sequence: number,
+    index: number | undefined,
+    attempt: number,
+    lane: LaneOfDelivery,
+  ) {
     this.#message = message;
     this.sequence = sequence;
+    this.index = index;
     this.#attempt = attempt;
     this.#lane = lane;
   }
@@ -53,6 +62,7 @@ export class LaneDelivery implements Delivery {
     return this.#message.payload;
   }
 
+  /** False also of an entry's: its attempts are its own. */
   get isShared(): boolean {
     return false;
   }

@@ -14,9 +14,11 @@ import type { KnownConsumer } from '../consumer-view.ts';
 import type { NatsDelivery } from '../delivery.ts';
 import { createPuller, type Puller } from '../pull.ts';
 import { type AckSubject, headerNames, headerValue, statusCodeOf } from '../wire.ts';
-import type { EarlierAttempts } from './earlier-attempts.ts';
+import type { Inheritance } from './inheritance.ts';
 import { LaneDelivery, type LaneOfDelivery } from './lane-delivery.ts';
+import { OpenMessages } from './open-messages.ts';
 import type { LaneRecord } from './owner-record.ts';
+import { Suspects } from './suspects.ts';
 
 export interface LaneDeps {
   readonly link: Link;
@@ -28,31 +30,26 @@ export interface LaneDeps {
   readonly maxBytes: number;
   /** True while this replica's lease is held. */
   mayBegin(): boolean;
-  /** How many messages it may request. */
+  /** How many messages of the stream it may request. */
   room(): number;
+  /** Resolves once what is known now of this replica's lanes is stored. */
+  saved(): Promise<void>;
   arrived(delivery: LaneDelivery): void;
   ended(delivery: LaneDelivery): void;
   /** It has become doubtful. */
   doubted(): void;
 }
 
-/** Ended messages that are remembered, in case they are delivered again. */
-const maxRemembered = 4_096;
-/** The server has read an acknowledgement after this time. */
-const recentMs = 5_000;
 const acked = Buffer.from('+ACK');
 
 export class Lane implements LaneOfDelivery {
   readonly number: number;
   readonly #deps: LaneDeps;
-  readonly #open = new Map<number, LaneDelivery>();
-  /** The reply subject of each open message. */
-  readonly #replies = new Map<number, string>();
-  /** Sequences of messages that have ended, and when, oldest first. */
-  readonly #ended = new Map<number, number>();
+  readonly #open: OpenMessages;
   readonly #timers = new Set<NodeJS.Timeout>();
   #onIdle: (() => void)[] = [];
-  readonly #attempts: EarlierAttempts;
+  readonly #inheritance: Inheritance;
+  readonly #suspects: Suspects;
   #consumer: string;
   #puller: Puller;
   /** Number of the last delivery of the consumer. */
@@ -63,12 +60,13 @@ export class Lane implements LaneOfDelivery {
   #state: 'flowing' | 'doubtful' | 'releasing' | 'gone' = 'flowing';
 
   /** @param ended sequences of messages that have ended at the owner before */
-  constructor(number: number, consumer: string, attempts: EarlierAttempts, ended: readonly number[], deps: LaneDeps) {
-    for (const sequence of ended) this.#ended.set(sequence, 0);
+  constructor(number: number, consumer: string, inheritance: Inheritance, ended: readonly number[], deps: LaneDeps) {
+    this.#open = new OpenMessages(ended);
     this.number = number;
     this.#deps = deps;
     this.#consumer = consumer;
-    this.#attempts = attempts;
+    this.#inheritance = inheritance;
+    this.#suspects = new Suspects(inheritance.lastMark, deps.saved, deps.arrived);
     this.#puller = this.#createPuller();
   }
 
@@ -88,31 +86,27 @@ export class Lane implements LaneOfDelivery {
     return (this.#state === 'flowing' || this.#state === 'doubtful') && this.#deps.mayBegin();
   }
 
-  /** Open messages on which work has begun. */
-  get #begun(): number {
-    let begun = 0;
-    for (const delivery of this.#open.values()) if (delivery.hasBegun) begun += 1;
-    return begun;
+  /** Messages of the stream that are open. */
+  get open(): number {
+    return this.#open.size;
+  }
+
+  /** Client messages that are open. */
+  get messages(): number {
+    return this.#open.messages;
   }
 
   /** What the next owner has to know. */
   record(isReleased: boolean): LaneRecord {
-    const attempts = new Map<number, number>();
-    for (const { sequence, attempt, hasBegun } of this.#open.values()) {
-      const sent = attempt - 1 + (isReleased && hasBegun ? 1 : 0);
-      if (sent > 0) attempts.set(sequence, sent);
-    }
-    const sinceMs = performance.now() - recentMs;
-    const ended = isReleased ? Array.from(this.#ended).filter(([, atMs]) => atMs > sinceMs) : [];
-    return { isReleased, attempts, ended: ended.map(([sequence]) => sequence) };
+    return this.#open.record(isReleased, this.#inheritance);
   }
 
   pull(): void {
     if (this.#state === 'flowing') this.#puller.pull(this.#deps.room());
   }
 
-  /** Takes what the server sent to the inbox of this lane. @param read undefined when it is for another processor */
-  onMessage(ack: AckSubject, reply: string, read: () => NatsDelivery | undefined): void {
+  /** Takes what the server sent to the inbox of this lane. @param read undefined when there is nothing to deliver */
+  onMessage(ack: AckSubject, reply: string, read: () => readonly NatsDelivery[] | undefined): void {
     if (ack.consumer !== this.#consumer || this.#state !== 'flowing') return;
     this.#puller.onMessage();
     if (ack.consumerSequence > this.#last + 1) {
@@ -120,20 +114,27 @@ export class Lane implements LaneOfDelivery {
       return;
     }
     this.#last = Math.max(this.#last, ack.consumerSequence);
-    const { streamSequence: sequence } = ack;
-    if (this.#open.has(sequence)) {
-      this.#replies.set(sequence, reply);
-    } else if (this.#ended.has(sequence)) {
-      this.#deps.acks.end(reply, acked);
-    } else {
-      const message = read();
-      if (message === undefined) return;
-      const delivery = new LaneDelivery(message, sequence, this.#attempts.of(sequence, message.connectionId), this);
-      this.#open.set(sequence, delivery);
-      this.#replies.set(sequence, reply);
-      this.#deps.arrived(delivery);
-    }
+    const known = this.#open.recognise(ack.streamSequence, reply);
+    if (known === 'ended') this.#deps.acks.end(reply, acked);
+    if (known === undefined) this.#take(ack.streamSequence, reply, read() ?? []);
     this.pull();
+  }
+
+  #take(sequence: number, reply: string, messages: readonly NatsDelivery[]): void {
+    const left = this.#inheritance.leftOf(sequence);
+    const deliveries: LaneDelivery[] = [];
+    for (const [at, message] of messages.entries()) {
+      if (left?.has(at) === false) continue;
+      const index = message.isShared ? at : undefined;
+      const attempt = this.#inheritance.attemptOf(sequence, index, message.connectionId);
+      deliveries.push(new LaneDelivery(message, sequence, index, attempt, this));
+    }
+    if (deliveries.length === 0) {
+      if (messages.length > 0) this.#deps.acks.end(reply, acked);
+      return;
+    }
+    this.#open.add(sequence, reply, messages.length, deliveries);
+    for (const delivery of deliveries) this.#suspects.arrived(delivery);
   }
 
   /** Takes a status that the server sent to the inbox of this lane. */
@@ -205,15 +206,11 @@ export class Lane implements LaneOfDelivery {
   }
 
   end(delivery: LaneDelivery, payload: Uint8Array): void {
-    const { sequence } = delivery;
-    const reply = this.#replies.get(sequence);
-    this.#open.delete(sequence);
-    this.#replies.delete(sequence);
-    this.#ended.set(sequence, performance.now());
-    const [oldest] = this.#ended.keys();
-    if (this.#ended.size > maxRemembered && oldest !== undefined) this.#ended.delete(oldest);
-    if (reply !== undefined) this.#deps.acks.end(reply, payload);
+    const reply = this.#open.end(delivery);
+    // Of an entry only that it has ended is said.
+    if (reply !== undefined) this.#deps.acks.end(reply, delivery.index === undefined ? payload : acked);
     this.#deps.ended(delivery);
+    this.#suspects.ended(delivery);
     this.#checkIdle();
   }
 
@@ -228,7 +225,7 @@ export class Lane implements LaneOfDelivery {
   }
 
   #checkIdle(): void {
-    if (this.#onIdle.length === 0 || (this.#state !== 'gone' && this.#begun > 0)) return;
+    if (this.#onIdle.length === 0 || (this.#state !== 'gone' && this.#open.begun > 0)) return;
     for (const resolve of this.#onIdle) resolve();
     this.#onIdle = [];
   }
@@ -249,7 +246,7 @@ export class Lane implements LaneOfDelivery {
 
   #withdraw(): void {
     this.#puller.forget();
-    for (const delivery of this.#open.values()) {
+    for (const delivery of this.#open.deliveries()) {
       if (delivery.hasBegun) continue;
       delivery.withdraw();
       this.#deps.ended(delivery);

@@ -57,6 +57,8 @@ export class Owners {
   #beat = 0;
   #writing: Promise<void> | undefined;
   #mustWrite = false;
+  /** Whoever waits for what is known now to be stored. */
+  #waiting: (() => void)[] = [];
   #timer: NodeJS.Timeout | undefined;
   #lossTimer: NodeJS.Timeout | undefined;
 
@@ -113,6 +115,15 @@ export class Owners {
     });
   }
 
+  /** Resolves once what is known now of the lanes is stored, or the lease has ended. */
+  saved(): Promise<void> {
+    if (this.#state === 'left') return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#waiting.push(resolve);
+      this.write();
+    });
+  }
+
   /** Ends the lease: whatever is not released counts as lost. Never rejects. */
   async leave(): Promise<void> {
     if (this.#state === 'left') return;
@@ -123,6 +134,7 @@ export class Owners {
     this.#forgetStatus();
     await this.#writing;
     await this.#put().catch(() => false);
+    for (const resolve of this.#waiting.splice(0)) resolve();
     await this.#subscription.drain();
   }
 
@@ -144,14 +156,18 @@ export class Owners {
   async #renew(): Promise<void> {
     if (!this.#core.link.isUp) return;
     const sentAtMs = performance.now();
+    let waiting: readonly (() => void)[] = [];
     try {
       if (this.#state === 'joining') await this.#join();
+      waiting = this.#waiting.splice(0);
       if (!(await this.#put())) throw new Error('the lease was not stored');
     } catch {
+      this.#waiting.push(...waiting);
       // The link is down, or the bucket is gone or does not answer: the next renewal makes it again.
       if (this.#state === 'joined') this.#state = 'joining';
       return;
     }
+    for (const resolve of waiting) resolve();
     if (this.#hasLeft()) return;
     const wasJoined = this.isJoined;
     this.#state = 'joined';

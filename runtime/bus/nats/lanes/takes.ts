@@ -13,7 +13,7 @@ import { consumerNames, filtersOf, isStreamCurrent, type KnownConsumer, metadata
 import type { ConsumerTools } from '../durables.ts';
 import { provenFirst } from '../first-open.ts';
 import { isRefused, jetStreamCodes, type Requests } from '../requests.ts';
-import { EarlierAttempts } from './earlier-attempts.ts';
+import { Inheritance } from './inheritance.ts';
 import type { LaneRecord } from './owner-record.ts';
 
 /** A lane that is to be taken. */
@@ -30,7 +30,7 @@ export interface Claim {
 export interface Take extends Claim {
   /** The name of its new consumer. */
   readonly consumer: string;
-  readonly attempts: EarlierAttempts;
+  readonly inheritance: Inheritance;
 }
 
 /** How long gateways may take to read the new consumers before the old ones are deleted. */
@@ -114,7 +114,7 @@ async function create(requests: Requests, stream: string, owner: string, claim: 
     if (isRefused(err, jetStreamCodes.consumerExists)) return undefined;
     throw err;
   }
-  return { ...claim, consumer, attempts: new EarlierAttempts(record?.attempts ?? new Map(), kept) };
+  return { ...claim, consumer, inheritance: new Inheritance(record, kept) };
 }
 
 /** Deletes what a take replaces, once the take covers all that the old consumer does. */

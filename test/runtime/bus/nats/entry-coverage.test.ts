@@ -19,6 +19,14 @@ function singles(processor: string, endpoints?: readonly string[], shape = 'u'):
   return consumer(processor, subjects.filters(endpoints, 0, 1), metadata);
 }
 
+/** The lanes of an ordered processor, which cover entries if there are few enough. */
+function lanes(processor: string, count: number, endpoints?: readonly string[]): KnownConsumer[] {
+  const metadata = { [metadataKeys.processor]: processor, [metadataKeys.shape]: `l${count}` };
+  return Array.from({ length: count }, (_, lane) =>
+    consumer(`${processor}_l${lane}of${count}_t1`, subjects.laneFilters(endpoints, lane, count), metadata),
+  );
+}
+
 function entries(processor: string, endpoints?: readonly string[]): KnownConsumer {
   return consumer(`${processor}_e`, subjects.entryFilters(endpoints), { [metadataKeys.entriesOf]: processor });
 }
@@ -42,6 +50,40 @@ test('a consumer of entries alone, or of an ordered processor, counts for nothin
   assert.equal(keeps([singles('chat', undefined, 'p1'), entries('chat')]), false);
 });
 
+test('lanes cover entries if each lane of entries lies in one of them, and all of them do', () => {
+  for (const count of [1, 2, 4, 8, 16]) {
+    assert.equal(keeps(lanes('chat', count)), true, `${count}`);
+    assert.equal(keeps(lanes('chat', count, ['/chat'])), true, `${count}`);
+    assert.equal(keeps(lanes('chat', count, ['/chat', '/feed']), '/other'), false, `${count}`);
+    const [first, ...rest] = lanes('chat', count);
+    const widened = rest.map((one) => ({ ...one, config: { ...one.config, filter_subjects: ['hydrogen.x'] } }));
+    if (count > 1) assert.equal(keeps([first ?? assert.fail(), ...widened]), false, `${count}`);
+  }
+  assert.equal(keeps(lanes('chat', 32)), false);
+  assert.equal(keeps([...lanes('chat', 16), singles('push'), entries('push')]), true);
+  assert.equal(keeps([...lanes('chat', 16), singles('push')]), false);
+});
+
+test('entries to lanes are written while the first lane is read, and no consumer of an earlier release covers none', () => {
+  const write = (consumers: readonly KnownConsumer[], read: readonly string[]): boolean =>
+    createEntryCoverage(consumers, subjects, new Map(), (slot) => read.includes(slot)).isRead('/chat');
+  assert.equal(write(lanes('chat', 4), []), false);
+  assert.equal(write(lanes('chat', 4), ['chat_l0of4']), true);
+  assert.equal(write([...lanes('chat', 4), singles('chat', undefined, 'p1')], ['chat_l0of4']), false);
+  assert.equal(keeps([...lanes('chat', 4), singles('chat', undefined, 'p1')]), true);
+});
+
+test('the first lane is read while it changes hands', () => {
+  const readers = new EntryReaders();
+  const [first = assert.fail()] = lanes('chat', 4);
+  const delivered = (consumer_seq: number) => ({ consumer_seq, stream_seq: 0, last_active: 0 });
+  readers.look({ ...first, num_waiting: 1, delivered: delivered(9) });
+  readers.lookAll([{ ...first, name: 'chat_l0of4_t2', num_waiting: 0, delivered: delivered(0) }]);
+  assert.equal(readers.isRead('chat_l0of4'), true);
+  readers.leave('chat');
+  assert.equal(readers.isRead('chat_l0of4'), false);
+});
+
 test('a processor that has announced to leave an endpoint has no say there', () => {
   const both = [singles('chat'), entries('chat'), singles('old')];
   assert.equal(keeps(both, '/chat', new Map([['old', []]])), true);
@@ -59,7 +101,7 @@ test('entries are read while a replica waits for them, or has been given some, a
   assert.equal(readers.isRead('chat_e'), false, 'of what was before the first look nothing is known');
   readers.look(seen(0, 8));
   assert.equal(readers.isRead('chat_e'), true);
-  readers.leave('chat', [seen(0, 8)]);
+  readers.leave('chat');
   assert.equal(readers.isRead('chat_e'), false);
   readers.look(seen(0, 9));
   assert.equal(readers.isRead('chat_e'), false, 'the one that leaves still reads');

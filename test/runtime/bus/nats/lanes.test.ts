@@ -4,7 +4,7 @@ import { isComplete, type LaneSet, setsOf } from '../../../../runtime/bus/nats/c
 import { listConsumers } from '../../../../runtime/bus/nats/consumer-view.ts';
 import { createCore, type NatsCore } from '../../../../runtime/bus/nats/core.ts';
 import { lanesOf } from '../../../../runtime/bus/nats/lanes/assignment.ts';
-import { EarlierAttempts } from '../../../../runtime/bus/nats/lanes/earlier-attempts.ts';
+import { Inheritance } from '../../../../runtime/bus/nats/lanes/inheritance.ts';
 import { encodeRecord, parseRecord } from '../../../../runtime/bus/nats/lanes/owner-record.ts';
 import { type Claim, takeLanes } from '../../../../runtime/bus/nats/lanes/takes.ts';
 import type { ConsumerOptions, Delivery } from '../../../../runtime/bus/port/messages.ts';
@@ -39,15 +39,39 @@ test('lanes are shared evenly, each by one replica, and few change hands when on
 });
 
 test('an owner that was lost counts as an attempt of the first message of a connection alone', () => {
-  const attempts = new EarlierAttempts(new Map([[5, 2]]), [10, 20]);
-  assert.equal(attempts.of(5, 'a'), 5);
-  assert.equal(attempts.of(6, 'a'), 1);
-  assert.equal(attempts.of(12, 'b'), 2);
-  assert.equal(attempts.of(21, 'c'), 1);
+  const inheritance = new Inheritance({ attempts: new Map([['5', 2]]), left: new Map() }, [10, 20]);
+  assert.equal(inheritance.attemptOf(5, undefined, 'a'), 5);
+  assert.equal(inheritance.attemptOf(6, undefined, 'a'), 1);
+  assert.equal(inheritance.attemptOf(12, undefined, 'b'), 2);
+  assert.equal(inheritance.attemptOf(21, undefined, 'c'), 1);
+});
+
+test('what an owner said of messages that have not arrived at the next one, the one after it learns as well', () => {
+  const record = {
+    attempts: new Map([
+      ['5.1', 2],
+      ['7', 1],
+      ['8.3', 4],
+    ]),
+    left: new Map([
+      [5, [1]],
+      [8, [3, 4]],
+    ]),
+  };
+  const inheritance = new Inheritance(record, []);
+  assert.deepEqual(inheritance.leftOf(5), new Set([1]));
+  assert.equal(inheritance.attemptOf(5, 1, 'a'), 3);
+  assert.equal(inheritance.leftOf(7), undefined);
+  assert.deepEqual(inheritance.rest, { attempts: new Map([['8.3', 4]]), left: new Map([[8, [3, 4]]]) });
 });
 
 test('what a replica says of its lanes is read as it was written, and nothing else is', () => {
-  const lanes = new Map([['chat_l0of4_t3', { isReleased: true, attempts: new Map([[7, 2]]), ended: [8, 9] }]]);
+  const attempts = new Map([
+    ['7', 2],
+    ['10.255', 1],
+  ]);
+  const left = new Map([[10, [3, 255]]]);
+  const lanes = new Map([['chat_l0of4_t3', { isReleased: true, attempts, left, ended: [8, 9] }]]);
   const record = { leaseMs: 5000, beat: 3, isLeaving: false, lanes };
   assert.deepEqual(parseRecord(encodeRecord(record)), record);
   for (const one of ['', '1', '{}', '{"leaseMs":1,"beat":1,"isLeaving":false,"lanes":1}']) {
