@@ -93,15 +93,25 @@ async function startPublisher(nats: TestNats): Promise<Bus> {
   return bus;
 }
 
-async function publish(bus: Bus, names: readonly string[], from: number, to: number): Promise<void> {
+/** @returns how many of the messages were stored in entries */
+async function publish(bus: Bus, names: readonly string[], from: number, to: number): Promise<number> {
+  let inEntries = 0;
   for (let number = from; number < to; number++) {
-    await Promise.all(
+    const positions = await Promise.all(
       names.map((connectionId) => {
         const payload = Buffer.from(JSON.stringify({ message: `${connectionId} ${number}`, message_encoding: 'text' }));
         return bus.messages.publish(message({ connectionId, payload }));
       }),
     );
+    inEntries += positions.filter((position) => position > 0).length;
   }
+  return inEntries;
+}
+
+/** Publishes messages of a connection of its own until one is stored in an entry. */
+async function untilEntries(bus: Bus): Promise<void> {
+  let count = 0;
+  await eventually(async () => (await publish(bus, ['gw-probe'], count, ++count)) > 0);
 }
 
 /**
@@ -110,10 +120,11 @@ async function publish(bus: Bus, names: readonly string[], from: number, to: num
  */
 function publishing({ bus, witness }: Stage, names: readonly string[], upTo = Number.POSITIVE_INFINITY) {
   let published = 0;
+  let inEntries = 0;
   let isOver = false;
   const done = (async () => {
     while (!isOver && published < upTo) {
-      await publish(bus, names, published, published + 1);
+      inEntries += await publish(bus, names, published, published + 1);
       published += 1;
       while (!isOver && published * names.length - witness.attempts.size > 5_000) await sleep(10);
     }
@@ -122,6 +133,10 @@ function publishing({ bus, witness }: Stage, names: readonly string[], upTo = Nu
   done.catch(() => {});
   return {
     done,
+    /** Messages that were stored in entries so far. */
+    get inEntries(): number {
+      return inEntries;
+    },
     /** @returns how many messages of each connection were stored */
     async stop(): Promise<number> {
       isOver = true;
@@ -157,7 +172,8 @@ describe('owners of lanes', { skip }, () => {
     const [bad = '', ...good] = connections;
     const [first, second] = [await kit.processor(), await kit.processor()];
     await eventually(async () => (await lanesOf(first)) === 8 && (await lanesOf(second)) === 8);
-    await publish(bus, connections, 0, 5);
+    await untilEntries(bus);
+    assert.equal(await publish(bus, connections, 0, 5), 500);
     await eventually(() => witness.hasAll(good, 5) && (witness.attempts.get(`${bad} 1`)?.length ?? 0) > 1);
     for (const dying of [first, second]) {
       const living = dying === first ? second : await kit.processor();
@@ -178,7 +194,8 @@ describe('owners of lanes', { skip }, () => {
     const { witness, bus } = kit;
     const [frozen, other] = [await kit.processor(), await kit.processor()];
     await eventually(async () => (await lanesOf(frozen)) === 8 && (await lanesOf(other)) === 8);
-    await publish(bus, connections, 0, 3);
+    await untilEntries(bus);
+    assert.equal(await publish(bus, connections, 0, 3), 300);
     await eventually(() => witness.hasAll(connections, 3));
     process.kill(frozen.pid, 'SIGSTOP');
     const frozenAtMs = performance.now();
@@ -199,12 +216,46 @@ describe('owners of lanes', { skip }, () => {
 });
 
 describe('lanes that change hands', { skip }, () => {
+  test('a message on which processors die is the only one of its entry to become a dead letter', async () => {
+    let victim: ConfiguredProcess | undefined;
+    await using kit = await stage(
+      (connection, number) => {
+        if (connection === 'gw-0' && number === 3) victim?.kill('SIGKILL');
+        return 200;
+      },
+      { maxAttempts: 1, takeoverSeconds: 3 },
+    );
+    const { witness, bus } = kit;
+    victim = await kit.processor();
+    await eventually(async () => (await lanesOf(victim ?? assert.fail())) === 16);
+    await untilEntries(bus);
+    const payloads = Array.from({ length: 6 }, (_, i) =>
+      Buffer.from(JSON.stringify({ message: `gw-0 ${i}`, message_encoding: 'text' })),
+    );
+    const sent = payloads.map((payload) => bus.messages.publish(message({ connectionId: 'gw-0', payload })));
+    assert.equal(new Set(await Promise.all(sent)).size, 1, 'they are one entry');
+    const has = (number: number): boolean => witness.has('gw-0', number);
+    const isOver = (): boolean => [0, 1, 2, 4, 5].every(has);
+    for (let life = 0; life < 12 && !isOver(); life++) {
+      let isDead = false;
+      void victim.exited.then(() => {
+        isDead = true;
+      });
+      await eventually(() => isOver() || isDead, { timeoutMs: 30_000 });
+      if (isDead) victim = await kit.processor();
+    }
+    assert.ok(isOver());
+    await eventually(async () => (await deadLetters(victim ?? assert.fail())) === 1);
+    witness.checkOrder();
+  });
+
   test('rolling restarts burn no attempts: no dead letters after a short failure with few attempts', async () => {
     let status = 200;
     await using kit = await stage(() => status, { maxAttempts: 3 });
     const { witness } = kit;
     let replicas = [await kit.processor(), await kit.processor()];
     const all = [...replicas];
+    await untilEntries(kit.bus);
     await using publisher = publishing(kit, connections);
     for (let round = 0; round < 2; round++) {
       for (const old of replicas) {
@@ -224,6 +275,7 @@ describe('lanes that change hands', { skip }, () => {
     const published = await publisher.stop();
     await eventually(() => witness.hasAll(connections, published), { timeoutMs: 60_000 });
     witness.checkOrder();
+    assert.ok(publisher.inEntries > (published * connections.length) / 2, `${publisher.inEntries} messages in entries`);
     // A machine that is too slow to renew leases has lost some, which repeats messages.
     const isSlow = all.some((one) => one.output().includes('lease was not renewed'));
     for (const [name, attempts] of isSlow ? [] : witness.attempts) {
@@ -238,6 +290,7 @@ describe('lanes that change hands', { skip }, () => {
     const { witness } = kit;
     const first = await kit.processor();
     await eventually(async () => (await lanesOf(first)) === 16);
+    await untilEntries(kit.bus);
     await using publisher = publishing(kit, connections, 100);
     await eventually(() => witness.attempts.size > 1_000);
     const second = await kit.processor();
@@ -253,6 +306,7 @@ describe('lanes that change hands', { skip }, () => {
     await using kit = await stage(() => 200);
     const { witness, nats } = kit;
     await Promise.all([kit.processor(), kit.processor()]);
+    await untilEntries(kit.bus);
     await using publisher = publishing(kit, connections, 60);
     for (let round = 1; round <= 3; round++) {
       await eventually(() => witness.attempts.size > round * 1_000, { timeoutMs: 30_000 });
@@ -260,6 +314,7 @@ describe('lanes that change hands', { skip }, () => {
       await nats.start();
     }
     await publisher.done;
+    assert.ok(publisher.inEntries > 1_000, `${publisher.inEntries} messages in entries`);
     await eventually(() => witness.hasAll(connections, 60), { timeoutMs: 60_000 });
     witness.checkOrder();
   });
