@@ -6,6 +6,7 @@ import type { HydrogenGroup } from '../crds/index.ts';
 import { createNatsBus } from '../runtime/bus/nats/nats.ts';
 import { natsOptionsOf } from '../runtime/bus/options.ts';
 import type { Bus } from '../runtime/bus/port/bus.ts';
+import type { ReportSource } from '../runtime/bus/port/reports.ts';
 import { createRoleLog } from '../runtime/role/log.ts';
 import type { MountedSecrets } from '../runtime/role/secrets.ts';
 
@@ -16,14 +17,17 @@ export interface GroupBusOptions {
   readonly name: string;
   /** Instead of the group's. */
   readonly servers?: readonly string[];
+  /** What the process reports to the operator. */
+  readonly report?: ReportSource;
 }
 
 /** Credentials and certificates are read again on every connection. */
-export function createGroupBus(group: HydrogenGroup, { secrets, logger, name, servers }: GroupBusOptions): Bus {
+export function createGroupBus(group: HydrogenGroup, { secrets, logger, name, servers, report }: GroupBusOptions): Bus {
   const log = createRoleLog(logger, { group: busGroup(group.metadata.namespace, group.metadata.name) });
   return createNatsBus({
     ...natsOptionsOf(group, (ref) => secrets.read(ref)),
     ...(servers && { servers }),
+    report,
     clientName: `hydrogen ${name}`,
     onEvent: ({ kind, detail, cause }) => log.busEvent({ event: kind, detail, err: cause }),
   });

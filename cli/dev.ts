@@ -66,7 +66,7 @@ export async function dev(options: DevOptions): Promise<void> {
       ? undefined
       : watchFiles(
           options.file,
-          load,
+          readDocuments,
           (next) => roles.reconfigure(next),
           (problems) => roles.log.configRefused({ problems }),
         );

@@ -1,15 +1,17 @@
 /** `hydrogen gateway` and `hydrogen mproc`: one role of a pod, from its configuration file, until a signal stops it. */
 
+import { hostname } from 'node:os';
 import type { Logger } from 'pino';
 import { env } from '../crds/contract.ts';
 import { createLogger, type LogLevel } from '../process/logger.ts';
 import { untilStopped } from '../process/signals.ts';
 import { Gateway } from '../runtime/gateway/gateway.ts';
 import { MessageProcessor } from '../runtime/processor/processor.ts';
-import { loadGateway, loadProcessor } from '../runtime/role/documents.ts';
+import { ConfigReport, type Reconfigured } from '../runtime/role/config-report.ts';
+import { type ConfigSource, gatewayIn, processorIn, readSources } from '../runtime/role/documents.ts';
 import { createRoleLog } from '../runtime/role/log.ts';
 import { MountedSecrets } from '../runtime/role/secrets.ts';
-import { watchFiles } from '../runtime/role/watch-files.ts';
+import { digestOf, watchFiles } from '../runtime/role/watch-files.ts';
 import { createGroupBus } from './bus.ts';
 import { gatewayPorts } from './ports.ts';
 
@@ -24,10 +26,12 @@ export interface ServeOptions {
 /** @throws {HydrogenError} HYD_CONFIG_INVALID before anything listens */
 export async function runGateway(options: ServeOptions & { readonly portBase: number }): Promise<void> {
   const { config: file, host, version } = options;
-  const config = await loadGateway(file);
+  const sources = await readSources([file]);
+  const config = gatewayIn(sources);
   const { logger, secrets } = createBasics(options);
-  const name = config.gateway.metadata.name;
-  const bus = createGroupBus(config.group, { secrets, logger, name: `gateway ${name}` });
+  const { name } = config.gateway.metadata;
+  const report = new ConfigReport({ kind: 'HydrogenGateway', name, pod: podName(), digest: digestOf(sources) });
+  const bus = createGroupBus(config.group, { secrets, logger, name: `gateway ${name}`, report });
   const ports = gatewayPorts(options.portBase, 0);
   const gateway = new Gateway(config, {
     bus,
@@ -38,30 +42,42 @@ export async function runGateway(options: ServeOptions & { readonly portBase: nu
     version,
     callbackUrl: process.env[env.callbackUrl],
   });
-  await serve(options, logger, loadGateway, gateway);
+  await serve({ options, logger, parse: gatewayIn, report }, gateway);
 }
 
 /** @throws {HydrogenError} HYD_CONFIG_INVALID before anything listens */
 export async function runProcessor(options: ServeOptions & { readonly probePort: number }): Promise<void> {
   const { config: file, host, version, probePort } = options;
-  const config = await loadProcessor(file);
+  const sources = await readSources([file]);
+  const config = processorIn(sources);
   const { logger, secrets } = createBasics(options);
-  const name = config.processor.metadata.name;
-  const bus = createGroupBus(config.group, { secrets, logger, name: `mproc ${name}` });
+  const { name } = config.processor.metadata;
+  const report = new ConfigReport({
+    kind: 'HydrogenMessageProcessor',
+    name,
+    pod: podName(),
+    digest: digestOf(sources),
+  });
+  const bus = createGroupBus(config.group, { secrets, logger, name: `mproc ${name}`, report });
   const processor = new MessageProcessor(config, { bus, secrets, logger, host, version, probePort });
-  await serve(options, logger, loadProcessor, processor);
+  await serve({ options, logger, parse: processorIn, report }, processor);
 }
 
 interface Server<Config> {
   start(): Promise<void>;
-  reconfigure(config: Config): void;
+  reconfigure(config: Config): Reconfigured | Promise<Reconfigured>;
   stop(signal?: string): Promise<void>;
 }
 
+interface Serving<Config> {
+  readonly options: ServeOptions;
+  readonly logger: Logger;
+  readonly parse: (sources: readonly ConfigSource[]) => Config;
+  readonly report: ConfigReport;
+}
+
 async function serve<Config>(
-  { config: file }: ServeOptions,
-  logger: Logger,
-  load: (file: string) => Promise<Config>,
+  { options, logger, parse, report }: Serving<Config>,
   server: Server<Config>,
 ): Promise<void> {
   const stopped = untilStopped();
@@ -72,14 +88,23 @@ async function serve<Config>(
     throw error;
   }
   const unwatch = watchFiles(
-    [file],
-    () => load(file),
-    (config) => server.reconfigure(config),
-    (problems) => createRoleLog(logger, {}).configRefused({ problems }),
+    [options.config],
+    parse,
+    (config, digest) => void report.note(digest, server.reconfigure(config)),
+    (problems, digest) => {
+      createRoleLog(logger, {}).configRefused({ problems });
+      if (digest !== undefined) void report.note(digest, { kind: 'refused', problem: problems.join(' ') });
+    },
   );
   const signal = await stopped;
   unwatch();
+  report.leave();
   await server.stop(signal);
+}
+
+/** In a pod, both are its name. */
+function podName(): string {
+  return process.env.HOSTNAME ?? hostname();
 }
 
 function createBasics(options: ServeOptions): { logger: Logger; secrets: MountedSecrets } {

@@ -19,6 +19,8 @@ export interface ReasonDefinition {
   readonly progress: Progress;
   /** Its meaning and what to do, for the documentation. */
   readonly meaning: string;
+  /** False: nothing is known, which does not keep the object from being Ready. @default - as its aspect */
+  readonly decidesReady?: false;
 }
 
 /** The healths that Argo CD knows, the most important one first. */
@@ -210,6 +212,43 @@ export const aspects = {
         progress: 'atRest',
         meaning:
           "nothing to do: the workload is waiting for its turn to get this release's image; see [rollouts](#rollouts)",
+      },
+    },
+  },
+  Configured: {
+    good: 'True',
+    meaning: 'every pod of a gateway or message processor says that it runs the configuration that was applied last',
+    decidesReady: true,
+    reasons: {
+      Configured: { status: 'True', progress: 'atRest', meaning: 'nothing to do' },
+      PodsConfiguring: {
+        status: 'False',
+        progress: 'atWork',
+        meaning:
+          'nothing to do: a changed ConfigMap reaches pods within about a minute; if it stays so, the log of the pods says ' +
+          'what they took over, and the events of the pods why the kubelet brings nothing',
+      },
+      ConfigurationRefused: {
+        status: 'False',
+        progress: 'stalled',
+        meaning:
+          'pods run an earlier configuration, and the message has the words of one: correct the specification; if pods of ' +
+          'an earlier release do not know a new field, let them be replaced first, see [rollouts](#rollouts)',
+      },
+      PodsSilent: {
+        status: 'Unknown',
+        progress: 'atWork',
+        meaning:
+          'nothing to do: a pod that has just started, or was cut off from NATS, answers once it is connected; if it stays ' +
+          'so, see the log of the pods',
+      },
+      NotReported: {
+        status: 'Unknown',
+        progress: 'atRest',
+        decidesReady: false,
+        meaning:
+          'pods of an earlier release do not say what they run, and become known once they are replaced; otherwise allow ' +
+          'pods and operator to publish to `hydrogen.<group>.reports` and `hydrogen.<group>.reports.wanted`',
       },
     },
   },

@@ -203,6 +203,12 @@ export class Operator {
       onProcessor: (key) => {
         if (this.#store.custom(key) !== undefined) this.#queue.add(key);
       },
+      onReports: (key) => {
+        if (this.#store.custom(key) !== undefined) this.#queue.add(key, this.#collectMs);
+      },
+      onReportsKnown: (namespace, group) => {
+        for (const member of this.#store.membersOf(namespace, group)) this.#queue.add(member, this.#collectMs);
+      },
       onEvent: (object, event, detail) => log.busEvent({ object, event, detail }),
       onBug: (err) => log.failed({ err }),
       mayWrite: () => this.#mayWrite(),

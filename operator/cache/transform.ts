@@ -2,8 +2,11 @@
  * Transforms cut watched objects down to the fields that are read. A thousand gateways have eight thousand children, and
  * of each the operator needs only the owner, what was applied, and the state of its pods.
  */
+import { basename } from 'node:path/posix';
 import { isDeepStrictEqual } from 'node:util';
 
+import { configDigestOf } from '../../crds/config-digest.ts';
+import { paths } from '../../crds/contract.ts';
 import { createFieldsOf, isOurs, type OwnedFields } from '../kube/managed-fields.ts';
 import {
   appliedDigest,
@@ -21,6 +24,8 @@ export interface Child extends KubeObject {
   readonly appliedDigest: string | undefined;
   /** For a workload: digest of the documents that it was made from. */
   readonly appliedSources: string | undefined;
+  /** For the config map of a gateway or message processor: digest of the configuration that it holds. */
+  readonly configDigest: string | undefined;
   /** The fields that we applied and still own. */
   readonly owned: OwnedFields;
   /** Whether `spec.replicas` would be removed if we stopped applying it. */
@@ -82,10 +87,19 @@ export function createChildTransform(): ChildTransform {
       ...workloadOf(object),
       appliedDigest: annotations?.[appliedDigest],
       appliedSources: annotations?.[appliedSources],
+      configDigest: kind === 'ConfigMap' ? configDigestIn(object) : undefined,
       owned: fieldsOf(object),
       holdsReplicas: kind === 'Deployment' && holdsReplicas(object.metadata.managedFields ?? []),
     };
   };
+}
+
+/** The file that pods of ours read; other config maps, such as that of NATS, have none. */
+const configFile = basename(paths.config);
+
+function configDigestIn({ data }: KubeObject): string | undefined {
+  const text = (data as Readonly<Record<string, unknown>> | undefined)?.[configFile];
+  return typeof text === 'string' ? configDigestOf(text) : undefined;
 }
 
 /** Maximum number of shared texts and owners. */

@@ -4,8 +4,10 @@
  */
 import type { HydrogenGroup, HydrogenMessageProcessor } from '../../crds/index.ts';
 import { consumerOptionsOf } from '../../runtime/bus/options.ts';
+import type { PodReport } from '../../runtime/bus/port/reports.ts';
 import type { Kube } from '../kube/client.ts';
 import { groupKey, keyOf } from '../kube/keys.ts';
+import type { KubeObject } from '../kube/objects.ts';
 import { Queue } from '../queue.ts';
 import type { BusFacts } from '../status/facts.ts';
 import type { LagStatus } from './lag.ts';
@@ -19,6 +21,10 @@ export interface BusesOptions {
   readonly onChange: (groupKey: string) => void;
   /** The facts of a processor's consumers, or its lag, have changed. */
   readonly onProcessor: (processorKey: string) => void;
+  /** What the pods of a member report has changed. */
+  readonly onReports: (memberKey: string) => void;
+  /** It has become known what the pods of a group report. */
+  readonly onReportsKnown: (namespace: string, group: string) => void;
   readonly onEvent: (groupKey: string, event: string, detail: string) => void;
   /** The work has thrown an error, which is a bug. */
   readonly onBug: (error: unknown) => void;
@@ -101,6 +107,17 @@ export class Buses {
     return this.#open.get(groupKey(namespace, group))?.waitingOf(processor);
   }
 
+  /** What the pods of a member report about their configuration; undefined while it is not known. */
+  reportsOf(group: string, member: KubeObject): readonly PodReport[] | undefined {
+    const { kind, metadata } = member;
+    return this.#open.get(groupKey(metadata.namespace ?? '', group))?.reportsOf(kind, metadata.name);
+  }
+
+  /** Asks the pods of a group again. */
+  askForReports(namespace: string, group: string): void {
+    this.#open.get(groupKey(namespace, group))?.askForReports();
+  }
+
   /** Call it when a secret that the group refers to may have changed. */
   expireSecrets(key: string): void {
     this.#open.get(key)?.expireSecrets();
@@ -139,7 +156,7 @@ export class Buses {
   }
 
   #connect(group: HydrogenGroup): NatsReconciler {
-    const { kube, onChange, onProcessor, onEvent, mayWrite = () => true } = this.#options;
+    const { kube, onChange, onProcessor, onReports, onReportsKnown, onEvent, mayWrite = () => true } = this.#options;
     const { observeMs = 30_000, goneMs = 30_000 } = this.#options;
     const { namespace, name } = group.metadata;
     const key = groupKey(namespace, name);
@@ -154,6 +171,8 @@ export class Buses {
       onChange: () => onChange(key),
       onProcessor: (processor) =>
         onProcessor(keyOf({ kind: 'HydrogenMessageProcessor', metadata: { name: processor, namespace } })),
+      onReports: (kind, member) => onReports(keyOf({ kind, metadata: { name: member, namespace } })),
+      onReportsKnown: () => onReportsKnown(namespace, name),
       onEvent: (event, detail) => onEvent(key, event, detail),
       mayWrite,
       observeMs,

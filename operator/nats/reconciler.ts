@@ -8,6 +8,7 @@ import type { NatsEvent } from '../../runtime/bus/nats/dial.ts';
 import { createNatsGroup, type NatsGroup } from '../../runtime/bus/nats/group.ts';
 import { ServerExcess } from '../../runtime/bus/nats/meter.ts';
 import type { ConsumerOptions } from '../../runtime/bus/port/messages.ts';
+import type { PodReport } from '../../runtime/bus/port/reports.ts';
 import type { Kube } from '../kube/client.ts';
 import { messageOf } from '../kube/errors.ts';
 import type { Outcome } from '../queue.ts';
@@ -17,6 +18,7 @@ import { ConnectFailure } from './failure.ts';
 import type { LagStatus } from './lag.ts';
 import { connectionDigest, connectionOptions } from './options.ts';
 import { type Removal, removalBlocked } from './removal.ts';
+import { GroupReports } from './reports.ts';
 import { LoginSecrets } from './secrets.ts';
 import { GroupStreams, type StreamsWish } from './streams.ts';
 
@@ -29,6 +31,10 @@ export interface NatsReconcilerOptions {
   readonly onChange: () => void;
   /** Called when the facts of a processor's consumers, or its lag, have changed. */
   readonly onProcessor: (name: string) => void;
+  /** Called when what the pods of a member report has changed. */
+  readonly onReports: (kind: string, name: string) => void;
+  /** Called when it becomes known what the pods of all members report. */
+  readonly onReportsKnown: () => void;
   readonly onEvent: (event: string, detail: string) => void;
   /** Checked before every change in NATS. */
   readonly mayWrite: () => boolean;
@@ -57,6 +63,7 @@ export class NatsReconciler {
   readonly #failure: ConnectFailure;
   readonly #streams: GroupStreams;
   readonly #consumers: GroupConsumers;
+  readonly #reports: GroupReports;
   /** How a server exceeded its limits, for which it was disconnected. Counts until an observation succeeds, or it expires. */
   #excess: { readonly message: string; readonly atMs: number } | undefined;
   #downSinceMs: number | undefined = performance.now();
@@ -85,6 +92,7 @@ export class NatsReconciler {
     this.#consumers = new GroupConsumers(this.#nats, (processor) => {
       if (!this.#isClosed) onProcessor(processor);
     });
+    this.#reports = new GroupReports(this.#nats, options.onReports, options.onReportsKnown);
     this.#nats.onStatus((status) => this.#onStatus(status === 'up'));
     this.#nats.start();
   }
@@ -145,6 +153,17 @@ export class NatsReconciler {
     return this.#consumers.waitingOf(processor);
   }
 
+  /** What the pods of a member report; undefined while it is not known. */
+  reportsOf(kind: string, name: string): readonly PodReport[] | undefined {
+    return this.#reports.of(kind, name);
+  }
+
+  /** Asks the pods again, since some that have reported may be gone. */
+  askForReports(): void {
+    this.#reports.ask();
+    this.#options.onDue();
+  }
+
   /** Call it when a secret that it logs in with may have changed. */
   expireSecrets(): void {
     this.#secrets.expire();
@@ -153,12 +172,14 @@ export class NatsReconciler {
   /** Does what is due. Never rejects. Resolves with when there is more to do. */
   async work(): Promise<Outcome> {
     if (this.#nats.status !== 'up') return undefined;
+    this.#reports.work();
     if (performance.now() >= this.#observeAtMs) await this.#observe();
     await this.#streams.work();
     this.#publish();
     await this.#consumers.work(this.#streams.areUsable);
     if (this.#isClosed || this.#nats.status !== 'up') return undefined;
-    const times = [this.#observeAtMs, this.#streams.retryAtMs, this.#consumers.retryAtMs(this.#streams.areUsable)];
+    const consumersAtMs = this.#consumers.retryAtMs(this.#streams.areUsable);
+    const times = [this.#observeAtMs, this.#reports.dueAtMs, this.#streams.retryAtMs, consumersAtMs];
     const nextMs = Math.min(...times.flatMap((atMs) => atMs ?? []));
     return { againAfterMs: Math.max(1, nextMs - performance.now()) };
   }
@@ -171,6 +192,7 @@ export class NatsReconciler {
   /** Queries NATS for streams, consumers and lag. If others have deleted or changed any, all of them become due again. */
   async #observe(): Promise<void> {
     this.#observeAtMs = performance.now() + this.#options.observeMs;
+    this.#reports.ask();
     try {
       const observedTime = new Date().toISOString().replace(/\.\d+Z$/, 'Z');
       const [lags, haveDrifted] = await Promise.all([this.#nats.lags(), this.#streams.observe()]);
@@ -196,6 +218,7 @@ export class NatsReconciler {
       this.#downSinceMs = undefined;
       this.#observeAtMs = performance.now() + Math.min(this.#options.observeMs, firstObserveMs);
       this.#expire();
+      this.#reports.ask();
       this.#options.onDue();
     } else this.#downSinceMs ??= performance.now();
     this.#publish();

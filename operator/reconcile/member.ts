@@ -4,10 +4,14 @@ import { hold, isHeld, isNamespaceLeaving, processorFinalizer, release } from '.
 import { conditionIn } from '../kube/objects.ts';
 import { lagIn } from '../nats/lag.ts';
 import { type Removal, removalBlocked } from '../nats/removal.ts';
+import { ownWorkload } from '../status/workload.ts';
 import { endpointFacts } from './endpoints.ts';
 import { groupFacts } from './parse.ts';
 import { applyChildren, checkSecrets, isSecretMissing, removalPollMs } from './phases.ts';
 import type { End, MemberScope, Tools } from './scope.ts';
+
+/** How long until it is checked again whether pods that have reported still exist. */
+const reportsRetryMs = 3000;
 
 /** Removes the consumers of a deleted processor. Pods go first: a running processor would create its consumers again. */
 export async function removeMember(scope: MemberScope, tools: Tools): Promise<End | undefined> {
@@ -83,6 +87,24 @@ export async function applyWorkload(scope: MemberScope, tools: Tools): Promise<u
   };
   const image = document.spec.template.image === undefined ? (tools.image ?? defaultImage) : undefined;
   return applyChildren(scope, { render, image, sources: [object, groupObject] }, tools);
+}
+
+/** What the pods say that they run. Comes after the phases: by then the store has the config map that was just applied. */
+export function readReports(scope: MemberScope, { store, buses }: Tools): void {
+  const { object, namespace, groupName = '' } = scope;
+  const children = store.childrenOf(object.metadata.uid ?? '');
+  const wanted = children.find(({ configDigest }) => configDigest !== undefined)?.configDigest;
+  if (wanted === undefined) return;
+  const pods = buses.reportsOf(groupName, object);
+  if (pods === undefined) {
+    scope.found({ configuration: { state: 'asBefore', condition: conditionIn(object, 'Configured') } });
+    return;
+  }
+  scope.found({ configuration: { state: 'known', wanted, pods } });
+  // A pod that was killed has not said that it leaves.
+  if (pods.length <= (ownWorkload(store, object)?.existing ?? 0)) return;
+  buses.askForReports(namespace, groupName);
+  scope.again({ againAfterMs: reportsRetryMs });
 }
 
 function removeConsumers({ name, namespace, group, groupObject }: MemberScope, { buses }: Tools): Removal {

@@ -12,7 +12,14 @@ import type { Outcome } from '../queue.ts';
 import { createReporter, type Reporter } from '../status/reporter.ts';
 import type { StatusWriter } from '../status/writer.ts';
 import { applyServers, declareStreams, holdGroup, removeGroup } from './group.ts';
-import { applyWorkload, checkMemberSecrets, declareConsumers, removeMember, requireGroup } from './member.ts';
+import {
+  applyWorkload,
+  checkMemberSecrets,
+  declareConsumers,
+  readReports,
+  removeMember,
+  requireGroup,
+} from './member.ts';
 import { Overdue } from './overdue.ts';
 import { checkSecrets, referToSecrets, refuseInvalid } from './phases.ts';
 import { type AnyScope, type End, GroupScope, MemberScope, type Phase, type Tools } from './scope.ts';
@@ -70,10 +77,10 @@ export class Reconciler {
       if (kind === 'HydrogenMessageProcessor') buses.dropProcessor(namespace, name);
       return undefined;
     }
-    if (object.kind === 'HydrogenGroup') return this.#run(groupPhases, new GroupScope(object, store));
+    if (object.kind === 'HydrogenGroup') return this.#run(groupPhases, new GroupScope(object, store), () => {});
     const scope = new MemberScope(object, store);
     try {
-      return await this.#run(memberPhases, scope);
+      return await this.#run(memberPhases, scope, readReports);
     } finally {
       // Its group may have been removed in the meantime, and must not leave a connection behind.
       const { namespace, groupName = '' } = scope;
@@ -93,12 +100,20 @@ export class Reconciler {
     else buses.dropConsumers(namespace, groupNameOf(object) ?? '', name);
   }
 
-  async #run<S extends AnyScope>(phases: readonly Phase<S>[], scope: S): Promise<Outcome> {
+  /** @param observe comes before the report, however the phases have ended */
+  async #run<S extends AnyScope>(
+    phases: readonly Phase<S>[],
+    scope: S,
+    observe: (scope: S, tools: Tools) => void,
+  ): Promise<Outcome> {
     const attempt = this.#overdue.begin(scope.key, (error) => this.#reportOverdue(scope, error));
     try {
       const end = await this.#runPhases(phases, scope);
       await attempt.settle();
-      if (end !== 'released') await this.#report(scope);
+      if (end !== 'released') {
+        observe(scope, this.#tools);
+        await this.#report(scope);
+      }
       attempt.succeed();
       return scope.outcome;
     } catch (error) {

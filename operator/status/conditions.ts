@@ -2,7 +2,7 @@
  * Turns facts into conditions. Pure: the same facts give the same conditions. `lastTransitionTime` changes only when a
  * status does.
  */
-import { aspects, isGood, type Summary } from '../../crds/conditions.ts';
+import { aspects, isGood, type ReasonDefinition, type Summary } from '../../crds/conditions.ts';
 import type { Condition } from '../../crds/index.ts';
 import type { Facts } from './facts.ts';
 import { type Finding, findingsOf } from './findings.ts';
@@ -43,7 +43,7 @@ function summariesOf(findings: readonly Finding[]): Statement[] {
 
 /** The finding that keeps the object from being Ready, if there is one. */
 function worstOf(findings: readonly Finding[]): Finding | undefined {
-  const bad = findings.filter((finding) => aspects[finding.type].decidesReady && !isGood(finding));
+  const bad = findings.filter((finding) => decidesReady(finding) && !isGood(finding));
   return (
     bad.find(({ type }) => type === 'Deleting') ??
     bad.find(({ progress }) => progress === 'stalled') ??
@@ -52,6 +52,11 @@ function worstOf(findings: readonly Finding[]): Finding | undefined {
     bad.find(({ status }) => status !== 'Unknown') ??
     bad[0]
   );
+}
+
+function decidesReady({ type, reason }: Finding): boolean {
+  const reasons: Readonly<Record<string, ReasonDefinition>> = aspects[type].reasons;
+  return aspects[type].decidesReady && reasons[reason]?.decidesReady !== false;
 }
 
 function summary(type: Summary, status: Condition['status'], reason: string, message: string): Statement {

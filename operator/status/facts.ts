@@ -1,6 +1,7 @@
 /** Facts: everything observed about an object, from which its conditions are derived. */
 import type { ReasonOf } from '../../crds/conditions.ts';
 import type { Condition, DocumentIssue, Kind } from '../../crds/index.ts';
+import type { PodReport } from '../../runtime/bus/port/reports.ts';
 
 /** Why some wanted children are missing. */
 export type ApplyProblem =
@@ -55,6 +56,13 @@ export type BacklogFacts =
   /** NATS has not been queried yet, and the previous condition, if there is one, still counts. */
   | { readonly state: 'asBefore'; readonly condition: Condition | undefined };
 
+/** What the pods of a gateway or message processor say about their configuration. */
+export type ConfigurationFacts =
+  /** `wanted`: digest of the configuration that was applied last. */
+  | { readonly state: 'known'; readonly wanted: string; readonly pods: readonly PodReport[] }
+  /** The pods have not been asked yet, and the previous condition, if there is one, still counts. */
+  | { readonly state: 'asBefore'; readonly condition: Condition | undefined };
+
 /** Everything that the conditions of an object are derived from. */
 export interface Facts {
   readonly kind: Kind;
@@ -74,6 +82,8 @@ export interface Facts {
   readonly endpoints?: EndpointFacts;
   /** Undefined: no autoscaler sets the number of pods, or it has not reported yet. */
   readonly scaling?: { readonly failure: string | undefined } | undefined;
+  /** For gateways and message processors that have a config map. */
+  readonly configuration?: ConfigurationFacts;
   /** For message processors. */
   readonly backlog?: BacklogFacts;
   /** For groups. */

@@ -60,6 +60,10 @@ export interface Subjects {
   readonly broadcast: string;
   /** Announcements of what consumers will cover, from processors and the operator to gateways. */
   readonly announcements: string;
+  /** What pods run and what they have refused, from pods to the operator. */
+  readonly reports: string;
+  /** The operator asks every pod for its report. */
+  readonly reportsWanted: string;
   /**
    * @throws {HydrogenError} HYD_CONNECTION_ID_INVALID when the id is not a valid token, HYD_CONFIG_INVALID for an empty
    * path
@@ -194,6 +198,8 @@ export function createSubjects(group: string): Subjects {
     allWaiting: `${waitingPrefix}>`,
     broadcast: `${prefix}.broadcast`,
     announcements: `${prefix}.consumers`,
+    reports: `${prefix}.reports`,
+    reportsWanted: `${prefix}.reports.wanted`,
     clientMessage: (endpoint, connectionId) => clientPrefix + client(endpoint, connectionId),
     laneOf: (endpoint, connectionId) => {
       endpointToken(endpoint);

@@ -16,6 +16,7 @@ import { HydrogenError } from '../errors.ts';
 import { createHttpClient, type HttpClient } from '../http/client/client.ts';
 import { ManagementServer } from '../http/management/server.ts';
 import { createPush } from '../peers/push.ts';
+import type { Reconfigured } from '../role/config-report.ts';
 import { type GatewayConfig, restartFields } from '../role/documents.ts';
 import { LiveConfig } from '../role/live-config.ts';
 import { createRoleLog, type RoleLog } from '../role/log.ts';
@@ -169,13 +170,15 @@ export class Gateway {
    * Applies a new configuration without touching connections; fields that need a restart are logged and keep their
    * values.
    */
-  reconfigure(next: GatewayConfig): void {
-    if (isDeepStrictEqual(next, this.#config)) return;
+  reconfigure(next: GatewayConfig): Reconfigured {
     const fields = restartFields(this.#initial, next);
+    const taken = { kind: 'taken', needsRestart: fields } as const;
+    if (isDeepStrictEqual(next, this.#config)) return taken;
     if (fields.length > 0) this.#log.configNeedsRestart({ fields });
     this.#config = next;
     this.#log.configTaken();
     this.#spec.replace(next.gateway.spec);
+    return taken;
   }
 
   /**

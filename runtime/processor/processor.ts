@@ -13,6 +13,7 @@ import { maxAgeMsOf } from '../bus/options.ts';
 import type { Bus } from '../bus/port/bus.ts';
 import { HydrogenError } from '../errors.ts';
 import { createPush } from '../peers/push.ts';
+import type { Reconfigured } from '../role/config-report.ts';
 import { type ProcessorConfig, restartFields } from '../role/documents.ts';
 import type { ReplyOutcome } from '../role/events.ts';
 import { LiveConfig } from '../role/live-config.ts';
@@ -111,16 +112,22 @@ export class MessageProcessor {
     this.#statistics.schedule(this.#config.current.processor.spec.statsIntervalSeconds);
   }
 
-  /** Applies a new configuration without dropping open deliveries; an invalid one is logged, and the old one stays. */
-  reconfigure(next: ProcessorConfig): void {
-    if (isDeepStrictEqual(next, this.#config.current)) return;
-    this.#worker.reconfigure(next.processor).then(
-      () => this.#take(next),
-      (error: unknown) => {
-        if (error instanceof HydrogenError) this.#log.configRefused({ problems: [error.message] });
-        else this.#log.failed(error);
-      },
-    );
+  /**
+   * Applies a new configuration without dropping open deliveries; an invalid one is logged, and the old one stays. Never
+   * rejects.
+   */
+  async reconfigure(next: ProcessorConfig): Promise<Reconfigured> {
+    const needsRestart = restartFields(this.#initial, next);
+    if (isDeepStrictEqual(next, this.#config.current)) return { kind: 'taken', needsRestart };
+    try {
+      await this.#worker.reconfigure(next.processor);
+    } catch (error) {
+      if (error instanceof HydrogenError) this.#log.configRefused({ problems: [error.message] });
+      else this.#log.failed(error);
+      return { kind: 'refused', problem: String((error as Error).message) };
+    }
+    this.#take(next, needsRestart);
+    return { kind: 'taken', needsRestart };
   }
 
   /**
@@ -150,8 +157,7 @@ export class MessageProcessor {
     return this.#worker.isReady ? undefined : 'its consumer does not exist yet';
   }
 
-  #take(next: ProcessorConfig): void {
-    const fields = restartFields(this.#initial, next);
+  #take(next: ProcessorConfig, fields: readonly string[]): void {
     this.#log.configTaken();
     if (fields.length > 0) this.#log.configNeedsRestart({ fields });
     this.#config.replace(next);

@@ -29,17 +29,27 @@ export interface Documents {
   readonly processors: readonly ProcessorConfig[];
 }
 
+/** The content of a file, and its name for messages. */
+export interface ConfigSource {
+  readonly text: string;
+  readonly source: string;
+}
+
 /** The size limit of a ConfigMap. */
 const maxFileBytes = 1_048_576;
 
 /** @throws {HydrogenError} HYD_CONFIG_INVALID with every problem, one per line. */
 export async function loadDocuments(files: readonly string[]): Promise<Documents> {
-  const texts = await Promise.all(files.map(readText));
-  return readDocuments(texts.map((text, index) => ({ text, source: files[index] ?? '' })));
+  return readDocuments(await readSources(files));
+}
+
+/** The content of files. @throws {HydrogenError} HYD_CONFIG_INVALID when one cannot be read */
+export function readSources(files: readonly string[]): Promise<ConfigSource[]> {
+  return Promise.all(files.map(async (source) => ({ text: await readText(source), source })));
 }
 
 /** The same, from texts. @throws {HydrogenError} HYD_CONFIG_INVALID */
-export function readDocuments(sources: readonly { text: string; source: string }[]): Documents {
+export function readDocuments(sources: readonly ConfigSource[]): Documents {
   try {
     const resolved = resolveGroups(sources.flatMap(({ text, source }) => parseDocuments(text, source)));
     return { gateways: resolved.gateways, processors: resolved.processors };
@@ -49,14 +59,19 @@ export function readDocuments(sources: readonly { text: string; source: string }
   }
 }
 
-/** @throws {HydrogenError} HYD_CONFIG_INVALID, also when the file contains no gateway or more than one. */
-export async function loadGateway(file: string): Promise<GatewayConfig> {
-  return only((await loadDocuments([file])).gateways, 'HydrogenGateway', file);
+/** @throws {HydrogenError} HYD_CONFIG_INVALID, also when there is no gateway or more than one. */
+export function gatewayIn(sources: readonly ConfigSource[]): GatewayConfig {
+  return only(readDocuments(sources).gateways, 'HydrogenGateway', sources);
 }
 
-/** @throws {HydrogenError} HYD_CONFIG_INVALID, also when the file contains no processor or more than one. */
+/** @throws {HydrogenError} HYD_CONFIG_INVALID, also when there is no processor or more than one. */
+export function processorIn(sources: readonly ConfigSource[]): ProcessorConfig {
+  return only(readDocuments(sources).processors, 'HydrogenMessageProcessor', sources);
+}
+
+/** The same, from a file. @throws {HydrogenError} HYD_CONFIG_INVALID */
 export async function loadProcessor(file: string): Promise<ProcessorConfig> {
-  return only((await loadDocuments([file])).processors, 'HydrogenMessageProcessor', file);
+  return processorIn(await readSources([file]));
 }
 
 /** The changed fields that can't be applied live: the bus is already connected, and the name is already in use. */
@@ -77,7 +92,7 @@ export function restartFields<Config extends GatewayConfig | ProcessorConfig>(be
 }
 
 /** @throws {HydrogenError} HYD_CONFIG_INVALID */
-export async function readText(file: string): Promise<string> {
+async function readText(file: string): Promise<string> {
   try {
     const { size } = await stat(file);
     if (size > maxFileBytes) throw new RangeError(`${size} bytes, at most ${maxFileBytes} are read`);
@@ -87,12 +102,12 @@ export async function readText(file: string): Promise<string> {
   }
 }
 
-function only<Config>(configs: readonly Config[], kind: string, file: string): Config {
+function only<Config>(configs: readonly Config[], kind: string, sources: readonly ConfigSource[]): Config {
   const [config] = configs;
   if (config === undefined || configs.length > 1) {
     throw new HydrogenError(
       'HYD_CONFIG_INVALID',
-      `${file} must contain exactly one ${kind}, it contains ${configs.length}`,
+      `${sources.map(({ source }) => source).join(', ')} must contain exactly one ${kind}, it contains ${configs.length}`,
     );
   }
   return config;

@@ -23,6 +23,7 @@ const fine = [
   'NotPaused',
   'Paused',
   'GroupPaused',
+  'Configured',
 ];
 
 function section(title: string): string {

@@ -1,6 +1,7 @@
 /** The core of a bus on NATS, which its parts share. */
 
 import type { PublishLimits } from '../port/pressure.ts';
+import type { ReportSource } from '../port/reports.ts';
 import { createSubjects, type Subjects } from '../subjects.ts';
 import { Announcer } from './announcements.ts';
 import { Link } from './connection.ts';
@@ -17,6 +18,8 @@ export interface NatsBusOptions extends NatsConnectionOptions {
   /** How long a lease outlives a killed owner. */
   readonly leaseMs: number;
   readonly publishLimits?: PublishLimits;
+  /** What this process reports to the operator. @default - nothing */
+  readonly report?: ReportSource | undefined;
 }
 
 export interface NatsCore {

@@ -6,6 +6,7 @@
 import { HydrogenError } from '../../errors.ts';
 import type { BusStatus } from '../port/bus.ts';
 import type { ConsumerOptions } from '../port/messages.ts';
+import { decodeReport, type PodReport } from '../port/reports.ts';
 import { createSubjects, type Subjects } from '../subjects.ts';
 import { accountRoom } from './account.ts';
 import { Announcer } from './announcements.ts';
@@ -41,7 +42,7 @@ export interface ProcessorLag {
   readonly waiting: ReadonlyMap<string, number>;
 }
 
-export interface NatsGroupOptions extends Omit<NatsBusOptions, 'publishLimits'> {
+export interface NatsGroupOptions extends Omit<NatsBusOptions, 'publishLimits' | 'report'> {
   /** Called before every request that changes something. @default - always */
   readonly mayWrite?: () => boolean;
 }
@@ -56,6 +57,10 @@ export interface NatsGroup {
   /** Begins to connect. */
   start(): void;
   stop(): Promise<void>;
+  /** What pods of the group report. Whoever reaches NATS can publish it. */
+  onReport(listener: (report: PodReport) => void): void;
+  /** Asks every pod for its report. Not sent while the connection is down. */
+  askForReports(): void;
   /**
    * Creates or adapts the streams of client messages, dead letters and waiting rooms and the bucket of leases. Resolves
    * with the settings that can't be changed in place, and why there can be no waiting rooms, one sentence each.
@@ -84,6 +89,8 @@ export interface NatsGroup {
   deleteStreams(): Promise<void>;
 }
 
+const nothing = new Uint8Array();
+
 /** JetStream API requests that change nothing. */
 const readings = /^(INFO|STREAM\.MSG\.GET|(STREAM|CONSUMER)\.(INFO|LIST|NAMES)\b)/;
 
@@ -105,6 +112,13 @@ export function createNatsGroup(options: NatsGroupOptions): NatsGroup {
     onStatus: (listener) => link.onStatus(listener),
     start: () => link.start(),
     stop: () => link.stop(),
+    onReport: (listener) => {
+      link.subscribe(subjects.reports, ({ data }) => {
+        const report = decodeReport(data);
+        if (report !== undefined) listener(report);
+      });
+    },
+    askForReports: () => void link.publish(subjects.reportsWanted, nothing),
     ensureStreams: async () => {
       const conflicts: string[] = [];
       for (const stream of needed) conflicts.push(...(await ensureStream(requests, stream)).map(sentenceOf));

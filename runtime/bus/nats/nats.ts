@@ -10,6 +10,7 @@ import { NatsDeadLetters } from './dead-letters.ts';
 import { NatsLeases } from './leases.ts';
 import { NatsMessages } from './messages.ts';
 import { NatsPeers } from './peers.ts';
+import { serveReports } from './reports.ts';
 import { NatsWaiting } from './waiting.ts';
 
 export type { NatsBusOptions } from './core.ts';
@@ -27,6 +28,7 @@ export function createNatsBus(options: NatsBusOptions): Bus {
   const deadLetters = new NatsDeadLetters(core, messages.publisher);
   const waiting = new NatsWaiting(core, acks);
   const peers = new NatsPeers(core);
+  if (options.report !== undefined) serveReports(core, options.report);
   const statusListeners: ((status: BusStatus, cause?: unknown) => void)[] = [];
   link.onStatus((status, cause) => {
     for (const listener of statusListeners) listener(status, cause);

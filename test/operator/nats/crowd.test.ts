@@ -31,6 +31,8 @@ test('a server that answers for thousands of consumers is not taken for a hostil
     kube: { get: async () => undefined },
     onChange: () => {},
     onProcessor: (key) => answered.add(key),
+    onReports: () => undefined,
+    onReportsKnown: () => undefined,
     onEvent: (_, event, detail) => events.push(`${event} ${detail}`),
     onBug: (error) => assert.fail(String(error)),
     serversOf: () => [nats.url],

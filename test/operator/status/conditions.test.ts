@@ -4,8 +4,9 @@ import test from 'node:test';
 import { aspects, isReasonOf, reasonDefinition } from '../../../crds/conditions.ts';
 import type { Condition } from '../../../crds/index.ts';
 import { conditionsOf } from '../../../operator/status/conditions.ts';
-import type { Facts } from '../../../operator/status/facts.ts';
+import type { ConfigurationFacts, Facts } from '../../../operator/status/facts.ts';
 import { findingsOf } from '../../../operator/status/findings.ts';
+import type { PodReport } from '../../../runtime/bus/port/reports.ts';
 import { running, well } from './kit.ts';
 
 const then = '2026-01-01T00:00:00Z';
@@ -34,6 +35,15 @@ test('an object whose conditions are all good is Ready, and neither Reconciling 
   ]);
 });
 
+/** The reports of pods, or only their digests; `new` is what was applied last. */
+function reports(...pods: readonly (string | Pick<PodReport, 'digest' | 'refused'>)[]): ConfigurationFacts {
+  const said = pods.map((one, index): PodReport => {
+    const report = typeof one === 'string' ? { digest: one } : one;
+    return { kind: 'HydrogenGateway', name: 'chat', pod: `chat-gateway-${index}`, ...report };
+  });
+  return { state: 'known', wanted: 'new', pods: said };
+}
+
 const cases: readonly (readonly [string, Partial<Facts>, string])[] = [
   ['an invalid spec', { issues: [{ path: 'spec.endpoints', message: 'is empty' }] }, 'False InvalidSpec Stalled'],
   ['a missing group', { group: { state: 'missing' } }, 'False GroupNotFound Reconciling'],
@@ -58,6 +68,21 @@ const cases: readonly (readonly [string, Partial<Facts>, string])[] = [
     'new pods that are refused',
     { workload: { ...running, updated: 1, existing: 3, refusal: 'quota' } },
     'False PodsRefused Stalled',
+  ],
+  ['pods that run what was applied', { configuration: reports('new', 'new') }, 'True Ready'],
+  ['a pod that runs something else', { configuration: reports('new', 'old') }, 'False PodsConfiguring Reconciling'],
+  ['a pod that does not answer', { configuration: reports('new') }, 'Unknown PodsSilent Reconciling'],
+  ['pods that report nothing', { configuration: reports() }, 'True Ready'],
+  ['pods that were not asked yet', { configuration: { state: 'asBefore', condition: undefined } }, 'True Ready'],
+  [
+    'a pod that refuses',
+    { configuration: reports('old', { digest: 'old', refused: { digest: 'new', problem: 'no' } }) },
+    'False ConfigurationRefused Stalled',
+  ],
+  [
+    'a pod that refused what was applied earlier',
+    { configuration: reports('new', { digest: 'new', refused: { digest: 'older', problem: 'no' } }) },
+    'True Ready',
   ],
   ['a refusal that is over', { workload: { ...running, refusal: 'quota' } }, 'True Ready'],
   [

@@ -1,0 +1,15 @@
+/** Publishes what this process reports: after each change, on each connection, and when it is asked. */
+
+import { encodeReport, type ReportSource } from '../port/reports.ts';
+import type { NatsCore } from './core.ts';
+
+export function serveReports({ link, subjects }: NatsCore, source: ReportSource): void {
+  const tell = (): void => void link.publish(subjects.reports, encodeReport(source.current));
+  source.onChange(tell);
+  link.subscribe(subjects.reportsWanted, () => {
+    if (source.current.isLeaving !== true) tell();
+  });
+  link.onStatus((status) => {
+    if (status === 'up') tell();
+  });
+}

@@ -1,0 +1,80 @@
+/**
+ * Reports say which configuration a pod runs, and which one it has refused. A pod publishes one whenever that changes,
+ * whenever it connects, and when the operator asks everybody. They are core NATS messages: nothing is stored.
+ */
+
+import { Buffer } from 'node:buffer';
+
+/** The kinds whose pods report. */
+const kinds = ['HydrogenGateway', 'HydrogenMessageProcessor'] as const;
+
+/** A configuration that a pod does not take over. */
+export interface ConfigRefusal {
+  /** Digest of the configuration's text. */
+  readonly digest: string;
+  /** Why, as in the pod's log. At most 1000 characters. */
+  readonly problem: string;
+}
+
+/** What one pod says. */
+export interface PodReport {
+  readonly kind: (typeof kinds)[number];
+  /** Name of the gateway or message processor. */
+  readonly name: string;
+  /** Name of the pod. */
+  readonly pod: string;
+  /** Digest of the text of the configuration that is completely in force. */
+  readonly digest: string;
+  /** The latest configuration, if it was refused. */
+  readonly refused?: ConfigRefusal | undefined;
+  /** True once the pod stops: nothing is to be expected of it any more. */
+  readonly isLeaving?: boolean | undefined;
+}
+
+/** Where the bus gets this process's report from. */
+export interface ReportSource {
+  readonly current: PodReport;
+  /** Calls the listener after each change. */
+  onChange(listener: () => void): void;
+}
+
+const longestReport = 8192;
+const longestProblem = 1000;
+const namePattern = /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/;
+const digestPattern = /^[\w-]{1,64}$/;
+
+export function encodeReport({ refused, ...report }: PodReport): Uint8Array {
+  const said = refused && { ...refused, problem: refused.problem.slice(0, longestProblem) };
+  return Buffer.from(JSON.stringify({ ...report, refused: said }));
+}
+
+/** Undefined when it is not a report: others may publish to the subject. The text of a problem has one line. */
+export function decodeReport(payload: Uint8Array): PodReport | undefined {
+  if (payload.byteLength > longestReport) return undefined;
+  const { kind, name, pod, digest, refused, isLeaving } = fieldsOf(payload);
+  const known = kinds.find((one) => one === kind);
+  if (known === undefined || !isText(name, namePattern) || !isText(pod, namePattern)) return undefined;
+  if (!isText(digest, digestPattern)) return undefined;
+  const said = refusalIn(refused);
+  return { kind: known, name, pod, digest, ...(said && { refused: said }), ...(isLeaving === true && { isLeaving }) };
+}
+
+function refusalIn(value: unknown): ConfigRefusal | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { digest, problem } = value as Readonly<Record<string, unknown>>;
+  if (!isText(digest, digestPattern) || typeof problem !== 'string') return undefined;
+  return { digest, problem: problem.replaceAll(/[\p{Cc}\s]+/gu, ' ').slice(0, longestProblem) };
+}
+
+function fieldsOf(payload: Uint8Array): Readonly<Record<string, unknown>> {
+  try {
+    const value: unknown = JSON.parse(Buffer.from(payload).toString());
+    return typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>) : {};
+  } catch {
+    return {};
+  }
+}
+
+function isText(value: unknown, pattern: RegExp): value is string {
+  return typeof value === 'string' && pattern.test(value);
+}
