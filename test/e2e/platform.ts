@@ -10,7 +10,7 @@ import { type Client, connect } from '../kit/client.ts';
 import { type ControlPlane, startControlPlane } from '../kit/control-plane.ts';
 import { type EventuallyOptions, eventually } from '../kit/eventually.ts';
 import { root } from '../kit/hydrogen.ts';
-import { hydrogenImage, type Image, natsImage } from '../kit/kubelet/images.ts';
+import { earlierHydrogenImage, hydrogenImage, type Image, natsImage } from '../kit/kubelet/images.ts';
 import { startKubelet, type TestKubelet } from '../kit/kubelet/kubelet.ts';
 import { localAddress } from '../kit/kubelet/network.ts';
 import { findNatsServer } from '../kit/nats-binary.ts';
@@ -19,6 +19,9 @@ export type { Any } from '../kit/any.ts';
 
 /** A second image of hydrogen, for rollouts; it runs the same program. */
 export const nextImage = `${defaultImage}-next`;
+
+/** An earlier release of it: its gateways know no authorizer. */
+export const earlierImage = `${defaultImage}-earlier`;
 
 export interface Platform extends AsyncDisposable {
   readonly cluster: ControlPlane;
@@ -71,6 +74,7 @@ export async function startPlatform({ hasOperator = true, mirror }: PlatformOpti
   const images = new Map<string, Image>([
     [defaultImage, hydrogenImage],
     [nextImage, hydrogenImage],
+    [earlierImage, earlierHydrogenImage],
     [natsImageName, natsImage(await findNatsServer())],
   ]);
   if (mirror !== undefined) {

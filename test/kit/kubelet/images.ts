@@ -54,6 +54,17 @@ export const hydrogenImage: Image = {
   }),
 };
 
+/** A hydrogen that does not know the field `authorizer` of a gateway yet. */
+export const earlierHydrogenImage: Image = {
+  ...hydrogenImage,
+  argv: [
+    process.execPath,
+    `--import=${preload}`,
+    `--import=${new URL('./earlier-release.ts', import.meta.url).href}`,
+    join(root, 'cli/hydrogen.js'),
+  ],
+};
+
 /** A nats-server at this path. It resolves names through the system, which knows none of the cluster, so addresses replace them. */
 export function natsImage(binary: string): Image {
   return {
