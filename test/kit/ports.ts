@@ -1,6 +1,6 @@
 /** Free ports for real processes: below the range that outgoing connections take theirs from. */
 
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 
 /** A base `b` with `b`, `b + 1` and `b + 1010` free: clients, management and probes of a gateway. */
 export async function freePortBase(): Promise<number> {
@@ -16,6 +16,15 @@ export async function freePorts(count: number): Promise<number[]> {
   const ports = new Set<number>();
   while (ports.size < count) ports.add(await freePortBase());
   return [...ports];
+}
+
+/** True when something accepts connections there, on 127.0.0.1. */
+export function canConnect(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
+    socket.once('connect', () => socket.destroy());
+  });
 }
 
 function isFree(port: number): Promise<boolean> {

@@ -5,7 +5,7 @@ import { mkdir, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'node:test';
 
-import { cache, obtain, type Program, whyNot } from './program.ts';
+import { cache, findInstalled, obtain, type Program, whyNot } from './program.ts';
 
 const usable = async (): Promise<void> => {};
 
@@ -46,6 +46,17 @@ test('installs nothing while TEST_INSTALL is never, and says what does', async (
   } finally {
     delete process.env.TEST_INSTALL;
   }
+});
+
+test('findInstalled takes a program from a place or from the cache, and installs none', async () => {
+  const installers: Program['installers'] = [['build', () => Promise.reject(new Error('called'))]];
+  const places: Program['places'] = [['FOLDER', () => Promise.reject(new Error('not set'))]];
+  await using some = await someProgram({ installers, places });
+  const absent = { message: `no ${some.program.name}: FOLDER: not set; cache: no such file` };
+  await assert.rejects(findInstalled(some.program), absent);
+  await mkdir(cache, { recursive: true });
+  await writeFile(join(cache, some.program.name), 'x');
+  assert.equal(await findInstalled(some.program), join(cache, some.program.name));
 });
 
 test('installs a program once for everybody who waits for it', async () => {

@@ -48,11 +48,18 @@ const lockPollMs = 250;
 /** With `never`, only what is installed already is used: `npm run test:quick` waits for no build. */
 const installVariable = 'TEST_INSTALL';
 
+/** Path of a usable binary that is there already, for programs whose installation only some lanes wait for. @throws as `obtain` */
+export async function findInstalled(program: Program): Promise<string> {
+  const failures: string[] = [];
+  const found = await firstUsable(program, [...program.places, cachedPlace(program)], failures);
+  return found ?? fail(`no ${program.wanted}: ${failures.join('; ')}`);
+}
+
 /** Path of a usable binary. @throws Error that says what was tried and why it failed */
 export async function obtain(program: Program): Promise<string> {
   const failures: string[] = [];
-  const target = join(cache, platform() === 'win32' ? `${program.name}.exe` : program.name);
-  const cached: Place = ['cache', async () => target];
+  const cached = cachedPlace(program);
+  const target = targetOf(program);
   const found = await firstUsable(program, [...program.places, cached], failures);
   if (found !== undefined) return found;
   if (process.env[installVariable] === 'never') {
@@ -95,6 +102,14 @@ export function say(what: string): void {
 /** @throws Error with `reason` */
 export function fail(reason: string): never {
   throw new Error(reason);
+}
+
+function targetOf({ name }: Program): string {
+  return join(cache, platform() === 'win32' ? `${name}.exe` : name);
+}
+
+function cachedPlace(program: Program): Place {
+  return ['cache', async () => targetOf(program)];
 }
 
 async function firstUsable(
