@@ -1,6 +1,7 @@
-/** `hydrogen describe` and `hydrogen status`: the custom resources of a cluster, for a person or a program. */
+/** `hydrogen describe`, `hydrogen status` and `hydrogen doctor`: what is in a cluster, and whether all that it needs is there. */
 import { type Command, Option } from 'commander';
 
+import { env } from '../crds/contract.ts';
 import { addClusterFlags, namespaceName } from './flags.ts';
 import { formats, print } from './output.ts';
 
@@ -12,6 +13,24 @@ export function addClusterCommands(program: Command): void {
   addCommand(program, 'status', 'print a line for each group: whether it, its gateways and its processors are ready')
     .addOption(new Option('-A, --all-namespaces', 'groups of every namespace').conflicts('namespace'))
     .action(async (options) => print(await (await import('./status.ts')).status(options)));
+
+  addCommand(
+    program,
+    'doctor',
+    'examine NATS, secrets and services that documents need, and say what is wrong; without -f: of a namespace, or of the pod that it runs in',
+  )
+    .option('-f, --file <file...>', 'YAML documents of hydrogen; - is standard input')
+    .addOption(
+      new Option(
+        '--secrets <dir>',
+        'directory of secrets, <dir>/<secret name>/<key> (default: those of the cluster)',
+      ).env(env.secretsDir),
+    )
+    .action(async (options) => {
+      const { text, exitCode } = await (await import('./doctor/doctor.ts')).doctor(options);
+      print(text);
+      process.exitCode = exitCode;
+    });
 }
 
 function addCommand(program: Command, name: string, description: string): Command {

@@ -1,11 +1,9 @@
 /** `hydrogen render`: the objects that run some documents, for clusters without the operator. */
 
-import { readFile } from 'node:fs/promises';
-import { text as readAll } from 'node:stream/consumers';
-
 import { splitDocuments } from '../crds/documents.ts';
 import { InvalidDocuments, renderAll, toYaml } from '../infra/index.ts';
 import { HydrogenError } from '../runtime/errors.ts';
+import { readSource } from './sources.ts';
 
 export interface RenderFilesOptions {
   /** Files of YAML documents; `-` is standard input. */
@@ -31,14 +29,5 @@ export async function renderFiles({ file, namespace, image, natsImage }: RenderF
   } catch (cause) {
     if (!(cause instanceof InvalidDocuments)) throw cause;
     throw new HydrogenError('HYD_CONFIG_INVALID', `\n${cause.message}`, { cause });
-  }
-}
-
-async function readSource(file: string): Promise<{ readonly text: string; readonly source: string }> {
-  if (file === '-') return { text: await readAll(process.stdin), source: 'stdin' };
-  try {
-    return { text: await readFile(file, 'utf8'), source: file };
-  } catch (cause) {
-    throw new HydrogenError('HYD_CONFIG_INVALID', `${file}: ${(cause as Error).message}`, { cause });
   }
 }

@@ -33,6 +33,7 @@ test('bash completes commands, commands of commands, flags, and the words that a
   assert.deepEqual(offeredByBash('render', '--im'), ['--image']);
   assert.deepEqual(offeredByBash('describe', 'group/chat', '-o', ''), ['json', 'yaml']);
   assert.deepEqual(offeredByBash('dev', '--log-level', 'de'), ['debug']);
+  assert.deepEqual(offeredByBash('doctor', '--sec'), ['--secrets']);
   assert.deepEqual(offeredByBash('completion', ''), ['bash', 'zsh', 'fish', '--help']);
 });
 

@@ -1,6 +1,7 @@
-/** Self-signed certificates for clients of test servers: node:crypto has keys but no certificates. */
+/** Self-signed certificates for test servers and their clients: node:crypto has keys but no certificates. */
 
 import { generateKeyPairSync, sign } from 'node:crypto';
+import { isIP } from 'node:net';
 
 /** A certificate and its private key, in PEM. */
 export interface Certificate {
@@ -11,21 +12,37 @@ export interface Certificate {
 const oids = {
   commonName: [0x55, 0x04, 0x03],
   organization: [0x55, 0x04, 0x0a],
+  subjectAltName: [0x55, 0x1d, 0x11],
   ecdsaWithSha256: [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02],
 };
 const tags = {
   integer: 0x02,
   bitString: 0x03,
   oid: 0x06,
+  octets: 0x04,
   utf8: 0x0c,
   time: 0x17,
   sequence: 0x30,
   set: 0x31,
   version: 0xa0,
+  extensions: 0xa3,
+  dnsName: 0x82,
+  ipAddress: 0x87,
 };
 
-/** A certificate of `commonName` in `organization`, valid from yesterday for ten days. */
-export function selfSigned(commonName: string, organization: string): Certificate {
+export interface CertificateOptions {
+  /** Host names and IPv4 addresses that it is for. @default none */
+  readonly hosts?: readonly string[];
+  /** Days from now until it expires; negative: it has expired. @default 9 */
+  readonly validDays?: number;
+}
+
+/** A certificate of `commonName` in `organization`, valid from yesterday, or from the day before it expired. */
+export function selfSigned(
+  commonName: string,
+  organization: string,
+  { hosts = [], validDays = 9 }: CertificateOptions = {},
+): Certificate {
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const algorithm = der(tags.sequence, der(tags.oid, oids.ecdsaWithSha256));
   const name = der(tags.sequence, attribute(oids.organization, organization), attribute(oids.commonName, commonName));
@@ -36,15 +53,28 @@ export function selfSigned(commonName: string, organization: string): Certificat
     der(tags.integer, [1]),
     algorithm,
     name,
-    der(tags.sequence, time(Date.now() - dayMs), time(Date.now() + 9 * dayMs)),
+    der(tags.sequence, time(Date.now() + (Math.min(validDays, 0) - 1) * dayMs), time(Date.now() + validDays * dayMs)),
     name,
     publicKey.export({ type: 'spki', format: 'der' }),
+    ...(hosts.length === 0 ? [] : [alternativeNames(hosts)]),
   );
   const signature = sign('sha256', content, privateKey);
   return {
     certificate: pem(der(tags.sequence, content, algorithm, der(tags.bitString, [0], signature))),
     key: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
   };
+}
+
+function alternativeNames(hosts: readonly string[]): Buffer {
+  const names = hosts.map((host) =>
+    isIP(host) === 4 ? der(tags.ipAddress, host.split('.').map(Number)) : der(tags.dnsName, Buffer.from(host)),
+  );
+  const extension = der(
+    tags.sequence,
+    der(tags.oid, oids.subjectAltName),
+    der(tags.octets, der(tags.sequence, ...names)),
+  );
+  return der(tags.extensions, der(tags.sequence, extension));
 }
 
 function attribute(oid: readonly number[], value: string): Buffer {

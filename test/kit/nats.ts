@@ -15,6 +15,8 @@ export interface NatsOptions {
   readonly port?: number;
   /** Further command line arguments. */
   readonly args?: readonly string[];
+  /** @default true */
+  readonly hasJetStream?: boolean;
   /** Content of a configuration file. Port and store are given by the command line. */
   readonly config?: string;
 }
@@ -35,13 +37,18 @@ export interface TestNats extends AsyncDisposable {
 }
 
 /** A server that accepts connections. @throws when none can be found or started */
-export async function startNats({ port: wanted, args: more = [], config }: NatsOptions = {}): Promise<TestNats> {
+export async function startNats({
+  port: wanted,
+  args: more = [],
+  config,
+  hasJetStream = true,
+}: NatsOptions = {}): Promise<TestNats> {
   const binary = await findNatsServer();
   const [port = 0] = wanted === undefined ? await freePorts(1) : [wanted];
   await using stack = new AsyncDisposableStack();
   const storeDir = await mkdtemp(join(tmpdir(), 'hydrogen-nats-'));
   stack.defer(() => rm(storeDir, { recursive: true, force: true }));
-  const args = ['-a', '127.0.0.1', '-p', `${port}`, '-js', '-sd', storeDir, ...more];
+  const args = ['-a', '127.0.0.1', '-p', `${port}`, ...(hasJetStream ? ['-js', '-sd', storeDir] : []), ...more];
   if (config !== undefined) {
     const path = join(storeDir, 'nats.conf');
     await writeFile(path, config);

@@ -6,12 +6,14 @@
 import type { Requests } from './requests.ts';
 
 /** The fields of the answer to `$JS.API.INFO` that are used; -1 means no limit. */
-interface AccountInfo {
+export interface AccountInfo {
   readonly streams?: number;
+  readonly consumers?: number;
   readonly reserved_storage?: number;
   readonly reserved_memory?: number;
   readonly limits?: {
     readonly max_streams?: number;
+    readonly max_consumers?: number;
     readonly max_storage?: number;
     readonly max_memory?: number;
   };
