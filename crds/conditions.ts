@@ -304,6 +304,23 @@ export const aspects = {
       },
     },
   },
+  ClientAddressesKnown: {
+    good: 'True',
+    meaning:
+      'the gateway trusts the proxies in front of it to say where clients are; absent without `spec.ingress` and ' +
+      '`spec.httpRoute`',
+    decidesReady: false,
+    reasons: {
+      ClientAddressesKnown: { status: 'True', progress: 'atRest', meaning: 'nothing to do' },
+      NoTrustedProxies: {
+        status: 'False',
+        progress: 'atRest',
+        meaning:
+          'set `spec.trustedProxies`: until then the authorizer, the log and the limits per address see the address of the ' +
+          'proxy; see [Behind a proxy](proxies.md)',
+      },
+    },
+  },
   Paused: {
     good: 'False',
     meaning: 'the operator changes nothing',

@@ -4,6 +4,7 @@ import { hold, isHeld, isNamespaceLeaving, processorFinalizer, release } from '.
 import { conditionIn } from '../kube/objects.ts';
 import { lagIn } from '../nats/lag.ts';
 import { type Removal, removalBlocked } from '../nats/removal.ts';
+import type { Facts } from '../status/facts.ts';
 import { ownWorkload } from '../status/workload.ts';
 import { endpointFacts } from './endpoints.ts';
 import { groupFacts } from './parse.ts';
@@ -53,12 +54,20 @@ export function requireGroup(scope: MemberScope, { store, buses, rollouts }: Too
   }
   if (group !== undefined && groupObject !== undefined) {
     const endpoints = endpointFacts(object, groupName, store);
-    scope.found({ group: groupFacts(groupObject), ...(endpoints && { endpoints }) });
+    const exposure = exposureFacts(scope);
+    scope.found({ group: groupFacts(groupObject), ...(endpoints && { endpoints }), ...(exposure && { exposure }) });
     return undefined;
   }
   rollouts.leave(scope.key);
   scope.found({ group: { state: 'missing' } });
   return 'report';
+}
+
+function exposureFacts({ document }: MemberScope): Facts['exposure'] {
+  if (document?.kind !== 'HydrogenGateway') return undefined;
+  const { ingress, httpRoute, trustedProxies } = document.spec;
+  if (ingress === undefined && httpRoute === undefined) return undefined;
+  return { field: ingress ? 'ingress' : 'httpRoute', hasTrustedProxies: trustedProxies !== undefined };
 }
 
 export async function checkMemberSecrets(scope: MemberScope, tools: Tools): Promise<undefined> {

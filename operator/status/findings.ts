@@ -40,6 +40,7 @@ export function findingsOf(facts: Facts): Finding[] {
     ...(facts.backlog ? [deliveringOf(facts.backlog)] : []),
     ...(facts.endpoints ? [endpointsMatchedOf(facts, facts.endpoints)] : []),
     ...(facts.scaling ? [scalingOf(facts.scaling)] : []),
+    ...(facts.exposure ? [clientAddressesOf(facts.exposure)] : []),
     pausedOf(facts),
     ...(facts.deleting ? [finding('Deleting', facts.deleting.reason, facts.deleting.message)] : []),
   ];
@@ -294,6 +295,20 @@ function scalingOf({ failure }: NonNullable<Facts['scaling']>): Finding {
   return failure === undefined
     ? finding('Scaling', 'Scaling', 'the autoscaler sets the number of pods')
     : finding('Scaling', 'ScalingFailed', `the autoscaler cannot set the number of pods: ${failure}`);
+}
+
+function clientAddressesOf({ field, hasTrustedProxies }: NonNullable<Facts['exposure']>): Finding {
+  return hasTrustedProxies
+    ? finding(
+        'ClientAddressesKnown',
+        'ClientAddressesKnown',
+        'spec.trustedProxies says whose word about clients counts',
+      )
+    : finding(
+        'ClientAddressesKnown',
+        'NoTrustedProxies',
+        `all clients that come through spec.${field} have its address for the authorizer, the log and the limits per address; set spec.trustedProxies to the addresses of its proxies`,
+      );
 }
 
 function pausedOf({ pausedBy, groupName }: Facts): Finding {

@@ -50,6 +50,24 @@ test('an autoscaler that cannot scale shows, with its own words', { skip }, asyn
   assert.equal(await namespace.condition('hmp/chat', 'Scaling'), 'none');
 });
 
+test('a gateway behind an ingress says that it does not know its clients, until it trusts proxies', {
+  skip,
+}, async () => {
+  const namespace = await stage.platform.namespace('exposure');
+  const ingress = { hosts: ['chat.example.com'] };
+  const { group, gateway } = stage.documents({ gateway: { ingress } });
+  await namespace.apply(group, gateway);
+  await namespace.untilCondition('hgw/chat', 'ClientAddressesKnown', 'False/NoTrustedProxies');
+  assert.match(
+    await messageOf(namespace, 'hgw/chat', 'ClientAddressesKnown'),
+    /through spec\.ingress .*trustedProxies/,
+  );
+  await namespace.apply(stage.documents({ gateway: { ingress, trustedProxies: ['10.0.0.0/8'] } }).gateway);
+  await namespace.untilCondition('hgw/chat', 'ClientAddressesKnown', 'True/ClientAddressesKnown');
+  await namespace.apply(stage.documents().gateway);
+  await namespace.untilCondition('hgw/chat', 'ClientAddressesKnown', 'none');
+});
+
 test('the addresses are those of the load balancer once it has some', { skip }, async () => {
   const namespace = await stage.platform.namespace('addresses');
   const { group, gateway } = stage.documents({ gateway: { service: { type: 'LoadBalancer' } } });
