@@ -6,11 +6,19 @@
  * Relied upon, and held by test/runtime/socket/client-socket.test.ts: ws (8.x, `receiverOnConclude` and
  * `receiverOnError`) calls `close` as a method, which its option `WebSocket` makes ours; a read of a paused stream emits
  * `data` (documented by Node), to which ws listens; and the receiver of ws keeps an unfinished message in `_buffers` and
- * `_fragments`, without which a message is only lost.
+ * `_fragments`, and in `_mask` a view of the memory that the frame's first bytes were read into, up to 64 KiB.
  */
 
 import type { Duplex } from 'node:stream';
 import { WebSocket } from 'ws';
+
+/** What is used of the receiver of ws, a Writable. */
+interface ReceiverParts {
+  _write(chunk: Buffer, encoding: string, done: () => void): void;
+  _buffers: unknown[];
+  _fragments: unknown[];
+  _mask: unknown;
+}
 
 export class ClientSocket extends WebSocket {
   #transport: Duplex | undefined;
@@ -36,14 +44,16 @@ export class ClientSocket extends WebSocket {
   }
 
   /**
-   * Frees what ws keeps of an unfinished message. Call it when nothing more will be parsed: a socket that is destroyed
-   * stays in memory until the event loop comes around, which can read from thousands of others before.
+   * Frees what ws keeps of an unfinished message, and parses no more. A socket that is destroyed stays in memory until the
+   * event loop comes around, which can read from thousands of others before; and then ws parses what was read of it.
    */
   forgetUnfinished(): void {
-    const { _receiver: receiver } = this as unknown as { _receiver?: { _buffers: unknown[]; _fragments: unknown[] } };
+    const { _receiver: receiver } = this as unknown as { _receiver?: ReceiverParts };
     if (receiver === undefined) return;
+    receiver._write = (_chunk, _encoding, done) => done();
     receiver._buffers = [];
     receiver._fragments = [];
+    receiver._mask = undefined;
   }
 
   /** Parses what the process has read while the socket was paused. */

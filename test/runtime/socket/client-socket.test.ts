@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import test from 'node:test';
 import { type Server, type ServerOptions, WebSocketServer } from 'ws';
@@ -80,17 +80,45 @@ test('parses what was read while it was paused, and stays paused', async () => {
   await eventually(() => texts.length === 3);
 });
 
-test('forgets an unfinished message, in a frame or in fragments', async () => {
+interface ReceiverParts {
+  readonly _buffers: unknown[];
+  readonly _fragments: unknown[];
+  readonly _mask: unknown;
+}
+
+function receiverOf({ accepted }: Pair): ReceiverParts {
+  return (accepted as unknown as { _receiver: ReceiverParts })._receiver;
+}
+
+/** The client's end of the TCP connection. */
+function rawSocketOf({ client }: Pair): Socket {
+  return (client.socket as unknown as { _socket: Socket })._socket;
+}
+
+test('forgets an unfinished message in fragments', async () => {
   await using ends = await pair();
-  const kept = (): number => {
-    const { _receiver: receiver } = ends.accepted as unknown as {
-      _receiver: Record<'_buffers' | '_fragments', unknown[]>;
-    };
-    return receiver._buffers.length + receiver._fragments.length;
-  };
+  const receiver = receiverOf(ends);
   ends.client.socket.send('unfinished', { fin: false });
-  await eventually(() => kept() === 1);
+  await eventually(() => receiver._fragments.length === 1);
   ends.accepted.terminate();
   ends.accepted.forgetUnfinished();
-  assert.equal(kept(), 0);
+  assert.deepEqual([receiver._buffers.length, receiver._fragments.length], [0, 0]);
+});
+
+test('forgets an unfinished frame with all that it was read into, and takes no more of it', async () => {
+  await using ends = await pair();
+  const receiver = receiverOf(ends);
+  const messages: unknown[] = [];
+  ends.accepted.on('message', (data) => messages.push(data));
+  // A masked frame of 90 bytes, with 60 of them; the others are read and not parsed.
+  rawSocketOf(ends).write(Buffer.concat([Buffer.from([0x82, 0x80 | 90, 1, 2, 3, 4]), Buffer.alloc(60)]));
+  await eventually(() => receiver._buffers.length === 1);
+  ends.accepted.pause();
+  rawSocketOf(ends).write(Buffer.alloc(30));
+  await eventually(() => ends.transport.readableLength === 30);
+  ends.accepted.terminate();
+  ends.accepted.forgetUnfinished();
+  assert.deepEqual([receiver._buffers.length, receiver._mask], [0, undefined]);
+  await once(ends.accepted, 'close');
+  assert.deepEqual(messages, []);
 });
