@@ -97,7 +97,7 @@ export class MemoryGuard {
 
 /**
  * A quarter of what the container may have, or else the machine has, but no more than half of the heap. Under an attack
- * a process takes two to four times its budget: what was freed is collected later, and memory gets fragmented.
+ * a process takes two to three times its budget: what was freed is collected later, and memory gets fragmented.
  */
 function defaultBudgetBytes(): number {
   // 0 or a huge number when there is no limit.

@@ -17,7 +17,7 @@ test('the image runs as a user that a kubelet can tell is not root', () => {
 
 test('the image starts the command, with its role as the first argument', () => {
   const [, entry = ''] = /^ENTRYPOINT (.*)$/m.exec(image) ?? [];
-  assert.deepEqual(JSON.parse(entry), [entryPoint.program, entryPoint.script]);
+  assert.deepEqual(JSON.parse(entry), [entryPoint.program, ...entryPoint.flags, entryPoint.script]);
   assert.ok(existsSync(new URL('../../cli/hydrogen.js', import.meta.url)));
   assert.doesNotMatch(image, /^(CMD|HEALTHCHECK)/m);
 });

@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { entryPoint } from '../../infra/image.ts';
 import { gatewayDocument, groupDocument, processorDocument, type TestDocument, yaml } from './documents.ts';
 import { eventually } from './eventually.ts';
 import './orphans.ts';
@@ -26,7 +27,7 @@ export interface HydrogenProcess extends AsyncDisposable {
 }
 
 /**
- * Starts `hydrogen ...args`. Disposal kills it. @param file the command; default: this tree's
+ * Starts `hydrogen ...args` as the image does. Disposal kills it. @param file the command; default: this tree's
  * @param maxDescriptors limit of open files; default: that of this process
  */
 export function startHydrogen(
@@ -37,7 +38,7 @@ export function startHydrogen(
 ): HydrogenProcess {
   const limited = maxDescriptors === undefined ? [] : ['-c', `ulimit -n ${maxDescriptors}; exec "$0" "$@"`];
   const [program = '', ...rest] = [...(maxDescriptors === undefined ? [] : ['sh', ...limited]), process.execPath];
-  const child: ChildProcess = spawn(program, [...rest, file, ...args], {
+  const child: ChildProcess = spawn(program, [...rest, ...entryPoint.flags, file, ...args], {
     cwd: root,
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -42,7 +42,7 @@ const preload = new URL('./service-names.ts', import.meta.url).href;
 /** This tree's hydrogen. */
 export const hydrogenImage: Image = {
   command: 'hydrogen',
-  argv: [process.execPath, `--import=${preload}`, join(root, 'cli/hydrogen.js')],
+  argv: [process.execPath, ...entryPoint.flags, `--import=${preload}`, join(root, 'cli/hydrogen.js')],
   script: entryPoint.script,
   args: ({ address }) => ['--host', address],
   env: ({ localPath, namespace, servicesFile }) => ({
