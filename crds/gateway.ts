@@ -47,7 +47,7 @@ const limits = Fields(
       Integer(1, 67108864, {
         description:
           'Maximum size of a client message in bytes; a larger one closes the connection with 1009. Keep it well below ' +
-          'the max_payload of NATS. Default 262144 (256 KiB).',
+          'the max_payload of NATS. Messages are not compressed: permessage-deflate is not offered. Default 262144 (256 KiB).',
       }),
       262144,
     ),

@@ -422,7 +422,7 @@ export interface GatewayHeartbeatInput {
 export interface Limits {
   /**
    * Maximum size of a client message in bytes; a larger one closes the connection with 1009. Keep it well below the
-   * max_payload of NATS.
+   * max_payload of NATS. Messages are not compressed: permessage-deflate is not offered.
    *
    * A whole number from 1 to 67108864.
    * @default 262144 (256 KiB)
@@ -528,7 +528,7 @@ export interface Limits {
 export interface LimitsInput {
   /**
    * Maximum size of a client message in bytes; a larger one closes the connection with 1009. Keep it well below the
-   * max_payload of NATS.
+   * max_payload of NATS. Messages are not compressed: permessage-deflate is not offered.
    *
    * A whole number from 1 to 67108864.
    * @default 262144 (256 KiB)

@@ -66,6 +66,14 @@ for (const [title, bytes, code] of breaches) {
   });
 }
 
+test('takes a client that offers compression without it', async () => {
+  await using gateway = await startGateway();
+  await using client = await connect(gateway.url('/chat'), { perMessageDeflate: { threshold: 0 } });
+  assert.equal(client.socket.extensions, '');
+  client.send('x'.repeat(100_000));
+  await eventually(() => gateway.messages.length === 1);
+});
+
 test('answers the newest of ten thousand pings in one burst, and keeps the connection', async () => {
   await using gateway = await startGateway();
   const { socket, received } = await open(gateway);
