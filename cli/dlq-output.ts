@@ -1,7 +1,18 @@
 /** Dead letters as `hydrogen dlq` prints them. */
 
+import { escapeControls } from '../process/logger.ts';
 import type { DeadLetter } from '../runtime/bus/port/dead-letters.ts';
 import type { LetterFacts } from './dlq-selection.ts';
+
+/** JSON on one line, or with this indentation, without characters that a terminal would obey. */
+export function printableJson(value: unknown, indentation?: number): string {
+  return escapeControls(JSON.stringify(value, undefined, indentation));
+}
+
+/** The text with control characters as escapes of JSON. */
+function printable(text: string): string {
+  return /\p{Cc}/u.test(text) ? printableJson(text).slice(1, -1) : text;
+}
 
 /** One letter as an object for JSON, without its body. */
 export function letterSummary(letter: LetterFacts): object {
@@ -24,11 +35,11 @@ export function letterTable(letters: readonly LetterFacts[]): string {
   const rows = letters.map(({ sequence, diedAtMs, endpoint, rule, attempts, code, detail }) => [
     String(sequence),
     new Date(diedAtMs).toISOString(),
-    endpoint,
-    rule ?? '-',
+    printable(endpoint) || '-',
+    printable(rule ?? '-'),
     String(attempts),
     code,
-    detail,
+    printable(detail),
   ]);
   const header = ['SEQUENCE', 'DIED AT', 'ENDPOINT', 'RULE', 'ATTEMPTS', 'CODE', 'DETAIL'];
   const widths = header.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)));

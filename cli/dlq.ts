@@ -5,7 +5,7 @@ import { env, paths } from '../crds/contract.ts';
 import { within } from '../process/timing.ts';
 import type { DeadLetters } from '../runtime/bus/port/dead-letters.ts';
 import { HydrogenError } from '../runtime/errors.ts';
-import { letterBody, letterSummary, letterTable } from './dlq-output.ts';
+import { letterBody, letterSummary, letterTable, printableJson } from './dlq-output.ts';
 import {
   addFilters,
   type Choice,
@@ -13,6 +13,7 @@ import {
   chosenLetters,
   type FilterOptions,
   filterOf,
+  type LetterFacts,
   letterMissing,
   matchingLetters,
 } from './dlq-selection.ts';
@@ -52,8 +53,9 @@ export function deadLetterCommands(): Command {
       if (typeof filter === 'string') misused(command, filter);
       return withDeadLetters(options, async (letters) => {
         const found = await matchingLetters(letters, filter, options.limit, options.after);
-        if (options.json === true) for (const letter of found) console.log(JSON.stringify(letterSummary(letter)));
+        if (options.json === true) for (const letter of found) console.log(printableJson(letterSummary(letter)));
         else console.log(found.length === 0 ? 'no dead letters' : letterTable(found));
+        checkReadable(found);
       });
     });
 
@@ -62,7 +64,8 @@ export function deadLetterCommands(): Command {
     .action((sequence: number, options: DlqOptions) =>
       withDeadLetters(options, async (letters) => {
         const letter = (await letters.get(sequence)) ?? letterMissing(sequence);
-        console.log(JSON.stringify({ ...letterSummary(letter), body: letterBody(letter) }, undefined, 2));
+        console.log(printableJson({ ...letterSummary(letter), body: letterBody(letter) }, 2));
+        checkReadable([letter]);
       }),
     );
 
@@ -111,7 +114,11 @@ function changeLetters(
   change: (letters: DeadLetters, sequence: number) => Promise<boolean>,
 ): Promise<void> {
   return withDeadLetters(options, async (letters) => {
-    const wanted = await chosenLetters(letters, choice);
+    const found = await chosenLetters(letters, choice);
+    // Whoever replays all of them does not mean those that no processor wrote.
+    const isLeftOut = ({ isForeign }: LetterFacts): boolean =>
+      isForeign === true && verb === 'replay' && choice.kind !== 'numbered';
+    const wanted = found.filter((letter) => !isLeftOut(letter));
     if (options.dryRun === true) {
       if (wanted.length > 0) console.log(letterTable(wanted));
       console.log(`would ${verb} ${wanted.length}`);
@@ -129,7 +136,16 @@ function changeLetters(
       throw error;
     }
     console.log(`${past} ${done}`);
+    checkReadable(found.filter(isLeftOut));
   });
+}
+
+/** @throws {HydrogenError} HYD_MESSAGE_UNREADABLE if no processor wrote some of them */
+function checkReadable(letters: readonly LetterFacts[]): void {
+  const foreign = letters.filter(({ isForeign }) => isForeign).map(({ sequence }) => sequence);
+  if (foreign.length === 0) return;
+  const detail = `no processor wrote ${foreign.slice(0, 8).join(', ')}${foreign.length > 8 ? ' and others' : ''}`;
+  throw new HydrogenError('HYD_MESSAGE_UNREADABLE', `${detail}; hydrogen dlq purge removes them by number`);
 }
 
 /** Prints the sentence and ends the command as misused. */

@@ -6,8 +6,17 @@ import { test } from 'node:test';
 import { parseDocuments } from '../../crds/documents.ts';
 import { InvalidDocuments } from '../../crds/index.ts';
 import { parseAnnouncement } from '../../runtime/bus/nats/announcements.ts';
+import { letterJson, readLetter } from '../../runtime/bus/nats/letter.ts';
 import { readParkedFacts } from '../../runtime/bus/nats/parked.ts';
-import { headerBlock, headerValue, judgeAck, parseAckSubject, statusCodeOf } from '../../runtime/bus/nats/wire.ts';
+import {
+  checkedValue,
+  headerBlock,
+  headerNames,
+  headerValue,
+  judgeAck,
+  parseAckSubject,
+  statusCodeOf,
+} from '../../runtime/bus/nats/wire.ts';
 import { closeCodes, isCloseReason, isServiceCloseCode } from '../../runtime/close.ts';
 import { parseRetryAfter } from '../../runtime/http/client/retry-after.ts';
 import { nameProblem } from '../../runtime/names.ts';
@@ -180,9 +189,38 @@ test('headers, acknowledgements and reply subjects of NATS', () => {
       parseAckSubject(text);
       judgeAck(input, Buffer.from('{"stream":"HYDROGEN_a_b", "seq":'));
       const facts = readParkedFacts(text);
-      if (facts !== undefined) assert.ok(facts.attempts >= 0 && facts.dueAtMs >= 0 && facts.storedAtMs > 0);
+      if (facts === undefined) return;
+      assert.ok([facts.attempts, facts.dueAtMs, facts.storedAtMs].every(Number.isSafeInteger));
+      assert.ok(facts.cause === undefined || typeof facts.cause.code + typeof facts.cause.detail === 'stringstring');
     },
   );
+});
+
+test('facts about dead letters', () => {
+  const facts = {
+    id: 'm-1',
+    connectionId,
+    endpoint: '/chat',
+    callbackUrl: 'http://chat:8081',
+    attempts: 2,
+    diedAtMs: 1_700_000_000_000,
+    code: 'HYD_EXPIRED',
+    detail: 'ü',
+    status: 503,
+    rule: 'all',
+  };
+  let accepted = 0;
+  fuzz([Buffer.from(letterJson(facts))], (input) => {
+    const stored = { subject: 's', seq: 1, hdrs: '', data: '' };
+    const block = `NATS/1.0\r\n${headerNames.deadLetter}: ${input.toString('latin1')}\r\n\r\n`;
+    const letter = readLetter({ ...stored, hdrs: Buffer.from(block, 'latin1').toString('base64') });
+    if (letter.isForeign) return;
+    accepted += 1;
+    new Date(letter.diedAtMs).toISOString();
+    checkedValue(letter.id + letter.callbackUrl);
+    assert.equal(typeof letter.detail + typeof letter.code + typeof letter.attempts, 'stringstringnumber');
+  });
+  assert.ok(accepted > 100, `${accepted} inputs were accepted: the samples prove little`);
 });
 
 test('payloads on the stream', () => {

@@ -1,5 +1,5 @@
 /**
- * The dead-letter stream. The facts about a letter are one JSON header beside the untouched payload. A replayed letter
+ * The dead-letter stream. A replayed letter
  * goes to its original subject, marked for its processor alone; the consumers of other processors acknowledge it
  * unread. It is removed from the dead-letter stream only after it is stored in the other one.
  */
@@ -17,21 +17,11 @@ import { ownedBy } from './consumer-sets.ts';
 import { listConsumers } from './consumer-view.ts';
 import type { NatsCore } from './core.ts';
 import { createCoverage } from './coverage.ts';
+import { type KeptFacts, letterJson, readLetter, type StoredLetter } from './letter.ts';
 import type { Publisher } from './publisher.ts';
 import { isRefused, jetStreamCodes } from './requests.ts';
-import { asciiJson, headerBlock, headerNames, headerValue, judgeAck } from './wire.ts';
+import { headerBlock, headerNames, judgeAck } from './wire.ts';
 
-interface StoredLetter {
-  readonly subject: string;
-  readonly seq: number;
-  readonly hdrs?: string;
-  readonly data?: string;
-}
-
-type Kept = Omit<DeadLetter, 'sequence' | 'payload'>;
-
-/** Largest header of a dead letter, within the room reserved for headers. */
-const maxHeaderBytes = 3072;
 const storeTimeoutMs = 5_000;
 
 export class NatsDeadLetters implements DeadLetterBus {
@@ -55,7 +45,7 @@ export class NatsDeadLetters implements DeadLetterBus {
   ): Promise<LetterOutcome> {
     const { id, connectionId, endpoint, callbackUrl, payload, isReplay, storedAtMs } = message;
     const { code, detail, status, rule } = cause;
-    const kept: Kept = {
+    const facts: KeptFacts = {
       id,
       connectionId,
       endpoint,
@@ -71,7 +61,7 @@ export class NatsDeadLetters implements DeadLetterBus {
       // A message whose processor died before it ended the delivery becomes the same letter again; one that was replayed
       // was stored at another time, and becomes a new one.
       [headerNames.messageId, `${processor}.${id}.${isReplay ? 'replay' : 'first'}.${storedAtMs}`],
-      [headerNames.deadLetter, boundedJson(kept)],
+      [headerNames.deadLetter, letterJson(facts)],
     ]);
     const subject = this.#core.subjects.deadLetters(processor);
     this.#core.limit.check(payload);
@@ -122,6 +112,8 @@ class ProcessorLetters implements DeadLetters {
   async replay(sequence: number): Promise<boolean> {
     const letter = await this.get(sequence);
     if (letter === undefined) return false;
+    if (letter.isForeign)
+      throw new HydrogenError('HYD_MESSAGE_UNREADABLE', `dead letter ${sequence}: ${letter.detail}`);
     await this.#checkConsumed(letter.endpoint);
     const { id, connectionId, endpoint, callbackUrl, payload, diedAtMs } = letter;
     const headers = headerBlock([
@@ -149,7 +141,7 @@ class ProcessorLetters implements DeadLetters {
 
   async #read(body: object): Promise<DeadLetter | undefined> {
     const answer = await this.#ask<{ message: StoredLetter }>('STREAM.MSG.GET', body);
-    return answer?.message.subject === this.#subject ? parse(answer.message) : undefined;
+    return answer?.message.subject === this.#subject ? readLetter(answer.message) : undefined;
   }
 
   /** Undefined when the letter or the stream does not exist. */
@@ -169,28 +161,4 @@ class ProcessorLetters implements DeadLetters {
     if (createCoverage(ownedBy(this.#processor, consumers), subjects)(endpoint)) return;
     throw new HydrogenError('HYD_NOT_READY', `${this.#processor} does not consume ${endpoint}`);
   }
-}
-
-function parse({ seq, hdrs = '', data = '' }: StoredLetter): DeadLetter {
-  const block = Buffer.from(hdrs, 'base64').toString('latin1');
-  const kept = headerValue(block, headerNames.deadLetter);
-  if (kept === undefined) throw new HydrogenError('HYD_MESSAGE_UNREADABLE', `dead letter ${seq}`);
-  return { ...readKept(kept, seq), sequence: seq, payload: Buffer.from(data, 'base64') };
-}
-
-/** Whoever reaches the bus can store a letter. @throws {HydrogenError} HYD_MESSAGE_UNREADABLE */
-function readKept(json: string, sequence: number): Kept {
-  try {
-    return JSON.parse(json) as Kept;
-  } catch (cause) {
-    throw new HydrogenError('HYD_MESSAGE_UNREADABLE', `dead letter ${sequence}`, { cause });
-  }
-}
-
-// Shortens the detail until the header fits: a letter that can't be stored would block its message forever.
-function boundedJson(kept: Kept): string {
-  const json = asciiJson(kept);
-  if (json.length <= maxHeaderBytes || kept.detail === '') return json;
-  const chars = Math.floor(Math.min(kept.detail.length, maxHeaderBytes) / 2);
-  return boundedJson({ ...kept, detail: kept.detail.slice(0, chars) });
 }

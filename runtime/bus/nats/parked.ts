@@ -3,6 +3,7 @@
 import type { DeadLetterCause } from '../port/dead-letters.ts';
 import type { Delivery } from '../port/messages.ts';
 import type { Parking } from '../port/waiting.ts';
+import { readCause } from './letter.ts';
 import { headerBytes } from './payload-limit.ts';
 import { asciiJson, headerBlock, headerNames, headerValue } from './wire.ts';
 
@@ -41,18 +42,19 @@ export function parkedHeaders(processor: string, delivery: Delivery, parking: Pa
 /** Undefined when no processor wrote it. */
 export function readParkedFacts(block: string): ParkedFacts | undefined {
   const id = headerValue(block, headerNames.originalId);
-  const attempts = Number(headerValue(block, headerNames.attempts));
-  const dueAtMs = Number(headerValue(block, headerNames.dueAt));
-  const storedAtMs = Number(headerValue(block, headerNames.storedAt));
-  if (id === undefined || !(attempts >= 0) || !(dueAtMs >= 0) || !(storedAtMs > 0)) return undefined;
+  const attempts = wholeNumber(headerValue(block, headerNames.attempts));
+  const dueAtMs = wholeNumber(headerValue(block, headerNames.dueAt));
+  const storedAtMs = wholeNumber(headerValue(block, headerNames.storedAt));
+  if (id === undefined || attempts === undefined || dueAtMs === undefined || !storedAtMs) return undefined;
   const json = headerValue(block, headerNames.parkedCause);
-  try {
-    const cause = json === undefined ? undefined : (JSON.parse(json) as DeadLetterCause);
-    return { id, attempts, dueAtMs, storedAtMs, cause };
-  } catch {
-    // Only a processor writes to this stream, and it writes JSON.
-    return undefined;
-  }
+  if (json === undefined) return { id, attempts, dueAtMs, storedAtMs, cause: undefined };
+  const cause = readCause(json);
+  return cause && { id, attempts, dueAtMs, storedAtMs, cause };
+}
+
+/** Of at most 15 digits, which a number holds exactly. */
+function wholeNumber(text = ''): number | undefined {
+  return /^\d{1,15}$/.test(text) ? Number(text) : undefined;
 }
 
 // Shortens the detail until the headers fit into the room that is reserved for them.

@@ -26,6 +26,11 @@ export interface DeadLetter extends ClientMessage, DeadLetterCause {
   readonly sequence: number;
   readonly attempts: number;
   readonly diedAtMs: number;
+  /**
+   * True: no processor wrote it, but somebody else who reaches the bus. Its sequence, its payload and the time at which it
+   * was stored are known, and its code is HYD_MESSAGE_UNREADABLE. It can be removed, and not replayed.
+   */
+  readonly isForeign?: true;
 }
 
 /**
@@ -40,7 +45,7 @@ export interface DeadLetters {
    * Delivers it once more, to this processor alone, with its old message id and a fresh attempt count, then removes it.
    * Resolves with false when there is no such letter. Interrupted between the two, it can be called again: the letter is
    * still delivered once (on NATS: if it is called again within two minutes).
-   * @throws {HydrogenError} HYD_NOT_READY when its consumer does not exist or no longer covers the endpoint
+   * @throws {HydrogenError} HYD_MESSAGE_UNREADABLE when it is foreign; HYD_NOT_READY when its consumer does not exist or no longer covers the endpoint
    */
   replay(sequence: number): Promise<boolean>;
   /** Resolves with false when there is no such letter. */
