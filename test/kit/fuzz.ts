@@ -13,15 +13,37 @@ const rounds = Number(process.env.FUZZ_ROUNDS ?? 20_000);
  * @throws what it throws, with the seed, the round and the input
  */
 export function fuzz(samples: readonly Uint8Array[], check: (input: Buffer) => void, share = 1): void {
-  const random = createRandom(fuzzSeed);
-  for (let round = 0; round < rounds * share; round++) {
-    const input = round % 4 === 0 ? noise(random) : mutated(Buffer.from(random.pick(samples)), random);
+  for (const [round, input] of fuzzInputs(samples, share)) {
     try {
       check(input);
     } catch (cause) {
-      throw new Error(`FUZZ_SEED=${fuzzSeed}, round ${round}: ${input.toString('hex')}`, { cause });
+      throw failureOf(round, input, cause);
     }
   }
+}
+
+/** As `fuzz`, one input after another. */
+export async function fuzzAsync(
+  samples: readonly Uint8Array[],
+  check: (input: Buffer) => Promise<void>,
+  share = 1,
+): Promise<void> {
+  for (const [round, input] of fuzzInputs(samples, share)) {
+    await check(input).catch((cause) => {
+      throw failureOf(round, input, cause);
+    });
+  }
+}
+
+function* fuzzInputs(samples: readonly Uint8Array[], share: number): Generator<[round: number, input: Buffer]> {
+  const random = createRandom(fuzzSeed);
+  for (let round = 0; round < rounds * share; round++) {
+    yield [round, round % 4 === 0 ? noise(random) : mutated(Buffer.from(random.pick(samples)), random)];
+  }
+}
+
+function failureOf(round: number, input: Buffer, cause: unknown): Error {
+  return new Error(`FUZZ_SEED=${fuzzSeed}, round ${round}: ${input.toString('hex')}`, { cause });
 }
 
 function noise(random: Random): Buffer {

@@ -43,7 +43,7 @@ export function readLetter({ seq: sequence, hdrs = '', data = '', time = '' }: S
 }
 
 /** Undefined when no processor wrote it. */
-export function readKeptFacts(json: string): KeptFacts | undefined {
+function readKeptFacts(json: string): KeptFacts | undefined {
   const value = parsed(json);
   const cause = causeOf(value);
   if (value === undefined || cause === undefined) return undefined;
