@@ -265,6 +265,8 @@ async function retire(
   const current = sets.findLast(isComplete);
   if (current === undefined || compareSets(current, target) < 0) throw changing(processor);
   const replaced = sets.slice(0, sets.indexOf(current));
+  const isUsed = replaced.some(({ shape, present }) => shape.kind === 'partitions' && present.some(isWaitedFor));
+  if (isUsed) return { set: current, isDone: false };
   const earlier = [...replaced.flatMap((set) => set.present), ...takenOver(current, processor, view.consumers)];
   if (earlier.length === 0) return { set: current, isDone: true };
   const first = await firstOpen(requests, subjects.stream, view, earlier);
@@ -277,8 +279,7 @@ async function retire(
   if (start > first || !isSameEndpointSet(widenedBy(covered, needed), covered)) throw changing(processor);
   if (!hasEntriesOf(earlier, current, processor, view, subjects, start, first)) throw changing(processor);
   // Both sets keep what they have not acknowledged, so the earlier one may stay for as long as it must.
-  const isUsed = replaced.some(({ shape, present }) => shape.kind === 'partitions' && present.some(isWaitedFor));
-  if (isUsed || !(await isStreamCurrent(requests, subjects.stream))) return { set: current, isDone: false };
+  if (!(await isStreamCurrent(requests, subjects.stream))) return { set: current, isDone: false };
   await announcer.announce({ processor }, noticeMs);
   await Promise.all(earlier.map(({ name }) => deleteConsumer(requests, subjects.stream, name)));
   return { set: current, isDone: true };

@@ -42,7 +42,16 @@ export class Fleet implements AsyncDisposable {
   readonly #destinationUrl: string;
   readonly #commands: Readonly<Record<Release, string>>;
 
-  constructor(natsUrl: string, destinationUrl: string, oldCommand: string) {
+  readonly #delivery: Readonly<Record<string, unknown>>;
+
+  /** @param delivery fields of the processors' `delivery` */
+  constructor(
+    natsUrl: string,
+    destinationUrl: string,
+    oldCommand: string,
+    delivery: Readonly<Record<string, unknown>>,
+  ) {
+    this.#delivery = delivery;
     this.#natsUrl = natsUrl;
     this.#destinationUrl = destinationUrl;
     this.#commands = { old: oldCommand, new: join(root, 'cli/hydrogen.js') };
@@ -54,7 +63,7 @@ export class Fleet implements AsyncDisposable {
   }
 
   startProcessor(release: Release): Promise<ConfiguredProcess> {
-    const delivery = { backoffSeconds: [1], maxAttempts: 8 };
+    const delivery = { backoffSeconds: [1], maxAttempts: 8, ...this.#delivery };
     return startMprocProcess({
       ...this.#member(release),
       spec: { routing: everythingTo(this.#destinationUrl), delivery },

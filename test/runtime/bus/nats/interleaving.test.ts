@@ -2,7 +2,7 @@
  * The protocol of docs/decisions/2026-11-26-consumer-transitions.md under a random scheduler: three actors with wishes of
  * their own change the consumers of one processor on a real server. Each request may wait, be lost, be executed after
  * the actor has given it up, or be the last one of an actor that dies; each list may be partial or old. Actors take lanes
- * over as well.
+ * over as well. A gateway publishes meanwhile, entries where it may, and each of its messages must arrive.
  */
 
 import assert from 'node:assert/strict';
@@ -17,8 +17,10 @@ import { createCore, type NatsCore } from '../../../../runtime/bus/nats/core.ts'
 import { type ConsumerTools, ensureConsumers } from '../../../../runtime/bus/nats/durables.ts';
 import { type Claim, takeLanes } from '../../../../runtime/bus/nats/lanes/takes.ts';
 import type { Requests } from '../../../../runtime/bus/nats/requests.ts';
+import type { Bus } from '../../../../runtime/bus/port/bus.ts';
 import type { ConsumerOptions } from '../../../../runtime/bus/port/messages.ts';
 import { HydrogenError } from '../../../../runtime/errors.ts';
+import { message } from '../../../contract/bus/kit.ts';
 import { eventually } from '../../../kit/eventually.ts';
 import { natsOrSkip, startNats } from '../../../kit/nats.ts';
 import { type NatsGroupKit, natsGroup } from './kit.ts';
@@ -67,7 +69,8 @@ function faulty(requests: Requests, random: Random): Requests {
 }
 
 function wish(random: Random): ConsumerOptions {
-  const partitions = [1, 2, 4, 8][Math.floor(random() * 4)] ?? 1;
+  // 32 lanes cover no entries.
+  const partitions = [1, 2, 4, 32][Math.floor(random() * 4)] ?? 1;
   return {
     processor: 'chat',
     endpoints: undefined,
@@ -108,7 +111,7 @@ async function consume(group: NatsGroupKit, seen: Set<string>, isOver: () => boo
           found.push(msg);
           // It gives some back, so that acknowledgements have gaps.
           if (msg.seq % 7 === 0 && msg.info.redeliveryCount === 1) msg.nak();
-          else if (await msg.ackAck()) seen.add(msg.string());
+          else if (await msg.ackAck()) for (const one of namesIn(msg.string())) seen.add(one);
         }
       } catch {
         // The consumer was deleted meanwhile.
@@ -136,7 +139,7 @@ describe('transitions of consumers', { skip }, async () => {
     test(`lose nothing when three actors make them at once and fail at random, seed ${seed}`, async () => {
       await using group = natsGroup(server);
       const { subjects } = group;
-      const { connection, manager } = await group.client();
+      const { manager } = await group.client();
       await manager.streams.add({
         name: subjects.stream,
         subjects: [subjects.allClientMessages],
@@ -149,12 +152,17 @@ describe('transitions of consumers', { skip }, async () => {
       const random = randomOf(seed);
       let state: 'publishing' | 'settling' | 'over' = 'publishing';
       const published = new Set<string>();
+      const inEntries = new Set<number>();
+      const publish = async (bus: Bus, i: number): Promise<void> => {
+        const payload = Buffer.from(`<m${i}>`);
+        const position = await bus.messages.publish(message({ connectionId: `gw-${i % 97}`, payload }));
+        if (position > 0) inEntries.add(position);
+        published.add(`m${i}`);
+      };
+      const gateway = await group.started();
       const publishing = (async () => {
-        const jetstream = connection.jetstream();
-        for (let i = 0; state === 'publishing'; i++) {
-          await jetstream.publish(subjects.clientMessage('/chat', `gw-${i % 97}`), `m${i}`);
-          published.add(`m${i}`);
-        }
+        for (let i = 0; state === 'publishing'; i += 5)
+          await Promise.all([0, 1, 2, 3, 4].map((more) => publish(gateway, i + more)));
       })();
       const seen = new Set<string>();
       const consuming = consume(withoutSlow(group), seen, () => state === 'over');
@@ -194,10 +202,16 @@ describe('transitions of consumers', { skip }, async () => {
       const lost = [...published].filter((one) => !seen.has(one));
       assert.deepEqual(lost, [], `${lost.length} of ${published.size}`);
       assert.ok(published.size > 100);
+      assert.ok(inEntries.size > 0);
       await core.link.stop();
     });
   }
 });
+
+/** The messages in a body: one, or those of an entry. */
+function namesIn(body: string): string[] {
+  return Array.from(body.matchAll(/<(m\d+)>/g), ([, name = '']) => name);
+}
 
 /** The same group whose client does not see the consumer of the slow processor. */
 function withoutSlow(group: NatsGroupKit): NatsGroupKit {
