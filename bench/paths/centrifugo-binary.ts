@@ -1,8 +1,9 @@
 /** Finds a Centrifugo, or builds one into the project's cache by `go install`, as tests do with nats-server. */
 
 import { join } from 'node:path';
+import { go } from '../../test/kit/go-build.ts';
 import { obtain, type Program } from '../../test/kit/program.ts';
-import { go, placeInPath, placeNamedBy, run } from '../../test/kit/program-sources.ts';
+import { placeInPath, placeNamedBy, run } from '../../test/kit/program-sources.ts';
 
 /** What is built; it needs Go 1.26, or an older one that may fetch a newer by itself. */
 const pinnedVersion = '6.9.1';

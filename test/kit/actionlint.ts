@@ -1,8 +1,9 @@
 /** Finds actionlint, the public linter of GitHub workflows, or builds it into the project's cache from the Go module proxy. */
 import { join } from 'node:path';
 
+import { go } from './go-build.ts';
 import { obtain, type Program } from './program.ts';
-import { demandVersion, go, placeInPath, placeNamedBy, run } from './program-sources.ts';
+import { demandVersion, placeInPath, placeNamedBy, run } from './program-sources.ts';
 
 /** What is built. */
 const pinnedVersion = 'v1.7.12';

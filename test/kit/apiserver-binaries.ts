@@ -5,8 +5,9 @@
 
 import { cp, mkdir, rename, symlink } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
+import { go } from './go-build.ts';
 import { fail, obtain, type Place, type Program } from './program.ts';
-import { demandVersion, download, downloadArchive, findIn, go, machine, run } from './program-sources.ts';
+import { demandVersion, download, downloadArchive, findIn, machine, run } from './program-sources.ts';
 
 /** Paths of the programs of a test cluster. */
 export interface ApiServerBinaries {
@@ -116,7 +117,7 @@ async function buildPrograms(folder: string, minor: Minor): Promise<string> {
   const stamps = Object.entries(values).map(([name, value]) => `-X k8s.io/component-base/version.${name}=${value}`);
   await go(
     folder,
-    `go build of Kubernetes ${kubernetes} and its etcd (six to fifteen minutes on two cores, once)`,
+    `go build of Kubernetes ${kubernetes} and its etcd (20 minutes of CPU, once)`,
     'build',
     '-trimpath',
     '-ldflags',

@@ -7,8 +7,9 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 
 import './orphans.ts';
+import { go } from './go-build.ts';
 import { obtain, type Program, whyNot } from './program.ts';
-import { go, run } from './program-sources.ts';
+import { run } from './program-sources.ts';
 
 /** The result of a health check. */
 export interface Health {

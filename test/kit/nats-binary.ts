@@ -4,11 +4,11 @@
  */
 
 import { join } from 'node:path';
+import { go } from './go-build.ts';
 import { obtain, type Program } from './program.ts';
 import {
   demandVersion,
   downloadArchive,
-  go,
   machine,
   placeInPath,
   placeNamedBy,

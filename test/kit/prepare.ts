@@ -1,4 +1,7 @@
-/** Gets every program that tests need before the first test runs, and says what it is waiting for. */
+/**
+ * Gets programs that tests need, and says what it is waiting for: `small` those that take a minute or two, `kubernetes` the
+ * control planes, without an argument all of them.
+ */
 
 import { findActionlint } from './actionlint.ts';
 import { findApiServerBinaries, oldestKubernetes } from './apiserver-binaries.ts';
@@ -6,15 +9,22 @@ import { findLua } from './lua.ts';
 import { findNatsServer } from './nats-binary.ts';
 import { say } from './program.ts';
 
-const programs: readonly (readonly [string, () => Promise<string>])[] = [
+type Wanted = readonly [name: string, find: () => Promise<string>];
+
+const small: readonly Wanted[] = [
   ['NATS server', findNatsServer],
   ['Lua', findLua],
   ['actionlint', findActionlint],
+];
+
+const kubernetes: readonly Wanted[] = [
   ['Kubernetes', async () => (await findApiServerBinaries()).apiServer],
   [`Kubernetes ${oldestKubernetes}`, async () => (await findApiServerBinaries(oldestKubernetes)).apiServer],
 ];
 
-for (const [name, find] of programs) {
+const what = process.argv[2];
+
+for (const [name, find] of [...(what === 'kubernetes' ? [] : small), ...(what === 'small' ? [] : kubernetes)]) {
   try {
     say(`${name}: ${await find()}`);
   } catch (error) {

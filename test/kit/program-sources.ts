@@ -7,7 +7,7 @@ import { arch, platform } from 'node:os';
 import { basename, delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 import './orphans.ts';
-import { everyHalfMinute, fail, installMs, type Place, say } from './program.ts';
+import { fail, type Place, say } from './program.ts';
 
 /** The longest that a download may take. */
 const downloadMs = 10 * 60_000;
@@ -47,19 +47,6 @@ export function demandVersion(path: string, text: string, minimum: readonly numb
   const difference = minimum.map((part, index) => (version[index] ?? 0) - part).find((part) => part !== 0);
   if ((difference ?? 0) < 0)
     fail(`${path} is ${version.join('.') || 'of no known version'}, older than ${minimum.join('.')}`);
-}
-
-/** Runs the Go compiler in `folder`, where `go install` puts its result, and says every half minute that it still does. */
-export async function go(folder: string, what: string, ...args: readonly string[]): Promise<void> {
-  say(what);
-  using _progress = everyHalfMinute((seconds) => say(`${what}: ${seconds} s so far`));
-  const env = { ...process.env, GOBIN: folder, CGO_ENABLED: '0' };
-  try {
-    await run('go', args, { cwd: folder, env, timeout: installMs, maxBuffer: 1 << 26 });
-  } catch (error) {
-    if ((error as { killed?: boolean }).killed === true) fail(`not finished after ${installMs / 60_000} minutes`);
-    throw error;
-  }
 }
 
 /** The distribution's packages (of Debian and its relatives), unpacked into the new folder `root` and not installed. */

@@ -125,7 +125,7 @@ test('the preparation fails under CI, and only there, when a program cannot be h
     ['', 0],
     ['true', 1],
   ] as const) {
-    const env = { ...process.env, CI: ci, TEST_KUBERNETES: '0.1' };
+    const env = { ...process.env, CI: ci, TEST_KUBERNETES: '0.1', TEST_INSTALL: 'never' };
     const run = spawnSync(process.execPath, [join(import.meta.dirname, 'prepare.ts')], { env, encoding: 'utf8' });
     assert.equal(run.status, status, run.stderr);
     assert.match(run.stderr, /there is no Kubernetes.*TEST_KUBERNETES is 0\.1; it can be/);

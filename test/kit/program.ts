@@ -34,11 +34,6 @@ export interface Program {
 /** Folder of the project for installed programs. */
 export const cache = join(import.meta.dirname, '../../.cache/bin');
 
-/**
- * The longest that one installer may take: a build of Kubernetes on a slow machine is waited for, while one that hangs
- * still leaves a run of 90 minutes the time to say so.
- */
-export const installMs = 75 * 60_000;
 /** How often a person who waits reads a line. */
 export const progressMs = 30_000;
 /** The holder of a lock touches it with every line of progress; one that was not touched for so long is void. */
