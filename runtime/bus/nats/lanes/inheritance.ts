@@ -4,7 +4,7 @@
  * first of its connection, because that is the only one which counts as sent.
  */
 
-import { messageKey, type LaneRecord, sequenceOf } from './owner-record.ts';
+import { type LaneRecord, messageKey, sequenceOf } from './owner-record.ts';
 
 export class Inheritance {
   readonly #attempts: LaneRecord['attempts'];

@@ -6,7 +6,7 @@
 
 import type { Inheritance } from './inheritance.ts';
 import type { LaneDelivery } from './lane-delivery.ts';
-import { messageKey, type LaneRecord } from './owner-record.ts';
+import { type LaneRecord, messageKey } from './owner-record.ts';
 
 interface OpenMessage {
   reply: string;
