@@ -304,6 +304,21 @@ export const aspects = {
       },
     },
   },
+  ManagementProtected: {
+    good: 'True',
+    meaning: 'callers of the management API of the gateway need a token',
+    decidesReady: false,
+    reasons: {
+      ManagementProtected: { status: 'True', progress: 'atRest', meaning: 'nothing to do' },
+      NoToken: {
+        status: 'False',
+        progress: 'atRest',
+        meaning:
+          'set `spec.management.tokens` or `spec.management.tokenSecretRef`: until then every pod that reaches port 8081 can ' +
+          'send and disconnect',
+      },
+    },
+  },
   ClientAddressesKnown: {
     good: 'True',
     meaning:

@@ -162,10 +162,45 @@ const expiry = Fields(
   { description: 'How a connection ends whose authorization has expired: with 4001.' },
 );
 
+const managementToken = Fields(
+  {
+    name: Text('dnsLabel', { description: 'Name of the token in the log.' }),
+    secretRef: secretKeyRef('The token.'),
+    scopes: ListSet(StringEnum(['Send', 'Disconnect', 'Membership', 'Read'], { description: 'A scope.' }), {
+      description:
+        'What it is good for: Send messages and broadcasts, Disconnect clients, change the Membership of channels, Read ' +
+        'connections and lists.',
+      minItems: 1,
+      maxItems: 4,
+    }),
+  },
+  { description: 'A bearer token of the management API.' },
+);
+
 const management = Fields(
   {
     tokenSecretRef: Type.Optional(
-      secretKeyRef('The bearer token that callers of the management API must present. Absent: no token is required.'),
+      secretKeyRef(
+        'The bearer token that callers of the management API must present; it is good for everything. Absent, and without ' +
+          'tokens: none is required, and users, channels and lists are answered on loopback alone.',
+      ),
+    ),
+    tokens: Type.Optional(
+      ListMap(['name'], managementToken, {
+        description:
+          'Further bearer tokens, each with what it is good for. With several, one can be replaced while another is in use.',
+        minItems: 1,
+        maxItems: 16,
+      }),
+    ),
+    allowedOrigins: Type.Optional(
+      ListSet(Text('origin'), {
+        description:
+          'Web origins whose pages may call the management API, such as https://admin.example.com. Absent: none. A request ' +
+          'of a browser for any other page gets 403.',
+        minItems: 1,
+        maxItems: 16,
+      }),
     ),
     maxBodyBytes: withDefault(
       Integer(1, 67108864, {

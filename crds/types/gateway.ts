@@ -656,8 +656,25 @@ export interface GatewayExpiryInput {
 
 /** The API through which services push messages to clients and close connections. With its defaults. */
 export interface GatewayManagement {
-  /** The bearer token that callers of the management API must present. Absent: no token is required. */
+  /**
+   * The bearer token that callers of the management API must present; it is good for everything. Absent, and without
+   * tokens: none is required, and users, channels and lists are answered on loopback alone.
+   */
   readonly tokenSecretRef?: SecretKeyRef;
+  /**
+   * Further bearer tokens, each with what it is good for. With several, one can be replaced while another is in use.
+   *
+   * 1 to 16 entries.
+   */
+  readonly tokens?: readonly GatewayToken[];
+  /**
+   * Web origins whose pages may call the management API, such as https://admin.example.com. Absent: none. A request of
+   * a browser for any other page gets 403. Each is an origin such as https://app.example.com or https://*.example.com,
+   * without a path.
+   *
+   * 1 to 16 entries.
+   */
+  readonly allowedOrigins?: readonly string[];
   /**
    * Maximum size of a message pushed to a client, in bytes; a larger one gets 413. Must not exceed
    * limits.maxBufferedBytes.
@@ -678,8 +695,25 @@ export interface GatewayManagement {
 
 /** The API through which services push messages to clients and close connections. As a user writes it. */
 export interface GatewayManagementInput {
-  /** The bearer token that callers of the management API must present. Absent: no token is required. */
+  /**
+   * The bearer token that callers of the management API must present; it is good for everything. Absent, and without
+   * tokens: none is required, and users, channels and lists are answered on loopback alone.
+   */
   readonly tokenSecretRef?: SecretKeyRef;
+  /**
+   * Further bearer tokens, each with what it is good for. With several, one can be replaced while another is in use.
+   *
+   * 1 to 16 entries.
+   */
+  readonly tokens?: readonly GatewayToken[];
+  /**
+   * Web origins whose pages may call the management API, such as https://admin.example.com. Absent: none. A request of
+   * a browser for any other page gets 403. Each is an origin such as https://app.example.com or https://*.example.com,
+   * without a path.
+   *
+   * 1 to 16 entries.
+   */
+  readonly allowedOrigins?: readonly string[];
   /**
    * Maximum size of a message pushed to a client, in bytes; a larger one gets 413. Must not exceed
    * limits.maxBufferedBytes.
@@ -696,6 +730,26 @@ export interface GatewayManagementInput {
    * At most 2048 characters.
    */
   readonly callbackUrl?: string;
+}
+
+/** A bearer token of the management API. */
+export interface GatewayToken {
+  /**
+   * Name of the token in the log. It is a DNS label: lower-case letters, digits and '-', beginning and ending with a
+   * letter or digit.
+   *
+   * At most 63 characters.
+   */
+  readonly name: string;
+  /** The token. */
+  readonly secretRef: SecretKeyRef;
+  /**
+   * What it is good for: Send messages and broadcasts, Disconnect clients, change the Membership of channels, Read
+   * connections and lists.
+   *
+   * 1 to 4 entries.
+   */
+  readonly scopes: readonly ('Send' | 'Disconnect' | 'Membership' | 'Read')[];
 }
 
 /** How a stopping pod closes its connections. With its defaults. */

@@ -54,8 +54,8 @@ export function requireGroup(scope: MemberScope, { store, buses, rollouts }: Too
   }
   if (group !== undefined && groupObject !== undefined) {
     const endpoints = endpointFacts(object, groupName, store);
-    const exposure = exposureFacts(scope);
-    scope.found({ group: groupFacts(groupObject), ...(endpoints && { endpoints }), ...(exposure && { exposure }) });
+    const gatewayFacts = gatewayFactsOf(scope);
+    scope.found({ group: groupFacts(groupObject), ...(endpoints && { endpoints }), ...gatewayFacts });
     return undefined;
   }
   rollouts.leave(scope.key);
@@ -63,11 +63,16 @@ export function requireGroup(scope: MemberScope, { store, buses, rollouts }: Too
   return 'report';
 }
 
-function exposureFacts({ document }: MemberScope): Facts['exposure'] {
-  if (document?.kind !== 'HydrogenGateway') return undefined;
-  const { ingress, httpRoute, trustedProxies } = document.spec;
-  if (ingress === undefined && httpRoute === undefined) return undefined;
-  return { field: ingress ? 'ingress' : 'httpRoute', hasTrustedProxies: trustedProxies !== undefined };
+function gatewayFactsOf({ document }: MemberScope): Pick<Facts, 'exposure' | 'management'> {
+  if (document?.kind !== 'HydrogenGateway') return {};
+  const { ingress, httpRoute, trustedProxies, management } = document.spec;
+  const hasToken = management.tokenSecretRef !== undefined || management.tokens !== undefined;
+  const field = ingress ? 'ingress' : 'httpRoute';
+  const isExposed = ingress !== undefined || httpRoute !== undefined;
+  return {
+    management: { hasToken },
+    ...(isExposed && { exposure: { field, hasTrustedProxies: trustedProxies !== undefined } }),
+  };
 }
 
 export async function checkMemberSecrets(scope: MemberScope, tools: Tools): Promise<undefined> {

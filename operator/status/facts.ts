@@ -84,6 +84,8 @@ export interface Facts {
   readonly scaling?: { readonly failure: string | undefined } | undefined;
   /** For gateways and message processors that have a config map. */
   readonly configuration?: ConfigurationFacts;
+  /** For gateways: whether callers of the management API need a token. */
+  readonly management?: { readonly hasToken: boolean } | undefined;
   /** For gateways with an ingress or a route. */
   readonly exposure?: { readonly field: 'ingress' | 'httpRoute'; readonly hasTrustedProxies: boolean } | undefined;
   /** For message processors. */

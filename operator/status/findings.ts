@@ -40,6 +40,7 @@ export function findingsOf(facts: Facts): Finding[] {
     ...(facts.backlog ? [deliveringOf(facts.backlog)] : []),
     ...(facts.endpoints ? [endpointsMatchedOf(facts, facts.endpoints)] : []),
     ...(facts.scaling ? [scalingOf(facts.scaling)] : []),
+    ...(facts.management ? [managementOf(facts.management)] : []),
     ...(facts.exposure ? [clientAddressesOf(facts.exposure)] : []),
     pausedOf(facts),
     ...(facts.deleting ? [finding('Deleting', facts.deleting.reason, facts.deleting.message)] : []),
@@ -295,6 +296,16 @@ function scalingOf({ failure }: NonNullable<Facts['scaling']>): Finding {
   return failure === undefined
     ? finding('Scaling', 'Scaling', 'the autoscaler sets the number of pods')
     : finding('Scaling', 'ScalingFailed', `the autoscaler cannot set the number of pods: ${failure}`);
+}
+
+function managementOf({ hasToken }: NonNullable<Facts['management']>): Finding {
+  return hasToken
+    ? finding('ManagementProtected', 'ManagementProtected', 'callers of the management API need a token')
+    : finding(
+        'ManagementProtected',
+        'NoToken',
+        'the management API needs no token: set spec.management.tokens, or let a network policy keep other pods away from port 8081',
+      );
 }
 
 function clientAddressesOf({ field, hasTrustedProxies }: NonNullable<Facts['exposure']>): Finding {

@@ -14,7 +14,7 @@ import type { Bus } from '../bus/port/bus.ts';
 import type { Lease } from '../bus/port/leases.ts';
 import { HydrogenError } from '../errors.ts';
 import { createHttpClient, type HttpClient } from '../http/client/client.ts';
-import { ManagementServer } from '../http/management/server.ts';
+import { type AuditLine, ManagementServer } from '../http/management/server.ts';
 import { createPush } from '../peers/push.ts';
 import type { Reconfigured } from '../role/config-report.ts';
 import { type GatewayConfig, restartFields } from '../role/documents.ts';
@@ -31,7 +31,7 @@ import { drain } from './drain.ts';
 import { GatewayHooks } from './hooks.ts';
 import { GatewayIdentity } from './identity.ts';
 import { Intake } from './intake.ts';
-import { createConnectionsApi } from './management.ts';
+import { createConnectionsApi, managementAccess } from './management.ts';
 import { GatewayPeers } from './peers.ts';
 
 export interface GatewayPorts {
@@ -61,6 +61,8 @@ const finishHooksMs = 5_000;
 /** Milliseconds of the stop that are kept for closing the connection to the bus, which flushes for up to a second. */
 const stopBusMs = 1_500;
 
+/** Milliseconds between two log lines about refused calls of the management API. */
+const refusedCallLogMs = 1_000;
 /** Milliseconds between two log lines about clients that were cut. */
 const droppedLogMs = 60_000;
 
@@ -81,6 +83,7 @@ export class Gateway {
   readonly #probes: ProbeServer;
   readonly #statistics: Statistics;
   readonly #dropped = new Occasionally(droppedLogMs);
+  readonly #refusedCalls = new Occasionally(refusedCallLogMs);
   #config: GatewayConfig;
   #ports: GatewayPorts;
   #state: 'new' | 'serving' | 'stopping' = 'new';
@@ -156,6 +159,8 @@ export class Gateway {
     };
     this.#state = 'serving';
     this.#log.started({ version, ports: { ...this.#ports } });
+    const { tokenSecretRef, tokens } = this.#spec.current.management;
+    if (tokenSecretRef === undefined && tokens === undefined) this.#log.managementOpen();
     this.#statistics.schedule(this.#spec.current.statsIntervalSeconds);
     await bus.start();
     this.#lease = bus.leases.hold(
@@ -248,10 +253,8 @@ export class Gateway {
         maxFrameBytes: () => this.#spec.current.limits.maxBufferedBytes,
       }),
       maxBodyBytes: () => this.#spec.current.management.maxBodyBytes,
-      token: () => {
-        const { tokenSecretRef } = this.#spec.current.management;
-        return tokenSecretRef === undefined ? undefined : secrets.read(tokenSecretRef);
-      },
+      access: managementAccess(this.#spec, secrets, this.#identity),
+      onAudit: (line) => this.#onAudit(line),
       notReadyReason: () => this.readiness.reason,
       onError: this.#log.failed,
     });
@@ -317,6 +320,15 @@ export class Gateway {
     const detail = cause instanceof HydrogenError ? `${message}: ${cause.message}` : message;
     this.#metrics.refused.add(code);
     this.#log.upgradeRefused({ code, path, remoteAddress, durationMs: Math.round(durationMs), detail });
+  }
+
+  /** Each of the caller's own acts; of refusals one in a while, for a stranger can cause as many as he likes. */
+  #onAudit(line: AuditLine): void {
+    if (line.token !== undefined || line.code === undefined) this.#log.managementAudit(line);
+    else {
+      const count = this.#refusedCalls.take();
+      if (count !== undefined) this.#log.managementRefused({ ...line, count });
+    }
   }
 
   #onDropped(): void {

@@ -1,13 +1,17 @@
 /** The management API of a gateway: `http/management/` bound to the group's connections, wherever they are. */
 
+import type { SecretKeyRef } from '../../crds/index.ts';
 import type { Address, PeerBus } from '../bus/port/peers.ts';
 import { HydrogenError } from '../errors.ts';
+import { type AccessPolicy, allScopes, type KnownToken, type Scope } from '../http/management/access.ts';
 import type { AddressedConnections, ConnectionsApi } from '../http/management/api.ts';
 import type { Addressing } from '../peers/addressing.ts';
 import { encodeBroadcast } from '../peers/codec.ts';
 import { isConnectionId } from '../peers/connection-id.ts';
 import type { Push } from '../peers/push.ts';
 import type { PushOutcome } from '../push-status.ts';
+import type { MountedSecrets } from '../role/secrets.ts';
+import type { GatewayIdentity, LiveGatewaySpec } from './identity.ts';
 
 export interface ConnectionsApiDeps {
   readonly peers: PeerBus;
@@ -54,6 +58,28 @@ export function createConnectionsApi({ peers, push, addressing, maxFrameBytes }:
       return { connections, unanswered, items, cursor: hasMore ? items.at(-1)?.connection_id : undefined };
     },
     broadcast: (data, isBinary, endpoints) => peers.broadcast(encodeBroadcast({ endpoints, data, isBinary })),
+  };
+}
+
+/** Who may call, as the configuration in force says. */
+export function managementAccess(
+  spec: LiveGatewaySpec,
+  secrets: MountedSecrets,
+  identity: Pick<GatewayIdentity, 'callbackUrl'>,
+): AccessPolicy {
+  const token = (name: string, ref: SecretKeyRef, scopes: readonly Scope[]): KnownToken => ({
+    name,
+    scopes,
+    value: () => secrets.read(ref),
+  });
+  return {
+    tokens: () => {
+      const { tokenSecretRef, tokens = [] } = spec.current.management;
+      const scoped = tokens.map(({ name, secretRef, scopes }) => token(name, secretRef, scopes));
+      return tokenSecretRef === undefined ? scoped : [token('tokenSecretRef', tokenSecretRef, allScopes), ...scoped];
+    },
+    allowedOrigins: () => spec.current.management.allowedOrigins ?? [],
+    callbackHost: () => (identity.callbackUrl === '' ? undefined : new URL(identity.callbackUrl).host),
   };
 }
 

@@ -5,7 +5,19 @@
  */
 
 import type { Logger } from 'pino';
+import type { ErrorCode } from '../errors.ts';
 import type { DeliveryFacts, FailureFacts, ReplyOutcome, RetryFacts } from './events.ts';
+
+/** Who did or tried what, and to whom. */
+export interface ManagementFacts {
+  readonly action: string;
+  readonly target: string;
+  /** Name of the caller's token; undefined: it needs none, or has no valid one. */
+  readonly token: string | undefined;
+  readonly remoteAddress: string;
+  readonly status: number;
+  readonly code: ErrorCode | undefined;
+}
 
 export type RoleLog = ReturnType<typeof createRoleLog>;
 
@@ -42,6 +54,9 @@ export function createRoleLog(root: Logger, bindings: Readonly<Record<string, st
     pressure: (facts: { isPressed: boolean; unacknowledgedMessages: number; unacknowledgedBytes: number }) =>
       log.debug(facts, 'bus pressure'),
 
+    managementOpen: () => log.warn('management API needs no token, whoever reaches its port can call it'),
+    managementAudit: (facts: ManagementFacts) => log.info(facts, 'management API call'),
+    managementRefused: (facts: ManagementFacts & { count: number }) => log.warn(facts, 'management API call refused'),
     upgradeRefused: (facts: {
       code: string;
       path: string;

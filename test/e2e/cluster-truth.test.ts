@@ -50,6 +50,16 @@ test('an autoscaler that cannot scale shows, with its own words', { skip }, asyn
   assert.equal(await namespace.condition('hmp/chat', 'Scaling'), 'none');
 });
 
+test('a gateway says whether callers of its management API need a token', { skip }, async () => {
+  const namespace = await stage.platform.namespace('management');
+  const { group, gateway } = stage.documents();
+  await namespace.apply(group, gateway);
+  await namespace.untilCondition('hgw/chat', 'ManagementProtected', 'False/NoToken');
+  const tokens = [{ name: 'ops', secretRef: { name: 'api', key: 'ops' }, scopes: ['Send'] }];
+  await namespace.apply(stage.documents({ gateway: { management: { tokens } } }).gateway);
+  await namespace.untilCondition('hgw/chat', 'ManagementProtected', 'True/ManagementProtected');
+});
+
 test('a gateway behind an ingress says that it does not know its clients, until it trusts proxies', {
   skip,
 }, async () => {

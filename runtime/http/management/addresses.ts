@@ -4,7 +4,6 @@
  * a token they are answered on loopback alone: who knows no connection id could reach everybody.
  */
 
-import { isIP } from 'node:net';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { HydrogenError } from '../../errors.ts';
 import { nameProblem } from '../../names.ts';
@@ -16,21 +15,18 @@ import { frameOf } from './message.ts';
 const defaultLimit = 100;
 const maxLimit = 1_000;
 const kinds = ['user', 'channel'] as const;
+const read = { config: { scope: 'Read', isGuarded: true } } as const;
 
-/** @param hasToken true when callers must carry a token, which was checked before */
-export function addAddressRoutes(app: FastifyInstance, api: ConnectionsApi, hasToken: () => boolean): void {
-  const onRequest = async (request: FastifyRequest): Promise<void> => {
-    if (!hasToken() && !isLoopback(request.socket.remoteAddress)) throw new HydrogenError('HYD_TOKEN_REQUIRED');
-  };
+export function addAddressRoutes(app: FastifyInstance, api: ConnectionsApi): void {
   for (const kind of kinds) {
     // The second form is for names that no path carries.
-    for (const path of [`/${kind}s/:name`, `/${kind}s`]) addMessageRoutes(app, api, kind, path, onRequest);
-    app.get(`/${kind}s/:name`, { onRequest }, (request, reply) =>
+    for (const path of [`/${kind}s/:name`, `/${kind}s`]) addMessageRoutes(app, api, kind, path);
+    app.get(`/${kind}s/:name`, read, (request, reply) =>
       list(api, request, reply, { [kind]: nameOf(request, kind, 'limit', 'cursor') }),
     );
   }
-  addMembershipRoutes(app, api, onRequest);
-  app.get('/connections', { onRequest }, (request, reply) => {
+  addMembershipRoutes(app, api);
+  app.get('/connections', read, (request, reply) => {
     const { endpoint, user, channel } = queryOf(request, 'endpoint', 'user', 'channel', 'limit', 'cursor');
     if (endpoint?.startsWith('/') === false) throw new HydrogenError('HYD_ENDPOINTS_INVALID');
     if (user !== undefined) checkName('user', user);
@@ -39,16 +35,8 @@ export function addAddressRoutes(app: FastifyInstance, api: ConnectionsApi, hasT
   });
 }
 
-type Guard = (request: FastifyRequest) => Promise<void>;
-
-function addMessageRoutes(
-  app: FastifyInstance,
-  api: ConnectionsApi,
-  kind: 'user' | 'channel',
-  path: string,
-  onRequest: Guard,
-): void {
-  app.post(`${path}/_send`, { onRequest }, async (request, reply) => {
+function addMessageRoutes(app: FastifyInstance, api: ConnectionsApi, kind: 'user' | 'channel', path: string): void {
+  app.post(`${path}/_send`, { config: { scope: 'Send', isGuarded: true } }, async (request, reply) => {
     const name = nameOf(request, kind, 'except', 'wait');
     const { data, isBinary } = frameOf(request);
     const { except, wait } = request.query as Record<string, string | undefined>;
@@ -59,22 +47,27 @@ function addMessageRoutes(
     const counts = await api.sendTo({ kind, name }, { data, isBinary, except }, wait !== 'false');
     return counts === undefined ? reply.code(202).send() : reply.send(counts);
   });
-  app.post(`${path}/_disconnect`, { onRequest }, async (request, reply) => {
-    const name = nameOf(request, kind, 'code');
-    const closeCode = closeCodeOf(request);
-    return reply.send(await api.disconnectAll({ kind, name }, closeCode, reasonOf(request, closeCode)));
-  });
+  app.post(
+    `${path}/_disconnect`,
+    { config: { scope: 'Disconnect', isGuarded: true, action: 'disconnect' } },
+    async (request, reply) => {
+      const name = nameOf(request, kind, 'code');
+      const closeCode = closeCodeOf(request);
+      return reply.send(await api.disconnectAll({ kind, name }, closeCode, reasonOf(request, closeCode)));
+    },
+  );
 }
 
-function addMembershipRoutes(app: FastifyInstance, api: ConnectionsApi, onRequest: Guard): void {
+function addMembershipRoutes(app: FastifyInstance, api: ConnectionsApi): void {
   for (const [method, kind] of [
     ['PUT', 'join'],
     ['DELETE', 'leave'],
   ] as const) {
+    const config = { scope: 'Membership', isGuarded: true, action: kind } as const;
     app.route({
       method,
       url: '/channels/:name/connections/:id',
-      onRequest,
+      config,
       handler: async (request, reply) => {
         const { status } = await api.changeMembership(kind, idOf(request, api), nameOf(request, 'channel'));
         if (status === 'full') throw new HydrogenError('HYD_TOO_MANY_CHANNELS');
@@ -85,7 +78,7 @@ function addMembershipRoutes(app: FastifyInstance, api: ConnectionsApi, onReques
     app.route({
       method,
       url: '/channels/:name/users/:user',
-      onRequest,
+      config,
       handler: async (request, reply): Promise<Counts> => {
         const { user } = request.params as { user: string };
         const channel = nameOf(request, 'channel');
@@ -139,9 +132,4 @@ function checkName(kind: 'user' | 'channel', name: string): string {
   const problem = nameProblem(name);
   if (problem !== undefined) throw new HydrogenError('HYD_ADDRESS_INVALID', `${kind} ${problem}`);
   return name;
-}
-
-function isLoopback(address = ''): boolean {
-  const plain = address.replace(/^::ffff:/i, '');
-  return isIP(plain) === 4 ? plain.startsWith('127.') : plain === '::1';
 }

@@ -6,7 +6,7 @@ import type { ConnectionsApi } from './api.ts';
 import { frameOf } from './message.ts';
 
 export function addBroadcastRoute(app: FastifyInstance, api: ConnectionsApi): void {
-  app.post('/connections/_broadcast', async (request, reply) => {
+  app.post('/connections/_broadcast', { config: { scope: 'Send' } }, async (request, reply) => {
     const { data, isBinary } = frameOf(request);
     await api.broadcast(data, isBinary, endpointsOf(request));
     return reply.code(202).send();

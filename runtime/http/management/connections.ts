@@ -19,21 +19,22 @@ const failures: Readonly<Record<Exclude<PushStatus, 'done' | 'accepted'>, ErrorC
 };
 
 export function addConnectionRoutes(app: FastifyInstance, api: ConnectionsApi): void {
-  app.post('/connections/:id/_send', async (request, reply) => {
+  app.post('/connections/:id/_send', { config: { scope: 'Send' } }, async (request, reply) => {
     const id = idOf(request, api);
     const { data, isBinary } = frameOf(request);
     const { status } = await api.send(id, data, isBinary);
     ensureDone(status);
     return reply.code(status === 'accepted' ? 202 : 200).send();
   });
-  app.post('/connections/:id/_disconnect', async (request, reply) => {
+  const disconnect = { config: { scope: 'Disconnect', action: 'disconnect' } } as const;
+  app.post('/connections/:id/_disconnect', disconnect, async (request, reply) => {
     const id = idOf(request, api);
     const closeCode = closeCodeOf(request);
     const { status } = await api.disconnect(id, closeCode, reasonOf(request, closeCode));
     ensureDone(status);
     return reply.code(204).send();
   });
-  app.get('/connections/:id', async (request, reply) => {
+  app.get('/connections/:id', { config: { scope: 'Read' } }, async (request, reply) => {
     const { status, data } = await api.describe(idOf(request, api));
     ensureDone(status);
     return reply.type('application/json').send(data);

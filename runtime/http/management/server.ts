@@ -4,11 +4,11 @@
  * see the table in docs/wire.md.
  */
 
-import { createHash, timingSafeEqual } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import type { Readable } from 'node:stream';
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
-import { HydrogenError } from '../../errors.ts';
+import { type ErrorCode, HydrogenError } from '../../errors.ts';
+import { type AccessPolicy, assertLoopbackHost, callerOf, isLoopbackAddress, pageOf, type Scope } from './access.ts';
 import { addAddressRoutes } from './addresses.ts';
 import type { ConnectionsApi } from './api.ts';
 import { addBroadcastRoute } from './broadcast.ts';
@@ -19,15 +19,41 @@ export interface ManagementDeps {
   readonly api: ConnectionsApi;
   /** Largest body in bytes; called for each request. */
   maxBodyBytes(): number;
-  /**
-   * The bearer token that requests must carry; undefined when none is required.
-   * @throws {HydrogenError} HYD_SECRET_MISSING
-   */
-  token(): string | undefined;
+  readonly access: AccessPolicy;
   /** Undefined when the gateway can serve. */
   notReadyReason(): string | undefined;
+  /** Receives what was done to connections and memberships by whom, and who was refused. */
+  onAudit(line: AuditLine): void;
   /** Receives unexpected failures, which are answered with 500. */
   onError(error: unknown): void;
+}
+
+/** Who did or tried what, and to whom. */
+export interface AuditLine {
+  readonly action: string;
+  /** The path, which names the connection, user or channel. */
+  readonly target: string;
+  /** Name of the caller's token; undefined: it needs none, or has no valid one. */
+  readonly token: string | undefined;
+  readonly remoteAddress: string;
+  readonly status: number;
+  readonly code: ErrorCode | undefined;
+}
+
+/** What a route needs, and what the log says of it. */
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Undefined: any valid token. */
+    scope?: Scope;
+    /** What is done, for routes that are audited. */
+    action?: string;
+    /** True for what is refused without a token unless it comes over loopback. */
+    isGuarded?: boolean;
+  }
+  interface FastifyRequest {
+    caller: string | undefined;
+    refusal: ErrorCode | undefined;
+  }
 }
 
 /** A request whose body trickles in for longer than this is cut. */
@@ -36,6 +62,7 @@ const requestTimeoutMs = 30_000;
 export class ManagementServer {
   readonly #deps: ManagementDeps;
   readonly #app: FastifyInstance;
+  #isOnLoopback = false;
 
   constructor(deps: ManagementDeps) {
     this.#deps = deps;
@@ -50,15 +77,20 @@ export class ManagementServer {
     this.#readBodies();
     this.#answerErrors();
     this.#app.decorateRequest('isBinary', false);
-    this.#app.addHook('onRequest', async (request, reply) => this.#authenticate(request, reply));
+    this.#app.decorateRequest('caller', undefined);
+    this.#app.decorateRequest('refusal', undefined);
+    this.#app.addHook('onRequest', async (request, reply) => this.#admit(request, reply));
+    this.#app.addHook('onResponse', async (request, reply) => this.#audit(request, reply.statusCode));
     this.#app.get('/health', async (_request, reply) => this.#health(reply));
     addConnectionRoutes(this.#app, deps.api);
     addBroadcastRoute(this.#app, deps.api);
-    addAddressRoutes(this.#app, deps.api, () => deps.token() !== undefined);
+    addAddressRoutes(this.#app, deps.api);
+    this.#app.options('/*', async (_request, reply) => answerPreflight(reply));
   }
 
   /** @returns the port it listens on. */
   async listen(port: number, host?: string): Promise<number> {
+    this.#isOnLoopback = host === 'localhost' || isLoopbackAddress(host);
     await this.#app.listen({ port, host: host ?? '::', listenTextResolver: () => '' }).catch(async (error) => {
       if (host !== undefined || error.code !== 'EAFNOSUPPORT') throw error;
       await this.#app.listen({ port, host: '0.0.0.0' });
@@ -82,22 +114,40 @@ export class ManagementServer {
     this.#app.setNotFoundHandler(async () => {
       throw new HydrogenError('HYD_NOT_FOUND');
     });
-    this.#app.setErrorHandler(async (cause, _request, reply) => {
+    this.#app.setErrorHandler(async (cause, request, reply) => {
       const error = asHydrogenError(cause);
+      request.refusal = error.code;
+      if (error.code === 'HYD_TOKEN_INVALID') reply.header('www-authenticate', 'Bearer');
       if (error.code === 'HYD_INTERNAL') this.#deps.onError(cause);
       return answerError(reply, error);
     });
   }
 
-  #authenticate(request: FastifyRequest, reply: FastifyReply): void {
-    if (request.routeOptions.url === '/health') return;
-    request.isBinary = readBodyType(request.headers).isBinary;
+  #admit(request: FastifyRequest, reply: FastifyReply): void {
+    const { url, config } = request.routeOptions;
+    if (url === '/health') return;
+    const { headers, socket } = request;
+    const { access } = this.#deps;
+    if (this.#isOnLoopback) assertLoopbackHost(headers.host, access);
+    const page = pageOf(headers, access);
+    if (page !== undefined) reply.header('access-control-allow-origin', page).header('vary', 'origin');
+    if (page !== undefined && request.method === 'OPTIONS') return;
+    request.isBinary = readBodyType(headers).isBinary;
     // Fastify refuses what is no media type; whatever it is, its body is taken as it is.
-    delete request.headers['content-type'];
-    const token = this.#deps.token();
-    if (token === undefined || isBearer(request.headers.authorization, token)) return;
-    reply.header('www-authenticate', 'Bearer');
-    throw new HydrogenError('HYD_TOKEN_INVALID');
+    delete headers['content-type'];
+    request.caller = callerOf(headers.authorization, config?.scope, access);
+    if (request.caller !== undefined || config?.isGuarded !== true || isLoopbackAddress(socket.remoteAddress)) return;
+    throw new HydrogenError('HYD_TOKEN_REQUIRED');
+  }
+
+  #audit(request: FastifyRequest, status: number): void {
+    const { refusal: code, caller: token } = request;
+    const isRefused = code === 'HYD_TOKEN_INVALID' || code === 'HYD_SCOPE_MISSING' || code === 'HYD_TOKEN_REQUIRED';
+    const action = request.routeOptions.config?.action ?? (isRefused ? 'call' : undefined);
+    if (action === undefined) return;
+    const [target = ''] = request.url.split('?');
+    const remoteAddress = request.socket.remoteAddress ?? '';
+    this.#deps.onAudit({ action, target, token, remoteAddress, status, code });
   }
 
   #health(reply: FastifyReply): FastifyReply {
@@ -113,11 +163,14 @@ function answerError(reply: FastifyReply, error: HydrogenError): FastifyReply {
   return reply.code(status).send({ code: error.code, message: error.message });
 }
 
-/** Compares digests, so that the time it takes reveals neither the content nor the length of the token. */
-function isBearer(header: string | undefined, token: string): boolean {
-  const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
-  const match = /^Bearer +(\S+)$/i.exec(header ?? '');
-  return timingSafeEqual(digest(match?.[1] ?? ''), digest(token)) && match !== null;
+/** CORS for the pages that may call; see the Fetch standard. */
+function answerPreflight(reply: FastifyReply): FastifyReply {
+  return reply
+    .code(204)
+    .header('access-control-allow-methods', 'GET, POST, PUT, DELETE')
+    .header('access-control-allow-headers', 'authorization, content-type')
+    .header('access-control-max-age', '600')
+    .send();
 }
 
 /** Fastify's own refusals (a bad URL, a body it will not read) as errors of our table. */

@@ -61,6 +61,8 @@ const cases: readonly (readonly [string, Partial<Facts>, string])[] = [
   ['endpoints without a processor', { endpoints: { counterpart: 'processor', missing: ['/a'] } }, 'True Ready'],
   ['endpoints without a gateway', { endpoints: { counterpart: 'gateway', missing: 'all' } }, 'True Ready'],
   ['endpoints that match', { endpoints: { counterpart: 'gateway', missing: [] } }, 'True Ready'],
+  ['a management API without a token', { management: { hasToken: false } }, 'True Ready'],
+  ['a management API with a token', { management: { hasToken: true } }, 'True Ready'],
   ['an ingress without trusted proxies', { exposure: { field: 'ingress', hasTrustedProxies: false } }, 'True Ready'],
   ['a route with trusted proxies', { exposure: { field: 'httpRoute', hasTrustedProxies: true } }, 'True Ready'],
   ['an autoscaler that works', { scaling: { failure: undefined } }, 'True Ready'],
