@@ -155,7 +155,8 @@ const delivery = Fields(
       Integer(1, 256, {
         description:
           'With ordering PerConnection: number of lanes that the connections are divided into. A lane belongs to one pod ' +
-          'at a time, so there can be no more pods at work than lanes; more lanes cost more. Must be a divisor of 256. ' +
+          'at a time, so there can be no more pods at work than lanes. With more than 16, each message is stored by itself, ' +
+          'which costs far more. Must be a divisor of 256. ' +
           'Default 16.',
       }),
       16,

@@ -405,7 +405,8 @@ export interface ProcessorDelivery {
   readonly ordering: 'Unordered' | 'PerConnection';
   /**
    * With ordering PerConnection: number of lanes that the connections are divided into. A lane belongs to one pod at a
-   * time, so there can be no more pods at work than lanes; more lanes cost more. Must be a divisor of 256.
+   * time, so there can be no more pods at work than lanes. With more than 16, each message is stored by itself, which
+   * costs far more. Must be a divisor of 256.
    *
    * A whole number from 1 to 256.
    * @default 16
@@ -478,7 +479,8 @@ export interface ProcessorDeliveryInput {
   readonly ordering?: 'Unordered' | 'PerConnection';
   /**
    * With ordering PerConnection: number of lanes that the connections are divided into. A lane belongs to one pod at a
-   * time, so there can be no more pods at work than lanes; more lanes cost more. Must be a divisor of 256.
+   * time, so there can be no more pods at work than lanes. With more than 16, each message is stored by itself, which
+   * costs far more. Must be a divisor of 256.
    *
    * A whole number from 1 to 256.
    * @default 16

@@ -28,7 +28,7 @@ export interface ConsumptionSource {
    * @throws what `Requests.api` throws
    */
   narrow(isWanted: () => boolean): Promise<boolean>;
-  /** Called after the first request to a consumer of entries from which nobody else reads. */
+  /** Called after the first request to a consumer of entries from which nobody else reads, or when first lanes are owned. */
   reading(): void;
   /**
    * Called when this replica stops for good and requests no more entries: lets it be known that it may be the last

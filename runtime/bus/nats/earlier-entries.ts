@@ -1,6 +1,6 @@
 /**
- * Entries that gateways had stored before their processor was ordered: replicas read what is left of them, until the
- * consumers of entries are found to be empty and are deleted.
+ * Entries that gateways had stored before their processor had lanes that cover none, because there are more than 16: replicas
+ * read what is left of them, until the consumers of entries are found to be empty and are deleted.
  */
 
 import type { ConsumerOptions } from '../port/messages.ts';
