@@ -4,16 +4,22 @@ import { type HydrogenGroup, parseQuantity } from '../crds/index.ts';
 import { natsNames } from './names.ts';
 
 /** Paths in the servers' containers. */
-export const natsPaths = { config: '/etc/nats/nats.conf', data: '/data', run: '/var/run/nats' } as const;
+export const natsPaths = {
+  config: '/etc/nats/nats.conf',
+  data: '/data',
+  run: '/var/run/nats',
+  /** The token of the group, as the secret is mounted. */
+  token: '/etc/nats-token/token',
+  /** The script that adds the token to the configuration and starts the server. */
+  start: '/etc/nats/start.sh',
+  /** The configuration with the token. */
+  configWithToken: '/var/run/nats/nats.conf',
+} as const;
 
 /** Variables that the configuration reads. */
 export const natsEnv = {
   /** Name of the pod, which is also the server's name. */
   pod: 'POD_NAME',
-  /** The token of the group, unchanged from the secret. */
-  token: 'HYDROGEN_NATS_TOKEN',
-  /** The token in quotes: a server parses the value of a variable as if it were written in the file. */
-  quotedToken: 'HYDROGEN_NATS_TOKEN_QUOTED',
 } as const;
 
 /** Maximum message size, the largest that NATS recommends: a client message with its context must fit. */
@@ -33,7 +39,7 @@ const leaseBytes = 1024 * 1024;
 export const natsGraceSeconds = lameDuckSeconds + 30;
 
 /** The configuration file, the same for every server of the group. */
-export function natsConfig({ metadata, spec }: HydrogenGroup, managed: Managed): string {
+export function natsConfig({ metadata }: HydrogenGroup, managed: Managed): string {
   const { name, namespace } = metadata;
   return [
     `server_name: $${natsEnv.pod}`,
@@ -48,7 +54,6 @@ export function natsConfig({ metadata, spec }: HydrogenGroup, managed: Managed):
     `  max_file_store: ${parseQuantity(managed.storage.size) + leaseBytes}`,
     ...(managed.sync === 'Always' ? ['  sync_interval: always'] : []),
     '}',
-    ...(spec.nats.tokenSecretRef ? ['authorization {', `  token: $${natsEnv.quotedToken}`, '}'] : []),
     ...(managed.replicas > 1 ? cluster(name, namespace, managed.replicas) : []),
     '',
   ].join('\n');

@@ -10,6 +10,7 @@ import { natsImage } from './image.ts';
 import { groupLabel, type Identity, labelsOf, metadataOf, selectorOf } from './labels.ts';
 import { natsNames } from './names.ts';
 import { type Managed, natsConfig, natsEnv, natsGraceSeconds, natsPaths } from './nats-config.ts';
+import { tokenScript } from './nats-token.ts';
 import { addNetworkPolicy } from './network.ts';
 import { httpProbe } from './pod.ts';
 import { containerSecurity, podSecurity } from './security.ts';
@@ -32,11 +33,15 @@ export function addNats(scope: Construct, group: HydrogenGroup, managed: Managed
   const { name, namespace } = group.metadata;
   const identity: Identity = { component: 'nats', name, namespace, group: name };
   const { workload, headless } = natsNames(name);
-  const config = natsConfig(group, managed);
+  const token = group.spec.nats.tokenSecretRef;
+  const files = {
+    [basename(natsPaths.config)]: natsConfig(group, managed),
+    ...(token && { [basename(natsPaths.start)]: tokenScript() }),
+  };
 
   new k8s.KubeConfigMap(scope, 'ConfigMap', {
     metadata: metadataOf(identity, workload),
-    data: { [basename(natsPaths.config)]: config },
+    data: files,
   });
   addService(scope, 'Service', identity, { name: workload, ports: [{ name: 'client', port: natsPorts.client }] });
   addService(scope, 'HeadlessService', identity, {
@@ -59,7 +64,7 @@ export function addNats(scope: Construct, group: HydrogenGroup, managed: Managed
       updateStrategy: { type: 'RollingUpdate' },
       persistentVolumeClaimRetentionPolicy: { whenDeleted: 'Retain', whenScaled: 'Retain' },
       selector: { matchLabels: selectorOf(identity) },
-      template: podTemplate(group, identity, config, image),
+      template: podTemplate(token, identity, Object.values(files).join('\n'), image),
       volumeClaimTemplates: [volumeClaim(identity, managed)],
     },
   });
@@ -77,7 +82,7 @@ const operator: k8s.NetworkPolicyPeer = {
   podSelector: { matchLabels: { 'app.kubernetes.io/name': 'hydrogen', 'app.kubernetes.io/component': 'operator' } },
 };
 
-function podTemplate(group: HydrogenGroup, identity: Identity, config: string, image: string): k8s.PodTemplateSpec {
+function podTemplate(token: Token, identity: Identity, config: string, image: string): k8s.PodTemplateSpec {
   return {
     metadata: {
       labels: labelsOf(identity),
@@ -107,22 +112,37 @@ function podTemplate(group: HydrogenGroup, identity: Identity, config: string, i
           ],
         },
       },
-      containers: [container(group, image)],
+      containers: [container(token, image)],
       volumes: [
         { name: 'config', configMap: { name: natsNames(identity.name).workload } },
-        { name: 'run', emptyDir: {} },
+        // The configuration with the token is no file on a disk.
+        { name: 'run', emptyDir: token ? { medium: 'Memory' } : {} },
+        ...(token ? [{ name: 'token', secret: tokenSource(token) }] : []),
       ],
     },
   };
 }
 
-function container(group: HydrogenGroup, image: string): k8s.Container {
+type Token = HydrogenGroup['spec']['nats']['tokenSecretRef'];
+
+function tokenSource({ name, key }: NonNullable<Token>): k8s.SecretVolumeSource {
+  return { secretName: name, items: [{ key, path: basename(natsPaths.token) }] };
+}
+
+/** The command and arguments of a server, with or without a token. */
+function commandOf(token: Token): Pick<k8s.Container, 'command' | 'args'> {
+  const { config, configWithToken, start, token: file } = natsPaths;
+  if (token === undefined) return { args: ['--config', config] };
+  return { command: ['sh', start], args: [file, config, configWithToken, 'nats-server'] };
+}
+
+function container(token: Token, image: string): k8s.Container {
   return {
     name: 'nats',
     image,
     imagePullPolicy: 'IfNotPresent',
-    args: ['--config', natsPaths.config],
-    env: environment(group),
+    ...commandOf(token),
+    env: environment(),
     ports: Object.entries(natsPorts).map(([name, containerPort]) => ({ name, containerPort, protocol: 'TCP' })),
     resources,
     securityContext: containerSecurity,
@@ -146,21 +166,15 @@ function container(group: HydrogenGroup, image: string): k8s.Container {
       { name: 'config', mountPath: dirname(natsPaths.config), readOnly: true },
       { name: 'data', mountPath: natsPaths.data },
       { name: 'run', mountPath: natsPaths.run },
+      ...(token ? [{ name: 'token', mountPath: dirname(natsPaths.token), readOnly: true }] : []),
     ],
   };
 }
 
-function environment({ spec }: HydrogenGroup): k8s.EnvVar[] {
-  const token = spec.nats.tokenSecretRef;
+function environment(): k8s.EnvVar[] {
   return [
     { name: natsEnv.pod, valueFrom: { fieldRef: { fieldPath: 'metadata.name' } } },
     { name: 'GOMEMLIMIT', value: memoryTarget },
-    ...(token
-      ? [
-          { name: natsEnv.token, valueFrom: { secretKeyRef: { name: token.name, key: token.key } } },
-          { name: natsEnv.quotedToken, value: `'$(${natsEnv.token})'` },
-        ]
-      : []),
   ];
 }
 

@@ -55,10 +55,7 @@ const points: Record<string, (objects: Manifest[]) => void> = {
       routes,
       [0, 1, 2].map((index) => `chat-nats-${index}.chat-nats-headless.shop.svc:6222"`),
     );
-    assert.deepEqual(at(find(objects, 'StatefulSet'), `${container}.env[3]`), {
-      name: 'HYDROGEN_NATS_TOKEN_QUOTED',
-      value: "'$(HYDROGEN_NATS_TOKEN)'",
-    });
+    assert.deepEqual(at(find(objects, 'StatefulSet'), `${container}.command`), ['sh', '/etc/nats/start.sh']);
   },
 };
 

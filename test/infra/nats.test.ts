@@ -3,7 +3,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import test from 'node:test';
 import { connect } from 'nats';
 
@@ -22,11 +22,20 @@ const skip = await natsOrSkip();
 /** Begins like a number, and contains characters that the configuration language would misread. */
 const token = '12e4 "#$x\\';
 
-/** The environment of a server as in Kubernetes, with one level of `$(...)` expanded. */
-const serverEnv = { [natsEnv.pod]: 'chat-nats-0', [natsEnv.token]: token, [natsEnv.quotedToken]: `'${token}'` };
-
 function configOf(group: string): string {
   return String(at(find(renderYaml(documents({ group })), 'ConfigMap', 'chat-nats'), 'data["nats.conf"]'));
+}
+
+const withToken = 'nats: {managed: {replicas: 1}, tokenSecretRef: {name: nats, key: token}}';
+
+/** The script of a group's servers, which waits for seconds here, and a token, next to a configuration. */
+function writeToken(config: string, value: string): { start: string; token: string; target: string } {
+  const paths = { start: `${config}.sh`, token: `${config}.token`, target: `${config}.all` };
+  const objects = renderYaml(documents({ group: withToken }));
+  const script = String(at(find(objects, 'ConfigMap', 'chat-nats'), 'data["start.sh"]'));
+  writeFileSync(paths.start, script.replace(/^delay=90$/m, 'delay=2').replace(/^poll=5$/m, 'poll=1'));
+  writeFileSync(paths.token, value);
+  return paths;
 }
 
 function inFile(config: string): { readonly path: string } & Disposable {
@@ -40,7 +49,7 @@ test('a real server accepts the configuration of one and of five servers', { ski
   for (const managed of ['{replicas: 1}', '{replicas: 5, sync: Always}']) {
     const group = `nats: {managed: ${managed}, tokenSecretRef: {name: nats, key: token}}`;
     using file = inFile(configOf(group));
-    const env = { ...process.env, ...serverEnv };
+    const env = { ...process.env, [natsEnv.pod]: 'chat-nats-0' };
     execFileSync(await findNatsServer(), ['-t', '-c', file.path], { env, stdio: 'pipe' });
   }
 });
@@ -83,11 +92,14 @@ test('a change of sync restarts the servers, and its default does not', () => {
 test('a server admits only clients with the token of the group, whatever its characters', {
   skip,
 }, async () => {
-  const config = configOf('nats: {managed: {replicas: 1}, tokenSecretRef: {name: nats, key: token}}');
+  const config = configOf(withToken);
   using file = inFile(config.replace(/ *store_dir.*\n/, '')); // the test server has its own
-  for (const [name, value] of Object.entries(serverEnv)) process.env[name] = value;
+  const paths = writeToken(file.path, token);
+  // In the place of a server, which has another store here, a command that does nothing.
+  execFileSync('sh', [paths.start, paths.token, file.path, paths.target, 'true']);
+  process.env[natsEnv.pod] = 'chat-nats-0';
   try {
-    await using nats = await startNats({ args: ['-c', file.path, '-m', '-1'] });
+    await using nats = await startNats({ args: ['-c', paths.target, '-m', '-1'] });
     await assert.rejects(connect({ servers: nats.url, token: 'other', reconnect: false }), /Authorization Violation/);
     const connection = await connect({ servers: nats.url, token, reconnect: false });
     assert.equal(connection.info?.max_payload, 8 * 1024 * 1024);
@@ -95,7 +107,30 @@ test('a server admits only clients with the token of the group, whatever its cha
     assert.ok((await (await connection.jetstreamManager()).getAccountInfo()).limits);
     await connection.close();
   } finally {
-    for (const name of Object.keys(serverEnv)) delete process.env[name];
+    delete process.env[natsEnv.pod];
+  }
+});
+
+test('a server takes over a changed token while it runs, once others have had time to see it', { skip }, async () => {
+  const [port = 0] = await freePorts(1);
+  using file = inFile(`port: ${port}\nhost: 127.0.0.1\n`);
+  const paths = writeToken(file.path, 'old');
+  const path = `${dirname(await findNatsServer())}:${process.env.PATH}`;
+  const args = [paths.start, paths.token, file.path, paths.target, 'nats-server'];
+  const server = spawn('sh', args, { env: { ...process.env, PATH: path }, stdio: 'ignore' });
+  try {
+    const servers = `127.0.0.1:${port}`;
+    const old = await eventually(() => connect({ servers, token: 'old', reconnect: false }));
+    writeFileSync(paths.token, 'new');
+    const closed = old.closed().then((cause) => cause?.message);
+    await assert.rejects(connect({ servers, token: 'new', reconnect: false }), /Authorization Violation/);
+    const next = await eventually(() => connect({ servers, token: 'new', reconnect: false }), { timeoutMs: 30_000 });
+    assert.equal(await closed, "'Authorization Violation'");
+    await next.close();
+  } finally {
+    server.kill('SIGTERM');
+    const [code] = await once(server, 'exit');
+    assert.notEqual(code, null, 'the server and not a shell gets the signal');
   }
 });
 

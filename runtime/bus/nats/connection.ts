@@ -10,6 +10,7 @@ import { within } from '../../../process/timing.ts';
 import { HydrogenError } from '../../errors.ts';
 import type { BusStatus } from '../port/bus.ts';
 import { dial, type NatsConnectionOptions, type NatsEvent } from './dial.ts';
+import { KnownTokens } from './known-tokens.ts';
 import { ServerExcess } from './meter.ts';
 import { rawHeaders } from './wire.ts';
 
@@ -47,6 +48,7 @@ export class Link {
   readonly #options: NatsConnectionOptions;
   readonly #registered = new Set<Registered>();
   readonly #listeners = new Set<StatusListener>();
+  readonly #tokens = new KnownTokens();
   /** Addresses that the servers announced. */
   readonly #announced = new Set<string>();
   #state: 'new' | 'down' | 'up' | 'stopped' = 'new';
@@ -158,7 +160,7 @@ export class Link {
     const attempt = new AbortController();
     this.#attempt = attempt;
     try {
-      next = await dial(this.#options, this.#servers(), attempt.signal);
+      next = await dial(this.#options, this.#servers(), this.#tokens, attempt.signal);
       this.#attempt = undefined;
       // The connection may have been closed, by the server or by us, in the meantime.
       if (next.isClosed()) throw (await next.closed()) ?? new Error('the connection was closed at once');

@@ -2,6 +2,7 @@
 
 import { credsAuthenticator, type NatsConnection } from 'nats';
 import { HydrogenError } from '../../errors.ts';
+import type { KnownTokens } from './known-tokens.ts';
 import type { ServerLimits } from './meter.ts';
 import { connectTo } from './transport.ts';
 
@@ -47,35 +48,39 @@ const connectTimeoutMs = 5000;
 
 /**
  * One connection to one of `servers`; the package's own reconnecting is switched off.
+ * @param tokens what servers have accepted so far
  * @param signal ends an attempt that is under way; it must not be aborted later
  * @throws what `connect` of the package throws, and what reading credentials and certificates throws
  */
 export async function dial(
   options: NatsConnectionOptions,
   servers: readonly string[],
+  tokens: KnownTokens,
   signal: AbortSignal,
 ): Promise<NatsConnection> {
   const authentication = (await options.authentication?.()) ?? fromUrl(options.servers[0]);
   const isTls = options.servers.some((server) => server.startsWith('tls://'));
   const tls = (await options.tls?.()) ?? (isTls ? {} : undefined);
-  const { credentials, token, user, password } = authentication;
-  return connectTo({
-    servers: [...servers],
-    serverLimits: options.serverLimits,
-    signal,
-    name: options.clientName,
-    reconnect: false,
-    timeout: connectTimeoutMs,
-    pingInterval: 5000,
-    maxPingOut: 2,
-    noAsyncTraces: true,
-    ignoreAuthErrorAbort: true,
-    ...(tls === undefined ? {} : { tls }),
-    ...(credentials === undefined ? {} : { authenticator: credsAuthenticator(Buffer.from(credentials)) }),
-    ...(token === undefined ? {} : { token }),
-    ...(user === undefined ? {} : { user }),
-    ...(password === undefined ? {} : { pass: password }),
-  });
+  const { credentials, user, password } = authentication;
+  const connect = (token: string | undefined): Promise<NatsConnection> =>
+    connectTo({
+      servers: [...servers],
+      serverLimits: options.serverLimits,
+      signal,
+      name: options.clientName,
+      reconnect: false,
+      timeout: connectTimeoutMs,
+      pingInterval: 5000,
+      maxPingOut: 2,
+      noAsyncTraces: true,
+      ignoreAuthErrorAbort: true,
+      ...(tls === undefined ? {} : { tls }),
+      ...(credentials === undefined ? {} : { authenticator: credsAuthenticator(Buffer.from(credentials)) }),
+      ...(token === undefined ? {} : { token }),
+      ...(user === undefined ? {} : { user }),
+      ...(password === undefined ? {} : { pass: password }),
+    });
+  return tokens.login(authentication.token, connect);
 }
 
 function fromUrl(server: string | undefined): NatsAuthentication {

@@ -59,6 +59,7 @@ function argvOf(image: Image, [name = '', ...args]: readonly string[]): string[]
     const [node = '', ...own] = image.argv;
     return [node, ...args.slice(0, script), ...own, ...args.slice(script + 1)];
   }
+  if (name === 'sh' && image.hasShell === true) return ['/bin/sh', ...args];
   if (name !== image.command) throw new NotYet('RunContainerError', `the image has no ${name}, but ${image.command}`);
   return [...image.argv, ...args];
 }

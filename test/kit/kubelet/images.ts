@@ -1,6 +1,6 @@
 /** Programs of this machine that run in the place of images. */
 
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 import { env, paths } from '../../../crds/contract.ts';
 import { entryPoint } from '../../../infra/image.ts';
@@ -24,6 +24,8 @@ export interface Image {
   /** Name of the image's entry point, which hooks run too. */
   readonly command: string;
   readonly argv: readonly string[];
+  /** Whether its pods may run `sh`, which finds the entry point by its name. */
+  readonly hasShell?: boolean;
   /** The script that a command may run with Node and flags of its own, in place of the entry point. */
   readonly script?: string;
   /** Further arguments for its pod. */
@@ -70,9 +72,14 @@ export function natsImage(binary: string): Image {
   return {
     command: 'nats-server',
     argv: [binary],
+    hasShell: true,
+    env: () => ({ PATH: `${dirname(binary)}:${process.env.PATH}` }),
     args: ({ address }) => ['--addr', address],
     adapt: (text, { address, addressOf }) =>
       text
+        // Secrets are mounted at once here.
+        .replace(/^delay=\d+$/m, 'delay=3')
+        .replace(/^poll=\d+$/m, 'poll=1')
         .replace(/^cluster \{$/m, `cluster {\n  host: "${address}"`)
         .replaceAll(/([a-z0-9-]+)\.[a-z0-9-]+\.[a-z0-9-]+\.svc\b/g, (_, pod: string) => addressOf(pod)),
   };
