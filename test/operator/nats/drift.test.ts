@@ -148,3 +148,39 @@ test('consumers that NATS does not answer about keep no other object waiting', {
     { timeoutMs: 10_000 },
   );
 });
+
+test('consumers that an interrupted change has left behind are deleted, and those in use stay', { skip }, async () => {
+  await using nats = await startNats();
+  await using api = await startFakeApi();
+  await using _ = startOperator(api.kubeconfig, { timing });
+  api.put('hydrogengroups', group(nats.url));
+  api.put('hydrogenmessageprocessors', processor({ delivery: { ordering: 'PerConnection', partitions: 2 } }));
+  const names = async (): Promise<string> => (await observe(nats.url)).consumers.join();
+  await eventually(async () => (await names()) === 'chat_l0of2,chat_l1of2');
+  const earlier = await administer(nats.url, ({ consumers }) => consumers.list(streamName).next());
+  api.put('hydrogenmessageprocessors', processor({ delivery: { ordering: 'Unordered' } }));
+  await eventually(async () => (await names()) === 'chat_g1,chat_g1_e');
+  // As if the operator had died before it deleted the second one.
+  const left = earlier.at(-1)?.config;
+  assert.ok(left);
+  await administer(nats.url, ({ consumers }) => consumers.add(streamName, left));
+  assert.equal(await names(), 'chat_g1,chat_g1_e,chat_l1of2');
+  await eventually(async () => (await names()) === 'chat_g1,chat_g1_e', { timeoutMs: 20_000 });
+  await holds(async () => (await names()) === 'chat_g1,chat_g1_e', 300);
+});
+
+test('consumers of somebody else on the stream are left alone', { skip }, async () => {
+  await using nats = await startNats();
+  await using api = await startFakeApi();
+  await using running = startOperator(api.kubeconfig, { timing });
+  api.put('hydrogengroups', group(nats.url));
+  api.put('hydrogenmessageprocessors', processor());
+  await eventually(async () => (await observe(nats.url)).consumers.join() === 'chat,chat_e');
+  await administer(nats.url, ({ consumers }) =>
+    consumers.add(streamName, { durable_name: 'audit', filter_subject: 'hydrogen.shop_chat.c2s.>' }),
+  );
+  const looked = (): number => running.lines.filter(({ msg }) => msg === 'reconciled').length;
+  const before = looked();
+  await holds(async () => (await observe(nats.url)).consumers.includes('audit'), 500);
+  assert.ok(looked() <= before + 2);
+});
