@@ -19,7 +19,7 @@ export interface BundleOptions {
   readonly external: readonly string[];
 }
 
-/** Writes index.js, index.mjs, their declarations, and the licences of what index.js contains. */
+/** Writes index.js, index.mjs, wire.js, their declarations, and the licences of what index.js contains. */
 export async function bundleConstructs({ root, target, external }: BundleOptions): Promise<void> {
   const { metafile } = await build({
     absWorkingDir: root,
@@ -36,6 +36,8 @@ export async function bundleConstructs({ root, target, external }: BundleOptions
   });
   writeFileSync(join(target, 'index.mjs'), moduleText());
   writeFileSync(join(target, 'index.d.mts'), "export * from './types/infra/index.js';\n");
+  // Types alone: a module that has nothing.
+  writeFileSync(join(target, 'wire.js'), '');
   writeDeclarations(root, join(target, 'types'), external);
   writeFileSync(join(target, 'LICENSES-THIRD-PARTY.txt'), licencesOf(metafile, root));
 }
@@ -55,7 +57,7 @@ function writeDeclarations(root: string, to: string, external: readonly string[]
   const from = mkdtempSync(join(tmpdir(), 'hydrogen-declarations-'));
   try {
     compile(root, 'tsconfig.constructs.json', from);
-    const files = new Set(['infra/index.d.ts']);
+    const files = new Set(['infra/index.d.ts', 'crds/wire.d.ts']);
     for (const file of files) for (const other of copyDeclaration(from, to, file, external)) files.add(other);
   } finally {
     rmSync(from, { recursive: true });

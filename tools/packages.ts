@@ -52,6 +52,7 @@ async function writeConstructs(target: string): Promise<void> {
         import: { types: './index.d.mts', default: './index.mjs' },
         default: { types: './types/infra/index.d.ts', default: './index.js' },
       },
+      './wire': { types: './types/crds/wire.d.ts', default: './wire.js' },
       './package.json': './package.json',
       './dist/*': './dist/*',
     },
