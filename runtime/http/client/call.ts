@@ -1,4 +1,4 @@
-/** One POST and its result, as callers of the HTTP client see them. */
+/** One request and its result, as callers of the HTTP client see them. */
 
 /** Where a call goes, split once so that the hot path parses no URL. */
 export interface Target {
@@ -9,12 +9,14 @@ export interface Target {
 }
 
 export interface HttpRequest {
+  /** Default POST. */
+  readonly method?: 'GET';
   /** A URL, or a target prepared by `parseTarget`. */
   readonly url: URL | Target;
   /** Flat `[name, value, ...]`, or a record. An invalid name or value makes the call `unreachable`. */
   readonly headers: readonly string[] | Readonly<Record<string, string>>;
   /** Not modified before the call has its result. */
-  readonly body: Uint8Array | string;
+  readonly body: Uint8Array | string | null;
   /** Covers everything: waiting, connecting, sending, the head and the body of the answer. */
   readonly timeoutMs: number;
   /** Bytes of an answer's body that are read before the connection is cut; also of a coded body, once it is decoded. */

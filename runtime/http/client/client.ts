@@ -1,5 +1,5 @@
 /**
- * The only door to undici: one POST in, one outcome out. Outcomes are values, never exceptions; redirects are never
+ * The only door to undici: one request in, one outcome out. Outcomes are values, never exceptions; redirects are never
  * followed; one time limit covers everything from waiting for a connection to the last byte of the answer.
  *
  * `dispatch` with a handler of our own is used instead of undici's `request`: no stream, no signal and no timers of
@@ -27,6 +27,8 @@ export interface HttpClientOptions {
 export interface HttpClient {
   /** Never rejects. */
   post(call: HttpRequest): Promise<CallResult>;
+  /** As `post`. */
+  get(call: Omit<HttpRequest, 'method' | 'body'>): Promise<CallResult>;
   /** Ends every open call as `aborted` and closes the connections. Never rejects. */
   close(): Promise<void>;
 }
@@ -44,21 +46,24 @@ export function createHttpClient(options: HttpClientOptions = {}): HttpClient {
   const gates = new Map<string, CallGate>();
   let isClosed = false;
 
+  const send = (call: HttpRequest): Promise<CallResult> =>
+    new Promise((resolve) => {
+      if (isClosed || call.signal?.aborted === true) {
+        resolve({ kind: 'aborted' });
+        return;
+      }
+      const target = call.url instanceof URL ? splitUrl(call.url) : call.url;
+      let gate = gates.get(target.origin);
+      if (gate === undefined) {
+        gate = new CallGate(connectionsPerOrigin, () => gates.delete(target.origin));
+        gates.set(target.origin, gate);
+      }
+      gate.enter(new Exchange(connections, gate, call, target, resolve));
+    });
+
   return {
-    post: (call) =>
-      new Promise((resolve) => {
-        if (isClosed || call.signal?.aborted === true) {
-          resolve({ kind: 'aborted' });
-          return;
-        }
-        const target = call.url instanceof URL ? splitUrl(call.url) : call.url;
-        let gate = gates.get(target.origin);
-        if (gate === undefined) {
-          gate = new CallGate(connectionsPerOrigin, () => gates.delete(target.origin));
-          gates.set(target.origin, gate);
-        }
-        gate.enter(new Exchange(connections, gate, call, target, resolve));
-      }),
+    post: send,
+    get: (call) => send({ ...call, method: 'GET', body: null }),
     close: async () => {
       if (isClosed) return;
       isClosed = true;

@@ -142,10 +142,10 @@ export class Exchange implements Admissible, Carried {
   }
 
   #request(): Dispatcher.DispatchOptions {
-    const { headers, body } = this.#call;
+    const { method = 'POST', headers, body } = this.#call;
     const { origin, path } = this.#target;
     // Undici reads the headers and never writes to them, whatever its type says.
-    return { origin, path, method: 'POST', headers: headers as string[], body };
+    return { origin, path, method, headers: headers as string[], body };
   }
 
   /** A failure after the status line counts as the answer if the body was not asked for. */

@@ -43,6 +43,7 @@ export function routerDeps(result?: CallResult, requests: HttpRequest[] = []): R
         requests.push(request);
         return result;
       },
+      get: () => Promise.reject(new Error('no request is expected')),
       close: async () => {},
     },
     resolveHeaders: (headers) => headers.flatMap(({ name, value = '' }) => [name, value]),

@@ -346,7 +346,8 @@ test('says in words that the other side closed the connection', async () => {
 });
 
 test('does not blame the destination when this process has no file descriptors left', async () => {
-  const http = { post: async () => ({ kind: 'unreachable', cause: outOfDescriptors }) as const, close: async () => {} };
+  const fail = async () => ({ kind: 'unreachable', cause: outOfDescriptors }) as const;
+  const http = { post: fail, get: fail, close: async () => {} };
   const destination = prepareDestination({
     url: 'http://a.test/',
     headers: () => none,
