@@ -2,18 +2,26 @@
 import { Type } from 'typebox';
 
 import { httpCall, httpCallFields, httpCallRules } from './fragments.ts';
-import type { CrossFieldRule } from './rules.ts';
+import { jwt, jwtRules } from './jwt.ts';
+import { type CrossFieldRule, rule } from './rules.ts';
 import { Fields, Integer, withDefault } from './schema.ts';
+import type { GatewayAuthorizer } from './types/gateway.ts';
 
 const authorizer = Fields(
   {
-    http: httpCall({
-      description:
-        'Called before a client is admitted. 200 admits it, with an optional context; 403 refuses it with 403, any other ' +
-        '4xx with 401; an error or no answer with 503.',
-    }),
+    jwt: Type.Optional(jwt),
+    http: Type.Optional(
+      httpCall({
+        description:
+          'Called before a client is admitted. 200 admits it, with an optional context; 403 refuses it with 403, any other ' +
+          '4xx with 401; an error or no answer with 503.',
+      }),
+    ),
   },
-  { description: 'Decides which clients are admitted. Absent: all of them.' },
+  {
+    description:
+      'Decides which clients are admitted. At least one of jwt and http is set; with both, jwt comes first. Absent: all of them.',
+  },
 );
 
 const disconnect = Fields(
@@ -49,6 +57,14 @@ export const hookFields = {
 
 /** The rules for them. */
 export const hookRules: readonly CrossFieldRule[] = [
+  rule<GatewayAuthorizer>({
+    path: 'spec.authorizer',
+    reads: [],
+    rule: 'has(self.jwt) || has(self.http)',
+    message: 'must have at least one of jwt, http',
+    check: ({ jwt, http }) => jwt !== undefined || http !== undefined,
+  }),
+  ...jwtRules,
   ...httpCallRules('spec.authorizer.http'),
   ...httpCallRules('spec.hooks.connect'),
   ...httpCallRules('spec.hooks.disconnect'),

@@ -23,7 +23,9 @@ export type {
   HttpCall,
   HydrogenGatewaySpec,
   HydrogenGatewaySpecInput,
+  JwtProvider,
   Limits,
+  TokenPlaces,
 } from './types/gateway.ts';
 export type { HydrogenGroupSpecInput } from './types/group.ts';
 export type {

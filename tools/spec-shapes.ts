@@ -23,6 +23,12 @@ const prefixes: Readonly<Record<Kind, string>> = {
 /** Names of shapes by their field; others are named after their kind and field. */
 const fieldNames: Readonly<Record<string, string>> = {
   hooks: 'HookCalls',
+  jwt: 'JwtAuthorizer',
+  providers: 'JwtProvider',
+  remoteJWKS: 'RemoteJwks',
+  localJWKS: 'LocalJwks',
+  extractFrom: 'TokenPlaces',
+  claims: 'TokenClaims',
   limits: 'Limits',
   rules: 'Rule',
   destination: 'Destination',

@@ -13,6 +13,8 @@ import { Shapes, type SpecShape } from './spec-shapes.ts';
 
 /** The folder from the root. */
 const typesFolder = 'crds/types';
+/** Characters of a union in a list that fit into a line. */
+const maxUnion = 80;
 
 const files: Readonly<Record<Kind, string>> = {
   HydrogenGroup: 'group',
@@ -110,7 +112,11 @@ function typeOf(node: Node, nameOf: (node: Node) => string): string {
 }
 
 function listOf(type: string): string {
-  return type.includes('|') ? `readonly (${type})[]` : `readonly ${type}[]`;
+  if (!type.includes('|')) return `readonly ${type}[]`;
+  // As the formatter breaks a line that would be too long.
+  return type.length > maxUnion
+    ? `readonly (\n    | ${type.replaceAll(' | ', '\n    | ')}\n  )[]`
+    : `readonly (${type})[]`;
 }
 
 /** Writes the files below `root`. */

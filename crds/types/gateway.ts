@@ -39,7 +39,10 @@ export interface HydrogenGatewaySpec {
    * 1 to 16 entries.
    */
   readonly subprotocols?: readonly string[];
-  /** Decides which clients are admitted. Absent: all of them. */
+  /**
+   * Decides which clients are admitted. At least one of jwt and http is set; with both, jwt comes first. Absent: all of
+   * them.
+   */
   readonly authorizer?: GatewayAuthorizer;
   /** Services that are called when connections open and close. */
   readonly hooks: HookCalls;
@@ -124,7 +127,10 @@ export interface HydrogenGatewayMemberSpec {
    * 1 to 16 entries.
    */
   readonly subprotocols?: readonly string[];
-  /** Decides which clients are admitted. Absent: all of them. */
+  /**
+   * Decides which clients are admitted. At least one of jwt and http is set; with both, jwt comes first. Absent: all of
+   * them.
+   */
   readonly authorizer?: GatewayAuthorizerInput;
   /**
    * Services that are called when connections open and close.
@@ -228,22 +234,399 @@ export interface GatewayEndpoint {
   readonly path: string;
 }
 
-/** Decides which clients are admitted. Absent: all of them. With its defaults. */
+/**
+ * Decides which clients are admitted. At least one of jwt and http is set; with both, jwt comes first. Absent: all of
+ * them. With its defaults.
+ */
 export interface GatewayAuthorizer {
   /**
-   * Called before a client is admitted. 200 admits it, with an optional context; 403 refuses it with 403, any other 4xx
-   * with 401; an error or no answer with 503.
+   * Admits clients with a JSON Web Token of one of these issuers; others get 401. The connection ends with the token.
+   * With http, that service is asked afterwards, with the claims.
    */
-  readonly http: HttpCall;
-}
-
-/** Decides which clients are admitted. Absent: all of them. As a user writes it. */
-export interface GatewayAuthorizerInput {
+  readonly jwt?: JwtAuthorizer;
   /**
    * Called before a client is admitted. 200 admits it, with an optional context; 403 refuses it with 403, any other 4xx
    * with 401; an error or no answer with 503.
    */
-  readonly http: HttpCallInput;
+  readonly http?: HttpCall;
+}
+
+/**
+ * Decides which clients are admitted. At least one of jwt and http is set; with both, jwt comes first. Absent: all of
+ * them. As a user writes it.
+ */
+export interface GatewayAuthorizerInput {
+  /**
+   * Admits clients with a JSON Web Token of one of these issuers; others get 401. The connection ends with the token.
+   * With http, that service is asked afterwards, with the claims.
+   */
+  readonly jwt?: JwtAuthorizerInput;
+  /**
+   * Called before a client is admitted. 200 admits it, with an optional context; 403 refuses it with 403, any other 4xx
+   * with 401; an error or no answer with 503.
+   */
+  readonly http?: HttpCallInput;
+}
+
+/**
+ * Admits clients with a JSON Web Token of one of these issuers; others get 401. The connection ends with the token.
+ * With http, that service is asked afterwards, with the claims. With its defaults.
+ */
+export interface JwtAuthorizer {
+  /**
+   * Issuers in order; the first that accepts a token of the client decides.
+   *
+   * 1 to 8 entries.
+   */
+  readonly providers: readonly JwtProvider[];
+}
+
+/**
+ * Admits clients with a JSON Web Token of one of these issuers; others get 401. The connection ends with the token.
+ * With http, that service is asked afterwards, with the claims. As a user writes it.
+ */
+export interface JwtAuthorizerInput {
+  /**
+   * Issuers in order; the first that accepts a token of the client decides.
+   *
+   * 1 to 8 entries.
+   */
+  readonly providers: readonly JwtProviderInput[];
+}
+
+/**
+ * An issuer of tokens, and what is done with them. Exactly one of remoteJWKS and localJWKS is set. With its defaults.
+ */
+export interface JwtProvider {
+  /**
+   * Name of the provider, for the log and metrics. It is a DNS label: lower-case letters, digits and '-', beginning and
+   * ending with a letter or digit.
+   *
+   * At most 63 characters.
+   */
+  readonly name: string;
+  /**
+   * The claim iss that tokens must have, character by character.
+   *
+   * At most 2048 characters.
+   */
+  readonly issuer: string;
+  /**
+   * Tokens must have one of these in their claim aud.
+   *
+   * 1 to 16 entries.
+   */
+  readonly audiences: readonly string[];
+  /**
+   * Signature algorithms that are accepted.
+   *
+   * 1 to 10 entries.
+   * @default ["RS256","PS256","ES256","EdDSA"]
+   */
+  readonly algorithms: readonly (
+    | 'RS256'
+    | 'RS384'
+    | 'RS512'
+    | 'PS256'
+    | 'PS384'
+    | 'PS512'
+    | 'ES256'
+    | 'ES384'
+    | 'ES512'
+    | 'EdDSA'
+  )[];
+  /**
+   * Seconds by which the clocks of issuer and gateway may differ, for exp and nbf.
+   *
+   * A whole number from 0 to 300.
+   * @default 60
+   */
+  readonly clockSkewSeconds: number;
+  /** Keys that the issuer publishes. */
+  readonly remoteJWKS?: RemoteJwks;
+  /** Keys that are given here. */
+  readonly localJWKS?: LocalJwks;
+  /**
+   * Where clients put the token. The first that is there counts, in this order.
+   *
+   * @default {"headers":[{"name":"Authorization","valuePrefix":"Bearer "}]}
+   */
+  readonly extractFrom: TokenPlaces;
+  /** Which claims are used. Pointers step through objects only. */
+  readonly claims: TokenClaims;
+}
+
+/**
+ * An issuer of tokens, and what is done with them. Exactly one of remoteJWKS and localJWKS is set. As a user writes it.
+ */
+export interface JwtProviderInput {
+  /**
+   * Name of the provider, for the log and metrics. It is a DNS label: lower-case letters, digits and '-', beginning and
+   * ending with a letter or digit.
+   *
+   * At most 63 characters.
+   */
+  readonly name: string;
+  /**
+   * The claim iss that tokens must have, character by character.
+   *
+   * At most 2048 characters.
+   */
+  readonly issuer: string;
+  /**
+   * Tokens must have one of these in their claim aud.
+   *
+   * 1 to 16 entries.
+   */
+  readonly audiences: readonly string[];
+  /**
+   * Signature algorithms that are accepted.
+   *
+   * 1 to 10 entries.
+   * @default ["RS256","PS256","ES256","EdDSA"]
+   */
+  readonly algorithms?: readonly (
+    | 'RS256'
+    | 'RS384'
+    | 'RS512'
+    | 'PS256'
+    | 'PS384'
+    | 'PS512'
+    | 'ES256'
+    | 'ES384'
+    | 'ES512'
+    | 'EdDSA'
+  )[];
+  /**
+   * Seconds by which the clocks of issuer and gateway may differ, for exp and nbf.
+   *
+   * A whole number from 0 to 300.
+   * @default 60
+   */
+  readonly clockSkewSeconds?: number;
+  /** Keys that the issuer publishes. */
+  readonly remoteJWKS?: RemoteJwksInput;
+  /** Keys that are given here. */
+  readonly localJWKS?: LocalJwks;
+  /**
+   * Where clients put the token. The first that is there counts, in this order.
+   *
+   * @default {"headers":[{"name":"Authorization","valuePrefix":"Bearer "}]}
+   */
+  readonly extractFrom?: TokenPlacesInput;
+  /**
+   * Which claims are used. Pointers step through objects only.
+   *
+   * Absent: the defaults of its fields.
+   */
+  readonly claims?: TokenClaimsInput;
+}
+
+/** Keys that the issuer publishes. With its defaults. */
+export interface RemoteJwks {
+  /**
+   * The http:// or https:// URL of the key set; for most issuers it is the jwks_uri of their discovery document.
+   * Redirects are not followed. It is a valid http:// or https:// URL, without user name, password, fragment or spaces.
+   *
+   * At most 2048 characters.
+   */
+  readonly uri: string;
+  /**
+   * Seconds after which the keys are fetched again. While the issuer does not answer, the last ones stay in use. A
+   * token with an unknown key has them fetched earlier, at most every ten seconds.
+   *
+   * A whole number from 1 to 86400.
+   * @default 300
+   */
+  readonly cacheSeconds: number;
+}
+
+/** Keys that the issuer publishes. As a user writes it. */
+export interface RemoteJwksInput {
+  /**
+   * The http:// or https:// URL of the key set; for most issuers it is the jwks_uri of their discovery document.
+   * Redirects are not followed. It is a valid http:// or https:// URL, without user name, password, fragment or spaces.
+   *
+   * At most 2048 characters.
+   */
+  readonly uri: string;
+  /**
+   * Seconds after which the keys are fetched again. While the issuer does not answer, the last ones stay in use. A
+   * token with an unknown key has them fetched earlier, at most every ten seconds.
+   *
+   * A whole number from 1 to 86400.
+   * @default 300
+   */
+  readonly cacheSeconds?: number;
+}
+
+/** Keys that are given here. */
+export interface LocalJwks {
+  /** Whether the key set is in inline or in valueRef. */
+  readonly type: 'Inline' | 'ValueRef';
+  /**
+   * The key set: JSON of public keys (RFC 7517 section 5).
+   *
+   * At most 65536 characters.
+   */
+  readonly inline?: string;
+  /** Where the key set comes from. */
+  readonly valueRef?: GatewayValueRef;
+}
+
+/** Where the key set comes from. */
+export interface GatewayValueRef {
+  /** The key of a secret that holds the key set. */
+  readonly secretKeyRef: SecretKeyRef;
+}
+
+/**
+ * Where clients put the token. The first that is there counts, in this order. Default: the header Authorization, after
+ * "Bearer ". With its defaults.
+ */
+export interface TokenPlaces {
+  /**
+   * Headers that may carry a token.
+   *
+   * 1 to 8 entries.
+   */
+  readonly headers?: readonly GatewayHeader[];
+  /**
+   * Query parameters that may carry a token. Proxies on the way may log them: prefer another place.
+   *
+   * 1 to 8 entries.
+   */
+  readonly params?: readonly string[];
+  /**
+   * Cookies that may carry a token. Needs spec.allowedOrigins, since browsers send cookies for any page. Each is the
+   * name of an HTTP header.
+   *
+   * 1 to 8 entries.
+   */
+  readonly cookies?: readonly string[];
+  /**
+   * Subprotocols that may carry a token: the place for browsers.
+   *
+   * 1 to 8 entries.
+   */
+  readonly subprotocols?: readonly GatewaySubprotocol[];
+}
+
+/**
+ * Where clients put the token. The first that is there counts, in this order. Default: the header Authorization, after
+ * "Bearer ". As a user writes it.
+ */
+export interface TokenPlacesInput {
+  /**
+   * Headers that may carry a token.
+   *
+   * 1 to 8 entries.
+   */
+  readonly headers?: readonly GatewayHeaderInput[];
+  /**
+   * Query parameters that may carry a token. Proxies on the way may log them: prefer another place.
+   *
+   * 1 to 8 entries.
+   */
+  readonly params?: readonly string[];
+  /**
+   * Cookies that may carry a token. Needs spec.allowedOrigins, since browsers send cookies for any page. Each is the
+   * name of an HTTP header.
+   *
+   * 1 to 8 entries.
+   */
+  readonly cookies?: readonly string[];
+  /**
+   * Subprotocols that may carry a token: the place for browsers.
+   *
+   * 1 to 8 entries.
+   */
+  readonly subprotocols?: readonly GatewaySubprotocol[];
+}
+
+/** One header. With its defaults. */
+export interface GatewayHeader {
+  /**
+   * Name of the header. Browsers cannot set headers of a WebSocket. It is the name of an HTTP header.
+   *
+   * At most 64 characters.
+   */
+  readonly name: string;
+  /**
+   * What comes before the token, such as "Bearer "; upper and lower case are the same.
+   *
+   * At most 64 characters.
+   * @default ""
+   */
+  readonly valuePrefix: string;
+}
+
+/** One header. As a user writes it. */
+export interface GatewayHeaderInput {
+  /**
+   * Name of the header. Browsers cannot set headers of a WebSocket. It is the name of an HTTP header.
+   *
+   * At most 64 characters.
+   */
+  readonly name: string;
+  /**
+   * What comes before the token, such as "Bearer "; upper and lower case are the same.
+   *
+   * At most 64 characters.
+   * @default ""
+   */
+  readonly valuePrefix?: string;
+}
+
+/** Subprotocols with one beginning. */
+export interface GatewaySubprotocol {
+  /**
+   * Beginning of the subprotocol; the token is the rest. The client has to offer a second subprotocol beside it, which
+   * is negotiated. It is the name of an HTTP header.
+   *
+   * At most 128 characters.
+   */
+  readonly prefix: string;
+}
+
+/** Which claims are used. Pointers step through objects only. With its defaults. */
+export interface TokenClaims {
+  /**
+   * The claim that names the user, a string: a literal name, or a JSON Pointer if it begins with / (RFC 6901). A token
+   * without it is refused.
+   *
+   * At most 256 characters.
+   * @default "sub"
+   */
+  readonly user: string;
+  /**
+   * Claims that make up the context, byte for byte: literal names, or JSON Pointers, which keep their place:
+   * /realm_access/roles gives {"realm_access": {"roles": [...]}}. Claims that a token does not have are left out.
+   *
+   * 0 to 32 entries.
+   * @default []
+   */
+  readonly context: readonly string[];
+}
+
+/** Which claims are used. Pointers step through objects only. As a user writes it. */
+export interface TokenClaimsInput {
+  /**
+   * The claim that names the user, a string: a literal name, or a JSON Pointer if it begins with / (RFC 6901). A token
+   * without it is refused.
+   *
+   * At most 256 characters.
+   * @default "sub"
+   */
+  readonly user?: string;
+  /**
+   * Claims that make up the context, byte for byte: literal names, or JSON Pointers, which keep their place:
+   * /realm_access/roles gives {"realm_access": {"roles": [...]}}. Claims that a token does not have are left out.
+   *
+   * 0 to 32 entries.
+   * @default []
+   */
+  readonly context?: readonly string[];
 }
 
 /**

@@ -33,6 +33,7 @@ import { GatewayIdentity } from './identity.ts';
 import { Intake } from './intake.ts';
 import { createConnectionsApi, managementAccess } from './management.ts';
 import { GatewayPeers } from './peers.ts';
+import { GatewayTokens } from './tokens.ts';
 
 export interface GatewayPorts {
   readonly client: number;
@@ -112,7 +113,8 @@ export class Gateway {
     this.#log = log;
     this.#metrics = metrics;
     this.readiness = new Readiness(() => this.#notReadyReason(), log);
-    this.#hooks = new GatewayHooks({ identity, spec, http: this.#http, secrets, log, metrics });
+    const calls = { spec, http: this.#http, secrets, log, metrics };
+    this.#hooks = new GatewayHooks({ ...calls, identity, tokens: new GatewayTokens(calls) });
     this.#intake = new Intake({ identity, spec, messages: bus.messages, log, metrics });
     this.#sockets = this.#createSockets();
     this.#peers = new GatewayPeers({

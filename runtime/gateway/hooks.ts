@@ -6,6 +6,7 @@ import type { HttpCall } from '../../crds/index.ts';
 import { within } from '../../process/timing.ts';
 import { HydrogenError } from '../errors.ts';
 import type { HttpClient } from '../http/client/client.ts';
+import { type AuthorizerAnswer, contextOfSize } from '../http/services/authorizer-answer.ts';
 import {
   askAuthorizer,
   callConnectHook,
@@ -15,6 +16,8 @@ import {
   type HookSubject,
 } from '../http/services/hooks.ts';
 import { Service } from '../http/services/service.ts';
+import { withoutTokens } from '../jwt/places.ts';
+import type { VerifiedToken } from '../jwt/verifier.ts';
 import type { RoleLog } from '../role/log.ts';
 import type { GatewayMetrics, HookName } from '../role/metrics.ts';
 import type { MountedSecrets } from '../role/secrets.ts';
@@ -23,12 +26,14 @@ import type { Connection } from '../socket/connection.ts';
 import type { Handshake } from '../socket/handshake.ts';
 import type { Admission } from '../socket/server.ts';
 import type { GatewayIdentity, LiveGatewaySpec } from './identity.ts';
+import type { GatewayTokens } from './tokens.ts';
 
 export interface GatewayHooksDeps {
   readonly identity: GatewayIdentity;
   readonly spec: LiveGatewaySpec;
   readonly http: HttpClient;
   readonly secrets: MountedSecrets;
+  readonly tokens: GatewayTokens;
   readonly log: RoleLog;
   readonly metrics: GatewayMetrics;
 }
@@ -49,17 +54,20 @@ export class GatewayHooks {
   /** @throws {HydrogenError} to refuse */
   async authorize(connection: Connection, handshake: Handshake, signal: AbortSignal): Promise<Admission> {
     const { authorizer, limits } = this.#deps.spec.current;
-    if (authorizer === undefined) return { context: noContext };
-    const { headers, query, remoteAddress, subprotocols } = handshake;
+    const providers = authorizer?.jwt?.providers;
+    const token = providers === undefined ? undefined : await this.#deps.tokens.verify(handshake, providers);
+    const verified = token === undefined ? undefined : admitted(token, limits.maxContextBytes);
+    if (authorizer?.http === undefined) return verified ?? { context: noContext };
+    connection.user = token?.user;
+    const { remoteAddress, subprotocols } = handshake;
+    const places = (providers ?? []).map(({ extractFrom }) => extractFrom);
+    const { headers, query } = token === undefined ? handshake : withoutTokens(handshake, places, token.token);
     const request = { ...this.#subject(connection), headers, query, remote_address: remoteAddress, subprotocols };
     const call = { ...this.#call(authorizer.http), signal };
-    const answer = this.#counted('authorizer', askAuthorizer(call, request, limits.maxContextBytes));
-    const { context = noContext, subprotocol, user, channels = [], expiresAtMs } = await answer;
-    if (channels.length > limits.maxChannelsPerConnection) {
-      const detail = `it names ${channels.length} channels; limits.maxChannelsPerConnection is ${limits.maxChannelsPerConnection}`;
-      throw new HydrogenError('HYD_AUTHORIZER_INVALID', detail);
-    }
-    return { context, subprotocol, user, channels, validMs: remaining(expiresAtMs) };
+    const asked = askAuthorizer(call, request, limits.maxContextBytes, token?.claims);
+    const answer = await this.#counted('authorizer', asked);
+    assertChannels(answer, limits.maxChannelsPerConnection);
+    return combined(verified, answer);
   }
 
   /** @throws {HydrogenError} HYD_CONNECT_HOOK_REFUSED */
@@ -142,12 +150,38 @@ export class GatewayHooks {
   }
 }
 
+/** What a verified token says about a client. @throws {HydrogenError} HYD_AUTHORIZER_INVALID: too large a context */
+function admitted({ context, user, validMs }: VerifiedToken, maxContextBytes: number): Admission {
+  return { context: contextOfSize(context, maxContextBytes), user, validMs };
+}
+
+/** @throws {HydrogenError} HYD_AUTHORIZER_INVALID */
+function assertChannels({ channels = [] }: AuthorizerAnswer, max: number): void {
+  if (channels.length <= max) return;
+  const detail = `it names ${channels.length} channels; limits.maxChannelsPerConnection is ${max}`;
+  throw new HydrogenError('HYD_AUTHORIZER_INVALID', detail);
+}
+
+/**
+ * The authorizer's answer, on top of what the token said: it may replace the context and end the connection earlier, but
+ * neither later nor as another user. @throws {HydrogenError} HYD_AUTHORIZER_INVALID
+ */
+function combined(verified: Admission | undefined, answer: AuthorizerAnswer): Admission {
+  const user = answer.user ?? verified?.user;
+  if (verified !== undefined && user !== verified.user) {
+    throw new HydrogenError('HYD_AUTHORIZER_INVALID', 'user is not the one of the token');
+  }
+  const validMs = Math.min(remaining(answer.expiresAtMs), verified?.validMs ?? Number.POSITIVE_INFINITY);
+  const { channels, subprotocol } = answer;
+  return { context: answer.context ?? verified?.context ?? noContext, subprotocol, user, channels, validMs };
+}
+
 /**
  * How long an authorization is still valid: the wall clock is read this once. @throws {HydrogenError} HYD_UNAUTHORIZED
  * when it is not
  */
-function remaining(expiresAtMs: number | undefined): number | undefined {
-  if (expiresAtMs === undefined) return undefined;
+function remaining(expiresAtMs: number | undefined): number {
+  if (expiresAtMs === undefined) return Number.POSITIVE_INFINITY;
   const validMs = expiresAtMs - Date.now();
   if (validMs <= 0) throw new HydrogenError('HYD_UNAUTHORIZED', 'expires_at has passed');
   return validMs;

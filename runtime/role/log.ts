@@ -85,6 +85,8 @@ export function createRoleLog(root: Logger, bindings: Readonly<Record<string, st
       log.warn(facts, 'hook failed, will retry'),
     hookGivenUp: (facts: { hook: string; connectionId: string; attempt: number; detail: string }) =>
       log.error(facts, 'hook given up'),
+    keysUnavailable: (facts: { provider: string; detail: string }) =>
+      log.warn(facts, 'keys of a token issuer cannot be fetched, the last ones stay in use'),
     peerUnreadable: (facts: { kind: string; bytes: number; count: number }) =>
       log.warn(facts, 'unreadable message from another process of the group'),
 

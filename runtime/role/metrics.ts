@@ -49,6 +49,9 @@ export type HookName = 'authorizer' | 'connect' | 'disconnect';
 /** `refused`: the upgrade was refused. `givenUp`: the last attempt of a disconnect hook failed. */
 export type HookOutcome = 'ok' | 'refused' | 'givenUp';
 
+/** `refused`: there is none, or it is not good. `unavailable`: it could not be found out. */
+export type TokenOutcome = 'ok' | 'refused' | 'unavailable';
+
 /** Clients and services choose close codes: those without a name in the table share a series. */
 const knownCloseCodes: ReadonlySet<number> = new Set(Object.values(closeCodes));
 
@@ -69,6 +72,8 @@ export class GatewayMetrics {
     connect: new Tally(),
     disconnect: new Tally(),
   };
+  readonly tokens = new Tally<TokenOutcome>();
+  readonly keyFetches = new Tally<'ok' | 'failed'>();
   readonly #closed = new Tally();
 
   constructor(gauges: GatewayGauges) {
@@ -83,6 +88,8 @@ export class GatewayMetrics {
     metrics.counter('messages_sent_total', 'Messages written to clients', 'endpoint', this.sent);
     metrics.counter('sent_bytes_total', 'Bytes of messages written to clients', 'endpoint', this.sentBytes);
     metrics.counters('hooks_total', 'Hook calls', ['hook', 'outcome'], () => this.#hookCalls());
+    metrics.counter('tokens_total', 'Tokens of clients', 'outcome', this.tokens);
+    metrics.counter('key_fetches_total', 'Fetches of the keys of token issuers', 'outcome', this.keyFetches);
     metrics.counter(
       'questions_total',
       'Requests about users, channels and lists that concerned connections of this gateway',

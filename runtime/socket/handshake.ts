@@ -14,8 +14,10 @@ export interface Handshake {
   readonly query: readonly (readonly [string, string])[];
   /** The client's, as far as trusted proxies say; IPv4 never in the form ::ffff:192.0.2.1. */
   readonly remoteAddress: string;
-  /** Offered subprotocols in the client's order of preference. */
+  /** Offered subprotocols in the client's order of preference, without those that carry tokens. */
   readonly subprotocols: readonly string[];
+  /** Those that carry tokens: never negotiated, and shown to nobody. */
+  readonly tokenSubprotocols: readonly string[];
 }
 
 export interface HandshakePolicy {
@@ -24,6 +26,12 @@ export interface HandshakePolicy {
   /** Supported subprotocols; undefined: any. */
   readonly subprotocols?: readonly string[] | undefined;
   readonly allowedOrigins?: readonly string[] | undefined;
+  /** Which subprotocols carry tokens. */
+  readonly authorizer?: { readonly jwt?: { readonly providers: readonly TokenProvider[] } | undefined } | undefined;
+}
+
+interface TokenProvider {
+  readonly extractFrom: { readonly subprotocols?: readonly { readonly prefix: string }[] | undefined };
 }
 
 const key = /^[+/0-9A-Za-z]{22}==$/;
@@ -43,12 +51,19 @@ export function readHandshake(request: IncomingMessage, remoteAddress: string, p
   if (headers['sec-websocket-version'] !== '13') {
     throw new HydrogenError('HYD_BAD_UPGRADE', 'Sec-WebSocket-Version must be 13');
   }
-  const subprotocols = readSubprotocols(headers['sec-websocket-protocol']);
+  const offered = readSubprotocols(headers['sec-websocket-protocol']);
+  const prefixes = tokenPrefixes(policy);
+  const [tokenSubprotocols, subprotocols] = [true, false].map((isToken) =>
+    offered.filter((name) => prefixes.some((prefix) => name.startsWith(prefix)) === isToken),
+  ) as [string[], string[]];
   const { path, query } = readTarget(request.url ?? '');
   if (!policy.endpoints.some((endpoint) => endpoint.path === path)) throw new HydrogenError('HYD_UNKNOWN_ENDPOINT');
   if (!isOriginAllowed(headers.origin, policy.allowedOrigins)) throw new HydrogenError('HYD_ORIGIN_FORBIDDEN');
-  if (subprotocols.length > 0 && chooseSubprotocol(subprotocols, policy.subprotocols) === '') {
-    throw new HydrogenError('HYD_SUBPROTOCOL_UNKNOWN');
+  if (offered.length > 0 && chooseSubprotocol(subprotocols, policy.subprotocols) === '') {
+    throw new HydrogenError(
+      'HYD_SUBPROTOCOL_UNKNOWN',
+      subprotocols.length > 0 ? '' : 'beside its token it offers none',
+    );
   }
   return {
     endpoint: path,
@@ -56,7 +71,13 @@ export function readHandshake(request: IncomingMessage, remoteAddress: string, p
     query,
     remoteAddress,
     subprotocols,
+    tokenSubprotocols,
   };
+}
+
+function tokenPrefixes({ authorizer }: HandshakePolicy): string[] {
+  const providers = authorizer?.jwt?.providers ?? [];
+  return providers.flatMap(({ extractFrom }) => (extractFrom.subprotocols ?? []).map(({ prefix }) => prefix));
 }
 
 /** The first of ours that was offered; if none of ours is configured, the client's first; empty: none. */

@@ -41,7 +41,7 @@ export interface Admission {
   readonly user?: string | undefined;
   /** The channels that it is in from the beginning, each once. */
   readonly channels?: readonly string[] | undefined;
-  /** Milliseconds from now on after which its authorization has expired; undefined: never. */
+  /** Milliseconds from now on after which its authorization has expired; undefined and infinity: never. */
   readonly validMs?: number | undefined;
 }
 

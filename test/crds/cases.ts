@@ -35,6 +35,11 @@ const processor = (spec: string): string =>
 const rules = 'routing: {rules: [{name: all, pattern: ".*", destination: {url: "http://messages:8080/"}}]}';
 const header = (fields: string): string => gateway(`authorizer: {http: {url: "http://auth", headers: [{${fields}}]}}`);
 
+const jwt = (fields: string, spec = ''): string =>
+  gateway(`authorizer: {jwt: {providers: [{name: main, issuer: "https://a/", audiences: [b], ${fields}}]}}\n${spec}`);
+const remote = 'remoteJWKS: {uri: "https://a/jwks"}';
+const provider = 'spec.authorizer.jwt.providers[0]';
+
 const headerPath = 'spec.authorizer.http.headers[0]';
 const urlWords = 'must be a valid http:// or https:// URL, without user name, password, fragment or spaces';
 const pathWords =
@@ -102,6 +107,43 @@ template:
   labels: {team: chat}
   annotations: {note: "any text at all: ✓"}
   env: [{name: A, value: ""}, {name: B, valueFrom: {secretKeyRef: {name: b, key: b}}}]`),
+    issues: [],
+  },
+  {
+    title: 'a provider of tokens with nothing but what it needs',
+    yaml: jwt(remote),
+    issues: [],
+  },
+  {
+    title: 'providers of tokens that set everything',
+    yaml: gateway(`
+expiry: {graceSeconds: 10}
+limits: {maxConnectionAgeSeconds: 3600}
+allowedOrigins: ["https://app.example.com"]
+authorizer:
+  http: {url: http://auth}
+  jwt:
+    providers:
+    - name: main
+      issuer: https://issuer.example.com/realms/a
+      audiences: [chat, "api://chat"]
+      algorithms: [RS256, EdDSA]
+      clockSkewSeconds: 0
+      remoteJWKS: {uri: "https://issuer.example.com/certs?a=b", cacheSeconds: 1}
+      extractFrom:
+        headers: [{name: Authorization, valuePrefix: "Bearer "}, {name: X-Token}]
+        params: [access_token]
+        cookies: [__Host-id]
+        subprotocols: [{prefix: token.}]
+      claims: {user: /identity/na~1me, context: ["https://a/roles", "cognito:groups", /realm_access/roles, "~"]}
+    - name: local
+      issuer: local
+      audiences: [chat]
+      localJWKS: {type: Inline, inline: '{"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "AA"}]}'}
+    - name: secret
+      issuer: secret
+      audiences: [chat]
+      localJWKS: {type: ValueRef, valueRef: {secretKeyRef: {name: keys, key: jwks.json}}}`),
     issues: [],
   },
   {
@@ -219,6 +261,46 @@ export const invalidCases: readonly Case[] = [
       'spec.paused: must be true or false, is "yes"',
       'spec.heartbeat.timeoutSeconds: must exceed intervalSeconds (30), is 30',
     ],
+  },
+  {
+    title: 'an authorizer that is none',
+    yaml: gateway('authorizer: {}'),
+    issues: ['spec.authorizer: must have at least one of jwt, http'],
+  },
+  {
+    title: 'a provider of tokens without keys',
+    yaml: jwt(''),
+    issues: [`${provider}: must have exactly one of remoteJWKS, localJWKS`],
+  },
+  {
+    title: 'algorithms without a public key',
+    yaml: jwt(`${remote}, algorithms: [HS256, none]`),
+    issues: ['HS256', 'none'].map(
+      (name, index) =>
+        `${provider}.algorithms[${index}]: must be one of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA, is "${name}"`,
+    ),
+  },
+  {
+    title: 'local keys of another type than they say',
+    yaml: jwt('localJWKS: {type: ValueRef, inline: "{\\"keys\\": []}"}'),
+    issues: [
+      `${provider}.localJWKS: must have inline with type Inline, or valueRef with type ValueRef, and not the other`,
+    ],
+  },
+  {
+    title: 'tokens that are looked for nowhere',
+    yaml: jwt(`${remote}, extractFrom: {}`),
+    issues: [`${provider}.extractFrom: must have at least one of headers, params, cookies, subprotocols`],
+  },
+  {
+    title: 'claims that are no JSON Pointers',
+    yaml: jwt(`${remote}, claims: {user: /a~2b, context: [a~2b, /a~]}`),
+    issues: [`${provider}.claims: has a name that begins with / and is no JSON Pointer: write ~ as ~0`],
+  },
+  {
+    title: 'tokens in cookies for the pages of any origin',
+    yaml: jwt(`${remote}, extractFrom: {cookies: [id]}`),
+    issues: ['spec.allowedOrigins: is required with tokens in cookies, which browsers send for any page'],
   },
   {
     title: 'a time-out as short as the interval',

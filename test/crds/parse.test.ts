@@ -110,7 +110,7 @@ test('copies its input and freezes what it returns', () => {
 test('does not share a default between two results', () => {
   const headersOf = (): readonly unknown[] | undefined =>
     gatewayOf({ ...minimal, spec: { ...minimal.spec, authorizer: { http: { url: 'http://a' } } } }).spec.authorizer
-      ?.http.headers;
+      ?.http?.headers;
   assert.deepEqual(headersOf(), []);
   assert.notEqual(headersOf(), headersOf());
 });

@@ -25,18 +25,20 @@ const doors: Record<string, string> = {
   '@kubernetes/client-node': 'operator/kube',
   re2js: 'crds',
   commander: 'cli',
+  jose: 'runtime/jwt',
 };
 
 /**
  * The rooms of the runtime, each with the rooms of the runtime that it may import. Rooms on one floor do not know one
- * another; only `gateway` and `processor` compose them. `errors.ts`, `close.ts`, `names.ts`, `push-status.ts` and `fifo.ts`
- * are the ground floor.
+ * another; only `gateway` and `processor` compose them. `errors.ts`, `close.ts`, `names.ts`, `json-member.ts`,
+ * `push-status.ts` and `fifo.ts` are the ground floor.
  */
 const rooms: Record<string, readonly string[]> = {
   'runtime/bus': [],
   'runtime/socket': [],
   'runtime/http/client': [],
   'runtime/http/management': [],
+  'runtime/jwt': [],
   'runtime/route': ['runtime/bus/port'],
   'runtime/peers': ['runtime/bus/port'],
   'runtime/role': ['runtime/bus/port'],
@@ -47,6 +49,7 @@ const rooms: Record<string, readonly string[]> = {
     'runtime/http/client',
     'runtime/http/services',
     'runtime/http/management',
+    'runtime/jwt',
     'runtime/peers',
     'runtime/role',
   ],
@@ -60,7 +63,9 @@ const rooms: Record<string, readonly string[]> = {
     'runtime/role',
   ],
 };
-const ground = ['errors.ts', 'close.ts', 'names.ts', 'push-status.ts', 'fifo.ts'].map((file) => `runtime/${file}`);
+const ground = ['errors.ts', 'close.ts', 'names.ts', 'json-member.ts', 'push-status.ts', 'fifo.ts'].map(
+  (file) => `runtime/${file}`,
+);
 
 /**
  * The rooms of the operator, from the lowest to the highest: each may import those before it. `log.ts`, `digest.ts` and

@@ -36,7 +36,7 @@ const points: Record<string, (objects: Manifest[]) => void> = {
     const mounted = sources.flatMap((source) => at(source, 'secret.items') as { path: string }[]);
     assert.deepEqual(
       mounted.map(({ path }) => path),
-      ['auth/token', 'nats/ca.crt', 'nats/user.creds', 'push/token'],
+      ['auth/token', 'issuer/jwks.json', 'nats/ca.crt', 'nats/user.creds', 'push/token'],
     );
   },
   'processor-rules': (objects) => {

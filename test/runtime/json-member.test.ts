@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { memberSource } from '../../../../runtime/http/services/json-member.ts';
-import { createRandom, type Random } from '../../../fault/soak/random.ts';
-import { fuzzSeed } from '../../../kit/fuzz.ts';
+import { memberSource } from '../../runtime/json-member.ts';
+import { createRandom, type Random } from '../fault/soak/random.ts';
+import { fuzzSeed } from '../kit/fuzz.ts';
 
 const cases: readonly (readonly [json: string, source: string | undefined])[] = [
   ['{}', undefined],

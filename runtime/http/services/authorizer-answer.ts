@@ -4,8 +4,8 @@
  */
 
 import { HydrogenError } from '../../errors.ts';
+import { memberSource } from '../../json-member.ts';
 import { nameProblem } from '../../names.ts';
-import { memberSource } from './json-member.ts';
 
 export interface AuthorizerAnswer {
   /** JSON, as the authorizer wrote it; undefined: it said nothing. */
@@ -59,7 +59,7 @@ export function readAuthorizerAnswer(
 }
 
 /** The context, JSON of an object. @throws {HydrogenError} HYD_AUTHORIZER_INVALID when it is larger than it may be */
-function contextOfSize(context: string, maxContextBytes: number): string {
+export function contextOfSize(context: string, maxContextBytes: number): string {
   if (Buffer.byteLength(context) <= maxContextBytes) return context;
   throw invalid(`context is larger than limits.maxContextBytes (${maxContextBytes})`);
 }

@@ -40,7 +40,8 @@ const ignoredAnswerBytes = 65_536;
 const maxRetryDelayMs = 30_000;
 
 /**
- * @param request the wire fields except `time`.
+ * @param request the wire fields.
+ * @param claims JSON of the claims of the client's token, sent as it is; undefined: it has none
  * @throws {HydrogenError} HYD_CLIENT_LEFT (its signal has aborted), HYD_FORBIDDEN (403), HYD_UNAUTHORIZED (any other 4xx), HYD_AUTHORIZER_INVALID (200 with an
  * answer that `readAuthorizerAnswer` does not take), HYD_AUTHORIZER_UNAVAILABLE (everything else).
  */
@@ -48,8 +49,11 @@ export async function askAuthorizer(
   call: HookCall,
   request: HookSubject & { readonly subprotocols: readonly string[] } & Readonly<Record<string, unknown>>,
   maxContextBytes: number,
+  claims?: string,
 ): Promise<AuthorizerAnswer> {
-  const result = await post(call, JSON.stringify(request), maxContextBytes + answerMarginBytes, true);
+  const fields = JSON.stringify(request);
+  const body = claims === undefined ? fields : `${fields.slice(0, -1)},"claims":${claims}}`;
+  const result = await post(call, body, maxContextBytes + answerMarginBytes, true);
   if (result instanceof HydrogenError) {
     throw new HydrogenError('HYD_AUTHORIZER_UNAVAILABLE', undefined, { cause: result });
   }
