@@ -1,6 +1,6 @@
 # One image for every role. The first argument chooses it: gateway, mproc, operator, or any other command of hydrogen.
 # Nothing that is built depends on the processor, so an image for another one needs no emulation.
-FROM --platform=$BUILDPLATFORM docker.io/library/node:24-bookworm-slim AS build
+FROM --platform=$BUILDPLATFORM docker.io/library/node:24.21.0-bookworm-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json ./
 # The `node` package among the development dependencies is for machines without Node 24; its binary comes by a script.
@@ -11,7 +11,7 @@ RUN npm run build \
  && find node_modules build -type f \( -name '*.d.ts' -o -name '*.d.mts' -o -name '*.d.cts' -o -name '*.map' -o -name '.jsii' \) -delete \
  && find node_modules -type f -name '*.js' -exec sed -i '\|^//# sourceMappingURL=data:|d' {} +
 
-FROM docker.io/library/node:24-bookworm-slim
+FROM docker.io/library/node:24.21.0-bookworm-slim
 LABEL org.opencontainers.image.title="hydrogen" \
       org.opencontainers.image.description="A Kubernetes-native API gateway for WebSocket connections" \
       org.opencontainers.image.source="https://github.com/hydrogen-gateway/hydrogen" \

@@ -25,10 +25,13 @@ const pages = ['README.md', 'LICENSE', 'CHANGELOG.md', 'SECURITY.md'];
 /** The oldest Node that the command runs on. */
 const oldestNode = '22.19';
 
-/** What an app has already: one copy of each must serve the app and the constructs. */
-const peers = ['cdk8s', 'constructs'];
+/**
+ * What an app has already: one copy of each must serve the app and the constructs. The oldest version is the one that has
+ * all that they use.
+ */
+const peers = { cdk8s: '^2.68.11', constructs: '^10.3.0' };
 /** What the constructs bring: the classes that they are built on, and YAML. */
-const libraries = ['cdk8s-plus-28', 'yaml'];
+const libraries = { 'cdk8s-plus-28': '^2.5.0', yaml: manifest.dependencies.yaml };
 
 /** Writes `hydrogen-gateway` and `hydrogen-gateway-cli` below `folder`. */
 export async function writePackages(folder: string): Promise<void> {
@@ -39,7 +42,7 @@ export async function writePackages(folder: string): Promise<void> {
 /** The constructs for both module systems, and dist/. */
 async function writeConstructs(target: string): Promise<void> {
   start(target, [...pages, 'dist']);
-  await bundleConstructs({ root, target, external: [...peers, ...libraries] });
+  await bundleConstructs({ root, target, external: Object.keys({ ...peers, ...libraries }) });
   write(target, {
     name: 'hydrogen-gateway',
     description: `${manifest.description}: constructs for cdk8s`,
@@ -56,8 +59,8 @@ async function writeConstructs(target: string): Promise<void> {
       './package.json': './package.json',
       './dist/*': './dist/*',
     },
-    dependencies: versionsOf(libraries),
-    peerDependencies: versionsOf(peers),
+    dependencies: libraries,
+    peerDependencies: peers,
   });
 }
 
@@ -89,10 +92,6 @@ function start(target: string, parts: readonly string[]): void {
 
 function write(target: string, value: object): void {
   writeFileSync(join(target, 'package.json'), `${JSON.stringify(value, null, 2)}\n`);
-}
-
-function versionsOf(names: readonly string[]): Readonly<Record<string, string>> {
-  return Object.fromEntries(names.map((name) => [name, manifest.dependencies[name] ?? '']));
 }
 
 if (import.meta.main) await writePackages(join(root, 'build/packages'));

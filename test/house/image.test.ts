@@ -29,10 +29,9 @@ test('the image names the ports of the contract', () => {
 
 test('the image has the Node that the tests run on', () => {
   const { devDependencies } = JSON.parse(read('package.json')) as { devDependencies: { node: string } };
-  const major = devDependencies.node.replace(/\D*(\d+).*/, '$1');
   assert.deepEqual(
-    [...recipe.matchAll(/^FROM .*node:(\d+)/gm)].map((match) => match[1]),
-    [major, major],
+    [...recipe.matchAll(/^FROM .*node:([\d.]+)-/gm)].map((match) => match[1]),
+    [devDependencies.node, devDependencies.node],
   );
 });
 

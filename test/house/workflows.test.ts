@@ -56,7 +56,7 @@ test('a release tests first, and publishes the image of the manifests for amd64 
     ['linux/amd64,linux/arm64', 'mode=max', true, true],
   );
   const needs = Object.values(release.jobs).map((job) => (job as { needs?: string }).needs);
-  assert.deepEqual(needs, [undefined, 'test', 'image', 'packages']);
+  assert.deepEqual(needs, [undefined, 'test', 'image', ['image', 'packages']]);
 });
 
 test('a release publishes both packages with provenance', () => {
