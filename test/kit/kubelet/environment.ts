@@ -27,7 +27,7 @@ export function commandOf(options: CommandOptions): Command {
   const { container, image, surroundings, localise } = options;
   const env = environmentOf(options);
   const args = (container.args ?? []).map((arg) => localise(expand(arg, env)));
-  const [file = '', ...first] = container.command ? argvOf(image, container.command.map(localise)) : image.argv;
+  const [file = '', ...first] = container.command ? argvOf(image, container.command.map(localise)) : entryOf(image);
   return { file, args: [...first, ...args, ...(image.args?.(surroundings) ?? [])], env };
 }
 
@@ -61,7 +61,11 @@ function argvOf(image: Image, [name = '', ...args]: readonly string[]): string[]
   }
   if (name === 'sh' && image.hasShell === true) return ['/bin/sh', ...args];
   if (name !== image.command) throw new NotYet('RunContainerError', `the image has no ${name}, but ${image.command}`);
-  return [...image.argv, ...args];
+  return [...entryOf(image), ...args];
+}
+
+function entryOf({ argv: [program = '', ...rest], flags = [] }: Image): string[] {
+  return [program, ...flags, ...rest];
 }
 
 function environmentOf({ pod, container, image, store, surroundings, localise, env }: CommandOptions): Command['env'] {

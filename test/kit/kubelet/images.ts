@@ -28,6 +28,8 @@ export interface Image {
   readonly hasShell?: boolean;
   /** The script that a command may run with Node and flags of its own, in place of the entry point. */
   readonly script?: string;
+  /** Flags of the entry point, which such a command does without. */
+  readonly flags?: readonly string[];
   /** Further arguments for its pod. */
   args?(surroundings: Surroundings): readonly string[];
   /** Further variables for its pod. */
@@ -44,8 +46,9 @@ const preload = new URL('./service-names.ts', import.meta.url).href;
 /** This tree's hydrogen. */
 export const hydrogenImage: Image = {
   command: 'hydrogen',
-  argv: [process.execPath, ...entryPoint.flags, `--import=${preload}`, join(root, 'cli/hydrogen.js')],
+  argv: [process.execPath, `--import=${preload}`, join(root, 'cli/hydrogen.js')],
   script: entryPoint.script,
+  flags: entryPoint.flags,
   args: ({ address }) => ['--host', address],
   env: ({ localPath, namespace, servicesFile }) => ({
     [env.secretsDir]: localPath(paths.secrets),
