@@ -47,7 +47,7 @@ export function servicesIn({ gateways, processors }: Pick<Documents, 'gateways' 
 
 function usesOfGateway({ authorizer, hooks }: GatewayConfig['gateway']['spec']): Use[] {
   return [
-    ...(authorizer === undefined ? [] : [{ ...authorizer.http, use: 'authorizer' }]),
+    ...(authorizer?.http === undefined ? [] : [{ ...authorizer.http, use: 'authorizer' }]),
     ...(hooks.connect === undefined ? [] : [{ ...hooks.connect, use: 'connect hook' }]),
     ...(hooks.disconnect === undefined ? [] : [{ ...hooks.disconnect, use: 'disconnect hook' }]),
   ];
