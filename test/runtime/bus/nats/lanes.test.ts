@@ -8,11 +8,12 @@ import { Inheritance } from '../../../../runtime/bus/nats/lanes/inheritance.ts';
 import { encodeRecord, parseRecord } from '../../../../runtime/bus/nats/lanes/owner-record.ts';
 import { type Claim, takeLanes } from '../../../../runtime/bus/nats/lanes/takes.ts';
 import type { ConsumerOptions, Delivery } from '../../../../runtime/bus/port/messages.ts';
+import { laneOfConnection } from '../../../../runtime/bus/subjects.ts';
 import { collect, message, text } from '../../../contract/bus/kit.ts';
 import { eventually, holds } from '../../../kit/eventually.ts';
 import { natsOrSkip, startNats } from '../../../kit/nats.ts';
 import { startTcpProxy } from '../../../kit/tcp-proxy.ts';
-import { type NatsGroupKit, natsGroup } from './kit.ts';
+import { type NatsGroupKit, natsGroup, untilEntries } from './kit.ts';
 
 const skip = await natsOrSkip();
 const ordered: Partial<ConsumerOptions> = { ordering: 'PerConnection', partitions: 4, takeoverMs: 2000 };
@@ -189,6 +190,36 @@ describe('a consumption in lanes', { skip }, async () => {
     open.ack();
     await eventually(async () => assert.deepEqual(await got.consumption.lag(), { pending: 0, unacknowledged: 0 }));
     assert.equal(got.deliveries.length, 151);
+  });
+
+  test('an entry goes on at the next owner with what is left of it, and with the attempts of each message', async () => {
+    await using group = natsGroup(server);
+    const bus = await group.started();
+    const options = { ...ordered, partitions: 1 };
+    const old = await collect(bus, options, (one) => {
+      if (text(one.payload) === 'probe' && one.begin()) one.ack();
+    });
+    await untilEntries(bus);
+    const all = Array.from({ length: 99 }, (_, i) => `gw-${i}`).filter((one) => laneOfConnection(one) === 0);
+    const [a = '', b = '', c = '', d = ''] = all;
+    const sent = [a, b, c, d].map((connectionId) =>
+      bus.messages.publish(message({ connectionId, payload: Buffer.from(connectionId) })),
+    );
+    assert.equal(new Set(await Promise.all(sent)).size, 1, 'they are one entry');
+    const [done, failed, begun] = await Promise.all([a, b, c].map((one) => old.delivery(one)));
+    for (const one of [done, failed, begun]) assert.equal(one?.begin(), true);
+    done?.ack();
+    failed?.rest(2);
+    const stopped = old.consumption.stop();
+    begun?.ack();
+    await stopped;
+    const next = await collect(await group.started(), options, ackAtOnce);
+    await eventually(() => next.texts().length === 2);
+    assert.deepEqual(
+      next.deliveries.map(({ attempt, payload }) => `${text(payload)} ${attempt}`),
+      [`${b} 3`, `${d} 1`],
+    );
+    await eventually(async () => assert.deepEqual(await next.consumption.lag(), { pending: 0, unacknowledged: 0 }));
   });
 
   test('gives up what it lost with its lease when the lanes belong to another one by then', async () => {
