@@ -90,11 +90,11 @@ export const processorStatus = Fields(
       Fields(
         {
           pendingMessages: count(
-            'Number of messages that have not been delivered to any pod yet, or that are in waiting rooms. Messages that are ' +
-              'stored together in an entry count as one.',
+            'Number of messages that have not been delivered to any pod yet, or that are in waiting rooms. For messages that ' +
+              'are stored together in entries it is estimated, from how many the entries held that pods have read lately.',
           ),
           unacknowledgedMessages: count(
-            'Number of messages that have been delivered to pods but not acknowledged yet, an entry counted as one.',
+            'Number of messages that have been delivered to pods but not acknowledged yet, estimated for entries.',
           ),
           observedTime: Timestamp({ description: 'When these numbers were observed.' }),
         },

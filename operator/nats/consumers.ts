@@ -4,7 +4,7 @@ import type { ConsumerOptions } from '../../runtime/bus/port/messages.ts';
 import { digest } from '../digest.ts';
 import { messageOf } from '../kube/errors.ts';
 import { DestinationBacklog } from './backlog.ts';
-import { isSameLag, type LagStatus } from './lag.ts';
+import { isSameLag, type LagStatus, lagStatusOf } from './lag.ts';
 import { type Removal, removalBlocked, removalDone, removalPending } from './removal.ts';
 import { retryMs } from './streams.ts';
 
@@ -160,10 +160,15 @@ export class GroupConsumers {
     if (before === undefined || before.refusal !== refusal) this.#onChange(processor);
   }
 
-  /** Takes over the lags of processors. Returns true if a processor has other consumers than were created for it. */
-  observe(found: ReadonlyMap<string, ProcessorLag>, observedTime: string): boolean {
-    for (const [processor, { pendingMessages, unacknowledgedMessages, waiting }] of found) {
-      const lag = { pendingMessages, unacknowledgedMessages, observedTime };
+  /** Takes over the lags of processors. NATS counts entries, not the messages in them. Returns true if a processor has other consumers than were created for it. */
+  observe(
+    found: ReadonlyMap<string, ProcessorLag>,
+    observedTime: string,
+    messagesPerEntry: (processor: string) => number,
+  ): boolean {
+    for (const [processor, measured] of found) {
+      const lag = lagStatusOf(measured, messagesPerEntry(processor), observedTime);
+      const { waiting } = measured;
       const isNew = !this.#backlogs.has(processor);
       const backlog = this.#backlogs.get(processor) ?? new DestinationBacklog();
       this.#backlogs.set(processor, backlog);

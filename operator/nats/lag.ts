@@ -1,8 +1,18 @@
 /** The lag of a message processor, as in `status.lag`: written only when the numbers have changed. */
 import type { HydrogenMessageProcessorStatus } from '../../crds/index.ts';
+import type { ProcessorLag } from '../../runtime/bus/nats/group.ts';
 import type { KubeObject } from '../kube/objects.ts';
 
 export type LagStatus = NonNullable<HydrogenMessageProcessorStatus['lag']>;
+
+/** Messages, estimated for entries. @param messagesPerEntry how many an entry holds on average */
+export function lagStatusOf(lag: ProcessorLag, messagesPerEntry: number, observedTime: string): LagStatus {
+  return {
+    pendingMessages: lag.pendingMessages + Math.round(lag.pendingEntries * messagesPerEntry),
+    unacknowledgedMessages: lag.unacknowledgedMessages + Math.round(lag.unacknowledgedEntries * messagesPerEntry),
+    observedTime,
+  };
+}
 
 /**
  * The part of a status that contains the lag. The object's present value stays while nothing newer is known, for example

@@ -196,7 +196,7 @@ export class NatsReconciler {
     try {
       const observedTime = new Date().toISOString().replace(/\.\d+Z$/, 'Z');
       const [lags, haveDrifted] = await Promise.all([this.#nats.lags(), this.#streams.observe()]);
-      const haveChanged = this.#consumers.observe(lags, observedTime);
+      const haveChanged = this.#consumers.observe(lags, observedTime, (name) => this.#reports.messagesPerEntry(name));
       if (haveDrifted || haveChanged) this.#expire();
       this.#excess = undefined;
     } catch (error) {

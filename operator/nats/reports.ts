@@ -2,6 +2,8 @@
  * What the pods of one group report about their configuration. A pod says so whenever it changes, and everybody is asked
  * now and then: whoever does not answer is gone.
  */
+import { isDeepStrictEqual } from 'node:util';
+import { firstMean } from '../../runtime/bus/nats/entry-sizes.ts';
 import type { NatsGroup } from '../../runtime/bus/nats/group.ts';
 import type { PodReport } from '../../runtime/bus/port/reports.ts';
 
@@ -46,6 +48,14 @@ export class GroupReports {
     return reports.filter((report) => report.kind === kind && report.name === name);
   }
 
+  /** How many messages the entries of a processor hold on average, as its pods say. */
+  messagesPerEntry(processor: string): number {
+    const means = [...this.#pods.values()].flatMap(({ report: { kind, name, messagesPerEntry } }) =>
+      kind === 'HydrogenMessageProcessor' && name === processor ? (messagesPerEntry ?? []) : [],
+    );
+    return means.length === 0 ? firstMean : means.reduce((sum, mean) => sum + mean, 0) / means.length;
+  }
+
   /** Asks every pod, unless they are just being asked. */
   ask(): void {
     if (this.#dueAtMs !== undefined) return;
@@ -76,7 +86,7 @@ export class GroupReports {
     }
     if (known === undefined && this.#pods.size >= maxPods) return;
     this.#pods.set(key, { report, heardAtMs: performance.now() });
-    if (JSON.stringify(known?.report) !== JSON.stringify(report)) this.#change(report);
+    if (known === undefined || !isSame(known.report, report)) this.#change(report);
   }
 
   #forget(key: string, report: PodReport): void {
@@ -87,4 +97,9 @@ export class GroupReports {
   #change({ kind, name }: PodReport): void {
     if (this.#isKnown) this.#onChange(kind, name);
   }
+}
+
+/** Whether they say the same about the configuration. */
+function isSame(a: PodReport, b: PodReport): boolean {
+  return a.digest === b.digest && isDeepStrictEqual(a.refused, b.refused);
 }

@@ -24,7 +24,6 @@ import type { NatsCore } from './core.ts';
 import type { DeliveryOwner, NatsDelivery } from './delivery.ts';
 import type { ConsumerSet } from './durables.ts';
 import { maxEntryBatch, readWhatIsLeft } from './entry-leaving.ts';
-import { EntrySizes } from './entry-sizes.ts';
 import { type OpenEntries, readMessageLag } from './lag.ts';
 import { createPuller, type Puller } from './pull.ts';
 import type { Receipt } from './receipt.ts';
@@ -66,7 +65,6 @@ export class NatsConsumption implements Consumption {
   readonly #open = new Set<NatsDelivery>();
   readonly #givenBack = new Set<Promise<void>>();
   readonly #again = new Again((delivery) => this.#repeat(delivery));
-  readonly #entrySizes = new EntrySizes(8);
   /** Entries with deliveries that have not ended. */
   readonly #receipts = new Set<Receipt>();
   /** Ends a delivery that was never handed out. */
@@ -145,7 +143,7 @@ export class NatsConsumption implements Consumption {
       [...this.#lanes.values()].filter((lane) => lane.bringsEntries === bringsEntries).map(({ name }) => name);
     const names = { singles: namesOf(false), entries: namesOf(true) };
     try {
-      return await readMessageLag(requests, this.#source.stream, names, this.#openEntries(), this.#entrySizes);
+      return await readMessageLag(requests, this.#source.stream, names, this.#openEntries(), this.#core.entrySizes);
     } catch {
       // Disconnected, or the consumer does not exist at the moment: unknown.
       return undefined;
@@ -228,7 +226,7 @@ export class NatsConsumption implements Consumption {
   #fillLane(lane: NatsLane): void {
     if (this.#state !== 'ready') return;
     const room = this.#maxOpen - this.#open.size - this.#waiting.length;
-    if (lane.bringsEntries) lane.puller.pull(Math.min(maxEntryBatch, this.#entrySizes.entriesFor(room)));
+    if (lane.bringsEntries) lane.puller.pull(Math.min(maxEntryBatch, this.#core.entrySizes.entriesFor(room)));
     else lane.puller.pull(Math.min(maxBatch, room));
   }
 
@@ -259,7 +257,7 @@ export class NatsConsumption implements Consumption {
     const [first] = deliveries;
     if (first?.isShared === true) {
       this.#receipts.add(first.receipt);
-      this.#entrySizes.observe(deliveries.length);
+      this.#core.entrySizes.observe(deliveries.length);
     }
     for (const delivery of deliveries) {
       if (this.#isOver) this.#giveBack(delivery);

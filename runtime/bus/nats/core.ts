@@ -6,6 +6,7 @@ import { createSubjects, type Subjects } from '../subjects.ts';
 import { Announcer } from './announcements.ts';
 import { Link } from './connection.ts';
 import type { NatsConnectionOptions } from './dial.ts';
+import { EntrySizes } from './entry-sizes.ts';
 import { PayloadLimit } from './payload-limit.ts';
 import { createRequests, type Requests } from './requests.ts';
 import type { DeadLetterOptions, StreamOptions } from './streams.ts';
@@ -29,6 +30,7 @@ export interface NatsCore {
   readonly requests: Requests;
   readonly announcer: Announcer;
   readonly limit: PayloadLimit;
+  readonly entrySizes: EntrySizes;
 }
 
 /** @throws {HydrogenError} HYD_CONFIG_INVALID when the group is not a valid token */
@@ -43,5 +45,6 @@ export function createCore(options: NatsBusOptions): NatsCore {
     requests,
     announcer: new Announcer(link, requests, subjects),
     limit: new PayloadLimit(link, options.stream.maxBytes),
+    entrySizes: new EntrySizes(),
   };
 }

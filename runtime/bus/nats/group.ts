@@ -11,7 +11,7 @@ import { createSubjects, type Subjects } from '../subjects.ts';
 import { accountRoom } from './account.ts';
 import { Announcer } from './announcements.ts';
 import { Link } from './connection.ts';
-import { slotOf } from './consumer-sets.ts';
+import { bringsEntries, slotOf } from './consumer-sets.ts';
 import { eachConsumer, metadataKeys, readConsumers, type StreamConsumers } from './consumer-view.ts';
 import type { NatsBusOptions } from './core.ts';
 import { deleteConsumers, ensureConsumers } from './durables.ts';
@@ -30,10 +30,14 @@ import {
 
 /** How far a processor lags behind, summed over its consumers and waiting rooms. */
 export interface ProcessorLag {
-  /** Messages not delivered to any replica yet, an entry counted as one, and those in waiting rooms. */
+  /** Messages of consumers without entries that are not delivered to any replica yet, and those in waiting rooms. */
   readonly pendingMessages: number;
-  /** Messages delivered to replicas and not ended yet, an entry counted as one. */
+  /** What consumers of entries and of lanes have not delivered yet: entries, and in lanes single messages as well. */
+  readonly pendingEntries: number;
+  /** Single messages delivered to replicas and not ended yet. */
   readonly unacknowledgedMessages: number;
+  /** Entries delivered to replicas of which a message has not ended yet. */
+  readonly unacknowledgedEntries: number;
   /** The number of its consumers of messages that are stored by themselves. */
   readonly consumers: number;
   /** The number of its consumers of entries. */
@@ -159,7 +163,9 @@ export function createNatsGroup(options: NatsGroupOptions): NatsGroup {
 
 const noLag: ProcessorLag = {
   pendingMessages: 0,
+  pendingEntries: 0,
   unacknowledgedMessages: 0,
+  unacknowledgedEntries: 0,
   consumers: 0,
   entriesConsumers: 0,
   waiting: new Map(),
@@ -174,8 +180,16 @@ async function readLags(requests: Requests, subjects: Subjects): Promise<Readonl
     if (processor === undefined) return;
     const known = lags.get(processor) ?? noLag;
     lags.set(processor, {
-      pendingMessages: known.pendingMessages + num_pending,
-      unacknowledgedMessages: known.unacknowledgedMessages + num_ack_pending,
+      ...known,
+      ...(bringsEntries(name)
+        ? {
+            pendingEntries: known.pendingEntries + num_pending,
+            unacknowledgedEntries: known.unacknowledgedEntries + num_ack_pending,
+          }
+        : {
+            pendingMessages: known.pendingMessages + num_pending,
+            unacknowledgedMessages: known.unacknowledgedMessages + num_ack_pending,
+          }),
       // A lane that changes hands has two for a moment.
       consumers: known.consumers + (owner === undefined || slots.has(slotOf(name)) ? 0 : 1),
       entriesConsumers: known.entriesConsumers + (owner === undefined ? 1 : 0),

@@ -3,8 +3,10 @@
 import { encodeReport, type ReportSource } from '../port/reports.ts';
 import type { NatsCore } from './core.ts';
 
-export function serveReports({ link, subjects }: NatsCore, source: ReportSource): void {
-  const tell = (): void => void link.publish(subjects.reports, encodeReport(source.current));
+export function serveReports({ link, subjects, entrySizes }: NatsCore, source: ReportSource): void {
+  const tell = (): void => {
+    link.publish(subjects.reports, encodeReport({ ...source.current, messagesPerEntry: entrySizes.mean }));
+  };
   source.onChange(tell);
   link.subscribe(subjects.reportsWanted, () => {
     if (source.current.isLeaving !== true) tell();

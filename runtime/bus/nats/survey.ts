@@ -11,6 +11,7 @@ import { createSubjects, type Subjects } from '../subjects.ts';
 import type { AccountInfo } from './account.ts';
 import { dial } from './dial.ts';
 import type { NatsGroupOptions } from './group.ts';
+import { KnownTokens } from './known-tokens.ts';
 import { jetStreamCodes } from './requests.ts';
 import {
   clientStream,
@@ -75,7 +76,7 @@ const nobody = 'hydrogen-doctor';
  * @throws what `dial` throws
  */
 export async function surveyNats(options: SurveyOptions, server: string, signal: AbortSignal): Promise<NatsSurvey> {
-  const connection = await dial(options, [server], signal);
+  const connection = await dial(options, [server], new KnownTokens(), signal);
   try {
     const denied = new Set<string>();
     void collectDenied(connection, denied);

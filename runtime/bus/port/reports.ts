@@ -27,6 +27,8 @@ export interface PodReport {
   readonly digest: string;
   /** The latest configuration, if it was refused. */
   readonly refused?: ConfigRefusal | undefined;
+  /** How many client messages the entries that it has read held on average, 1 to 256; absent while it has read none. */
+  readonly messagesPerEntry?: number | undefined;
   /** True once the pod stops: nothing is to be expected of it any more. */
   readonly isLeaving?: boolean | undefined;
 }
@@ -39,6 +41,7 @@ export interface ReportSource {
 }
 
 const longestReport = 8192;
+const mostPerEntry = 256;
 const longestProblem = 1000;
 const namePattern = /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/;
 const digestPattern = /^[\w-]{1,64}$/;
@@ -51,12 +54,20 @@ export function encodeReport({ refused, ...report }: PodReport): Uint8Array {
 /** Undefined when it is not a report: others may publish to the subject. The text of a problem has one line. */
 export function decodeReport(payload: Uint8Array): PodReport | undefined {
   if (payload.byteLength > longestReport) return undefined;
-  const { kind, name, pod, digest, refused, isLeaving } = fieldsOf(payload);
+  const { kind, name, pod, digest, refused, messagesPerEntry, isLeaving } = fieldsOf(payload);
   const known = kinds.find((one) => one === kind);
   if (known === undefined || !isText(name, namePattern) || !isText(pod, namePattern)) return undefined;
   if (!isText(digest, digestPattern)) return undefined;
   const said = refusalIn(refused);
-  return { kind: known, name, pod, digest, ...(said && { refused: said }), ...(isLeaving === true && { isLeaving }) };
+  return {
+    kind: known,
+    name,
+    pod,
+    digest,
+    ...(said && { refused: said }),
+    ...(isMean(messagesPerEntry) && { messagesPerEntry }),
+    ...(isLeaving === true && { isLeaving }),
+  };
 }
 
 function refusalIn(value: unknown): ConfigRefusal | undefined {
@@ -73,6 +84,10 @@ function fieldsOf(payload: Uint8Array): Readonly<Record<string, unknown>> {
   } catch {
     return {};
   }
+}
+
+function isMean(value: unknown): value is number {
+  return typeof value === 'number' && value >= 1 && value <= mostPerEntry;
 }
 
 function isText(value: unknown, pattern: RegExp): value is string {

@@ -5,13 +5,13 @@ import test from 'node:test';
 import { connect } from 'nats';
 
 import { configDigestOf } from '../../../crds/config-digest.ts';
-import type { PodReport } from '../../../runtime/bus/port/reports.ts';
+import { decodeReport, type PodReport } from '../../../runtime/bus/port/reports.ts';
 import { ConfigReport } from '../../../runtime/role/config-report.ts';
 import { eventually, holds } from '../../kit/eventually.ts';
 import { natsOrSkip, startNats, type TestNats } from '../../kit/nats.ts';
-import { natsGroup } from '../../runtime/bus/nats/kit.ts';
+import { natsGroup, untilEntries } from '../../runtime/bus/nats/kit.ts';
 import { type Any, type FakeApi, startFakeApi } from '../kit/api.ts';
-import { condition, gateway, group, startOperator, type TestOperator } from '../kit/operator.ts';
+import { condition, gateway, group, processor, startOperator, type TestOperator } from '../kit/operator.ts';
 
 const skip = await natsOrSkip();
 const timing = { observeMs: 3000 };
@@ -121,4 +121,48 @@ test('what is not a report changes nothing', { skip }, async () => {
   connection.publish(pods.subjects.reports, JSON.stringify(forged));
   await eventually(() => configured(api).reason === 'PodsConfiguring');
   await connection.close();
+});
+
+test('the lag counts the messages of entries as pods have found them', { skip }, async () => {
+  await using nats = await startNats();
+  await using api = await startFakeApi();
+  await using _ = startOperator(api.kubeconfig, { timing: { observeMs: 50 } });
+  api.put('hydrogengroups', group(nats.url));
+  api.put('hydrogenmessageprocessors', processor());
+  const pending = (): number | undefined => api.get('hydrogenmessageprocessors', 'chat').status?.lag?.pendingMessages;
+  await eventually(() => pending() === 0);
+  await using kit = natsGroup(nats, { group: 'shop_chat' });
+  const { connection } = await kit.client();
+  const subject = kit.subjects.entry('/chat', 0, undefined);
+  for (const _entry of [1, 2, 3]) await connection.jetstream().publish(subject, '');
+  // No pod has read any.
+  await eventually(() => pending() === 3 * 8);
+  const report = { kind: 'HydrogenMessageProcessor', name: 'chat', pod: 'chat-mproc-a', digest: 'a' };
+  connection.publish(kit.subjects.reports, JSON.stringify({ ...report, messagesPerEntry: 40 }));
+  await eventually(() => pending() === 3 * 40);
+});
+
+test('a pod reports how many messages the entries hold that it has read', { skip }, async () => {
+  await using nats = await startNats();
+  await using kit = natsGroup(nats);
+  const report = new ConfigReport({ kind: 'HydrogenMessageProcessor', name: 'chat', pod: 'chat-mproc-a', digest: 'a' });
+  const pod = await kit.started({ report });
+  const consumption = { processor: 'chat', endpoints: undefined, ackTimeoutMs: 10_000, maxInFlight: 1000 };
+  pod.messages.consume(
+    { ...consumption, ordering: 'Unordered', partitions: 1 },
+    (delivery) => delivery.ack(),
+    (error) => assert.fail(error),
+  );
+  const { connection } = await kit.client();
+  const means: (number | undefined)[] = [];
+  connection.subscribe(kit.subjects.reports, {
+    callback: (_, { data }) => void means.push(decodeReport(data)?.messagesPerEntry),
+  });
+  const gateway = await kit.started();
+  await untilEntries(gateway);
+  await eventually(async () => {
+    connection.publish(kit.subjects.reportsWanted);
+    await connection.flush();
+    return (means.at(-1) ?? 0) >= 1;
+  });
 });

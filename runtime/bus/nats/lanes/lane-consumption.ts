@@ -436,7 +436,10 @@ export class LaneConsumption implements Consumption {
       return undefined;
     }
     if (read.length === 0) this.#acks.end(reply, acked);
-    else this.#sizes.observe(read.length);
+    else {
+      this.#sizes.observe(read.length);
+      this.#core.entrySizes.observe(read.length);
+    }
     return read;
   }
 
