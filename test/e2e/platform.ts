@@ -62,12 +62,18 @@ export interface Namespace {
 export interface PlatformOptions {
   /** Apply dist/install.yaml. @default true */
   readonly hasOperator?: boolean;
+  /** Divides the periods of probes. @default 10 */
+  readonly speed?: number;
   /** Apply what `hydrogen manifests` prints with these images instead, which are copies of ours. */
   readonly mirror?: { readonly image: string; readonly natsImage: string };
 }
 
 /** @throws with the output of the pods when the operator does not become ready */
-export async function startPlatform({ hasOperator = true, mirror }: PlatformOptions = {}): Promise<Platform> {
+export async function startPlatform({
+  hasOperator = true,
+  speed = 10,
+  mirror,
+}: PlatformOptions = {}): Promise<Platform> {
   await using stack = new AsyncDisposableStack();
   const files = stack.use(await writeManifests(mirror));
   const cluster = stack.use(await startControlPlane({ manifests: hasOperator ? [files.path] : [] }));
@@ -81,7 +87,7 @@ export async function startPlatform({ hasOperator = true, mirror }: PlatformOpti
     images.set(mirror.image, hydrogenImage);
     images.set(mirror.natsImage, natsImage(await findNatsServer()));
   }
-  const kubelet = stack.use(await startKubelet(cluster, { images }));
+  const kubelet = stack.use(await startKubelet(cluster, { images, speed }));
   if (hasOperator) {
     const rollout = ['rollout', 'status', 'deployment/hydrogen-operator', '--timeout=60s'];
     await cluster.kubectl(['-n', 'hydrogen-system', ...rollout]).catch((cause) => {
