@@ -46,6 +46,10 @@ test('each application syncs a folder that exists, by server-side apply', () => 
   }
 });
 
+test('a retry of a failed sync takes the commit that corrects it', () => {
+  for (const { spec } of [resources, rendered]) assert.equal(spec.syncPolicy.retry.refresh, true);
+});
+
 test('the definitions are synced before the operator, and neither a sync nor deleting the application removes them', () => {
   const { source } = operator.spec;
   const { resources: files } = parse(readFileSync(join(root, source.path, 'kustomization.yaml'), 'utf8'));
