@@ -50,3 +50,13 @@ test('the package contains the built files and no sources or tests', async () =>
   for (const file of ['LICENSE', 'README.md', 'CHANGELOG.md', 'SECURITY.md'])
     assert.ok(files.includes(`package/${file}`));
 });
+
+test('the command of docs/install.md installs what the package needs from its folder', { skip }, async () => {
+  const page = await readFile(join(root, 'docs/install.md'), 'utf8');
+  const [, flags = ''] = /^npm install --global (.*)\.\/build\/packages\/hydrogen-gateway-cli /m.exec(page) ?? [];
+  const source = join(packed.folder, 'packages/hydrogen-gateway-cli');
+  const prefix = join(packed.folder, 'prefix');
+  await npm(packed.folder, 'install', '--global', `--prefix=${prefix}`, ...flags.trim().split(' '), source, ...quietly);
+  const { stdout } = await run(packed.folder, process.execPath, join(prefix, 'bin/hydrogen'), '--version');
+  assert.match(stdout, /^\d+\.\d+\.\d+\n$/);
+});
