@@ -20,7 +20,7 @@ export function memberSource(json: string, name: string): string | undefined {
 
 function skipSpace(json: string, start: number): number {
   let at = start;
-  while (/[ \t\n\r]/.test(json[at] ?? '')) at += 1;
+  while (isSpace(json.charCodeAt(at))) at += 1;
   return at;
 }
 
@@ -61,4 +61,9 @@ function stringEnd(json: string, start: number): number {
   let at = start + 1;
   while (at < json.length && json[at] !== '"') at += json[at] === '\\' ? 2 : 1;
   return at;
+}
+
+/** Space, tab, line feed or carriage return (RFC 8259 section 2). */
+function isSpace(code: number): boolean {
+  return code === 0x20 || code === 0x09 || code === 0x0a || code === 0x0d;
 }

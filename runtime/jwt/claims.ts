@@ -8,8 +8,18 @@ import { memberSource } from '../json-member.ts';
 /** JSON text: a tree of the chosen members, each a source text or more members. */
 type Selection = Map<string, Selection | string>;
 
+/** A claim; undefined if there is none. */
+export function claimValue(claims: unknown, name: string): unknown {
+  let value = claims;
+  for (const step of stepsOf(name)) {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
+    value = Object.hasOwn(value, step) ? Reflect.get(value, step) : undefined;
+  }
+  return value;
+}
+
 /** The source text of a claim; undefined if there is none. @param claims JSON of an object */
-export function claimSource(claims: string, name: string): string | undefined {
+function claimSource(claims: string, name: string): string | undefined {
   let source: string | undefined = claims;
   for (const step of stepsOf(name)) {
     if (source === undefined || !source.startsWith('{')) return undefined;

@@ -8,7 +8,7 @@ import type { CryptoKey, JWTVerifyResult } from 'jose';
 import type { JwtProvider } from '../../crds/index.ts';
 import { HydrogenError } from '../errors.ts';
 import { nameProblem } from '../names.ts';
-import { claimSource, selectClaims } from './claims.ts';
+import { claimValue, selectClaims } from './claims.ts';
 import { type FindKey, loadJose } from './keys.ts';
 import { findToken, type TokenCarrier } from './places.ts';
 
@@ -30,6 +30,7 @@ export type KeysOf = (provider: JwtProvider) => FindKey;
 const maxKeysTried = 8;
 /** 9999-12-31: the last day that RFC 3339 can write. */
 const lastSecond = 253_402_300_799;
+const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 const reasons: Readonly<Record<string, string>> = {
   ERR_JOSE_ALG_NOT_ALLOWED: 'the algorithm of the token is not among algorithms',
@@ -65,19 +66,19 @@ export async function verifyToken(
 
 async function verifyWith(provider: JwtProvider, token: string, findKey: FindKey): Promise<VerifiedToken> {
   const { name } = provider;
-  const claims = readClaims(provider, token);
+  const { text, claims } = readClaims(provider, token);
   // Before any key is asked for: tokens of others cause no requests to this issuer.
-  if (stringOf(claims, 'iss') !== provider.issuer) throw unauthorized(name, 'the token is of another issuer');
+  if (claims.iss !== provider.issuer) throw unauthorized(name, 'the token is of another issuer');
   const { payload } = await verifySignature(provider, token, findKey);
-  const user = stringOf(claims, provider.claims.user);
-  const problem = user === undefined ? 'is missing or not a string' : nameProblem(user);
-  if (user === undefined || problem !== undefined) throw unauthorized(name, `the claim for user ${problem}`);
+  const user = claimValue(claims, provider.claims.user);
+  const problem = typeof user === 'string' ? nameProblem(user) : 'is missing or not a string';
+  if (typeof user !== 'string' || problem !== undefined) throw unauthorized(name, `the claim for user ${problem}`);
   const expiresAtMs = (Math.min(payload.exp ?? 0, lastSecond) + provider.clockSkewSeconds) * 1000;
   return {
     token,
     user,
-    context: selectClaims(claims, provider.claims.context),
-    claims,
+    context: selectClaims(text, provider.claims.context),
+    claims: text,
     validMs: Math.max(1, expiresAtMs - Date.now()),
   };
 }
@@ -114,22 +115,20 @@ async function firstKeys(all: AsyncIterable<CryptoKey>): Promise<CryptoKey[]> {
   return keys;
 }
 
-/** The JSON of its claims, not verified yet. @throws {HydrogenError} HYD_UNAUTHORIZED */
-function readClaims({ name }: JwtProvider, token: string): string {
+/** Its claims, not verified yet. @throws {HydrogenError} HYD_UNAUTHORIZED */
+function readClaims(
+  { name }: JwtProvider,
+  token: string,
+): { readonly text: string; readonly claims: Readonly<Record<string, unknown>> } {
   try {
-    const text = new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(token.split('.')[1] ?? '', 'base64url'));
+    const text = utf8.decode(Buffer.from(token.split('.')[1] ?? '', 'base64url')).trim();
     const claims: unknown = JSON.parse(text);
-    if (typeof claims === 'object' && claims !== null && !Array.isArray(claims)) return text.trim();
+    if (typeof claims === 'object' && claims !== null && !Array.isArray(claims))
+      return { text, claims: claims as Record<string, unknown> };
   } catch (cause) {
     throw unauthorized(name, 'the token is not a JWT', cause);
   }
   throw unauthorized(name, 'the token is not a JWT');
-}
-
-function stringOf(claims: string, name: string): string | undefined {
-  const source = claimSource(claims, name);
-  const value: unknown = source === undefined ? undefined : JSON.parse(source);
-  return typeof value === 'string' ? value : undefined;
 }
 
 function asRefusal({ name }: JwtProvider, cause: unknown): HydrogenError {
