@@ -16,6 +16,7 @@ import { plain } from '../load/dialect.ts';
 import { startBenchProcess } from '../processes.ts';
 import { startDurable } from './durable.ts';
 import type { ComparedPath, DestinationUrls, PushRequest, System } from './path.ts';
+import { type BenchToken, createBenchToken } from './tokens.ts';
 
 export interface HydrogenOptions {
   /** Added to the name. */
@@ -25,6 +26,8 @@ export interface HydrogenOptions {
   readonly replicas?: number;
   readonly gateways?: number;
   readonly hasAuthorizer?: boolean;
+  /** Clients have tokens, which the gateway verifies. */
+  readonly hasTokens?: boolean;
   /** Sends texts that begin with `slow` to another destination. */
   readonly hasSlowRule?: boolean;
   readonly maxStoredPerConnection?: number;
@@ -46,7 +49,8 @@ export function hydrogen(options: HydrogenOptions = {}, checkout = here): System
     version: () => versionOf(checkout),
     start: async (urls) => {
       const { replicas = 1, gateways = 1 } = options;
-      const specs = specsFor(options, urls);
+      const token = options.hasTokens === true ? createBenchToken() : undefined;
+      const specs = specsFor(options, urls, token);
       const path = await startDurable({
         name,
         checkout,
@@ -58,7 +62,7 @@ export function hydrogen(options: HydrogenOptions = {}, checkout = here): System
       const [owner = 0, other = owner] = path.managementPorts;
       return {
         name,
-        url: path.url,
+        url: token === undefined ? path.url : `${path.url}?access_token=${token.token}`,
         get processes() {
           return path.processes;
         },
@@ -105,13 +109,14 @@ async function startDev(name: string, options: HydrogenOptions, urls: Destinatio
   };
 }
 
-function specsFor(options: HydrogenOptions, { destination, slow }: DestinationUrls) {
+function specsFor(options: HydrogenOptions, { destination, slow }: DestinationUrls, token?: BenchToken) {
   const { ordering = 'Unordered', maxInFlight, hasAuthorizer, hasSlowRule, maxStoredPerConnection } = options;
   const to = (url: string): object => ({ url: `${url}/hydrogen`, reply: options.hasReplies ?? true });
   const slowRule = { name: 'slow', pattern: '^slow', destination: to(slow) };
   const rules = [...(hasSlowRule ? [slowRule] : []), { name: 'all', pattern: '.*', destination: to(destination) }];
   return {
     gateway: {
+      ...(token !== undefined && { authorizer: { jwt: { providers: [token.provider] } } }),
       ...(hasAuthorizer && { authorizer: { http: { url: `${destination}/authorize` } } }),
       ...(maxStoredPerConnection !== undefined && { limits: { maxStoredPerConnection } }),
     },

@@ -14,6 +14,7 @@ import type { Goal, Scenario } from './scenario.ts';
 
 const everyone: readonly System[] = [floor(), hydrogen(), hydrogenDev(), byHand(), centrifugo(), pushpin()];
 const inOrder = { variant: 'in order', ordering: 'PerConnection' } as const;
+const withTokens = hydrogen({ variant: 'tokens', hasTokens: true });
 /** The clients of a backlog have left. */
 const drained = { hasReplies: false } as const;
 const idleConnections = 15_000;
@@ -155,6 +156,14 @@ export const scenarios: readonly Scenario[] = [
       pushpin(),
     ],
     goals: [ratio('rate: hydrogen / floor', 'hydrogen', 'floor', 0.9)],
+    measure: measureConnectStorm,
+  },
+  {
+    name: 'connect-storm-tokens',
+    title: 'Connects, 32 at a time, with a JSON Web Token (RS256), beside those without any authorizer',
+    unit: 'connects',
+    systems: [hydrogen(), withTokens, hydrogen({ variant: 'HTTP authorizer', hasAuthorizer: true })],
+    goals: [ratio('rate: with tokens / without', 'hydrogen, tokens', 'hydrogen', 0.8)],
     measure: measureConnectStorm,
   },
   {
