@@ -5,6 +5,7 @@
 
 import type { IncomingMessage } from 'node:http';
 import { HydrogenError } from '../errors.ts';
+import { isOriginNamed } from '../origins.ts';
 
 /** The client's upgrade request as authorizers see it. */
 export interface Handshake {
@@ -91,19 +92,7 @@ export function chooseSubprotocol(offered: readonly string[], ours: readonly str
  * could forge it anyway: it is let through, and the authorizer decides.
  */
 function isOriginAllowed(origin: string | undefined, allowed: readonly string[] | undefined): boolean {
-  if (allowed === undefined || origin === undefined) return true;
-  const candidate = origin.toLowerCase();
-  return allowed.some((entry) => {
-    const pattern = entry.toLowerCase();
-    const star = pattern.indexOf('://*.');
-    if (star < 0) return pattern === candidate;
-    const scheme = pattern.slice(0, star + 3);
-    return candidate.startsWith(scheme) && candidate.endsWith(pattern.slice(star + 4)) && isHost(candidate, scheme);
-  });
-}
-
-function isHost(origin: string, scheme: string): boolean {
-  return /^[a-z0-9.-]+(?::\d+)?$/.test(origin.slice(scheme.length));
+  return allowed === undefined || origin === undefined || isOriginNamed(origin, allowed);
 }
 
 function readSubprotocols(header: string | undefined): string[] {

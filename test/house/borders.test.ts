@@ -31,7 +31,7 @@ const doors: Record<string, string> = {
 /**
  * The rooms of the runtime, each with the rooms of the runtime that it may import. Rooms on one floor do not know one
  * another; only `gateway` and `processor` compose them. `errors.ts`, `close.ts`, `names.ts`, `json-member.ts`,
- * `push-status.ts` and `fifo.ts` are the ground floor.
+ * `origins.ts`, `push-status.ts` and `fifo.ts` are the ground floor.
  */
 const rooms: Record<string, readonly string[]> = {
   'runtime/bus': [],
@@ -63,7 +63,7 @@ const rooms: Record<string, readonly string[]> = {
     'runtime/role',
   ],
 };
-const ground = ['errors.ts', 'close.ts', 'names.ts', 'json-member.ts', 'push-status.ts', 'fifo.ts'].map(
+const ground = ['errors.ts', 'close.ts', 'names.ts', 'json-member.ts', 'origins.ts', 'push-status.ts', 'fifo.ts'].map(
   (file) => `runtime/${file}`,
 );
 
