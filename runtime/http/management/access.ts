@@ -8,6 +8,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { isIP } from 'node:net';
 import { HydrogenError } from '../../errors.ts';
+import { isOriginNamed } from '../../origins.ts';
 
 /** What a token is good for. */
 export type Scope = 'Send' | 'Disconnect' | 'Membership' | 'Read';
@@ -26,7 +27,7 @@ export interface KnownToken {
 export interface AccessPolicy {
   /** Empty: callers need no token. */
   tokens(): readonly KnownToken[];
-  /** Origins of pages that may call it. */
+  /** Origins of pages that may call it; `https://*.example.com` names those of all subdomains. */
   allowedOrigins(): readonly string[];
   /** The host of the URL under which services call, if there is one. */
   callbackHost(): string | undefined;
@@ -73,7 +74,7 @@ export function callerOf(
 export function pageOf(headers: IncomingHttpHeaders, policy: AccessPolicy): string | undefined {
   const { origin } = headers;
   if (origin !== undefined) {
-    if (policy.allowedOrigins().includes(origin)) return origin;
+    if (isOriginNamed(origin, policy.allowedOrigins())) return origin;
     throw new HydrogenError('HYD_ORIGIN_REFUSED');
   }
   // A link or an image of another site has no origin, but a browser says where it comes from (Fetch Metadata).

@@ -127,7 +127,7 @@ test('the log says who disconnected whom, and once in a while that somebody was 
 });
 
 test('a browser may call for a page whose origin is named, and for no other', async () => {
-  await using gateway = await startGateway({ spec: { management: { allowedOrigins: ['https://admin.example.com'] } } });
+  await using gateway = await startGateway({ spec: { management: { allowedOrigins: ['https://admin.example.com', 'https://*.ops.example'] } } });
   const send = (headers: Record<string, string>): Promise<Answer> =>
     call(gateway, 'POST', '/connections/_broadcast', headers);
   const own = `127.0.0.1:${gateway.gateway.ports.management}`;
@@ -143,6 +143,7 @@ test('a browser may call for a page whose origin is named, and for no other', as
   }
   const named = await send({ origin: 'https://admin.example.com', 'sec-fetch-site': 'cross-site' });
   assert.deepEqual([named.status, named.headers['access-control-allow-origin']], [202, 'https://admin.example.com']);
+  assert.equal((await send({ origin: 'https://a.ops.example' })).status, 202);
   const preflight = await call(gateway, 'OPTIONS', '/connections/_broadcast', { origin: 'https://admin.example.com' });
   assert.deepEqual(
     [preflight.status, preflight.headers['access-control-allow-headers']],
