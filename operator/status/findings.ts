@@ -9,16 +9,8 @@ import {
 } from '../../crds/conditions.ts';
 import { deadLetterRoom, unroutedRoom } from '../../crds/waiting-rooms.ts';
 import { adoptAnnotation } from '../kube/objects.ts';
-import { configurationState } from './configuration.ts';
-import type {
-  ApplyProblem,
-  BacklogFacts,
-  BusFacts,
-  ConfigurationFacts,
-  EndpointFacts,
-  Facts,
-  GroupFacts,
-} from './facts.ts';
+import { configuredAs } from './configuration.ts';
+import type { ApplyProblem, BacklogFacts, BusFacts, EndpointFacts, Facts, GroupFacts } from './facts.ts';
 import { podSelectorOf } from './workload.ts';
 
 /** The state of one aspect. */
@@ -36,7 +28,7 @@ export function findingsOf(facts: Facts): Finding[] {
     ...(facts.group ? [groupReadyOf(facts, facts.group)] : []),
     ...(facts.bus ? [busReachableOf(facts.bus)] : []),
     ...(facts.hasWorkload ? [availableOf(facts), rollingOutOf(facts)] : []),
-    ...(facts.configuration ? [configuredOf(facts, facts.configuration)] : []),
+    ...(facts.configuration ? [finding('Configured', ...configuredAs(facts, facts.configuration))] : []),
     ...(facts.backlog ? [deliveringOf(facts.backlog)] : []),
     ...(facts.endpoints ? [endpointsMatchedOf(facts, facts.endpoints)] : []),
     ...(facts.scaling ? [scalingOf(facts.scaling)] : []),
@@ -153,48 +145,6 @@ function busReachableOf(bus: BusFacts): Finding {
         `NATS is connected; while paused, the operator leaves its streams alone: ${bus.message}`,
       );
   }
-}
-
-function configuredOf({ kind, name, generation, workload }: Facts, configuration: ConfigurationFacts): Finding {
-  if (configuration.state === 'asBefore') {
-    const { reason = '', message = '', observedGeneration } = configuration.condition ?? {};
-    const stillCounts = observedGeneration === generation && isReasonOf('Configured', reason);
-    if (stillCounts) return finding('Configured', reason, message);
-    return finding('Configured', 'NotReported', 'the pods have not been asked yet which configuration they run');
-  }
-  const { current, earlier, refusals, silent } = configurationState(configuration, workload);
-  const [refusal] = refusals;
-  const all = current + earlier + refusals.length + silent;
-  const pods = `kubectl logs -l ${podSelectorOf(kind, name)}`;
-  if (refusal !== undefined) {
-    return finding(
-      'Configured',
-      'ConfigurationRefused',
-      `${refusals.length} of ${all} pods refuse the configuration that was applied last, and run an earlier one; correct the specification, or let pods of an earlier image be replaced first: pod ${refusal.pod} says: ${refusal.problem}; see ${pods}`,
-    );
-  }
-  if (earlier > 0) {
-    return finding(
-      'Configured',
-      'PodsConfiguring',
-      `${earlier} of ${all} pods still run an earlier configuration; each takes over the new one once its kubelet has brought it, within about a minute; if it stays so, see ${pods}`,
-    );
-  }
-  if (silent === all && silent > 0) {
-    return finding(
-      'Configured',
-      'NotReported',
-      'no pod says which configuration it runs: they are of an earlier release, or NATS does not let them publish; Ready does not depend on it',
-    );
-  }
-  if (silent > 0) {
-    return finding(
-      'Configured',
-      'PodsSilent',
-      `${silent} of ${all} pods do not answer the question which configuration they run; if it stays so, see ${pods}`,
-    );
-  }
-  return finding('Configured', 'Configured', 'every pod runs the configuration that was applied last');
 }
 
 function deliveringOf(backlog: BacklogFacts): Finding {
