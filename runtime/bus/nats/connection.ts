@@ -44,11 +44,12 @@ const maxAnnounced = 64;
 
 export class Link {
   /** Subject prefix unique to this link, without the final dot. */
-  readonly inbox = `_INBOX.${nuid.next()}`;
+  readonly inbox: string;
   readonly #options: NatsConnectionOptions;
   readonly #registered = new Set<Registered>();
   readonly #listeners = new Set<StatusListener>();
   readonly #tokens = new KnownTokens();
+  readonly #deniedListeners = new Set<(subject: string) => void>();
   /** Addresses that the servers announced. */
   readonly #announced = new Set<string>();
   #state: 'new' | 'down' | 'up' | 'stopped' = 'new';
@@ -62,6 +63,7 @@ export class Link {
 
   constructor(options: NatsConnectionOptions) {
     this.#options = options;
+    this.inbox = `${options.inboxPrefix ?? '_INBOX'}.${nuid.next()}`;
   }
 
   get status(): BusStatus {
@@ -83,6 +85,11 @@ export class Link {
   onStatus(listener: StatusListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  /** @param listener called with a subject that the server does not let this login publish to, at each attempt */
+  onDenied(listener: (subject: string) => void): void {
+    this.#deniedListeners.add(listener);
   }
 
   start(): void {
@@ -235,6 +242,7 @@ export class Link {
       if (type === 'ldm') this.#note({ kind: 'lameDuck', detail: String(data) });
       const what = denied === undefined ? '' : ` ${denied.operation} ${denied.subject}`;
       if (type === 'error') this.#note({ kind: 'serverError', detail: `${data}${what}` });
+      if (denied?.operation === 'publish') for (const listener of this.#deniedListeners) listener(denied.subject);
       if (type !== 'update' || typeof data !== 'object') continue;
       for (const url of data.deleted ?? []) this.#announced.delete(url);
       this.#announce(data.added);

@@ -1,13 +1,13 @@
 /** Makes one connection to NATS, with credentials and certificates read for this attempt. */
 
-import { credsAuthenticator, type NatsConnection } from 'nats';
+import { type Authenticator, credsAuthenticator, type NatsConnection, nkeyAuthenticator } from 'nats';
 import { HydrogenError } from '../../errors.ts';
 import type { KnownTokens } from './known-tokens.ts';
 import type { ServerLimits } from './meter.ts';
 import { connectTo } from './transport.ts';
 
 export interface NatsAuthentication {
-  /** Content of a credentials file (JWT and nkey seed). */
+  /** Content of a credentials file (JWT and NKey seed), or an NKey seed alone. */
   readonly credentials?: string;
   readonly token?: string;
   readonly user?: string;
@@ -35,6 +35,11 @@ export interface NatsConnectionOptions {
   readonly authentication?: () => NatsAuthentication | Promise<NatsAuthentication>;
   /** Called before every connection. */
   readonly tls?: () => NatsTls | Promise<NatsTls>;
+  /**
+   * Begins the subject of every answer, so that a server can keep those of one role from others. Without a final dot.
+   * @default _INBOX
+   */
+  readonly inboxPrefix?: string;
   /** The name that the server shows for this client, for example `hydrogen gateway gw-1`. */
   readonly clientName: string;
   /** Upper bound of the random wait before the first attempt to reconnect. Default 200. */
@@ -75,12 +80,18 @@ export async function dial(
       noAsyncTraces: true,
       ignoreAuthErrorAbort: true,
       ...(tls === undefined ? {} : { tls }),
-      ...(credentials === undefined ? {} : { authenticator: credsAuthenticator(Buffer.from(credentials)) }),
+      ...(credentials === undefined ? {} : { authenticator: authenticatorOf(credentials) }),
       ...(token === undefined ? {} : { token }),
       ...(user === undefined ? {} : { user }),
       ...(password === undefined ? {} : { pass: password }),
     });
   return tokens.login(authentication.token, connect);
+}
+
+// The seed of a user begins with SU; a credentials file begins with a line of dashes.
+function authenticatorOf(credentials: string): Authenticator {
+  const bytes = Buffer.from(credentials.trim());
+  return bytes.subarray(0, 2).toString() === 'SU' ? nkeyAuthenticator(bytes) : credsAuthenticator(bytes);
 }
 
 function fromUrl(server: string | undefined): NatsAuthentication {

@@ -12,7 +12,8 @@ import { isNoResponders } from './wire.ts';
 export type RequestOutcome =
   | { readonly kind: 'answer'; readonly msg: Msg }
   | { readonly kind: 'nobody' }
-  | { readonly kind: 'timeout' }
+  /** `isDenied`: the server has not passed it on, since this login may not publish to the subject. */
+  | { readonly kind: 'timeout'; readonly isDenied?: boolean }
   | { readonly kind: 'down' };
 
 export interface Requests {
@@ -31,7 +32,8 @@ export interface Requests {
   /**
    * One call of the JetStream API, `subject` without `$JS.API.`.
    * @throws {JetStreamError} when the server refuses
-   * @throws {HydrogenError} HYD_BUS_UNREACHABLE when the server can't be reached or does not answer in time
+   * @throws {HydrogenError} HYD_BUS_UNREACHABLE when the server can't be reached, does not answer in time, or does not
+   * let this login make the call
    */
   api<T>(subject: string, body?: unknown): Promise<T>;
 }
@@ -63,8 +65,10 @@ export const jetStreamCodes = {
 } as const;
 
 interface Waiting {
+  readonly subject: string;
   readonly resolve: (reply: RequestOutcome) => void;
   readonly deadlineMs: number;
+  isDenied: boolean;
 }
 
 const sweepMs = 25;
@@ -90,7 +94,9 @@ export function createRequests(link: Link): Requests {
 
   function sweep(): void {
     const now = performance.now();
-    for (const [slot, one] of waiting) if (one.deadlineMs <= now) take(slot)?.resolve({ kind: 'timeout' });
+    for (const [slot, { deadlineMs, isDenied }] of waiting) {
+      if (deadlineMs <= now) take(slot)?.resolve({ kind: 'timeout', isDenied });
+    }
   }
 
   link.subscribe(`${inbox}*`, (msg) => {
@@ -108,6 +114,10 @@ export function createRequests(link: Link): Requests {
     if (status !== 'up') for (const slot of waiting.keys()) take(slot)?.resolve({ kind: 'timeout' });
   });
 
+  link.onDenied((subject) => {
+    for (const one of waiting.values()) if (one.subject === subject) one.isDenied = true;
+  });
+
   async function send(
     subject: string,
     payload: Uint8Array,
@@ -116,19 +126,19 @@ export function createRequests(link: Link): Requests {
   ): Promise<RequestOutcome> {
     const slot = ++last;
     if (!link.publish(subject, payload, inbox + slot, headers)) return { kind: 'down' };
-    return answered(slot, timeoutMs);
+    return answered(slot, subject, timeoutMs);
   }
 
   // A message to ourselves comes back behind whatever was published before it.
   async function confirm(timeoutMs: number): Promise<boolean> {
     const slot = ++last;
     if (!link.publish(inbox + slot, nothing)) return false;
-    return (await answered(slot, timeoutMs)).kind === 'answer';
+    return (await answered(slot, inbox + slot, timeoutMs)).kind === 'answer';
   }
 
-  function answered(slot: number, timeoutMs: number): Promise<RequestOutcome> {
+  function answered(slot: number, subject: string, timeoutMs: number): Promise<RequestOutcome> {
     return new Promise((resolve) => {
-      waiting.set(slot, { resolve, deadlineMs: performance.now() + timeoutMs });
+      waiting.set(slot, { subject, resolve, deadlineMs: performance.now() + timeoutMs, isDenied: false });
       sweeper ??= setInterval(sweep, sweepMs);
     });
   }
@@ -145,6 +155,9 @@ export function createRequests(link: Link): Requests {
     api: async <T>(subject: string, body?: unknown): Promise<T> => {
       const payload = body === undefined ? nothing : Buffer.from(JSON.stringify(body));
       const reply = await send(`$JS.API.${subject}`, payload, apiTimeoutMs);
+      if (reply.kind === 'timeout' && reply.isDenied) {
+        throw new HydrogenError('HYD_BUS_UNREACHABLE', `NATS does not let this login publish to $JS.API.${subject}`);
+      }
       if (reply.kind !== 'answer') throw new HydrogenError('HYD_BUS_UNREACHABLE', `JetStream: ${reply.kind}`);
       const answer = JSON.parse(reply.msg.string()) as {
         error?: { err_code?: number; code?: number; description?: string };
