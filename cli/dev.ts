@@ -171,10 +171,18 @@ class Roles {
   }
 
   /** A bus for each gateway and processor; those of one group share its messages. */
-  #createBus({ group }: GatewayConfig | ProcessorConfig): Bus {
+  #createBus(config: GatewayConfig | ProcessorConfig): Bus {
+    const { group } = config;
     const { nats } = this.#options;
     if (nats !== undefined) {
-      return createGroupBus(group, { servers: [nats], secrets: this.#secrets, logger: this.#logger, name: 'dev' });
+      const role = 'gateway' in config ? 'gateway' : 'processor';
+      return createGroupBus(group, {
+        servers: [nats],
+        secrets: this.#secrets,
+        logger: this.#logger,
+        role,
+        name: 'dev',
+      });
     }
     const name = busGroup(group.metadata.namespace, group.metadata.name);
     const broker = this.#brokers.get(name) ?? createMemoryBroker({ leaseMs: group.spec.instanceLeaseSeconds * 1000 });

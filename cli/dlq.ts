@@ -23,6 +23,7 @@ import { whileWaiting } from './output.ts';
 interface DlqOptions {
   readonly config: string;
   readonly nats?: string;
+  readonly credentials?: string;
   readonly secrets: string;
 }
 
@@ -164,6 +165,7 @@ function add(parent: Command, name: string, description: string): Command {
       ),
     )
     .option('--nats <url>', "NATS server to use instead of the group's", natsUrl)
+    .option('--credentials <file>', 'NATS credentials file or NKey seed to log in with instead of what the group names')
     .addOption(
       new Option('--secrets <dir>', 'referenced secrets: <dir>/<secret name>/<key>')
         .env(env.secretsDir)
@@ -182,7 +184,10 @@ async function withDeadLetters(options: DlqOptions, work: (letters: DeadLetters)
   const secrets = new MountedSecrets(options.secrets, () => {});
   const name = `dlq ${processor.metadata.name}`;
   const servers = options.nats === undefined ? {} : { servers: [options.nats] };
-  const bus = createGroupBus(group, { secrets, logger, name, ...servers });
+  const { credentials: credentialsFile } = options;
+  // In the pod of a processor, and with its secrets, this is another connection of that processor.
+  const role = credentialsFile === undefined ? 'processor' : 'commandLine';
+  const bus = createGroupBus(group, { secrets, logger, role, name, credentialsFile, ...servers });
   const connected = new Promise<true>((resolve) => {
     bus.onStatus((status) => {
       if (status === 'up') resolve(true);

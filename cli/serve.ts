@@ -31,7 +31,7 @@ export async function runGateway(options: ServeOptions & { readonly portBase: nu
   const { logger, secrets } = createBasics(options);
   const { name } = config.gateway.metadata;
   const report = new ConfigReport({ kind: 'HydrogenGateway', name, pod: podName(), digest: digestOf(sources) });
-  const bus = createGroupBus(config.group, { secrets, logger, name: `gateway ${name}`, report });
+  const bus = createGroupBus(config.group, { secrets, logger, role: 'gateway', name: `gateway ${name}`, report });
   const ports = gatewayPorts(options.portBase, 0);
   const gateway = new Gateway(config, {
     bus,
@@ -58,7 +58,7 @@ export async function runProcessor(options: ServeOptions & { readonly probePort:
     pod: podName(),
     digest: digestOf(sources),
   });
-  const bus = createGroupBus(config.group, { secrets, logger, name: `mproc ${name}`, report });
+  const bus = createGroupBus(config.group, { secrets, logger, role: 'processor', name: `mproc ${name}`, report });
   const processor = new MessageProcessor(config, { bus, secrets, logger, host, version, probePort });
   await serve({ options, logger, parse: processorIn, report }, processor);
 }

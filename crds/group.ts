@@ -81,7 +81,18 @@ const nats = Fields(
       }),
     ),
     managed: Type.Optional(managed),
-    credentialsSecretRef: Type.Optional(secretKeyRef('A NATS credentials file (JWT and seed) to log in with.')),
+    credentialsSecretRef: Type.Optional(
+      secretKeyRef('What to log in with: a NATS credentials file (JWT and seed), or the seed of an NKey alone.'),
+    ),
+    gatewayCredentialsSecretRef: Type.Optional(
+      secretKeyRef(
+        'What gateways log in with instead, so that NATS can give them other rights than the operator. Requires ' +
+          'credentialsSecretRef. Only their pods mount it, and they do not mount credentialsSecretRef.',
+      ),
+    ),
+    processorCredentialsSecretRef: Type.Optional(
+      secretKeyRef('The same for message processors and the commands that run in their pods.'),
+    ),
     tokenSecretRef: Type.Optional(
       secretKeyRef('A NATS token to log in with. With managed, it must not contain single quotes or line breaks.'),
     ),
@@ -182,6 +193,16 @@ export const groupRules: readonly CrossFieldRule[] = [
     message: 'must have at most one of credentialsSecretRef, tokenSecretRef',
     check: (self) => self.credentialsSecretRef === undefined || self.tokenSecretRef === undefined,
   }),
+  ...(['gatewayCredentialsSecretRef', 'processorCredentialsSecretRef'] as const).map((field) =>
+    rule<Nats>({
+      path: 'spec.nats',
+      field,
+      reads: [],
+      rule: `!has(self.${field}) || has(self.credentialsSecretRef)`,
+      message: 'requires credentialsSecretRef, with which the operator logs in',
+      check: (self) => self[field] === undefined || self.credentialsSecretRef !== undefined,
+    }),
+  ),
   rule<NonNullable<Nats['tls']>>({
     path: 'spec.nats.tls',
     reads: [],

@@ -3,7 +3,7 @@ export { parseDocuments } from './documents.ts';
 export { resolveGroups } from './groups.ts';
 export { type DocumentIssue, InvalidDocuments } from './invalid.ts';
 export { kinds } from './kinds.ts';
-export { natsConnectionOf } from './nats-connection.ts';
+export { groupSecretRefs, type MemberRole, type NatsRole, natsConnectionOf } from './nats-connection.ts';
 export { parse } from './parse.ts';
 export { parseQuantity } from './quantity.ts';
 export type {

@@ -8,6 +8,7 @@ import {
   type HydrogenMessageProcessor,
   InvalidDocuments,
   type Kind,
+  type MemberRole,
   parse,
   type Resource,
   restartFacts,
@@ -65,8 +66,8 @@ export function configText(group: HydrogenGroup, member: HydrogenGateway | Hydro
 }
 
 /** Digest of the settings that a running process cannot take over; pods are restarted when it changes. */
-export function restartDigest(group: HydrogenGroup): string {
-  return restartDigestOf(JSON.stringify([group.metadata.name, restartFacts(group)]));
+export function restartDigest(group: HydrogenGroup, role: MemberRole): string {
+  return restartDigestOf(JSON.stringify([group.metadata.name, restartFacts(group, role)]));
 }
 
 const yamlOptions = { lineWidth: 0, aliasDuplicateObjects: false } as const;

@@ -5,7 +5,6 @@ import type { Construct } from 'constructs';
 import { env, ports } from '../crds/contract.ts';
 import { gatewayGraceSeconds } from '../crds/grace.ts';
 import type { HydrogenGateway as ParsedGateway } from '../crds/resources.ts';
-import { secretRefsIn } from '../crds/secret-refs.ts';
 import type { HydrogenGatewayMemberSpec } from '../crds/types/gateway.ts';
 import { addConfigMap } from './config-map.ts';
 import { configText, documentOf, restartDigest } from './documents.ts';
@@ -16,7 +15,7 @@ import { addServiceMonitor, metricsLabel, metricsPortName } from './monitor.ts';
 import { gatewayNames } from './names.ts';
 import { addNetworkPolicy, sameNamespace, wholeCluster } from './network.ts';
 import { podTemplate } from './pod.ts';
-import { secretsVolume } from './secrets.ts';
+import { memberSecrets } from './secrets.ts';
 import { addService } from './service.ts';
 import { addWorkload } from './workload.ts';
 
@@ -88,9 +87,9 @@ export class HydrogenGateway extends HydrogenMember {
         ports: { client: ports.client, management: ports.management, probes: ports.probes },
         env: { [env.callbackUrl]: this.managementUrl },
         configMap: name,
-        secrets: secretsVolume(secretRefsIn([group.spec, { ...document.spec, template: undefined }])),
+        secrets: memberSecrets(group, 'gateway', document.spec),
         graceSeconds,
-        restartDigest: restartDigest(group),
+        restartDigest: restartDigest(group, 'gateway'),
       }),
     });
     const appProtocol = document.spec.httpRoute && 'kubernetes.io/ws';

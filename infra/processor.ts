@@ -5,7 +5,6 @@ import type { Construct } from 'constructs';
 import { ports } from '../crds/contract.ts';
 import { processorGraceSeconds } from '../crds/grace.ts';
 import type { HydrogenMessageProcessor as ParsedProcessor } from '../crds/resources.ts';
-import { secretRefsIn } from '../crds/secret-refs.ts';
 import type { HydrogenMessageProcessorMemberSpec } from '../crds/types/processor.ts';
 import { addConfigMap } from './config-map.ts';
 import { configText, documentOf, restartDigest } from './documents.ts';
@@ -15,7 +14,7 @@ import { addServiceMonitor, metricsLabel, metricsPortName } from './monitor.ts';
 import { processorNames } from './names.ts';
 import { addNetworkPolicy, wholeCluster } from './network.ts';
 import { podTemplate } from './pod.ts';
-import { secretsVolume } from './secrets.ts';
+import { memberSecrets } from './secrets.ts';
 import { addService } from './service.ts';
 import { addWorkload } from './workload.ts';
 
@@ -69,9 +68,9 @@ export class HydrogenMessageProcessor extends HydrogenMember {
         ports: { probes: ports.probes },
         env: {},
         configMap: name,
-        secrets: secretsVolume(secretRefsIn([group.spec, { ...document.spec, template: undefined }])),
+        secrets: memberSecrets(group, 'processor', document.spec),
         graceSeconds: processorGraceSeconds(document.spec),
-        restartDigest: restartDigest(group),
+        restartDigest: restartDigest(group, 'processor'),
       }),
     });
     addService(this, 'Service', identity, {

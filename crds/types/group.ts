@@ -74,8 +74,15 @@ export interface GroupNats {
    * Exactly one of servers and managed is set.
    */
   readonly managed?: GroupManaged;
-  /** A NATS credentials file (JWT and seed) to log in with. */
+  /** What to log in with: a NATS credentials file (JWT and seed), or the seed of an NKey alone. */
   readonly credentialsSecretRef?: SecretKeyRef;
+  /**
+   * What gateways log in with instead, so that NATS can give them other rights than the operator. Requires
+   * credentialsSecretRef. Only their pods mount it, and they do not mount credentialsSecretRef.
+   */
+  readonly gatewayCredentialsSecretRef?: SecretKeyRef;
+  /** The same for message processors and the commands that run in their pods. */
+  readonly processorCredentialsSecretRef?: SecretKeyRef;
   /** A NATS token to log in with. With managed, it must not contain single quotes or line breaks. */
   readonly tokenSecretRef?: SecretKeyRef;
   /** TLS settings for NATS. If present, connections use TLS only. */
@@ -97,8 +104,15 @@ export interface GroupNatsInput {
    * Exactly one of servers and managed is set.
    */
   readonly managed?: GroupManagedInput;
-  /** A NATS credentials file (JWT and seed) to log in with. */
+  /** What to log in with: a NATS credentials file (JWT and seed), or the seed of an NKey alone. */
   readonly credentialsSecretRef?: SecretKeyRef;
+  /**
+   * What gateways log in with instead, so that NATS can give them other rights than the operator. Requires
+   * credentialsSecretRef. Only their pods mount it, and they do not mount credentialsSecretRef.
+   */
+  readonly gatewayCredentialsSecretRef?: SecretKeyRef;
+  /** The same for message processors and the commands that run in their pods. */
+  readonly processorCredentialsSecretRef?: SecretKeyRef;
   /** A NATS token to log in with. With managed, it must not contain single quotes or line breaks. */
   readonly tokenSecretRef?: SecretKeyRef;
   /** TLS settings for NATS. If present, connections use TLS only. */

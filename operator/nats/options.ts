@@ -18,12 +18,12 @@ const serverLimits: ServerLimits = {
 
 /** The servers of a group, as addresses that work from another namespace. */
 export function serversOf(group: HydrogenGroup): readonly string[] {
-  return natsConnectionOf(group).servers.map((server) => qualified(server, group.metadata.namespace));
+  return natsConnectionOf(group, 'operator').servers.map((server) => qualified(server, group.metadata.namespace));
 }
 
 /** Digest of everything that a connection depends on, including the settings of the streams. */
 export function connectionDigest(group: HydrogenGroup, servers: readonly string[]): string {
-  return digest([servers, restartFacts(group)]);
+  return digest([servers, restartFacts(group, 'operator')]);
 }
 
 /** The options of the connection. */
@@ -32,7 +32,7 @@ export function connectionOptions(
   servers: readonly string[],
   read: ReadSecretKey,
 ): NatsGroupOptions {
-  return { ...natsOptionsOf(group, read), servers, clientName: 'hydrogen operator', serverLimits };
+  return { ...natsOptionsOf(group, 'operator', read), servers, clientName: 'hydrogen operator', serverLimits };
 }
 
 /**

@@ -7,6 +7,7 @@ import { busGroup } from '../../crds/contract.ts';
 import {
   type HydrogenGroup,
   type HydrogenMessageProcessorSpec,
+  type NatsRole,
   natsConnectionOf,
   parseQuantity,
   type SecretKeyRef,
@@ -22,13 +23,18 @@ export function maxAgeMsOf(group: HydrogenGroup): number {
   return group.spec.stream.maxAgeSeconds * 1000;
 }
 
-/** How a group's bus is reached and set up on NATS, except for `clientName`. */
-export function natsOptionsOf(group: HydrogenGroup, read: ReadSecretKey): Omit<NatsBusOptions, 'clientName'> {
+/** How a group's bus is reached and set up on NATS by a role, except for `clientName`. */
+export function natsOptionsOf(
+  group: HydrogenGroup,
+  role: NatsRole,
+  read: ReadSecretKey,
+): Omit<NatsBusOptions, 'clientName'> {
   const { stream, deadLetter, instanceLeaseSeconds } = group.spec;
-  const { servers, tls, credentialsSecretRef, tokenSecretRef } = natsConnectionOf(group);
+  const { servers, tls, credentialsSecretRef, tokenSecretRef } = natsConnectionOf(group, role);
   return {
     group: busGroup(group.metadata.namespace, group.metadata.name),
     servers,
+    inboxPrefix: `_INBOX.${role}`,
     stream: {
       storage: stream.storage,
       replicas: stream.replicas,

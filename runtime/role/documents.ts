@@ -78,7 +78,11 @@ export async function loadProcessor(file: string): Promise<ProcessorConfig> {
 export function restartFields<Config extends GatewayConfig | ProcessorConfig>(before: Config, after: Config): string[] {
   const [old, next] = [before, after].map((config) => {
     const { metadata, spec } = 'gateway' in config ? config.gateway : config.processor;
-    const facts = Object.entries(restartFacts(config.group)).map(([field, value]) => [`${field} of the group`, value]);
+    const role = 'gateway' in config ? 'gateway' : 'processor';
+    const facts = Object.entries(restartFacts(config.group, role)).map(([field, value]) => [
+      `${field} of the group`,
+      value,
+    ]);
     return {
       'metadata.name': metadata.name,
       'metadata.namespace': metadata.namespace,

@@ -200,7 +200,7 @@ test('members connect to the servers where the manifests put them', () => {
   const service = find(renderYaml(yaml), 'Service', 'chat-nats');
   const port = at(service, 'spec.ports[0].port');
   const url = `nats://${nameOf(service)}.${at(service, 'metadata.namespace')}.svc:${port}`;
-  assert.deepEqual(natsConnectionOf(group), { servers: [url] });
+  assert.deepEqual(natsConnectionOf(group, 'gateway'), { servers: [url] });
 });
 
 test('only members of the group, and the operator, may reach the servers', () => {
@@ -210,4 +210,30 @@ test('only members of the group, and the operator, may reach the servers', () =>
   ) as [object];
   assert.deepEqual(at(clients, 'from[0]'), { podSelector: { matchLabels: { 'hydrogen.dev/group-name': 'chat' } } });
   assert.equal((at(clients, 'from') as object[]).length, 2);
+});
+
+test('pods mount the login of their own role alone, or that of the group', () => {
+  const own = {
+    credentialsSecretRef: { name: 'operator', key: 'seed' },
+    gatewayCredentialsSecretRef: { name: 'gateway', key: 'seed' },
+    processorCredentialsSecretRef: { name: 'processor', key: 'seed' },
+  };
+  const mounted = (nats: object, kind: string): unknown => {
+    const rendered = renderYaml(
+      documents({
+        group: `nats: ${JSON.stringify({ servers: ['nats://nats'], ...nats })}`,
+        gateway: '{}',
+        processor: '{}',
+      }),
+    );
+    const volumes = at(find(rendered, 'Deployment', kind), 'spec.template.spec.volumes') as Record<string, unknown>[];
+    const sources = volumes.flatMap(
+      (volume) => (volume.projected as { sources?: { secret: { name: string } }[] })?.sources ?? [],
+    );
+    return sources.map(({ secret }) => secret.name);
+  };
+  assert.deepEqual(mounted(own, 'chat-gateway'), ['gateway']);
+  assert.deepEqual(mounted(own, 'chat-mproc'), ['processor']);
+  const { credentialsSecretRef, gatewayCredentialsSecretRef } = own;
+  assert.deepEqual(mounted({ credentialsSecretRef, gatewayCredentialsSecretRef }, 'chat-mproc'), ['operator']);
 });

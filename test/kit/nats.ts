@@ -27,6 +27,8 @@ export interface TestNats extends AsyncDisposable {
   /** Undefined while it does not run. */
   readonly pid: number | undefined;
   readonly storeDir: string;
+  /** The end of its log since it was started last. */
+  log(): string;
   /** Starts it again on the same port and store; nothing when it runs. */
   start(): Promise<void>;
   /** Stops it with SIGTERM and keeps its store. */
@@ -83,6 +85,7 @@ export async function startNats({
       return server?.pid;
     },
     storeDir,
+    log: () => server?.output() ?? '',
     start,
     stop,
     kill,

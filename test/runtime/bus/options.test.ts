@@ -30,7 +30,7 @@ test('the options of a group have the values of its document in the units of the
     deadLetter: { maxAgeSeconds: 120, maxBytes: '2Mi' },
     instanceLeaseSeconds: 20,
   });
-  const options = natsOptionsOf(group, ({ name, key }) => `${name}/${key}`);
+  const options = natsOptionsOf(group, 'operator', ({ name, key }) => `${name}/${key}`);
   assert.equal(options.group, 'shop_chat');
   assert.deepEqual(options.servers, ['tls://nats:4222']);
   assert.deepEqual(options.stream, { storage: 'File', replicas: 1, maxAgeMs: 60_000, maxBytes: 1024 ** 2 });
