@@ -129,3 +129,32 @@ test('an object waits for the sync wave before its own to be Healthy', { skip },
   await chat.until(settled, await stage.repository.commit({ [late]: undefined }));
   assert.equal(await stage.find('hgrp/late'), undefined);
 });
+
+test('what is no longer in Git is pruned, finalizers and children included', { skip }, async () => {
+  const text = changed('HydrogenMessageProcessor', () => undefined);
+  const revision = await stage.repository.commit({ [file]: text });
+  await eventually(async () => (await stage.find('hmp/chat')) === undefined, patiently);
+  await eventually(async () => (await stage.find('deployment/chat-mproc')) === undefined, patiently);
+  await chat.until('Synced Progressing', revision); // no pod of a gateway without a processor is ready
+  await chat.until(settled, await stage.repository.commit({ [file]: original }));
+});
+
+test('deleting the app ends, with a group whose NATS the operator runs, and leaves the operator', {
+  skip,
+}, async () => {
+  const managed = withSpec('HydrogenGroup', { nats: { managed: {} } });
+  const text = managed.replaceAll('name: chat\n', 'name: own\n');
+  await chat.until(settled, await stage.repository.commit({ [`${folder}/own.yaml`]: text }));
+  await chat.remove();
+  for (const kind of ['hydrogen', 'deployments', 'statefulsets']) {
+    await eventually(async () => (await stage.find(kind)) === undefined, patiently);
+  }
+  assert.equal(await operator.state(), settled);
+  await operator.remove();
+  const { kubectl } = stage.platform.cluster;
+  await kubectl(['-n', 'hydrogen-system', 'get', 'deployment/hydrogen-operator']);
+  assert.equal(
+    (await kubectl(['get', 'crd', '-l', 'app.kubernetes.io/name=hydrogen', '-o', 'name'])).trim().split('\n').length,
+    3,
+  );
+});
