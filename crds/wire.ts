@@ -19,6 +19,10 @@ export interface ServiceRequest {
   readonly connection_id: string;
   /** The path that the client connected to. */
   readonly endpoint: string;
+  /** Who the authorizer said the client is; absent if it did not. */
+  readonly user?: string;
+  /** Base URL of the management API, as in the header `hydrogen-callback`; absent when none is known. */
+  readonly callback?: string;
   /** When the gateway read the message or made the request: RFC 3339, UTC, milliseconds. */
   readonly time: string;
 }
@@ -68,6 +72,12 @@ export interface AuthorizerRequest extends ServiceRequest {
 export interface AuthorizerResponse<Context extends object = JsonObject> {
   /** Comes back with every message and hook of this connection. @default {} */
   readonly context?: Context;
+  /** Who the client is: 1 to 128 bytes of UTF-8. */
+  readonly user?: string;
+  /** The channels that the connection is a member of from the beginning. @default - none */
+  readonly channels?: readonly string[];
+  /** When the connection is closed, with 4001: RFC 3339. @default - never */
+  readonly expires_at?: string;
   /** One that the client offered. @default - the first that the gateway accepts */
   readonly subprotocol?: string;
 }
@@ -99,6 +109,10 @@ export interface ConnectionDescription {
   readonly connection_id: string;
   readonly instance_id: string;
   readonly endpoint: string;
+  /** Who the authorizer said the client is; absent if it did not. */
+  readonly user?: string;
+  /** The channels that it is a member of. */
+  readonly channels: readonly string[];
   readonly state: string;
   readonly remote_address: string;
   /** The accepted subprotocol; empty: none. */
@@ -107,6 +121,8 @@ export interface ConnectionDescription {
   readonly connected_at: string;
   /** When the gateway last heard of the client: RFC 3339, UTC, milliseconds. */
   readonly last_seen_at: string;
+  /** When the gateway will close it: RFC 3339, UTC, milliseconds; absent: never. */
+  readonly ends_at?: string;
   /** Bytes that wait to be sent to the client. */
   readonly buffered_bytes: number;
 }
@@ -115,6 +131,36 @@ export interface ConnectionDescription {
 export interface DisconnectQuery {
   /** 1000 or 3000 to 4999. @default 1008 */
   readonly code?: number;
+}
+
+/** Connections over all gateways of the group. */
+export interface ConnectionCounts {
+  /** Those that could be sent to. */
+  readonly connections: number;
+  /** Gateways that are alive and did not answer within three seconds: their connections are not counted. */
+  readonly unanswered: number;
+}
+
+/** Body of the answer to `POST /users/{user}/_send` and `POST /channels/{channel}/_send`. */
+export interface SendCounts extends ConnectionCounts {
+  /** Connections that were given the message. */
+  readonly sent: number;
+  /** Connections that were too slow for it, and are closed. */
+  readonly full: number;
+}
+
+/** Body of the answer to `PUT` and `DELETE /channels/{channel}/users/{user}`. */
+export interface MembershipCounts extends ConnectionCounts {
+  /** Connections that are in too many channels. */
+  readonly refused: number;
+}
+
+/** Body of the answer to `GET /connections`, `GET /users/{user}` and `GET /channels/{channel}`. */
+export interface ConnectionPage extends ConnectionCounts {
+  /** In the order of their ids. `connections` counts those of all pages. */
+  readonly items: readonly ConnectionDescription[];
+  /** For the query of the next page; absent on the last. */
+  readonly cursor?: string;
 }
 
 /** Query of `POST /connections/_broadcast`; the body is the message. */

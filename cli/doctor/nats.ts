@@ -20,6 +20,9 @@ export interface GroupOfMembers extends Pick<Documents, 'gateways' | 'processors
   readonly group: HydrogenGroup;
 }
 
+/** Where each role has a login of its own, the operator's is tried: it may do most. */
+const role = 'operator';
+
 type Attempt = { readonly server: string; readonly survey?: NatsSurvey; readonly diagnosis: Diagnosis };
 
 /** Connects to each server once. @param onStart called with what is examined */
@@ -30,7 +33,7 @@ export async function diagnoseNats(
 ): Promise<Diagnosis[]> {
   const { group } = members;
   const about = { objects: [`HydrogenGroup/${group.metadata.name}`] };
-  const { servers, ...login } = natsConnectionOf(group);
+  const { servers, ...login } = natsConnectionOf(group, role);
   const values = await readAll(group.metadata.namespace, secretRefsIn(login), read);
   if (typeof values === 'string') {
     const message = `It is not tried, since what it logs in with is not known here: ${values}.`;
@@ -44,9 +47,15 @@ export async function diagnoseNats(
     }),
   );
   const reached = attempts.find(({ survey }) => survey !== undefined);
-  const faults = reached?.survey === undefined ? [] : faultsOf(reached.survey, needsOf(members));
+  const faults = reached?.survey === undefined ? [] : faultsOf(asJudged(group, reached.survey), needsOf(members));
   const subject = `NATS ${withoutLogin(reached?.server ?? '')}`;
   return [...attempts.map(({ diagnosis }) => diagnosis), ...faults.map((fault) => ({ ...about, subject, ...fault }))];
+}
+
+/** The rights of one role say nothing about those of the others. */
+function asJudged({ spec: { nats } }: HydrogenGroup, survey: NatsSurvey): NatsSurvey {
+  const hasRoles = nats.gatewayCredentialsSecretRef !== undefined || nats.processorCredentialsSecretRef !== undefined;
+  return hasRoles ? { ...survey, denied: [] } : survey;
 }
 
 async function attempt(
@@ -64,9 +73,9 @@ async function attempt(
     return { diagnosis: unresolved(host, reason, members, about) };
   }
   const options = {
-    ...natsOptionsOf(group, ({ name, key }) => values.get(`${name}/${key}`) ?? ''),
+    ...natsOptionsOf(group, role, ({ name, key }) => values.get(`${name}/${key}`) ?? ''),
     // As on every connection of a member: a login in the first URL counts for all of them.
-    servers: natsConnectionOf(group).servers,
+    servers: natsConnectionOf(group, role).servers,
     clientName: 'hydrogen doctor',
     hasLanes: members.processors.some(({ processor }) => processor.spec.delivery.ordering === 'PerConnection'),
   };

@@ -86,6 +86,8 @@ export interface Subjects {
   instance(instanceId: string): string;
   /** @throws {HydrogenError} HYD_ADDRESS_INVALID for what is no name */
   address(address: Address): string;
+  /** Covers every address. */
+  readonly allAddresses: string;
   /** @throws {HydrogenError} HYD_CONFIG_INVALID when the name is not a valid token */
   deadLetters(processor: string): string;
   /**
@@ -211,6 +213,7 @@ export function createSubjects(group: string): Subjects {
     parseEntryFilter,
     parseEntry,
     instance: (instanceId) => `${prefix}.instance.${checkedId(instanceId)}`,
+    allAddresses: `${prefix}.to.>`,
     address: (address) => {
       const to = `${prefix}.to.${address.kind}`;
       return 'name' in address ? `${to}.${encodeToken(checkedAddressName(address))}` : to;

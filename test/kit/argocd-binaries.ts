@@ -7,9 +7,10 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { chmod, cp, mkdir, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
+import { go } from './go-build.ts';
 import { binaryIn, environmentOf, packagedProgram } from './packaged-program.ts';
 import { findInstalled, obtain, type Program } from './program.ts';
-import { findIn, go, placeNamedBy, run } from './program-sources.ts';
+import { findIn, placeNamedBy, run } from './program-sources.ts';
 
 /** Programs and files of a test. */
 export interface ArgoCdBinaries {

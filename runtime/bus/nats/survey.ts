@@ -145,6 +145,8 @@ function subscriptions(subjects: Subjects): readonly Trial[] {
     { subject: `_INBOX.${nobody}`, shown: '_INBOX.>' },
     { subject: subjects.broadcast },
     { subject: subjects.announcements },
+    { subject: subjects.reports },
+    { subject: subjects.address({ kind: 'fence' }), shown: subjects.allAddresses },
     { subject: subjects.instance(nobody), shown: subjects.instance(nobody).replace(nobody, '*') },
     { subject: `${advisory}.CONSUMER.CREATED.${subjects.stream}.*` },
     { subject: `${advisory}.CONSUMER.DELETED.${subjects.stream}.*` },

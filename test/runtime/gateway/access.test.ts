@@ -127,7 +127,9 @@ test('the log says who disconnected whom, and once in a while that somebody was 
 });
 
 test('a browser may call for a page whose origin is named, and for no other', async () => {
-  await using gateway = await startGateway({ spec: { management: { allowedOrigins: ['https://admin.example.com', 'https://*.ops.example'] } } });
+  await using gateway = await startGateway({
+    spec: { management: { allowedOrigins: ['https://admin.example.com', 'https://*.ops.example'] } },
+  });
   const send = (headers: Record<string, string>): Promise<Answer> =>
     call(gateway, 'POST', '/connections/_broadcast', headers);
   const own = `127.0.0.1:${gateway.gateway.ports.management}`;
