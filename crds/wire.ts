@@ -134,7 +134,7 @@ export interface DisconnectQuery {
 }
 
 /** Connections over all gateways of the group. */
-export interface ConnectionCounts {
+export interface AnsweredCounts {
   /** Those that could be sent to. */
   readonly connections: number;
   /** Gateways that are alive and did not answer within three seconds: their connections are not counted. */
@@ -142,7 +142,7 @@ export interface ConnectionCounts {
 }
 
 /** Body of the answer to `POST /users/{user}/_send` and `POST /channels/{channel}/_send`. */
-export interface SendCounts extends ConnectionCounts {
+export interface SendAnswer extends AnsweredCounts {
   /** Connections that were given the message. */
   readonly sent: number;
   /** Connections that were too slow for it, and are closed. */
@@ -150,13 +150,13 @@ export interface SendCounts extends ConnectionCounts {
 }
 
 /** Body of the answer to `PUT` and `DELETE /channels/{channel}/users/{user}`. */
-export interface MembershipCounts extends ConnectionCounts {
+export interface MembershipAnswer extends AnsweredCounts {
   /** Connections that are in too many channels. */
   readonly refused: number;
 }
 
 /** Body of the answer to `GET /connections`, `GET /users/{user}` and `GET /channels/{channel}`. */
-export interface ConnectionPage extends ConnectionCounts {
+export interface ConnectionPage extends AnsweredCounts {
   /** In the order of their ids. `connections` counts those of all pages. */
   readonly items: readonly ConnectionDescription[];
   /** For the query of the next page; absent on the last. */

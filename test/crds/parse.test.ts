@@ -56,6 +56,7 @@ test('fills in every default, also inside absent objects', () => {
         maxMessageBytes: 262144,
         maxConnections: 50000,
         maxPendingHandshakes: 10000,
+        maxChannelsPerConnection: 128,
         maxConnectionsPerAddress: 0,
         handshakesPerSecondPerAddress: 0,
         maxBufferedBytes: 1048576,
