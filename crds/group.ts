@@ -4,7 +4,7 @@ import { Type } from 'typebox';
 import { paused, secretKeyRef } from './fragments.ts';
 import { parseQuantity } from './quantity.ts';
 import { type CrossFieldRule, rule } from './rules.ts';
-import { Fields, Integer, ListSet, Quantity, StringEnum, Text, withDefault } from './schema.ts';
+import { Fields, Integer, List, ListSet, Quantity, StringEnum, Text, withDefault } from './schema.ts';
 import type { HydrogenGroupSpec } from './types/group.ts';
 import { urlRule } from './url.ts';
 
@@ -163,6 +163,24 @@ export const groupSpec = Fields(
     nats,
     stream: withDefault(stream, {}),
     deadLetter: withDefault(deadLetter, {}),
+    signing: Type.Optional(
+      Fields(
+        {
+          secretRefs: List(secretKeyRef('A key.'), {
+            description:
+              'Keys of secrets, each with whsec_ and the base64 of 24 to 64 bytes. Requests carry a signature of each key, so ' +
+              'that one can be replaced while services still know the other.',
+            minItems: 1,
+            maxItems: 2,
+          }),
+        },
+        {
+          description:
+            'Requests to destinations, hooks, authorizers and rules engines are signed, as Standard Webhooks says. Absent: ' +
+            'they are not.',
+        },
+      ),
+    ),
     instanceLeaseSeconds: withDefault(
       Integer(10, 300, {
         description:

@@ -17,6 +17,9 @@ export const reservedHeaders: readonly string[] = [
   'keep-alive',
   'te',
   'trailer',
+  'webhook-id',
+  'webhook-timestamp',
+  'webhook-signature',
 ];
 
 const headerName = new RegExp(grammars.headerName.pattern);

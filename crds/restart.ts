@@ -8,12 +8,13 @@ import type { HydrogenGroup } from './resources.ts';
  * list, so that they agree.
  */
 export function restartFacts(group: HydrogenGroup, role: NatsRole): Readonly<Record<string, unknown>> {
-  const { stream, deadLetter, instanceLeaseSeconds } = group.spec;
+  const { stream, deadLetter, instanceLeaseSeconds, signing } = group.spec;
   const { deletionPolicy: _, ...kept } = stream; // the operator alone acts on it
   return {
     'spec.nats': natsConnectionOf(group, role),
     'spec.stream': kept,
     'spec.deadLetter': deadLetter,
     'spec.instanceLeaseSeconds': instanceLeaseSeconds,
+    ...(signing && { 'spec.signing': signing }),
   };
 }

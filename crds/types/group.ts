@@ -17,6 +17,11 @@ export interface HydrogenGroupSpec {
   /** The stream of dead letters: messages that could not be delivered. */
   readonly deadLetter: GroupDeadLetter;
   /**
+   * Requests to destinations, hooks, authorizers and rules engines are signed, as Standard Webhooks says. Absent: they
+   * are not.
+   */
+  readonly signing?: GroupSigning;
+  /**
    * Seconds after which the connections of a gateway that has lost the bus count as gone in the rest of the group. That
    * gateway closes them, with 1013, after 80 % of this time.
    *
@@ -49,6 +54,11 @@ export interface HydrogenGroupSpecInput {
    * Absent: the defaults of its fields.
    */
   readonly deadLetter?: GroupDeadLetterInput;
+  /**
+   * Requests to destinations, hooks, authorizers and rules engines are signed, as Standard Webhooks says. Absent: they
+   * are not.
+   */
+  readonly signing?: GroupSigning;
   /**
    * Seconds after which the connections of a gateway that has lost the bus count as gone in the rest of the group. That
    * gateway closes them, with 1013, after 80 % of this time.
@@ -339,4 +349,18 @@ export interface GroupDeadLetterInput {
    * @default "1Gi"
    */
   readonly maxBytes?: number | string;
+}
+
+/**
+ * Requests to destinations, hooks, authorizers and rules engines are signed, as Standard Webhooks says. Absent: they
+ * are not.
+ */
+export interface GroupSigning {
+  /**
+   * Keys of secrets, each with whsec_ and the base64 of 24 to 64 bytes. Requests carry a signature of each key, so that
+   * one can be replaced while services still know the other.
+   *
+   * 1 to 2 entries.
+   */
+  readonly secretRefs: readonly SecretKeyRef[];
 }

@@ -1,18 +1,26 @@
 // The chat's service. It speaks HTTP only: hydrogen calls it when a client connects, speaks or leaves, and it calls
-// hydrogen back, at the base URL in the header `hydrogen-callback`, to send to one client or to all.
+// hydrogen back, at the base URL in the field `callback`, to send to one client or to all.
 //
 // It keeps no state. Who is asking comes with each request (the context that /authorize gave), so any number of
 // copies may run, each may be restarted at any time, and none needs to know which gateway holds a client.
 package main
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log"
+	"math"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -23,6 +31,7 @@ type call struct {
 	ConnectionID string      `json:"connection_id"`
 	Query        [][2]string `json:"query"` // of the authorizer: [["name", "alice"]]
 	Message      string      `json:"message"`
+	Callback     string      `json:"callback"`
 	Context      struct {
 		Authorizer struct {
 			Name string `json:"name"`
@@ -30,6 +39,42 @@ type call struct {
 	} `json:"context"`
 
 	name, callback, messageID string
+}
+
+// A key of `spec.signing` of the group, `whsec_...`. With it, only requests that hydrogen has signed are taken.
+var signingKey = os.Getenv("SIGNING_KEY")
+
+// Whoever reaches this service could name any URL. So one that is not signed is called on these hosts alone.
+var callbackHosts = strings.Split(envOr("CALLBACK_HOSTS", "localhost,127.0.0.1"), ",")
+
+func envOr(name, otherwise string) string {
+	if value := os.Getenv(name); value != "" {
+		return value
+	}
+	return otherwise
+}
+
+// Standard Webhooks: an HMAC of id, time and body. https://www.standardwebhooks.com has libraries that do this.
+func isSigned(headers http.Header, body []byte) bool {
+	seconds, err := strconv.ParseInt(headers.Get("webhook-timestamp"), 10, 64)
+	if err != nil || math.Abs(float64(time.Now().Unix()-seconds)) > 300 {
+		return false // an old request that somebody repeats
+	}
+	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(signingKey, "whsec_"))
+	if err != nil {
+		return false
+	}
+	mac := hmac.New(sha256.New, key)
+	fmt.Fprintf(mac, "%s.%d.%s", headers.Get("webhook-id"), seconds, body)
+	expected := "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil))
+	return slices.ContainsFunc(strings.Fields(headers.Get("webhook-signature")), func(given string) bool {
+		return hmac.Equal([]byte(given), []byte(expected))
+	})
+}
+
+func isTrusted(callback string) bool {
+	parsed, err := url.Parse(callback)
+	return err == nil && (callback == "" || signingKey != "" || slices.Contains(callbackHosts, parsed.Hostname()))
 }
 
 var validName = regexp.MustCompile(`^\w{1,20}$`)
@@ -136,13 +181,23 @@ func post(url, text string) error {
 
 func handle(path string, route func(call) (int, string, error)) {
 	http.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil || signingKey != "" && !isSigned(r.Header, body) {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
 		var c call
-		if err := json.NewDecoder(r.Body).Decode(&c); err != nil {
+		if err := json.Unmarshal(body, &c); err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
+		if !isTrusted(c.Callback) {
+			log.Printf("%s is neither signed nor among CALLBACK_HOSTS", c.Callback)
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
 		c.name = c.Context.Authorizer.Name
-		c.callback, c.messageID = r.Header.Get("hydrogen-callback"), r.Header.Get("hydrogen-message-id")
+		c.callback, c.messageID = c.Callback, r.Header.Get("hydrogen-message-id")
 		status, text, err := route(c)
 		if err != nil {
 			log.Print(err)

@@ -1,12 +1,18 @@
 // The chat's service. It speaks HTTP only: hydrogen calls it when a client connects, speaks or leaves, and it calls
-// hydrogen back, at the base URL in the header `hydrogen-callback`, to send to one client or to all.
+// hydrogen back, at the base URL in the field `callback`, to send to one client or to all.
 //
 // It keeps no state. Who is asking comes with each request (the context that /authorize gave), so any number of
 // copies may run, each may be restarted at any time, and none needs to know which gateway holds a client.
 
+import { createHmac, timingSafeEqual } from 'node:crypto';
 import { createServer } from 'node:http';
 
 const port = Number(process.env.PORT ?? 9000);
+
+// A key of `spec.signing` of the group, `whsec_...`. With it, only requests that hydrogen has signed are taken.
+const signingKey = process.env.SIGNING_KEY;
+// Whoever reaches this service could name any URL. So one that is not signed is called on these hosts alone.
+const callbackHosts = (process.env.CALLBACK_HOSTS ?? 'localhost,127.0.0.1').split(',');
 
 // Delivery is at least once: a message may come again, under the same id, when our answer to it was lost. This set
 // spares the room most repetitions. It is a convenience, bounded and gone with the process; what must never happen
@@ -66,15 +72,34 @@ async function post(url, text) {
   if (!response.ok && response.status !== 410) throw new Error(`${url}: ${response.status} ${await response.text()}`);
 }
 
+/** Standard Webhooks: an HMAC of id, time and body. https://www.standardwebhooks.com has libraries that do this. */
+function isSigned(headers, bytes) {
+  const { 'webhook-id': id, 'webhook-timestamp': seconds, 'webhook-signature': signatures = '' } = headers;
+  if (Math.abs(Date.now() / 1000 - Number(seconds)) > 300) return false; // an old request that somebody repeats
+  const key = Buffer.from(signingKey.slice('whsec_'.length), 'base64');
+  const expected = createHmac('sha256', key).update(`${id}.${seconds}.`).update(bytes).digest();
+  return signatures.split(' ').some((signature) => {
+    const given = Buffer.from(signature.slice('v1,'.length), 'base64');
+    return given.length === expected.length && timingSafeEqual(given, expected);
+  });
+}
+
+function trusted(callback) {
+  if (callback === undefined || signingKey || callbackHosts.includes(new URL(callback).hostname)) return callback;
+  throw new Error(`${callback} is neither signed nor among CALLBACK_HOSTS`);
+}
+
 createServer(async (request, response) => {
   const route = routes[request.url];
   if (route === undefined) return response.writeHead(404).end();
   try {
-    const body = JSON.parse(Buffer.concat(await request.toArray()).toString());
+    const bytes = Buffer.concat(await request.toArray());
+    if (signingKey && !isSigned(request.headers, bytes)) return response.writeHead(401).end();
+    const body = JSON.parse(bytes.toString());
     const { status, text = '' } = await route({
       body,
       name: body.context?.authorizer?.name,
-      callback: request.headers['hydrogen-callback'],
+      callback: trusted(body.callback),
       messageId: request.headers['hydrogen-message-id'],
     });
     response.writeHead(status).end(text);

@@ -1,20 +1,29 @@
 """The chat's service. It speaks HTTP only: hydrogen calls it when a client connects, speaks or leaves, and it calls
-hydrogen back, at the base URL in the header `hydrogen-callback`, to send to one client or to all.
+hydrogen back, at the base URL in the field `callback`, to send to one client or to all.
 
 It keeps no state. Who is asking comes with each request (the context that /authorize gave), so any number of copies
 may run, each may be restarted at any time, and none needs to know which gateway holds a client.
 """
 
+import base64
+import hmac
 import json
 import os
 import re
+import time
 import traceback
 from collections import OrderedDict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.error import HTTPError
+from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 PORT = int(os.environ.get("PORT", "9000"))
+
+# A key of `spec.signing` of the group, `whsec_...`. With it, only requests that hydrogen has signed are taken.
+SIGNING_KEY = os.environ.get("SIGNING_KEY")
+# Whoever reaches this service could name any URL. So one that is not signed is called on these hosts alone.
+CALLBACK_HOSTS = os.environ.get("CALLBACK_HOSTS", "localhost,127.0.0.1").split(",")
 
 # Delivery is at least once: a message may come again, under the same id, when our answer to it was lost. These ids
 # spare the room most repetitions. They are a convenience, bounded and gone with the process; what must never happen
@@ -77,6 +86,23 @@ def post(url, text):
             raise
 
 
+def is_signed(headers, body):
+    """Standard Webhooks: an HMAC of id, time and body. https://www.standardwebhooks.com has libraries that do this."""
+    message_id, seconds = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "0")
+    if abs(time.time() - int(seconds)) > 300:
+        return False  # an old request that somebody repeats
+    key = base64.b64decode(SIGNING_KEY.removeprefix("whsec_"))
+    digest = hmac.digest(key, f"{message_id}.{seconds}.".encode() + body, "sha256")
+    expected = f"v1,{base64.b64encode(digest).decode()}"
+    return any(hmac.compare_digest(expected, given) for given in headers.get("webhook-signature", "").split())
+
+
+def trusted(callback):
+    if callback is None or SIGNING_KEY or urlsplit(callback).hostname in CALLBACK_HOSTS:
+        return callback
+    raise ValueError(f"{callback} is neither signed nor among CALLBACK_HOSTS")
+
+
 ROUTES = {
     "/authorize": authorize,
     "/connected": connected,
@@ -92,9 +118,12 @@ class Call(BaseHTTPRequestHandler):
 
     def do_POST(self):
         try:
-            self.body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            data = self.rfile.read(int(self.headers["content-length"]))
+            if SIGNING_KEY and not is_signed(self.headers, data):
+                return self.answer(401, "")
+            self.body = json.loads(data)
             self.name = self.body.get("context", {}).get("authorizer", {}).get("name")
-            self.callback = self.headers["hydrogen-callback"]
+            self.callback = trusted(self.body.get("callback"))
             self.connection = f"{self.callback}/connections/{self.body['connection_id']}"
             self.message_id = self.headers["hydrogen-message-id"]
             route = ROUTES.get(self.path)
@@ -102,6 +131,9 @@ class Call(BaseHTTPRequestHandler):
         except Exception:
             traceback.print_exc()
             status, text = 503, ""  # 5xx: a message is delivered again, a connecting client is refused
+        self.answer(status, text)
+
+    def answer(self, status, text):
         self.send_response(status)
         self.send_header("content-length", str(len(text.encode())))
         self.end_headers()

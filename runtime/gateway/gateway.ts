@@ -15,6 +15,7 @@ import type { Lease } from '../bus/port/leases.ts';
 import { HydrogenError } from '../errors.ts';
 import { createHttpClient, type HttpClient } from '../http/client/client.ts';
 import { type AuditLine, ManagementServer } from '../http/management/server.ts';
+import { signerOf } from '../http/services/signer.ts';
 import { createPush } from '../peers/push.ts';
 import type { Reconfigured } from '../role/config-report.ts';
 import { type GatewayConfig, restartFields } from '../role/documents.ts';
@@ -114,7 +115,8 @@ export class Gateway {
     this.#metrics = metrics;
     this.readiness = new Readiness(() => this.#notReadyReason(), log);
     const calls = { spec, http: this.#http, secrets, log, metrics };
-    this.#hooks = new GatewayHooks({ ...calls, identity, tokens: new GatewayTokens(calls) });
+    const signer = signerOf(config.group, (ref) => secrets.read(ref));
+    this.#hooks = new GatewayHooks({ ...calls, identity, signer, tokens: new GatewayTokens(calls) });
     this.#intake = new Intake({ identity, spec, messages: bus.messages, log, metrics });
     this.#sockets = this.#createSockets();
     this.#peers = new GatewayPeers({

@@ -16,6 +16,7 @@ import {
   type HookSubject,
 } from '../http/services/hooks.ts';
 import { Service } from '../http/services/service.ts';
+import type { Signer } from '../http/services/signer.ts';
 import { withoutTokens } from '../jwt/places.ts';
 import type { VerifiedToken } from '../jwt/verifier.ts';
 import type { RoleLog } from '../role/log.ts';
@@ -34,6 +35,8 @@ export interface GatewayHooksDeps {
   readonly http: HttpClient;
   readonly secrets: MountedSecrets;
   readonly tokens: GatewayTokens;
+  /** Undefined: requests are not signed. */
+  readonly signer: Signer | undefined;
   readonly log: RoleLog;
   readonly metrics: GatewayMetrics;
 }
@@ -63,7 +66,7 @@ export class GatewayHooks {
     const places = (providers ?? []).map(({ extractFrom }) => extractFrom);
     const { headers, query } = token === undefined ? handshake : withoutTokens(handshake, places, token.token);
     const request = { ...this.#subject(connection), headers, query, remote_address: remoteAddress, subprotocols };
-    const call = { ...this.#call(authorizer.http), signal };
+    const call = { ...this.#call(authorizer.http, `${connection.id}-authorize`), signal };
     const asked = askAuthorizer(call, request, limits.maxContextBytes, token?.claims);
     const answer = await this.#counted('authorizer', asked);
     assertChannels(answer, limits.maxChannelsPerConnection);
@@ -74,7 +77,11 @@ export class GatewayHooks {
   async connect(connection: Connection): Promise<void> {
     const target = this.#deps.spec.current.hooks.connect;
     if (target === undefined) return;
-    const call = callConnectHook(this.#call(target), this.#subject(connection), connection.context);
+    const call = callConnectHook(
+      this.#call(target, `${connection.id}-connect`),
+      this.#subject(connection),
+      connection.context,
+    );
     await this.#counted('connect', call);
   }
 
@@ -105,7 +112,7 @@ export class GatewayHooks {
     };
     const onFailure = (failure: HookFailure): void => this.#logFailure(connection.id, failure);
     const { signal } = this.#stopping;
-    const call = this.#call(target);
+    const call = this.#call(target, `${connection.id}-disconnect`);
     const { context } = connection;
     const isTaken = await callDisconnectHook(call, target.maxAttempts, body, context, onFailure, signal);
     this.#deps.metrics.hooks.disconnect.add(isTaken ? 'ok' : 'givenUp');
@@ -129,11 +136,11 @@ export class GatewayHooks {
     }
   }
 
-  #call({ url, headers, timeoutSeconds }: HttpCall): HookCall {
-    const { identity, http, secrets } = this.#deps;
+  #call({ url, headers, timeoutSeconds }: HttpCall, id: string): HookCall {
+    const { identity, http, secrets, signer } = this.#deps;
     const timeoutMs = timeoutSeconds * 1000;
-    const service = new Service({ url, timeoutMs, headers: () => secrets.headers(headers) });
-    return { http, service, callbackUrl: identity.callbackUrl };
+    const service = new Service({ url, timeoutMs, headers: () => secrets.headers(headers), signer });
+    return { http, service, id, callbackUrl: identity.callbackUrl };
   }
 
   #subject(connection: Connection): HookSubject & { readonly time: string } {

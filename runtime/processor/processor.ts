@@ -12,6 +12,7 @@ import { Deadline, within } from '../../process/timing.ts';
 import { maxAgeMsOf } from '../bus/options.ts';
 import type { Bus } from '../bus/port/bus.ts';
 import { HydrogenError } from '../errors.ts';
+import { signerOf } from '../http/services/signer.ts';
 import { createPush } from '../peers/push.ts';
 import type { Reconfigured } from '../role/config-report.ts';
 import { type ProcessorConfig, restartFields } from '../role/documents.ts';
@@ -76,6 +77,7 @@ export class MessageProcessor {
     this.#worker = new Worker(config.processor, {
       bus,
       resolveHeaders: (headers) => secrets.headers(headers),
+      signer: signerOf(config.group, (ref) => secrets.read(ref)),
       maxAgeMs: maxAgeMsOf(config.group),
       push: replyOver(bus),
       events: new DeliveryRecorder(metrics, this.#log),

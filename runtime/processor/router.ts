@@ -7,6 +7,7 @@ import { HydrogenError } from '../errors.ts';
 import type { HttpClient } from '../http/client/client.ts';
 import { type AttemptFailure, type PreparedDestination, prepareDestination } from '../http/services/destination.ts';
 import { createRulesEngine } from '../http/services/rules-engine.ts';
+import type { Signer } from '../http/services/signer.ts';
 import { createTraceparent } from '../http/services/trace.ts';
 import { compileRules, placeOf } from '../route/rules.ts';
 
@@ -49,6 +50,8 @@ export type ResolveHeaders = (headers: readonly Header[]) => readonly string[];
 export interface RouterDeps {
   readonly http: HttpClient;
   readonly resolveHeaders: ResolveHeaders;
+  /** Undefined: requests are not signed. */
+  readonly signer?: Signer | undefined;
 }
 
 /** `spec.routing` of a message processor: exactly one of `rules` and `rulesEngine`. */
@@ -73,11 +76,11 @@ const unreadable: Route = {
 };
 
 /** @throws {HydrogenError} HYD_CONFIG_INVALID for a bad pattern, URL or host pattern, naming where it is */
-export function createRouter({ rules, rulesEngine }: Routing, { http, resolveHeaders }: RouterDeps): Router {
+export function createRouter({ rules, rulesEngine }: Routing, { http, resolveHeaders, signer }: RouterDeps): Router {
   const traceparent = createTraceparent();
   const prepare: Prepare = ({ url, headers, timeoutSeconds, reply }) => {
     const timeoutMs = timeoutSeconds * 1000;
-    return prepareDestination({ url, headers: () => resolveHeaders(headers), timeoutMs, reply }, traceparent);
+    return prepareDestination({ url, headers: () => resolveHeaders(headers), timeoutMs, reply, signer }, traceparent);
   };
   if (rulesEngine !== undefined && rules === undefined) return routeByEngine(rulesEngine, prepare, http);
   if (rules !== undefined && rulesEngine === undefined) return routeByRules(rules, prepare);

@@ -16,6 +16,7 @@ import type { Bus } from '../bus/port/bus.ts';
 import type { Consumption, Delivery, Lag } from '../bus/port/messages.ts';
 import type { HydrogenError } from '../errors.ts';
 import { createHttpClient, type HttpClient } from '../http/client/client.ts';
+import type { Signer } from '../http/services/signer.ts';
 import type { CircuitState, WorkerEvents } from '../role/events.ts';
 import { Attempts, type PushReply } from './attempt.ts';
 import { type CircuitOptions, defaultCircuit } from './circuit.ts';
@@ -31,6 +32,8 @@ export interface WorkerDeps {
   /** Started and stopped by the caller; stopped after the worker. */
   readonly bus: Bus;
   readonly resolveHeaders: ResolveHeaders;
+  /** Undefined: requests are not signed. */
+  readonly signer?: Signer | undefined;
   readonly push: PushReply;
   readonly events: WorkerEvents;
   /** Milliseconds after which the stream deletes a message; default: never. */
@@ -183,8 +186,8 @@ export class Worker {
   }
 
   #compile(resource: ProcessorResource): ProcessorSettings {
-    const { resolveHeaders, maxAgeMs = Number.POSITIVE_INFINITY } = this.#deps;
-    return compileSettings(resource, { http: this.#http, resolveHeaders }, maxAgeMs);
+    const { resolveHeaders, signer, maxAgeMs = Number.POSITIVE_INFINITY } = this.#deps;
+    return compileSettings(resource, { http: this.#http, resolveHeaders, signer }, maxAgeMs);
   }
 
   #consume(): void {

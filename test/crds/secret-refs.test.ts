@@ -22,7 +22,7 @@ test('finds references at any depth, in lists as well', () => {
 test('every field that refers to a secret has a name by which it is found', () => {
   const places = Object.values(kinds).flatMap(({ schema }) => secretFields(nodeOf(schema), ''));
   assert.ok(places.length > 10, places.join());
-  for (const place of places) assert.match(place, /secretKeyRef$|SecretRef$/);
+  for (const place of places) assert.match(place, /secretKeyRef$|[sS]ecretRefs?$/);
 });
 
 /** The paths of the fields below `node` that refer to a key of a secret, by their shape. */

@@ -2,11 +2,15 @@
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, type TestContext, test } from 'node:test';
+import { Webhook } from 'standardwebhooks';
 import { connect, refusal } from '../kit/client.ts';
+import { startDestination } from '../kit/destination.ts';
+import { freePortBase } from '../kit/ports.ts';
 import { type Process, receives, root, startApp, startProcess } from './kit.ts';
 
 const chat = join(root, 'examples/chat');
@@ -84,6 +88,38 @@ for (const language of languages) {
       assert.equal((await refusal(`${room.url}?name=not%20a%20name`)).status, 403);
     });
 
+    test('with a key, takes only what is signed; without one, calls back on known hosts alone', async (t) => {
+      const signingKey = `whsec_${randomBytes(32).toString('base64')}`;
+      await using callback = await startDestination();
+      const body = JSON.stringify({
+        connection_id: 'c',
+        callback: callback.url.slice(0, -1),
+        message: 'hi',
+        context: {},
+      });
+      const post = async (port: number, headers: Record<string, string>, text = body): Promise<number> =>
+        (await fetch(`http://127.0.0.1:${port}/messages`, { method: 'POST', body: text, headers })).status;
+      const signed = (key: string): Record<string, string> => {
+        const date = new Date();
+        const signature = new Webhook(key).sign('m-1', date, body);
+        const timestamp = `${Math.floor(date.getTime() / 1000)}`;
+        return { 'webhook-id': 'm-1', 'webhook-timestamp': timestamp, 'webhook-signature': signature };
+      };
+      const port = await freePortBase();
+      {
+        await using _service = await startService(t, language, port, { SIGNING_KEY: signingKey });
+        assert.equal(await post(port, {}), 401);
+        assert.equal(await post(port, signed(`whsec_${randomBytes(32).toString('base64')}`)), 401);
+        assert.equal(await post(port, signed(signingKey), `${body} `), 401);
+        assert.equal(callback.requests.length, 0);
+        assert.equal(await post(port, signed(signingKey)), 200);
+        assert.equal(callback.requests.length, 1);
+      }
+      await using _service = await startService(t, language, port, { CALLBACK_HOSTS: 'gateway.example' });
+      assert.equal(await post(port, {}), 503);
+      assert.equal(callback.requests.length, 1);
+    });
+
     test('loses no message that is sent while the service is down', async (t) => {
       await using room = await openRoom(t, language);
       await using alice = await connect(room.urlOf('alice'));
@@ -124,8 +160,13 @@ async function openRoom(t: TestContext, language: Language): Promise<Room> {
   };
 }
 
-async function startService(t: TestContext, language: Language, port: number): Promise<Process> {
-  const service = startProcess(t, language.command, [...language.args], { PORT: `${port}` });
+async function startService(
+  t: TestContext,
+  language: Language,
+  port: number,
+  env: Record<string, string> = {},
+): Promise<Process> {
+  const service = startProcess(t, language.command, [...language.args], { PORT: `${port}`, ...env });
   await service.prints(/listening on port/);
   return service;
 }

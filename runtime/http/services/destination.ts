@@ -91,7 +91,7 @@ export function postDelivery(
   }
   let headers: string[];
   try {
-    headers = service.headers(delivery.callbackUrl);
+    headers = service.headers(delivery.id, delivery.payload, delivery.callbackUrl);
   } catch (err) {
     if (err instanceof HydrogenError) return err;
     throw err;

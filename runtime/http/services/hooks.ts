@@ -27,6 +27,8 @@ export interface HookSubject {
 export interface HookCall {
   readonly http: HttpClient;
   readonly service: Service;
+  /** Names the call, the same for each attempt of it: `[A-Za-z0-9-]`. */
+  readonly id: string;
   /** For the header `hydrogen-callback`; empty: none. */
   readonly callbackUrl: string;
   /** Cuts the call. */
@@ -111,14 +113,14 @@ export async function callDisconnectHook(
 
 /** Never rejects; an error when a secret of its headers is missing. */
 async function post(
-  { http, service, callbackUrl, signal }: HookCall,
+  { http, service, id, callbackUrl, signal }: HookCall,
   body: string,
   maxAnswerBytes: number,
   readBody: boolean,
 ): Promise<CallResult | HydrogenError> {
   let headers: readonly string[];
   try {
-    headers = service.headers(callbackUrl);
+    headers = service.headers(id, body, callbackUrl);
   } catch (error) {
     if (error instanceof HydrogenError) return error;
     throw error;

@@ -6,6 +6,7 @@
 import { HydrogenError } from '../../errors.ts';
 import { type CallResult, parseTarget, type Target } from '../client/call.ts';
 import type { HttpClient } from '../client/client.ts';
+import type { Signer } from './signer.ts';
 
 export interface ServiceSpec {
   readonly url: string;
@@ -16,12 +17,15 @@ export interface ServiceSpec {
   readonly headers: () => readonly string[];
   /** For one call, from waiting for a connection to the last byte of the answer. */
   readonly timeoutMs: number;
+  /** Undefined: requests are not signed. */
+  readonly signer?: Signer | undefined;
 }
 
 export class Service {
   readonly target: Target;
   readonly timeoutMs: number;
   readonly #configuredHeaders: () => readonly string[];
+  readonly #signer: Signer | undefined;
   #configured: readonly string[] | undefined;
   /** The headers that stay the same as long as the configured ones do. */
   #standing: readonly string[] = [];
@@ -35,13 +39,14 @@ export class Service {
     this.target = target;
     this.timeoutMs = spec.timeoutMs;
     this.#configuredHeaders = spec.headers;
+    this.#signer = spec.signer;
   }
 
   /**
-   * The headers of one request, to which the caller may add. @param callbackUrl for `hydrogen-callback`; empty: none.
-   * @throws {HydrogenError} HYD_SECRET_MISSING
+   * The headers of one request, to which the caller may add. @param id names what is sent, the same for each attempt of it
+   * @param callbackUrl for `hydrogen-callback`; empty: none. @throws {HydrogenError} HYD_SECRET_MISSING
    */
-  headers(callbackUrl: string): string[] {
+  headers(id: string, body: Uint8Array | string, callbackUrl: string): string[] {
     const configured = this.#configuredHeaders();
     if (configured !== this.#configured) {
       this.#configured = configured;
@@ -49,6 +54,7 @@ export class Service {
     }
     const headers = this.#standing.slice();
     if (callbackUrl !== '') headers.push('hydrogen-callback', callbackUrl);
+    if (this.#signer !== undefined) headers.push(...this.#signer.headers(id, body));
     return headers;
   }
 

@@ -59,7 +59,7 @@ test('prepares the destination of a rule with its headers, time limit and reply'
     [decided.rule, service.target, service.timeoutMs, reply],
     ['a', { origin: 'http://a', path: '/' }, 3_000, true],
   );
-  assert.deepEqual(service.headers('').slice(-2), ['X-Tier', 'gold']);
+  assert.deepEqual(service.headers('m-1', '', '').slice(-2), ['X-Tier', 'gold']);
 });
 
 for (const payload of [

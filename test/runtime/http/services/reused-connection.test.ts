@@ -34,15 +34,15 @@ const calls: Readonly<Record<string, (http: HttpClient, spec: ServiceSpec) => Pr
     return kind === 'directions';
   },
   authorizer: async (http, spec) => {
-    const call = { http, service: new Service(spec), callbackUrl: '' };
+    const call = { http, service: new Service(spec), id: 'call-1', callbackUrl: '' };
     return (await askAuthorizer(call, subject, 1_000)).context !== undefined;
   },
   'connect hook': async (http, spec) => {
-    await callConnectHook({ http, service: new Service(spec), callbackUrl: '' }, subject, '{}');
+    await callConnectHook({ http, service: new Service(spec), id: 'call-1', callbackUrl: '' }, subject, '{}');
     return true;
   },
   'disconnect hook': (http, spec) => {
-    const call = { http, service: new Service(spec), callbackUrl: '' };
+    const call = { http, service: new Service(spec), id: 'call-1', callbackUrl: '' };
     return callDisconnectHook(call, 1, subject, '{}', () => {}, new AbortController().signal);
   },
 };
