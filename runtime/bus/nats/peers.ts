@@ -31,7 +31,7 @@ export class NatsPeers implements PeerBus {
   async request(instanceId: string, payload: Uint8Array, timeoutMs: number): Promise<PeerAnswer> {
     this.#core.limit.check(payload);
     const outcome = await this.#core.requests.send(this.#core.subjects.instance(instanceId), payload, timeoutMs);
-    return outcome.kind === 'answer' ? { kind: 'answer', payload: outcome.msg.data } : outcome;
+    return outcome.kind === 'answer' ? { kind: 'answer', payload: outcome.msg.data } : { kind: outcome.kind };
   }
 
   async broadcast(payload: Uint8Array): Promise<void> {

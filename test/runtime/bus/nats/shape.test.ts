@@ -169,20 +169,6 @@ describe('nats consumers', { skip }, async () => {
     await eventually(async () => assert.deepEqual(await got.consumption.lag(), { pending: 0, unacknowledged: 0 }));
   });
 
-  test('names a dead letter that no processor wrote, which can then be purged', async () => {
-    await using group = natsGroup(server);
-    const bus = await group.started();
-    await collect(bus, {}, ack);
-    const { connection } = await group.client();
-    const foreign = headers();
-    foreign.set('hydrogen-dead-letter', '{');
-    await connection.jetstream().publish(group.subjects.deadLetters('chat'), '', { headers: foreign });
-    const letters = bus.deadLetters.of('chat');
-    await assert.rejects(letters.list(10), { code: 'HYD_MESSAGE_UNREADABLE', message: /dead letter 1/ });
-    assert.equal(await letters.purge(), 1);
-    assert.deepEqual(await letters.list(10), []);
-  });
-
   test('lets ordered lanes take turns when there are more of them than deliveries may be open', async () => {
     await using group = natsGroup(server);
     const bus = await group.started();
