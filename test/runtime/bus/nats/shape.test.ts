@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
-import { headers } from 'nats';
 import { slotOf } from '../../../../runtime/bus/nats/consumer-sets.ts';
 import { createNatsGroup } from '../../../../runtime/bus/nats/group.ts';
 import type { ConsumerOptions, Delivery } from '../../../../runtime/bus/port/messages.ts';
