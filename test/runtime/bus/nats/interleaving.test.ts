@@ -135,6 +135,8 @@ describe('transitions of consumers', { skip }, async () => {
     return core;
   }
 
+  /** Of all seeds: the changes of one may leave no moment in which entries are covered. */
+  let inEntries = 0;
   for (const seed of seeds) {
     test(`lose nothing when three actors make them at once and fail at random, seed ${seed}`, async () => {
       await using group = natsGroup(server);
@@ -152,11 +154,10 @@ describe('transitions of consumers', { skip }, async () => {
       const random = randomOf(seed);
       let state: 'publishing' | 'settling' | 'over' = 'publishing';
       const published = new Set<string>();
-      const inEntries = new Set<number>();
       const publish = async (bus: Bus, i: number): Promise<void> => {
         const payload = Buffer.from(`<m${i}>`);
         const position = await bus.messages.publish(message({ connectionId: `gw-${i % 97}`, payload }));
-        if (position > 0) inEntries.add(position);
+        if (position > 0) inEntries += 1;
         published.add(`m${i}`);
       };
       const gateway = await group.started();
@@ -199,13 +200,14 @@ describe('transitions of consumers', { skip }, async () => {
       for (const name of names) assert.match(name, /^chat(_g\d+)?_l\dof4(_t\d+)?$/);
       state = 'over';
       await consuming;
+      await core.link.stop();
       const lost = [...published].filter((one) => !seen.has(one));
       assert.deepEqual(lost, [], `${lost.length} of ${published.size}`);
       assert.ok(published.size > 100);
-      assert.ok(inEntries.size > 0);
-      await core.link.stop();
     });
   }
+
+  test('some of these messages were stored in entries', () => assert.ok(inEntries > 0));
 });
 
 /** The messages in a body: one, or those of an entry. */
