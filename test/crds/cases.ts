@@ -566,6 +566,18 @@ nats:
     ],
   },
   {
+    title: 'a login of gateways and processors, and none for the operator',
+    yaml: group(`
+nats:
+  servers: ["nats://a"]
+  gatewayCredentialsSecretRef: {name: a, key: b}
+  processorCredentialsSecretRef: {name: a, key: b}`),
+    issues: [
+      'spec.nats.gatewayCredentialsSecretRef: requires credentialsSecretRef, with which the operator logs in',
+      'spec.nats.processorCredentialsSecretRef: requires credentialsSecretRef, with which the operator logs in',
+    ],
+  },
+  {
     title: 'a NATS URL of another scheme',
     yaml: group('nats: {servers: ["http://a"]}'),
     issues: [
