@@ -115,6 +115,12 @@ const claims = Fields(
       ),
       'sub',
     ),
+    channels: Type.Optional(
+      claim(
+        'The claim that names the channels which the connection is a member of from the beginning, a list of strings: a literal ' +
+          'name, or a JSON Pointer. A token without it names none; one whose list is of another form is refused. Default: none.',
+      ),
+    ),
     context: withDefault(
       ListSet(FreeText(256, { minLength: 1 }), {
         description:
@@ -225,10 +231,12 @@ export const jwtRules: readonly CrossFieldRule[] = [
     path,
     field: 'claims',
     reads: ['claims'],
-    rule: "([self.claims.user] + self.claims.context).all(c, !c.startsWith('/') || !c.matches('~([^01]|$)'))",
+    rule:
+      '([self.claims.user] + (has(self.claims.channels) ? [self.claims.channels] : []) + self.claims.context)' +
+      ".all(c, !c.startsWith('/') || !c.matches('~([^01]|$)'))",
     message: 'has a name that begins with / and is no JSON Pointer: write ~ as ~0',
-    check: ({ claims: { user, context } }) =>
-      [user, ...context].every((name) => !name.startsWith('/') || !/~([^01]|$)/.test(name)),
+    check: ({ claims: { user, channels = '', context } }) =>
+      [user, channels, ...context].every((name) => !name.startsWith('/') || !/~([^01]|$)/.test(name)),
   }),
   rule<HydrogenGatewaySpec>({
     path: 'spec',

@@ -600,6 +600,14 @@ export interface TokenClaims {
    */
   readonly user: string;
   /**
+   * The claim that names the channels which the connection is a member of from the beginning, a list of strings: a
+   * literal name, or a JSON Pointer. A token without it names none; one whose list is of another form is refused.
+   * Default: none.
+   *
+   * At most 256 characters.
+   */
+  readonly channels?: string;
+  /**
    * Claims that make up the context, byte for byte: literal names, or JSON Pointers, which keep their place:
    * /realm_access/roles gives {"realm_access": {"roles": [...]}}. Claims that a token does not have are left out.
    *
@@ -619,6 +627,14 @@ export interface TokenClaimsInput {
    * @default "sub"
    */
   readonly user?: string;
+  /**
+   * The claim that names the channels which the connection is a member of from the beginning, a list of strings: a
+   * literal name, or a JSON Pointer. A token without it names none; one whose list is of another form is refused.
+   * Default: none.
+   *
+   * At most 256 characters.
+   */
+  readonly channels?: string;
   /**
    * Claims that make up the context, byte for byte: literal names, or JSON Pointers, which keep their place:
    * /realm_access/roles gives {"realm_access": {"roles": [...]}}. Claims that a token does not have are left out.

@@ -60,6 +60,7 @@ export class GatewayHooks {
     const providers = authorizer?.jwt?.providers;
     const token = providers === undefined ? undefined : await this.#deps.tokens.verify(handshake, providers);
     const verified = token === undefined ? undefined : admitted(token, limits.maxContextBytes);
+    if (verified !== undefined) assertChannels(verified, limits.maxChannelsPerConnection);
     if (authorizer?.http === undefined) return verified ?? { context: noContext };
     connection.user = token?.user;
     const { remoteAddress, subprotocols } = handshake;
@@ -158,19 +159,19 @@ export class GatewayHooks {
 }
 
 /** What a verified token says about a client. @throws {HydrogenError} HYD_AUTHORIZER_INVALID: too large a context */
-function admitted({ context, user, validMs }: VerifiedToken, maxContextBytes: number): Admission {
-  return { context: contextOfSize(context, maxContextBytes), user, validMs };
+function admitted({ context, user, channels, validMs }: VerifiedToken, maxContextBytes: number): Admission {
+  return { context: contextOfSize(context, maxContextBytes), user, channels, validMs };
 }
 
 /** @throws {HydrogenError} HYD_AUTHORIZER_INVALID */
-function assertChannels({ channels = [] }: AuthorizerAnswer, max: number): void {
+function assertChannels({ channels = [] }: Pick<Admission, 'channels'>, max: number): void {
   if (channels.length <= max) return;
   const detail = `it names ${channels.length} channels; limits.maxChannelsPerConnection is ${max}`;
   throw new HydrogenError('HYD_AUTHORIZER_INVALID', detail);
 }
 
 /**
- * The authorizer's answer, on top of what the token said: it may replace the context and end the connection earlier, but
+ * The authorizer's answer, on top of what the token said: it may replace context and channels and end the connection earlier, but
  * neither later nor as another user. @throws {HydrogenError} HYD_AUTHORIZER_INVALID
  */
 function combined(verified: Admission | undefined, answer: AuthorizerAnswer): Admission {
@@ -179,7 +180,7 @@ function combined(verified: Admission | undefined, answer: AuthorizerAnswer): Ad
     throw new HydrogenError('HYD_AUTHORIZER_INVALID', 'user is not the one of the token');
   }
   const validMs = Math.min(remaining(answer.expiresAtMs), verified?.validMs ?? Number.POSITIVE_INFINITY);
-  const { channels, subprotocol } = answer;
+  const { channels = verified?.channels, subprotocol } = answer;
   return { context: answer.context ?? verified?.context ?? noContext, subprotocol, user, channels, validMs };
 }
 

@@ -15,6 +15,8 @@ import { findToken, type TokenCarrier } from './places.ts';
 export interface VerifiedToken {
   readonly token: string;
   readonly user: string;
+  /** Each once; undefined: no claim names any. */
+  readonly channels: readonly string[] | undefined;
   /** JSON of the chosen claims. */
   readonly context: string;
   /** JSON of all claims, as the issuer wrote them. */
@@ -77,10 +79,24 @@ async function verifyWith(provider: JwtProvider, token: string, findKey: FindKey
   return {
     token,
     user,
+    channels: channelsIn(claims, provider),
     context: selectClaims(text, provider.claims.context),
     claims: text,
     validMs: Math.max(1, expiresAtMs - Date.now()),
   };
+}
+
+/** @throws {HydrogenError} HYD_UNAUTHORIZED */
+function channelsIn(claims: Readonly<Record<string, unknown>>, provider: JwtProvider): string[] | undefined {
+  const { name, claims: chosen } = provider;
+  const value = chosen.channels === undefined ? undefined : claimValue(claims, chosen.channels);
+  if (value === undefined) return undefined;
+  if (!Array.isArray(value)) throw unauthorized(name, 'the claim for channels is not a list');
+  for (const channel of value) {
+    const problem = nameProblem(channel);
+    if (problem !== undefined) throw unauthorized(name, `a channel in the claim for channels ${problem}`);
+  }
+  return [...new Set(value as string[])];
 }
 
 async function verifySignature(provider: JwtProvider, token: string, findKey: FindKey): Promise<JWTVerifyResult> {

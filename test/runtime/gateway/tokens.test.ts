@@ -282,6 +282,34 @@ test('the http authorizer may shorten the expiry and replace the context, and do
   assert.equal(auth.requests.length, asked);
 });
 
+test('a claim names the channels, and is refused when it is no list of names', async () => {
+  await using issuer = await startIssuer();
+  const claims = { channels: '/app/rooms' };
+  const limits = { maxChannelsPerConnection: 3 };
+  await using gateway = await startGateway({ spec: { ...jwt(issuer.provider({ claims })), limits } });
+  await using client = await connect(
+    gateway.url('/chat'),
+    bearer(await issuer.sign({ app: { rooms: ['a', 'b', 'a'] } })),
+  );
+  await using _other = await connect(gateway.url('/chat'), bearer(await issuer.sign({})));
+  const send = (channel: string): Promise<Response> =>
+    fetch(`${gateway.managementUrl}/channels/${channel}/_send`, { method: 'POST', body: channel });
+  for (const channel of ['a', 'b'])
+    assert.equal(Reflect.get((await (await send(channel)).json()) as object, 'sent'), 1);
+  await eventually(() => client.texts.length === 2);
+  assert.deepEqual(client.texts, ['a', 'b']);
+  for (const rooms of ['a', [''], [1], { a: 1 }, [['a']]]) {
+    const token = await issuer.sign({ app: { rooms } });
+    assert.deepEqual(
+      (await refused(gateway, bearer(token))).slice(0, 2),
+      [401, 'HYD_UNAUTHORIZED'],
+      JSON.stringify(rooms),
+    );
+  }
+  const many = await issuer.sign({ app: { rooms: ['a', 'b', 'c', 'd'] } });
+  assert.deepEqual((await refused(gateway, bearer(many))).slice(0, 2), [503, 'HYD_AUTHORIZER_INVALID']);
+});
+
 test('asks the provider whose token it is, also when both look at the same place', async () => {
   await using first = await startIssuer();
   await using second = await startIssuer();
