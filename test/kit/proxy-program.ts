@@ -5,6 +5,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { GatewayPorts } from '../../runtime/gateway/gateway.ts';
+import { eventually } from './eventually.ts';
 import { root } from './hydrogen.ts';
 import { binaryIn, environmentOf, packagedProgram } from './packaged-program.ts';
 import { canConnect, freePortBase } from './ports.ts';
@@ -71,7 +72,7 @@ export async function missingProgram(name: ProxyProgram): Promise<string | false
 
 export interface RunningProxy extends AsyncDisposable {
   url(path: string): string;
-  /** Reloads it with other gateways. Resolves at once: what listens from then on is seen by where upgrades go. */
+  /** Reloads it with other gateways. Which process listens from then on is seen by where upgrades go. */
   reload(gateways: readonly GatewayPorts[]): Promise<void>;
   /** Ends it as its service manager does. */
   stop(): Promise<void>;
@@ -104,7 +105,16 @@ export async function startProxy(
     url: (path) => `ws://127.0.0.1:${port}${path}`,
     async reload(ports) {
       await write(ports);
-      if (server.pid !== undefined) process.kill(server.pid, reloadSignal);
+      const countStarts = (): number => server.output().split(startedText).length;
+      const before = countStarts();
+      // A master that is still busy with its start loses the signal.
+      await eventually(
+        () => {
+          if (server.pid !== undefined) process.kill(server.pid, reloadSignal);
+          return eventually(() => startedText === '' || countStarts() > before, { timeoutMs: 3_000 });
+        },
+        { timeoutMs: 30_000 },
+      );
     },
     stop: () => server.stop('SIGTERM'),
     async [Symbol.asyncDispose]() {
