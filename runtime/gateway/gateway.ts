@@ -326,9 +326,9 @@ export class Gateway {
     this.#log.upgradeRefused({ code, path, remoteAddress, durationMs: Math.round(durationMs), detail });
   }
 
-  /** Each of the caller's own acts; of refusals one in a while, for a stranger can cause as many as he likes. */
+  /** Each act of a caller; of refusals one in a while, for a stranger can cause as many as he likes. */
   #onAudit(line: AuditLine): void {
-    if (line.token !== undefined || line.code === undefined) this.#log.managementAudit(line);
+    if (!line.isRefused) this.#log.managementAudit(line);
     else {
       const count = this.#refusedCalls.take();
       if (count !== undefined) this.#log.managementRefused({ ...line, count });

@@ -38,6 +38,8 @@ export interface AuditLine {
   readonly remoteAddress: string;
   readonly status: number;
   readonly code: ErrorCode | undefined;
+  /** The caller may not do this. */
+  readonly isRefused: boolean;
 }
 
 /** What a route needs, and what the log says of it. */
@@ -147,7 +149,7 @@ export class ManagementServer {
     if (action === undefined) return;
     const [target = ''] = request.url.split('?');
     const remoteAddress = request.socket.remoteAddress ?? '';
-    this.#deps.onAudit({ action, target, token, remoteAddress, status, code });
+    this.#deps.onAudit({ action, target, token, remoteAddress, status, code, isRefused });
   }
 
   #health(reply: FastifyReply): FastifyReply {

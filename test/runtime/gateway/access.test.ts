@@ -126,6 +126,13 @@ test('the log says who disconnected whom, and once in a while that somebody was 
   assert.ok(!JSON.stringify(gateway.lines).includes('-value'));
 });
 
+test('what fails without a token, where none is needed, is no refusal', async () => {
+  await using gateway = await startGateway();
+  assert.equal((await call(gateway, 'POST', `/connections/${id}/_disconnect`)).status, 410);
+  const line = await eventually(() => gateway.lines.find(({ msg }) => msg.startsWith('management API call')) ?? false);
+  assert.deepEqual([line.msg, line.status, line.code], ['management API call', 410, 'HYD_CONNECTION_GONE']);
+});
+
 test('a browser may call for a page whose origin is named, and for no other', async () => {
   await using gateway = await startGateway({
     spec: { management: { allowedOrigins: ['https://admin.example.com', 'https://*.ops.example'] } },
