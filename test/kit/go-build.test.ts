@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import test from 'node:test';
 
 import { progressOf, runWhileBusy } from './go-build.ts';
+import { buildLua, luaOrSkip } from './lua.ts';
+import { run } from './program-sources.ts';
 
 test('a command may take any time while it prints, and is ended when it does not', async () => {
   const lines: string[] = [];
@@ -15,6 +20,16 @@ test('a command may take any time while it prints, and is ended when it does not
 
 test('a command that fails is named with what it printed', async () => {
   await assert.rejects(runWhileBusy('sh', ['-c', 'echo why >&2; exit 3'], { cwd: '/' }), /sh -c failed: why/);
+});
+
+test('the sources of a program of ours are built from nothing', { skip: await luaOrSkip() }, async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'hydrogen-go-'));
+  try {
+    const path = await buildLua(folder);
+    await run(path, ['--version']);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
 });
 
 test('progress says how much is done and about how long the rest takes', () => {

@@ -47,7 +47,11 @@ export async function runWhileBusy(file: string, args: readonly string[], option
   }
 }
 
-/** Runs `go build` or `go install` in `folder`, where `go install` puts its result. @param what for the person who waits */
+/**
+ * Runs `go build` or `go install` in `folder`, where `go install` puts its result. There can be no `-C` among `args`: it
+ * would have to be the first flag, and `-v` is.
+ * @param what for the person who waits
+ */
 export async function go(folder: string, what: string, ...args: readonly string[]): Promise<void> {
   const options = { cwd: folder, env: { ...process.env, GOBIN: folder, CGO_ENABLED: '0' } };
   const [command = '', ...rest] = args;

@@ -27,22 +27,13 @@ const program: Program = {
   wanted: 'gopher-lua',
   check: async (path) => void (await run(path, ['--version'])),
   places: [],
-  installers: [['go build', build]],
+  installers: [['go build', buildLua]],
 };
 
-async function build(folder: string): Promise<string> {
+/** Builds the interpreter from its sources in `test/kit/lua`. @returns its path in `folder` */
+export async function buildLua(folder: string): Promise<string> {
   const path = join(folder, 'lua');
-  await go(
-    folder,
-    'go build of test/kit/lua (a few seconds, once)',
-    'build',
-    '-C',
-    sources,
-    '-trimpath',
-    '-o',
-    path,
-    '.',
-  );
+  await go(sources, 'go build of test/kit/lua (a few seconds, once)', 'build', '-trimpath', '-o', path, '.');
   return path;
 }
 
