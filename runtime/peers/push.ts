@@ -62,6 +62,8 @@ class RemotePush {
   readonly #timeoutMs: number;
   /** Instances that did not answer their last request. A hint only: their lease is read before the next request. */
   readonly #silent = new Set<string>();
+  /** Leases that are being read, so that requests to an instance wait for the same answer and keep their order. */
+  readonly #leases = new Map<string, Promise<boolean>>();
   readonly #replies = new Replies((instanceId, payload) => this.#exchange(instanceId, payload));
 
   constructor(bus: PushBus, timeoutMs: number) {
@@ -103,7 +105,15 @@ class RemotePush {
   }
 
   /** True only when the lease is known not to be held. */
-  async #isOver(instanceId: string): Promise<boolean> {
-    return (await within(leaseTimeoutMs, this.#bus.leases.isHeld(instanceId))) === false;
+  #isOver(instanceId: string): Promise<boolean> {
+    const reading = this.#leases.get(instanceId) ?? this.#readLease(instanceId);
+    this.#leases.set(instanceId, reading);
+    return reading;
+  }
+
+  async #readLease(instanceId: string): Promise<boolean> {
+    const isHeld = await within(leaseTimeoutMs, this.#bus.leases.isHeld(instanceId));
+    this.#leases.delete(instanceId);
+    return isHeld === false;
   }
 }

@@ -34,7 +34,11 @@ export class Replies {
 
   /** Never rejects. @param request a reply, encoded as a request of its own */
   send(instanceId: string, request: Uint8Array): Promise<PushOutcome> {
-    if (this.#old.has(instanceId) || request.byteLength > maxBytes) return this.#exchange(instanceId, request);
+    if (this.#old.has(instanceId) || request.byteLength > maxBytes) {
+      // What was sent before it goes before it.
+      this.#flush(instanceId);
+      return this.#exchange(instanceId, request);
+    }
     return new Promise((resolve) => {
       const batch = this.#batchFor(instanceId, request.byteLength);
       batch.waiting.push({ request, resolve });

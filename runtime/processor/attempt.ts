@@ -16,17 +16,15 @@ import {
   deliver,
   type PreparedDestination,
 } from '../http/services/destination.ts';
-import type { DeliveryFacts, ReplyOutcome, WorkerEvents } from '../role/events.ts';
+import type { DeliveryFacts, WorkerEvents } from '../role/events.ts';
 import { retryDelayMs } from './backoff.ts';
 import { bury } from './burial.ts';
 import type { DestinationQueue } from './destination-queue.ts';
 import { ended, type OpenDelivery, type RunOutcome } from './open-delivery.ts';
 import type { RoomParking } from './parking.ts';
+import { type PushReply, ReplyLines } from './reply-lines.ts';
 import type { Route } from './router.ts';
 import type { ProcessorSettings } from './settings.ts';
-
-/** Sends a reply to a client of the group. Never rejects. */
-export type PushReply = (connectionId: string, data: Uint8Array, isBinary: boolean) => Promise<ReplyOutcome>;
 
 export interface AttemptsDeps {
   readonly deadLetters: DeadLetterBus;
@@ -52,9 +50,16 @@ type Consumed = Extract<AttemptOutcome, { kind: 'consumed' }>;
 
 export class Attempts {
   readonly #deps: AttemptsDeps;
+  readonly #replies: ReplyLines;
 
   constructor(deps: AttemptsDeps) {
     this.#deps = deps;
+    this.#replies = new ReplyLines(deps.push);
+  }
+
+  /** Resolves once every reply has its outcome. */
+  replied(): Promise<void> {
+    return this.#replies.idle();
   }
 
   /**
@@ -105,7 +110,8 @@ export class Attempts {
         queue.circuit.succeeded();
         const facts = factsOf(attempt, rule);
         this.#deps.events.consumed(facts);
-        if (outcome.reply !== undefined || outcome.replyLost !== undefined) await this.#reply(facts, outcome);
+        const isCrowded = this.#reply(facts, outcome);
+        if (isCrowded !== undefined) await isCrowded;
         return ended;
       }
       case 'failed':
@@ -116,13 +122,16 @@ export class Attempts {
     }
   }
 
-  async #reply(facts: DeliveryFacts, { reply, replyLost }: Consumed): Promise<void> {
-    const { push, events } = this.#deps;
+  /** @returns what the next message of the connection waits for, if it must */
+  #reply(facts: DeliveryFacts, { reply, replyLost }: Consumed): Promise<void> | undefined {
+    const { events } = this.#deps;
     if (replyLost !== undefined) {
       events.replied(facts, replyLost === 'tooLarge' ? 'bodyTooLarge' : 'bodyIncomplete');
-    } else if (reply !== undefined) {
-      events.replied(facts, await push(facts.connectionId, reply.data, reply.isBinary));
+      return undefined;
     }
+    if (reply === undefined) return undefined;
+    const { data, isBinary } = reply;
+    return this.#replies.send(facts.connectionId, data, isBinary, (outcome) => events.replied(facts, outcome));
   }
 
   #judgeEngine({ queue, delivery }: Attempt, route: Route): void {

@@ -23,8 +23,8 @@ import { ProcessorMetrics } from '../role/metrics.ts';
 import { Readiness } from '../role/readiness.ts';
 import type { MountedSecrets } from '../role/secrets.ts';
 import { Statistics } from '../role/statistics.ts';
-import type { PushReply } from './attempt.ts';
 import { DeliveryRecorder } from './recorder.ts';
+import type { PushReply } from './reply-lines.ts';
 import { Worker } from './worker.ts';
 
 export interface MessageProcessorDeps {

@@ -8,8 +8,8 @@ import type { ClientMessage } from '../../../runtime/bus/port/client-message.ts'
 import type { DeadLetterBus } from '../../../runtime/bus/port/dead-letters.ts';
 import type { Delivery, MessageBus } from '../../../runtime/bus/port/messages.ts';
 import type { HydrogenError } from '../../../runtime/errors.ts';
-import type { PushReply } from '../../../runtime/processor/attempt.ts';
 import type { CircuitOptions } from '../../../runtime/processor/circuit.ts';
+import type { PushReply } from '../../../runtime/processor/reply-lines.ts';
 import type { ProcessorResource } from '../../../runtime/processor/settings.ts';
 import { Worker, type WorkerDeps } from '../../../runtime/processor/worker.ts';
 import type {
