@@ -15,9 +15,9 @@ import { parseArgs } from 'node:util';
 import { type BenchCluster, childrenOfEach, startBenchCluster } from './operator/cluster.ts';
 import {
   type OperatorFigures,
+  type OperatorImage,
   type OperatorProcess,
-  type Shipped,
-  ship,
+  shipOperator,
   startOperatorProcess,
 } from './operator/process.ts';
 import { startNatsServer } from './paths/nats-server.ts';
@@ -76,7 +76,7 @@ for (const [name, [unit, what]] of Object.entries(rows) as [keyof Result, readon
  */
 async function measure(checkout: string, isInPod: boolean): Promise<Result> {
   await using run = new AsyncDisposableStack();
-  const shipped = run.use(await ship(checkout));
+  const shipped = await shipOperator(checkout);
   const directory = await mkdtemp(join(tmpdir(), 'hydrogen-bench-'));
   run.defer(() => rm(directory, { recursive: true, force: true }));
   const nats = run.use(await startNatsServer(join(directory, 'jetstream')));
@@ -85,7 +85,7 @@ async function measure(checkout: string, isInPod: boolean): Promise<Result> {
   return { ...burst, ...(await measureRestart(shipped, cluster, isInPod)) };
 }
 
-async function measureBurst(shipped: Shipped, cluster: BenchCluster, natsUrl: string, isInPod: boolean) {
+async function measureBurst(shipped: OperatorImage, cluster: BenchCluster, natsUrl: string, isInPod: boolean) {
   await using operator = await start(shipped, cluster, isInPod);
   await sleep(3000);
   const residentAtStart = operator.process.memoryBytes().resident;
@@ -115,7 +115,7 @@ async function measureBurst(shipped: Shipped, cluster: BenchCluster, natsUrl: st
   };
 }
 
-async function measureRestart(shipped: Shipped, cluster: BenchCluster, isInPod: boolean) {
+async function measureRestart(shipped: OperatorImage, cluster: BenchCluster, isInPod: boolean) {
   const startedMs = performance.now();
   await using operator = await start(shipped, cluster, isInPod);
   let figures = await operator.figures();
@@ -137,7 +137,7 @@ async function measureRestart(shipped: Shipped, cluster: BenchCluster, isInPod: 
   };
 }
 
-function start(shipped: Shipped, { kubeconfig, pod }: BenchCluster, isInPod: boolean): Promise<OperatorProcess> {
+function start(shipped: OperatorImage, { kubeconfig, pod }: BenchCluster, isInPod: boolean): Promise<OperatorProcess> {
   return isInPod
     ? startOperatorProcess(shipped, ['--service-account', pod.serviceAccount], pod.env)
     : startOperatorProcess(shipped, ['--kubeconfig', kubeconfig]);

@@ -1,16 +1,14 @@
 /** The operator of the benchmark as it ships: built, with the environment of its own Deployment, in a process of its own. */
 
 import { execFileSync } from 'node:child_process';
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { parseAllDocuments } from 'yaml';
 
 import { freePortBase } from '../../test/kit/ports.ts';
 import { type BenchProcess, startBenchProcess } from '../processes.ts';
+import { shipped } from '../shipped.ts';
 
-/** A checkout laid out as in its image, and the flags and environment that its Deployment sets. */
-export interface Shipped extends AsyncDisposable {
+/** The command of a checkout as it ships, and the flags and environment that the operator's Deployment sets. */
+export interface OperatorImage {
   readonly command: string;
   /** Flags of Node. */
   readonly flags: readonly string[];
@@ -32,29 +30,15 @@ export interface OperatorProcess extends AsyncDisposable {
   figures(): Promise<OperatorFigures>;
 }
 
-/** Builds a checkout and lays it out as its image does, so that nothing is compiled when it starts. */
-export async function ship(checkout: string): Promise<Shipped> {
-  const folder = await mkdtemp(join(tmpdir(), 'hydrogen-bench-image-'));
-  const compiler = ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json', '--outDir', join(folder, 'build')];
-  execFileSync(process.execPath, compiler, { cwd: checkout, stdio: 'inherit' });
-  await mkdir(join(folder, 'cli'));
-  for (const path of ['package.json', 'cli/hydrogen.js']) await cp(join(checkout, path), join(folder, path));
-  await layPackages(
-    join(checkout, 'node_modules'),
-    join(folder, 'node_modules'),
-    await readFile(join(checkout, 'Dockerfile'), 'utf8'),
-  );
-  const command = join(folder, 'cli/hydrogen.js');
-  return {
-    command,
-    ...shippedSettings(command),
-    [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
-  };
+/** A checkout as it ships, and what the Deployment of its operator sets. */
+export async function shipOperator(checkout: string): Promise<OperatorImage> {
+  const { command } = await shipped(checkout);
+  return { command, ...operatorSettings(command) };
 }
 
 /** Resolves when its probes answer; its first lists may still be under way. */
 export async function startOperatorProcess(
-  { command, flags, env }: Shipped,
+  { command, flags, env }: OperatorImage,
   args: readonly string[],
   more: Readonly<Record<string, string>> = {},
 ): Promise<OperatorProcess> {
@@ -77,29 +61,7 @@ export async function startOperatorProcess(
   };
 }
 
-/** Packages whose code contains source maps, which the image leaves out. */
-const mapped: readonly string[] = ['cdk8s', 'cdk8s-plus-28', 'constructs'];
-const inlineMap = /^\/\/# sourceMappingURL=data:.*$/gm;
-
-/** Packages as installed, without what the recipe of the image removes and a process would keep in memory. */
-async function layPackages(from: string, to: string, recipe: string): Promise<void> {
-  await mkdir(to);
-  const changed = recipe.includes('sourceMappingURL') ? mapped : [];
-  for (const name of await readdir(from)) {
-    if (!changed.includes(name)) await symlink(join(from, name), join(to, name));
-  }
-  for (const name of changed) {
-    const filter = (path: string): boolean => !/\.(d\.ts|map|jsii|tgz)$/.test(path);
-    await cp(join(from, name), join(to, name), { recursive: true, filter });
-    for (const path of await readdir(join(to, name), { recursive: true })) {
-      if (!path.endsWith('.js')) continue;
-      const file = join(to, name, path);
-      await writeFile(file, (await readFile(file, 'utf8')).replace(inlineMap, ''));
-    }
-  }
-}
-
-function shippedSettings(command: string): Pick<Shipped, 'flags' | 'env'> {
+function operatorSettings(command: string): Pick<OperatorImage, 'flags' | 'env'> {
   const text = execFileSync(process.execPath, [command, 'manifests'], {
     encoding: 'utf8',
     maxBuffer: 16 * 1024 * 1024,

@@ -10,12 +10,13 @@ import { join } from 'node:path';
 import { everythingTo, gatewayDocument, groupDocument, processorDocument, yaml } from '../../test/kit/documents.ts';
 import { freePortBase } from '../../test/kit/ports.ts';
 import { type BenchProcess, startBenchProcess } from '../processes.ts';
+import { type Shipped, shipped } from '../shipped.ts';
 import { startNatsServers } from './nats-server.ts';
 import type { Path } from './path.ts';
 
 export interface DurableOptions {
   readonly name: string;
-  /** Folder of a checkout with its `node_modules`. Only its `cli/hydrogen.js` is started, so that any release can run. */
+  /** Folder of a checkout with its `node_modules`. It runs as it ships, by its command alone, so that any release can. */
   readonly checkout: string;
   readonly destinationUrl: string;
   /** Further fields of the specs; a `routing` takes the place of everything to `destinationUrl`. */
@@ -51,7 +52,7 @@ export async function startDurable(options: DurableOptions): Promise<DurablePath
   const stream = { storage: 'File', replicas };
   const group = groupDocument({ nats: { servers: servers.map(({ url }) => url) }, stream, ...options.group });
   const routing = everythingTo(destinationUrl, { reply: true });
-  const members = new Members(options, directory);
+  const members = new Members(options, directory, await shipped(options.checkout));
   stack.use(members);
   await members.write('gateway', group, gatewayDocument({ endpoints: [{ path: '/echo' }], ...options.gateway }));
   await members.write('mproc', group, processorDocument({ routing, ...options.processor }));
@@ -87,10 +88,12 @@ class Members implements AsyncDisposable {
   processors: BenchProcess[] = [];
   readonly #options: DurableOptions;
   readonly #directory: string;
+  readonly #image: Shipped;
 
-  constructor(options: DurableOptions, directory: string) {
+  constructor(options: DurableOptions, directory: string, image: Shipped) {
     this.#options = options;
     this.#directory = directory;
+    this.#image = image;
   }
 
   async write(role: string, ...documents: readonly object[]): Promise<void> {
@@ -129,8 +132,9 @@ class Members implements AsyncDisposable {
   }
 
   #start(name: string, role: string, ports: readonly string[]): BenchProcess {
-    const command = join(this.#options.checkout, 'cli/hydrogen.js');
-    return startBenchProcess(name, process.execPath, [command, role, '--config', this.#file(role), ...ports]);
+    const { command, flags } = this.#image;
+    const args = [...flags, command, role, '--config', this.#file(role), ...ports];
+    return startBenchProcess(name, process.execPath, args, { NODE_ENV: 'production' });
   }
 
   #file(role: string): string {

@@ -14,6 +14,7 @@ import { findNatsServer } from '../../test/kit/nats-binary.ts';
 import { freePortBase } from '../../test/kit/ports.ts';
 import { plain } from '../load/dialect.ts';
 import { startBenchProcess } from '../processes.ts';
+import { shipped } from '../shipped.ts';
 import { startDurable } from './durable.ts';
 import type { ComparedPath, DestinationUrls, PushRequest, System } from './path.ts';
 import { type BenchToken, createBenchToken } from './tokens.ts';
@@ -93,7 +94,8 @@ async function startDev(name: string, options: HydrogenOptions, urls: Destinatio
   const file = join(directory, 'documents.yaml');
   await writeFile(file, yaml(...documents));
   const port = await freePortBase();
-  const args = [join(here, 'cli/hydrogen.js'), 'dev', '--file', file, '--port-base', `${port}`, '--log-level', 'warn'];
+  const { command, flags } = await shipped(here);
+  const args = [...flags, command, 'dev', '--file', file, '--port-base', `${port}`, '--log-level', 'warn'];
   const dev = stack.use(startBenchProcess('dev', process.execPath, args));
   await dev.answers(`http://127.0.0.1:${port + probesOffset}/readyz`);
   const parts = stack.move();

@@ -12,9 +12,9 @@ import test from 'node:test';
 import { writeServiceAccount } from '../../bench/operator/cluster.ts';
 import {
   type OperatorFigures,
+  type OperatorImage,
   type OperatorProcess,
-  type Shipped,
-  ship,
+  shipOperator,
   startOperatorProcess,
 } from '../../bench/operator/process.ts';
 import { startCluster } from '../cluster/kit.ts';
@@ -34,7 +34,7 @@ const users = 16;
 const deployments = '/apis/apps/v1/namespaces/shop/deployments';
 
 /** The operator of a pod, which has a token and no kubeconfig. */
-async function start(shipped: Shipped, cluster: TestApiServer, account: string): Promise<OperatorProcess> {
+async function start(shipped: OperatorImage, cluster: TestApiServer, account: string): Promise<OperatorProcess> {
   const { hostname, port } = new URL(cluster.url);
   const env = { KUBERNETES_SERVICE_HOST: hostname, KUBERNETES_SERVICE_PORT: port };
   return startOperatorProcess(shipped, ['--service-account', account], env);
@@ -88,7 +88,7 @@ async function atRest(operator: OperatorProcess): Promise<OperatorFigures> {
 test('a thousand gateways are created at once, a restart writes nothing, and drift during it is reverted', {
   skip,
 }, async (context) => {
-  await using shipped = await ship(root);
+  const shipped = await shipOperator(root);
   await using stack = new AsyncDisposableStack();
   const account = await mkdtemp(join(tmpdir(), 'hydrogen-account-'));
   stack.defer(() => rm(account, { recursive: true, force: true }));
