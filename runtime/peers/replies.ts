@@ -3,6 +3,7 @@
  * loop travel in one request. A gateway of a release that does not know such requests gets its replies one by one.
  */
 
+import { formAtTurnEnd } from '../../process/turn.ts';
 import type { OwnerStatus, PushOutcome, PushStatus } from '../push-status.ts';
 import { decodeStatuses, encodeReplies } from './codec.ts';
 
@@ -51,7 +52,7 @@ export class Replies {
     const current = this.#batches.get(instanceId);
     if (current !== undefined && current.waiting.length < maxReplies && current.bytes + bytes <= maxBytes)
       return current;
-    if (current === undefined) setImmediate(() => this.#flush(instanceId));
+    if (current === undefined) formAtTurnEnd(() => this.#flush(instanceId));
     else void this.#deliver(instanceId, current.waiting);
     const batch: Batch = { waiting: [], bytes: 0 };
     this.#batches.set(instanceId, batch);

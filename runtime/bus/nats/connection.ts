@@ -7,6 +7,7 @@
 
 import { type Msg, type NatsConnection, nuid, type PublishOptions, type Subscription } from 'nats';
 import { within } from '../../../process/timing.ts';
+import { writeAtTurnEnd } from '../../../process/turn.ts';
 import { HydrogenError } from '../../errors.ts';
 import type { BusStatus } from '../port/bus.ts';
 import { dial, type NatsConnectionOptions, type NatsEvent } from './dial.ts';
@@ -142,7 +143,7 @@ export class Link {
     const options: PublishOptions = {};
     if (reply !== undefined) options.reply = reply;
     if (headers !== undefined) options.headers = rawHeaders(headers);
-    if (this.#outgoing.length === 0) setImmediate(() => this.#sendOutgoing());
+    if (this.#outgoing.length === 0) writeAtTurnEnd(this.#sendOutgoing);
     this.#outgoing.push({ subject, payload, options });
     return true;
   }
@@ -223,7 +224,7 @@ export class Link {
   // Everything published in one turn of the event loop leaves in one write. The package would write once per callback,
   // and writes are the largest cost on both sides. What is lost with the connection was not acknowledged, just like
   // bytes on the wire.
-  #sendOutgoing(): void {
+  readonly #sendOutgoing = (): void => {
     const batch = this.#outgoing;
     this.#outgoing = [];
     for (const { subject, payload, options } of batch) {
@@ -235,7 +236,7 @@ export class Link {
         this.#note({ kind: 'serverError', detail: `cannot publish to ${subject}`, cause });
       }
     }
-  }
+  };
 
   async #watch(next: NatsConnection): Promise<void> {
     for await (const { type, data, permissionContext: denied } of next.status()) {

@@ -12,6 +12,7 @@
 
 import type { Msg } from 'nats';
 import { sleep } from '../../../process/timing.ts';
+import { formAtTurnEnd } from '../../../process/turn.ts';
 import { HydrogenError } from '../../errors.ts';
 import { Fifo } from '../../fifo.ts';
 import type { ClientMessage } from '../port/client-message.ts';
@@ -216,19 +217,17 @@ export class Publisher {
   #schedule(): void {
     if (this.#isPumping || this.#state !== 'flowing') return;
     this.#isPumping = true;
-    setImmediate(() => {
-      this.#isPumping = false;
-      this.#pump();
-    });
+    formAtTurnEnd(this.#pump);
   }
 
-  #pump(): void {
+  readonly #pump = (): void => {
+    this.#isPumping = false;
     if (this.#state !== 'flowing' || !this.#link.isUp) return;
     while (this.#window.isOpen) {
       const next = this.#takeOldest();
       if (next === undefined || !this.#send(next)) return;
     }
-  }
+  };
 
   #send(outgoing: Outgoing): boolean {
     const { subject, payload, number, headers } = outgoing;
