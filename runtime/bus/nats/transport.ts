@@ -66,7 +66,10 @@ class BoundedTransport extends nodeTransport.NodeTransport {
     if (attempts?.excess !== undefined) return Promise.reject(attempts.excess);
     this.#attempts = attempts;
     if (attempts?.limits !== undefined) this.#meter = new ServerMeter(attempts.limits);
-    return super.connect(server, options);
+    // Without a name, Node would compare the certificate with `localhost`.
+    if (options.tls == null) return super.connect(server, options);
+    const tls = { ...options.tls, host: server.hostname };
+    return super.connect(server, { ...options, tls });
   }
 
   override dial({ hostname, port }: Pick<Server, 'hostname' | 'port'>): Promise<Socket> {
