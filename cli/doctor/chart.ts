@@ -34,12 +34,12 @@ export interface ChartOptions {
 }
 
 /** True in a pod of a gateway or a message processor: its own documents are at hand. */
-export function isInMember(): boolean {
-  return existsSync(paths.config);
+export function isInMember(file: string): boolean {
+  return existsSync(file);
 }
 
 /** What a member's pod runs from. @throws {HydrogenError} HYD_CONFIG_INVALID */
-export async function chartOfMember(file: string = paths.config): Promise<Chart> {
+export async function chartOfMember(file: string): Promise<Chart> {
   const chart = await chartOfFiles({ file: [file], secrets: process.env[env.secretsDir] ?? paths.secrets }, undefined);
   return { ...chart, source: 'the documents of this pod', isWhole: false };
 }

@@ -1,6 +1,6 @@
 /** `hydrogen doctor`: examines everything that a group's pods need, from where it runs, and says what is wrong and why. */
 
-import { defaultNamespace } from '../../crds/contract.ts';
+import { defaultNamespace, paths } from '../../crds/contract.ts';
 import { createKube, type Kube } from '../../operator/kube/client.ts';
 import { messageOf } from '../../operator/kube/errors.ts';
 import { connectKube } from '../kube.ts';
@@ -26,10 +26,15 @@ export interface DoctorReport {
   readonly exitCode: 0 | 1 | 2;
 }
 
-/** @throws {HydrogenError} HYD_CONFIG_INVALID when there is nothing to look at; {ApiError} */
-export async function doctor(options: DoctorOptions): Promise<DoctorReport> {
+/**
+ * @param memberFile where a pod of a gateway or a message processor has its documents
+ * @throws {HydrogenError} HYD_CONFIG_INVALID when there is nothing to look at; {ApiError}
+ */
+export async function doctor(options: DoctorOptions, memberFile: string = paths.config): Promise<DoctorReport> {
   const isOfCluster = options.kubeconfig !== undefined || options.context !== undefined;
-  if (options.file === undefined && !isOfCluster && isInMember()) return report(await chartOfMember(), options.output);
+  if (options.file === undefined && !isOfCluster && isInMember(memberFile)) {
+    return report(await chartOfMember(memberFile), options.output);
+  }
   if (options.file !== undefined) {
     const kube = isOfCluster ? connectKube(options) : kubeIfAny(options);
     try {

@@ -1,18 +1,29 @@
 /** The doctor and services: real servers with each fault that it explains. The doctor and NATS are in doctor-nats.test.ts. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer as createHttpServer, type RequestListener } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
-import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from 'node:net';
+import {
+  type AddressInfo,
+  connect as connectTcp,
+  createServer as createTcpServer,
+  type Server,
+  type Socket,
+} from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { after } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { Diagnosis } from '../../cli/doctor/diagnosis.ts';
+import { doctor } from '../../cli/doctor/doctor.ts';
 import { type Certificate, selfSigned } from '../kit/certificate.ts';
 import { everythingTo, gatewayDocument, groupDocument, processorDocument, yaml } from '../kit/documents.ts';
 import { startHydrogen } from '../kit/hydrogen.ts';
 import { startShell } from '../kit/shell.ts';
+import { stopProcess } from '../kit/stopped.ts';
 import { startFakeApi } from '../operator/kit/api.ts';
 
 const folder = await mkdtemp(join(tmpdir(), 'hydrogen-doctor-'));
@@ -121,6 +132,36 @@ test('a port that refuses, one that is silent, and one that speaks another proto
   assert.match(insecure.message, /accepts connections but not TLS/);
   assert.match(insecure.cure ?? '', /must begin with http:\/\//);
   for (const { health } of [refused, unanswered, insecure]) assert.equal(health, 'problem');
+});
+
+/** A port at which connections are neither accepted nor refused, as behind a firewall: its process stands still. */
+async function startUnanswered(): Promise<Listening> {
+  await using stack = new AsyncDisposableStack();
+  const script =
+    'const s = require("net").createServer().listen({ port: 0, backlog: 1 }, () => console.log(s.address().port))';
+  const child = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+  stack.defer(() => void child.kill('SIGKILL'));
+  const [output] = (await once(child.stdout, 'data')) as [Buffer];
+  const port = Number(output);
+  await stopProcess(child.pid ?? 0);
+  // The system accepts as many as its queue holds, and then answers no more.
+  for (let isFull = false; !isFull; ) {
+    const socket = connectTcp(port, '127.0.0.1').on('error', () => undefined);
+    stack.defer(() => void socket.destroy());
+    isFull = await Promise.race([once(socket, 'connect').then(() => false), sleep(500, true)]);
+  }
+  const parts = stack.move();
+  return { port, [Symbol.asyncDispose]: () => parts.disposeAsync() };
+}
+
+test('what is never answered, as behind a firewall, is a problem that names network policies', async () => {
+  await using unanswered = await startUnanswered();
+  for (const scheme of ['http', 'https']) {
+    const { health, message, cure } = await diagnosisOf(`${scheme}://127.0.0.1:${unanswered.port}/`);
+    assert.equal(health, 'problem');
+    assert.match(message, /^Nothing accepts connections at 127\.0\.0\.1:\d+: no connection to \S+ within 1000 ms/);
+    assert.match(cure ?? '', /network policy or a firewall/);
+  }
 });
 
 test('a certificate that has expired, is for another name or is not trusted is a problem that names it', async () => {
@@ -235,6 +276,33 @@ test('secrets are looked for in the files, in a folder, or in the cluster, and a
   const data = { token: Buffer.from('open sesame').toString('base64') };
   api.put('secrets', { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'auth', namespace: 'default' }, data });
   assert.equal(secretIn(await examine(withSecret(), cluster))?.health, 'ok');
+});
+
+test('without a file, in a pod, it examines what the pod runs from, with the secrets that it has', async (context) => {
+  const secrets = await mkdtemp(join(folder, 'mounted-'));
+  const file = join(secrets, 'hydrogen.yaml');
+  await writeFile(file, withSecret());
+  context.after(() => {
+    delete process.env.HYDROGEN_SECRETS_DIR;
+  });
+  process.env.HYDROGEN_SECRETS_DIR = secrets;
+  const inPod = async (): Promise<Answer> => {
+    const { text, exitCode } = await doctor({ output: 'json' }, file);
+    return { text, code: exitCode, diagnoses: JSON.parse(text).diagnoses };
+  };
+  const without = await inPod();
+  assert.match(without.text, /"source": "the documents of this pod"/);
+  assert.match(secretIn(without)?.message ?? '', /^It is missing/);
+  await mkdir(join(secrets, 'auth'));
+  await writeFile(join(secrets, 'auth/token'), 'open sesame');
+  const found = await inPod();
+  assert.equal(secretIn(found)?.health, 'ok');
+  assert.ok(!found.text.includes('sesame'));
+  // The other members are not at hand.
+  assert.equal(
+    found.diagnoses.find(({ subject }) => subject.startsWith('endpoint')),
+    undefined,
+  );
 });
 
 test('without a file it examines a namespace of the cluster, and names what it cannot read', async () => {
