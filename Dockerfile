@@ -25,4 +25,4 @@ COPY --from=build /app/node_modules ./node_modules
 # By number, so that a kubelet sees that it is not root; nothing under /app belongs to it.
 USER 65532:65532
 EXPOSE 8080 8081 9090
-ENTRYPOINT ["node", "--max-semi-space-size=16", "/app/cli/hydrogen.js"]
+ENTRYPOINT ["node", "--max-semi-space-size=16", "--expose-gc", "/app/cli/hydrogen.js"]

@@ -3,6 +3,7 @@
 import { hostname } from 'node:os';
 import type { Logger } from 'pino';
 import { env } from '../crds/contract.ts';
+import { collectGarbage } from '../process/garbage.ts';
 import { createLogger, type LogLevel } from '../process/logger.ts';
 import { untilStopped } from '../process/signals.ts';
 import { Gateway } from '../runtime/gateway/gateway.ts';
@@ -87,6 +88,8 @@ async function serve<Config>(
     await server.stop('failed start');
     throw error;
   }
+  // What loading and starting has left; a process without work would keep it for hours.
+  collectGarbage();
   const unwatch = watchFiles(
     [options.config],
     parse,

@@ -4,6 +4,8 @@
  * for that long.
  */
 
+import { collectGarbage } from '../process/garbage.ts';
+
 /** With fewer objects, a collection would gain nothing. */
 const burst = 500;
 
@@ -41,8 +43,4 @@ export class GarbageCollection {
     this.#timer = undefined;
     if (isWorthIt) this.#collect();
   }
-}
-
-function collectGarbage(): void {
-  void globalThis.gc?.({ type: 'major', execution: 'async', flavor: 'last-resort' });
 }
