@@ -61,6 +61,7 @@ export async function runProcessor(options: ServeOptions & { readonly probePort:
   });
   const bus = createGroupBus(config.group, { secrets, logger, role: 'processor', name: `mproc ${name}`, report });
   const processor = new MessageProcessor(config, { bus, secrets, logger, host, version, probePort });
+  report.addBacklogs(() => processor.backlogs);
   await serve({ options, logger, parse: processorIn, report }, processor);
 }
 

@@ -254,7 +254,9 @@ export const aspects = {
   },
   Delivering: {
     good: 'True',
-    meaning: 'no messages of a message processor have waited for one of its destinations for half a minute',
+    meaning:
+      'no messages of a message processor have waited for one of its destinations for half a minute; otherwise the message ' +
+      'has their number, and as far as pods say of when the oldest is and since when the destination has been failing',
     decidesReady: false,
     reasons: {
       Delivering: { status: 'True', progress: 'atRest', meaning: 'nothing to do' },

@@ -1,5 +1,5 @@
 /**
- * What the pods of one group report about their configuration. A pod says so whenever it changes, and everybody is asked
+ * What the pods of one group report about their configuration, and what waits in them. A pod says so whenever it changes, and everybody is asked
  * now and then: whoever does not answer is gone.
  */
 import { isDeepStrictEqual } from 'node:util';
@@ -99,7 +99,8 @@ export class GroupReports {
   }
 }
 
-/** Whether they say the same about the configuration. */
+/** Whether they say the same about the configuration and about what waits. */
 function isSame(a: PodReport, b: PodReport): boolean {
-  return a.digest === b.digest && isDeepStrictEqual(a.refused, b.refused);
+  const isSameConfig = a.digest === b.digest && isDeepStrictEqual(a.refused, b.refused);
+  return isSameConfig && isDeepStrictEqual(a.backlogs, b.backlogs);
 }

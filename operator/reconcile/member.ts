@@ -2,6 +2,7 @@
 import { defaultImage, renderGateway, renderProcessor } from '../../infra/index.ts';
 import { hold, isHeld, isNamespaceLeaving, processorFinalizer, release } from '../kube/finalizers.ts';
 import { conditionIn } from '../kube/objects.ts';
+import { waitingFor } from '../nats/backlog.ts';
 import { lagIn } from '../nats/lag.ts';
 import { type Removal, removalBlocked } from '../nats/removal.ts';
 import type { Facts } from '../status/facts.ts';
@@ -48,8 +49,9 @@ export function requireGroup(scope: MemberScope, { store, buses, rollouts }: Too
   const { object, groupName = '', groupObject, group } = scope;
   scope.status = lagIn(object, buses.lagOf(scope.namespace, groupName, scope.name));
   if (object.kind === 'HydrogenMessageProcessor') {
-    const waiting = buses.waitingOf(scope.namespace, groupName, scope.name);
+    const rooms = buses.waitingOf(scope.namespace, groupName, scope.name);
     const condition = conditionIn(object, 'Delivering');
+    const waiting = rooms && waitingFor(rooms, buses.reportsOf(groupName, object));
     scope.found({ backlog: waiting === undefined ? { state: 'asBefore', condition } : { state: 'known', waiting } });
   }
   if (group !== undefined && groupObject !== undefined) {

@@ -49,10 +49,19 @@ export interface EndpointFacts {
   readonly missing: readonly string[] | 'all';
 }
 
+/** What waits for one destination. Times are milliseconds since the epoch. */
+export interface WaitingMessages {
+  readonly messages: number;
+  /** When the oldest message was stored that has waited in a pod for half a minute, as far as pods say. */
+  readonly oldestMs?: number | undefined;
+  /** Since when the destination has failed, as far as pods say. */
+  readonly failingSinceMs?: number | undefined;
+}
+
 /** What waits for the destinations of a message processor. */
 export type BacklogFacts =
   /** Messages that have waited for some time, by waiting room. */
-  | { readonly state: 'known'; readonly waiting: ReadonlyMap<string, number> }
+  | { readonly state: 'known'; readonly waiting: ReadonlyMap<string, WaitingMessages> }
   /** NATS has not been queried yet, and the previous condition, if there is one, still counts. */
   | { readonly state: 'asBefore'; readonly condition: Condition | undefined };
 

@@ -10,7 +10,15 @@ import {
 import { deadLetterRoom, unroutedRoom } from '../../crds/waiting-rooms.ts';
 import { adoptAnnotation } from '../kube/objects.ts';
 import { configuredAs } from './configuration.ts';
-import type { ApplyProblem, BacklogFacts, BusFacts, EndpointFacts, Facts, GroupFacts } from './facts.ts';
+import type {
+  ApplyProblem,
+  BacklogFacts,
+  BusFacts,
+  EndpointFacts,
+  Facts,
+  GroupFacts,
+  WaitingMessages,
+} from './facts.ts';
 import { podSelectorOf } from './workload.ts';
 
 /** The state of one aspect. */
@@ -156,14 +164,28 @@ function deliveringOf(backlog: BacklogFacts): Finding {
   }
   const { waiting } = backlog;
   if (waiting.size === 0) return finding('Delivering', 'Delivering', 'no messages wait for a destination');
-  const largest = [...waiting].sort(([, a], [, b]) => b - a);
-  const named = largest.slice(0, namedRooms).map(([room, messages]) => `${messages} for ${roomText(room)}`);
+  const largest = [...waiting].sort(([, a], [, b]) => b.messages - a.messages);
+  const named = largest
+    .slice(0, namedRooms)
+    .map(([room, one]) => `${one.messages} for ${roomText(room)}${sinceText(one)}`);
   const others = largest.length > namedRooms ? `, and more for ${largest.length - namedRooms} others` : '';
   return finding(
     'Delivering',
     'MessagesWaiting',
     `messages wait: ${named.join(', ')}${others}; repair what they wait for, and they follow by themselves`,
   );
+}
+
+function sinceText({ oldestMs, failingSinceMs }: WaitingMessages): string {
+  const times = [
+    ...(oldestMs === undefined ? [] : [`oldest of ${timeText(oldestMs)}`]),
+    ...(failingSinceMs === undefined ? [] : [`failing since ${timeText(failingSinceMs)}`]),
+  ];
+  return times.length === 0 ? '' : ` (${times.join(', ')})`;
+}
+
+function timeText(ms: number): string {
+  return new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z');
 }
 
 function roomText(room: string): string {

@@ -24,6 +24,7 @@ export class Circuit {
   /** Connections whose messages have failed since the last success. */
   readonly #failed = new Set<string>();
   #state: CircuitState = 'closed';
+  #failingSinceMs: number | undefined;
   #delayMs: number;
   #timer: NodeJS.Timeout | undefined;
 
@@ -36,6 +37,11 @@ export class Circuit {
 
   get state(): CircuitState {
     return this.#state;
+  }
+
+  /** Since when it has not been closed, in milliseconds since the epoch; undefined while it is. */
+  get failingSinceMs(): number | undefined {
+    return this.#failingSinceMs;
   }
 
   /** Requests that may be under way at once, as far as the circuit is concerned. */
@@ -70,6 +76,7 @@ export class Circuit {
   #become(state: CircuitState): void {
     if (state === this.#state) return;
     if (state === 'closed') clearTimeout(this.#timer);
+    this.#failingSinceMs = state === 'closed' ? undefined : (this.#failingSinceMs ?? Date.now());
     this.#state = state;
     this.#onChange(state);
   }

@@ -3,17 +3,19 @@
  * they arrived; different connections run side by side, `maxRunning` at once and a part of these per destination. What
  * waits (for its connection, for its destination, until it is due) takes no place. Where a message may be overtaken, a
  * delivery that would wait long is moved into a waiting room of the bus, so that it keeps nothing from what is behind it.
- * Where it may not, one that failed is held here until it is tried again, and its connection with it.
+ * Where it may not, one that failed is held here until it is tried again, and its connection with it; while memory is short,
+ * the payload of what waits long is forgotten and read again.
  */
 
 import { deadLetterRoom, unroutedRoom } from '../../crds/waiting-rooms.ts';
-import type { Delivery } from '../bus/port/messages.ts';
+import type { Delivery, Recalled } from '../bus/port/messages.ts';
 import type { CircuitState } from '../role/events.ts';
 import type { CircuitOptions } from './circuit.ts';
 import { ConnectionLines } from './connection-lines.ts';
 import { DestinationQueue } from './destination-queue.ts';
 import type { DispatcherLimits } from './limits.ts';
-import { OpenDelivery, type RunOutcome } from './open-delivery.ts';
+import { type HeldMessages, OpenDeliveries } from './open-deliveries.ts';
+import { ended, OpenDelivery, type RunOutcome } from './open-delivery.ts';
 
 /** What is done with a delivery at each step. A rejection is a bug and ends the process. */
 export interface DispatcherSteps {
@@ -23,6 +25,8 @@ export interface DispatcherSteps {
   run(open: OpenDelivery, queue: DestinationQueue): Promise<RunOutcome>;
   /** Moves it into a waiting room, unchanged. @returns false when that is not possible now */
   park(open: OpenDelivery, room: string): Promise<boolean>;
+  /** Reads its payload again. */
+  recall(open: OpenDelivery): Promise<Recalled>;
 }
 
 export interface DispatcherEvents {
@@ -32,16 +36,15 @@ export interface DispatcherEvents {
   onCircuit(queue: DestinationQueue, state: CircuitState): void;
 }
 
-/** Open deliveries, and bytes of their payloads, above which no more are taken from the stream. */
-const maxOpen = 8_192;
-const maxOpenBytes = 64 * 1024 * 1024;
 /** While memory is short, no more deliveries than this wait behind another one of their connection. */
 const longLine = 64;
 /** Queues above this number are removed once they are idle: a rules engine may name any number of destinations. */
 const maxQueues = 1_024;
 const maxDeadLettersAtOnce = 256;
 const recheckMs = 50;
-/** Deliveries that stay here while the circuit of their destination is open, to be the next probes. */
+/** Until the next attempt to read a payload again. */
+const recallRetryMs = 1_000;
+/** Deliveries that stay here, with their payloads, while their destination has no room: the next ones to start. */
 const fewWaiting = 8;
 
 export class Dispatcher {
@@ -49,7 +52,7 @@ export class Dispatcher {
   readonly #events: DispatcherEvents;
   readonly #circuit: CircuitOptions;
   readonly #lines = new ConnectionLines();
-  readonly #open = new Set<OpenDelivery>();
+  readonly #open: OpenDeliveries;
   readonly #queues = new Map<string, DestinationQueue>();
   /** Queues that take places and in which something waits. */
   readonly #busy = new Set<DestinationQueue>();
@@ -58,8 +61,6 @@ export class Dispatcher {
   #limits: DispatcherLimits;
   #running = 0;
   #places = 0;
-  #bytes = 0;
-  #isFull = false;
   #isShort = false;
   #maxFromStream: number;
   #recheck: NodeJS.Timeout | undefined;
@@ -71,6 +72,7 @@ export class Dispatcher {
     this.#maxFromStream = limits.maxRunning;
     this.#circuit = circuit;
     this.#steps = steps;
+    this.#open = new OpenDeliveries((open) => steps.recall(open));
     this.#events = events;
   }
 
@@ -113,7 +115,6 @@ export class Dispatcher {
   add(delivery: Delivery): void {
     const open = new OpenDelivery(delivery);
     this.#open.add(open);
-    this.#bytes += delivery.payload.byteLength;
     const waitMs = delivery.dueAtMs === 0 ? 0 : delivery.dueAtMs - Date.now();
     if (waitMs <= 0) this.#stand(open);
     else this.#hold(open, waitMs, () => this.#stand(open));
@@ -152,23 +153,17 @@ export class Dispatcher {
 
   /** When the oldest open message of each destination was stored, in milliseconds since the epoch. */
   oldest(): Map<string, number> {
-    const oldest = new Map<string, number>();
-    for (const { route, delivery } of this.#open) {
-      if (route?.kind !== 'destination') continue;
-      const known = oldest.get(route.queue) ?? Number.POSITIVE_INFINITY;
-      if (delivery.storedAtMs < known) oldest.set(route.queue, delivery.storedAtMs);
-    }
-    return oldest;
+    return this.#open.oldest();
+  }
+
+  /** What waits for each destination, with what is behind it on its connection. */
+  held(): Map<string, HeldMessages> {
+    return this.#open.held((connectionId) => this.#lines.length(connectionId));
   }
 
   /** Reports to the bus that everything open for at least `minAgeMs`, started or not, is still at work. */
   keepAlive(minAgeMs: number): void {
-    const latestMs = performance.now() - minAgeMs;
-    // Insertion order is arrival order: after the first young one all are young.
-    for (const { delivery, arrivedAtMs } of this.#open) {
-      if (arrivedAtMs > latestMs) return;
-      delivery.working();
-    }
+    this.#open.keepAlive(minAgeMs);
   }
 
   /** Removes and returns the deliveries that have not started; from now on none does. */
@@ -217,7 +212,27 @@ export class Dispatcher {
   }
 
   #enter(open: OpenDelivery): void {
-    if (this.#lines.enter(open) === 1) this.#admit(open, this.#steps.route(open));
+    if (this.#lines.enter(open) === 1) this.#routeAndAdmit(open);
+    else this.#shed(open);
+  }
+
+  #routeAndAdmit(open: OpenDelivery): void {
+    if (open.isShed) void this.#recall(open);
+    else this.#admit(open, this.#steps.route(open));
+  }
+
+  /** Forgets the payload of what may not move out and has to wait, while memory is short. */
+  #shed(open: OpenDelivery): void {
+    if (this.#isShort && !this.#limits.mayPark) this.#open.shed(open);
+  }
+
+  async #recall(open: OpenDelivery): Promise<void> {
+    open.stage = 'queued';
+    const outcome = await this.#open.recall(open);
+    if (!this.#open.has(open)) return;
+    if (outcome === 'read') this.#admit(open, this.#steps.route(open));
+    else if (outcome === 'gone') this.#end(open);
+    else this.#hold(open, recallRetryMs, () => void this.#recall(open));
   }
 
   #admit(open: OpenDelivery, name: string): void {
@@ -262,6 +277,7 @@ export class Dispatcher {
 
   #wait(open: OpenDelivery, queue: DestinationQueue): void {
     open.stage = 'waiting';
+    if (queue.isSlow && queue.waiting.length >= fewWaiting) this.#shed(open);
     queue.waiting.push(open);
     this.#settle(queue);
   }
@@ -319,7 +335,7 @@ export class Dispatcher {
     this.#running += 1;
     queue.begin();
     if (queue.takesPlaces) this.#places += 1;
-    const outcome = await this.#steps.run(open, queue);
+    const outcome = await this.#runWhole(open, queue);
     this.#running -= 1;
     queue.end(performance.now() - startedAtMs);
     if (queue.takesPlaces) this.#places -= 1;
@@ -332,32 +348,43 @@ export class Dispatcher {
     this.#onIdle = [];
   }
 
+  /** Its payload is read again first, if need be. */
+  async #runWhole(open: OpenDelivery, queue: DestinationQueue): Promise<RunOutcome> {
+    if (open.isShed) {
+      const outcome = await this.#open.recall(open);
+      if (outcome === 'gone') return ended;
+      if (outcome === 'unavailable') return { kind: 'held', delayMs: recallRetryMs };
+    }
+    return this.#steps.run(open, queue);
+  }
+
   #goOn(open: OpenDelivery, outcome: RunOutcome, queue: DestinationQueue): void {
     if (outcome.kind === 'ended' || open.delivery.isWithdrawn) this.#end(open);
     else if (outcome.kind === 'moved') this.#admit(open, outcome.queue);
     else if (this.#state === 'stopping') void this.#park(open, queue);
-    else this.#hold(open, outcome.delayMs, () => this.#admit(open, this.#steps.route(open)));
+    else {
+      this.#hold(open, outcome.delayMs, () => this.#routeAndAdmit(open));
+      this.#shed(open);
+    }
   }
 
   #end(open: OpenDelivery): void {
     this.#forget(open);
     const next = this.#lines.leave(open);
-    if (next !== undefined) this.#admit(next, this.#steps.route(next));
+    if (next !== undefined) this.#routeAndAdmit(next);
   }
 
   #forget(open: OpenDelivery): void {
-    this.#open.delete(open);
-    this.#bytes -= open.delivery.payload.byteLength;
+    if (!this.#open.delete(open)) return;
     this.#weigh();
   }
 
   #weigh(): void {
-    // Hysteresis, so that the stream is not paused and resumed with every delivery.
-    this.#isFull = !this.#isBelow(this.#isFull ? 0.75 : 1);
-    const isShort = !this.#isBelow(this.#isShort ? 0.4 : 0.5);
+    this.#open.weigh();
+    const { isShort, isFull } = this.#open;
     const { maxRunning } = this.#limits;
     const ready = this.#ready();
-    const wanted = this.#isFull ? 0 : Math.max(0, maxRunning - ready);
+    const wanted = isFull ? 0 : Math.max(0, maxRunning - ready);
     // A destination that stops answering causes no event.
     if (ready > 0) this.#recheck ??= setTimeout(() => this.#weighAgain(), recheckMs).unref();
     const change = Math.abs(this.#open.size + wanted - this.#maxFromStream);
@@ -365,10 +392,6 @@ export class Dispatcher {
     this.#maxFromStream = this.#open.size + wanted;
     this.#isShort = isShort;
     this.#events.onRoom();
-  }
-
-  #isBelow(share: number): boolean {
-    return this.#open.size < maxOpen * share && this.#bytes < maxOpenBytes * share;
   }
 
   #weighAgain(): void {

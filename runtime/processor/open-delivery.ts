@@ -22,6 +22,10 @@ export const ended: RunOutcome = { kind: 'ended' };
 export class OpenDelivery {
   readonly delivery: Delivery;
   readonly arrivedAtMs = performance.now();
+  /** Of its payload. */
+  readonly bytes: number;
+  /** True while its payload is forgotten. */
+  isShed = false;
   stage: DeliveryStage = 'queued';
   /** Its successor on the same connection. */
   next: OpenDelivery | undefined;
@@ -38,5 +42,6 @@ export class OpenDelivery {
 
   constructor(delivery: Delivery) {
     this.delivery = delivery;
+    this.bytes = delivery.payload.byteLength;
   }
 }

@@ -11,6 +11,7 @@ import { ProbeServer } from '../../process/probes.ts';
 import { Deadline, within } from '../../process/timing.ts';
 import { maxAgeMsOf } from '../bus/options.ts';
 import type { Bus } from '../bus/port/bus.ts';
+import type { DestinationBacklogReport } from '../bus/port/reports.ts';
 import { HydrogenError } from '../errors.ts';
 import { signerOf } from '../http/services/signer.ts';
 import { createPush } from '../peers/push.ts';
@@ -65,6 +66,7 @@ export class MessageProcessor {
       inFlight: () => this.#worker.running + this.#worker.waiting,
       lag: () => this.#worker.lag(),
       waiting: () => this.#worker.waitingByRule(),
+      held: () => this.#worker.heldByRule(),
       open: () => this.#worker.openCircuitsByRule(),
       oldestSeconds: () => this.#worker.oldestSecondsByRule(),
       lanes: () => this.#worker.lanes,
@@ -90,6 +92,11 @@ export class MessageProcessor {
       this.#log.statistics,
     );
     this.#config.onChange(({ processor }) => this.#statistics.schedule(processor.spec.statsIntervalSeconds));
+  }
+
+  /** The destinations for which a message has waited in this process for half a minute. */
+  get backlogs(): readonly DestinationBacklogReport[] {
+    return this.#worker.backlogs();
   }
 
   /** The port of the probes, once started. */

@@ -13,8 +13,9 @@
 import { deadLetterRoom, unroutedRoom } from '../../crds/waiting-rooms.ts';
 import { within } from '../../process/timing.ts';
 import type { Bus } from '../bus/port/bus.ts';
-import type { Consumption, Delivery, Lag } from '../bus/port/messages.ts';
-import type { HydrogenError } from '../errors.ts';
+import type { Consumption, Delivery, Lag, Recalled } from '../bus/port/messages.ts';
+import { type DestinationBacklogReport, maxBacklogReports } from '../bus/port/reports.ts';
+import { HydrogenError } from '../errors.ts';
 import { createHttpClient, type HttpClient } from '../http/client/client.ts';
 import type { Signer } from '../http/services/signer.ts';
 import type { CircuitState, WorkerEvents } from '../role/events.ts';
@@ -49,6 +50,8 @@ export interface WorkerDeps {
 /** Messages of a waiting room that may be open in this process: its own destination's, and one that is not known. */
 const roomWindow = 64;
 const strayWindow = 16;
+/** Milliseconds after which a message that waits is reported. */
+const longWaitMs = 30_000;
 /** Deliveries of messages that are stored together, after which each is moved to where it is delivered by itself. */
 const maxSharedDeliveries = 2;
 /**
@@ -88,6 +91,7 @@ export class Worker {
       route: (open: OpenDelivery) => this.#route(open),
       run: (open: OpenDelivery, queue: DestinationQueue) => this.#run(open, queue),
       park: (open: OpenDelivery, room: string) => this.#park(open, room),
+      recall: (open: OpenDelivery) => this.#recall(open),
     };
     this.#dispatcher = new Dispatcher(this.#settings.limits, circuit, steps, {
       onRoom: () => this.#setRoom(),
@@ -141,6 +145,27 @@ export class Worker {
       byRule.set(ruleOf(queue), Math.max(byRule.get(ruleOf(queue)) ?? 0, seconds));
     }
     return byRule;
+  }
+
+  /** Messages that wait here for the destinations of each rule that has any. */
+  heldByRule(): ReadonlyMap<string, number> {
+    const byRule = new Map<string, number>();
+    for (const [queue, { messages }] of this.#dispatcher.held()) {
+      byRule.set(ruleOf(queue), (byRule.get(ruleOf(queue)) ?? 0) + messages);
+    }
+    return byRule;
+  }
+
+  /** The destinations for which a message has waited here for long, those with the most messages first. */
+  backlogs(): readonly DestinationBacklogReport[] {
+    const { queues } = this.#dispatcher;
+    const latestMs = Date.now() - longWaitMs;
+    const long = [...this.#dispatcher.held()].filter(([, { oldestMs }]) => oldestMs < latestMs);
+    const reports = long.map(([destination, { messages, oldestMs }]) => {
+      const failingSinceMs = queues.get(destination)?.circuit.failingSinceMs;
+      return { destination, messages, oldestMs, ...(failingSinceMs !== undefined && { failingSinceMs }) };
+    });
+    return reports.sort((a, b) => b.messages - a.messages).slice(0, maxBacklogReports);
   }
 
   /** 1 for each rule with a destination that gets no requests now, or only a few to try it; 0 for the others. */
@@ -264,13 +289,29 @@ export class Worker {
   }
 
   /** Without another attempt. While stopping, what can't be parked is handed back. */
-  async #park({ delivery }: OpenDelivery, room: string): Promise<boolean> {
-    if (this.#state === 'stopping') return this.#giveBack(delivery, room);
-    return this.#parking.waitUnchanged(delivery, room, this.#settings);
+  async #park(open: OpenDelivery, room: string): Promise<boolean> {
+    if (this.#state === 'stopping') return this.#giveBackOpen(open, room);
+    return this.#parking.waitUnchanged(open.delivery, room, this.#settings);
+  }
+
+  async #recall({ delivery }: OpenDelivery): Promise<Recalled> {
+    const outcome = await delivery.recall();
+    if (outcome !== 'gone' || delivery.isWithdrawn) return outcome;
+    delivery.term('gone');
+    const detail = `message ${delivery.id} was deleted from the stream while it waited`;
+    this.#deps.events.busProblem(new HydrogenError('HYD_MESSAGE_UNREADABLE', detail));
+    return outcome;
   }
 
   async #giveBack(delivery: Delivery, room: string): Promise<true> {
     if (!(await this.#parking.waitUnchanged(delivery, room, this.#settings))) delivery.nak(0);
+    return true;
+  }
+
+  async #giveBackOpen({ delivery, isShed }: OpenDelivery, room: string): Promise<true> {
+    // Without its payload it can't be parked.
+    if (!isShed) return this.#giveBack(delivery, room);
+    delivery.nak(0);
     return true;
   }
 
@@ -311,7 +352,7 @@ export class Worker {
       const stopped = [this.#stopConsumption(true), this.#rooms?.stop()];
       // What a consumption in order had open, it has taken back.
       const rest = taken.filter(({ delivery }) => !delivery.isWithdrawn);
-      return Promise.all([...stopped, ...rest.map((open) => this.#giveBack(open.delivery, roomOf(open)))]);
+      return Promise.all([...stopped, ...rest.map((open) => this.#giveBackOpen(open, roomOf(open)))]);
     });
     const lastReply = this.#dispatcher.idle().then(() => this.#attempts.replied());
     await within(graceMs, Promise.all([consumptionEnd, lastReply]));

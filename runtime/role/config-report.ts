@@ -1,4 +1,4 @@
-/** What this pod reports about its configuration: see `bus/port/reports.ts`. */
+/** What this pod reports: about its configuration, and what waits in it. See `bus/port/reports.ts`. */
 
 import type { PodReport, ReportSource } from '../bus/port/reports.ts';
 
@@ -13,6 +13,7 @@ export class ConfigReport implements ReportSource {
   readonly #listeners: (() => void)[] = [];
   #current: PodReport;
   #latest: string | undefined;
+  #backlogs: () => NonNullable<PodReport['backlogs']> = () => [];
 
   /** @param initial with the digest of the configuration that the process was started with */
   constructor(initial: PodReport) {
@@ -20,7 +21,13 @@ export class ConfigReport implements ReportSource {
   }
 
   get current(): PodReport {
-    return this.#current;
+    const backlogs = this.#backlogs();
+    return backlogs.length === 0 ? this.#current : { ...this.#current, backlogs };
+  }
+
+  /** From now on the report says what waits, as of the moment at which it is read. */
+  addBacklogs(read: () => NonNullable<PodReport['backlogs']>): void {
+    this.#backlogs = read;
   }
 
   onChange(listener: () => void): void {

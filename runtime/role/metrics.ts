@@ -152,6 +152,8 @@ export interface ProcessorGauges {
   inFlight(): number;
   /** Messages in each waiting room. */
   waiting(): Iterable<[rule: string, messages: number]>;
+  /** Messages that wait in this process. */
+  held(): Iterable<[rule: string, messages: number]>;
   /** Destinations that get no requests, or only a few to try them. */
   open(): Iterable<[rule: string, isOpen: number]>;
   /** Age of the oldest open message of each rule. */
@@ -196,6 +198,7 @@ export class ProcessorMetrics {
     metrics.counter('replies_total', 'Replies to clients', 'outcome', this.replies);
     metrics.gauge('in_flight', 'Deliveries open in this process', undefined, () => [['', gauges.inFlight()]]);
     metrics.gauge('waiting', 'Messages in the waiting room of a destination', 'rule', gauges.waiting);
+    metrics.gauge('held', 'Messages that wait in this process for a destination', 'rule', gauges.held);
     metrics.gauge('circuit_open', '1 while a destination gets no requests', 'rule', gauges.open);
     metrics.gauge('oldest_seconds', 'Age of the oldest message open in this process', 'rule', gauges.oldestSeconds);
     metrics.flag('bus_up', '1 while the bus is connected', gauges.isBusUp);

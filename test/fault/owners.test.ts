@@ -67,7 +67,11 @@ async function stage(judge: (connection: string, number: number) => number, deli
   const witness = new Witness(destination, judge);
   const bus = await startPublisher(nats);
   stack.defer(() => bus.stop());
-  const rules = [{ name: 'all', pattern: '.*', destination: { url: destination.url, timeoutSeconds: 5 } }];
+  const to = { url: destination.url, timeoutSeconds: 5 };
+  const rules = [
+    { name: 'bad', pattern: '^bad-', destination: to },
+    { name: 'all', pattern: '.*', destination: to },
+  ];
   const spec = {
     routing: { rules },
     delivery: { ordering: 'PerConnection', takeoverSeconds, backoffSeconds: [1], maxAttempts: 100, ...delivery },
@@ -93,13 +97,14 @@ async function startPublisher(nats: TestNats): Promise<Bus> {
   return bus;
 }
 
-/** @returns how many of the messages were stored in entries */
-async function publish(bus: Bus, names: readonly string[], from: number, to: number): Promise<number> {
+/** @param more text that follows the number. @returns how many of the messages were stored in entries */
+async function publish(bus: Bus, names: readonly string[], from: number, to: number, more = ''): Promise<number> {
   let inEntries = 0;
   for (let number = from; number < to; number++) {
     const positions = await Promise.all(
       names.map((connectionId) => {
-        const payload = Buffer.from(JSON.stringify({ message: `${connectionId} ${number}`, message_encoding: 'text' }));
+        const body = { message: `${connectionId} ${number} ${more}`, message_encoding: 'text' };
+        const payload = Buffer.from(JSON.stringify(body));
         return bus.messages.publish(message({ connectionId, payload }));
       }),
     );
@@ -151,9 +156,15 @@ function publishing({ bus, witness }: Stage, names: readonly string[], upTo = Nu
 }
 
 /** Lanes that a processor owns, from its metrics. */
-async function lanesOf({ probesUrl }: ConfiguredProcess): Promise<number> {
+function lanesOf(processor: ConfiguredProcess): Promise<number> {
+  return metricOf(processor, 'hydrogen_processor_lanes');
+}
+
+/** @param series its name, with labels if it has any. @returns 0 when it is absent */
+async function metricOf({ probesUrl }: ConfiguredProcess, series: string): Promise<number> {
   const page = await (await fetch(`${probesUrl}/metrics`)).text();
-  return Number(/^hydrogen_processor_lanes (\d+)$/m.exec(page)?.[1] ?? 0);
+  const line = page.split('\n').find((one) => one.startsWith(`${series} `));
+  return Number(line?.slice(series.length + 1) ?? 0);
 }
 
 async function deadLetters({ file }: ConfiguredProcess): Promise<number> {
@@ -188,6 +199,32 @@ describe('owners of lanes', { skip }, () => {
     await eventually(() => witness.hasAll(connections, 10), { timeoutMs: 20_000 });
     witness.checkOrder();
   });
+
+  for (const [what, flood] of [
+    ['one connection, 75 MiB', { names: ['bad-0'], each: 300, bytes: 256_000 }],
+    [
+      'ten connections, 10,000 messages',
+      { names: Array.from({ length: 10 }, (_, i) => `bad-${i}`), each: 1_000, bytes: 0 },
+    ],
+  ] as const) {
+    test(`what waits behind messages that fail holds back no other connection: ${what}`, async () => {
+      let isFailing = true;
+      await using kit = await stage((connection) => (isFailing && connection.startsWith('bad') ? 503 : 200));
+      const { witness, bus } = kit;
+      const owner = await kit.processor();
+      await eventually(async () => (await lanesOf(owner)) === 16);
+      await untilEntries(bus);
+      await publish(bus, flood.names, 0, flood.each, 'x'.repeat(flood.bytes));
+      await publish(bus, connections, 0, 5);
+      await eventually(() => witness.hasAll(connections, 5), { timeoutMs: 20_000 });
+      const waiting = flood.names.length * flood.each;
+      await eventually(async () => (await metricOf(owner, 'hydrogen_processor_held{rule="bad"}')) === waiting);
+      isFailing = false;
+      await eventually(() => witness.hasAll(flood.names, flood.each), { timeoutMs: 120_000 });
+      witness.checkOrder();
+      assert.equal(await deadLetters(owner), 0);
+    });
+  }
 
   test('a frozen processor delays its own lanes alone, for the time of its lease, and does no harm when it wakes', async () => {
     await using kit = await stage(() => 200);

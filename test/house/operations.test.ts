@@ -17,6 +17,7 @@ test('docs/operations.md lists every metric of ours and no other', () => {
   });
   const processor = new ProcessorMetrics({
     waiting: () => [],
+    held: () => [],
     open: () => [],
     oldestSeconds: () => [],
     lanes: () => undefined,

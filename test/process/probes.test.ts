@@ -51,6 +51,7 @@ test('answers a scrape with 500 when a collector of the operator fails', async (
 test('answers a scrape with 500 when a collector of a message processor rejects', async () => {
   const { registry } = new ProcessorMetrics({
     waiting: () => [],
+    held: () => [],
     open: () => [],
     oldestSeconds: () => [],
     lanes: () => undefined,

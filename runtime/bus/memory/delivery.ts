@@ -2,7 +2,7 @@
 
 import type { ClientMessage } from '../port/client-message.ts';
 import type { DeadLetterCause } from '../port/dead-letters.ts';
-import type { Delivery } from '../port/messages.ts';
+import type { Delivery, Recalled } from '../port/messages.ts';
 import type { LaneEntry, Replica } from './lanes.ts';
 
 /** The consumer that a delivery belongs to. */
@@ -69,6 +69,15 @@ export class MemoryDelivery implements Delivery {
 
   get hasBegun(): boolean {
     return this.#state === 'begun';
+  }
+
+  /** The broker has it anyway. */
+  shed(): boolean {
+    return this.entry.lane.isOrdered;
+  }
+
+  async recall(): Promise<Recalled> {
+    return 'read';
   }
 
   begin(): boolean {

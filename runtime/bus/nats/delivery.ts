@@ -7,7 +7,7 @@ import type { Msg } from 'nats';
 import { HydrogenError } from '../../errors.ts';
 import type { ClientMessage } from '../port/client-message.ts';
 import type { DeadLetterCause } from '../port/dead-letters.ts';
-import type { Delivery } from '../port/messages.ts';
+import type { Delivery, Recalled } from '../port/messages.ts';
 import type { ClientSubject, EntrySubject, Subjects } from '../subjects.ts';
 import type { Acks } from './acks.ts';
 import { decodeEntry } from './entry.ts';
@@ -91,6 +91,15 @@ export class NatsDelivery implements Delivery {
 
   get attempt(): number {
     return this.#attempt;
+  }
+
+  /** It is kept: what must wait long is parked. */
+  shed(): boolean {
+    return false;
+  }
+
+  async recall(): Promise<Recalled> {
+    return 'read';
   }
 
   begin(): boolean {

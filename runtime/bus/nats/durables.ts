@@ -82,8 +82,8 @@ export interface ConsumerSet {
   readonly entries: readonly EntriesConsumer[];
 }
 
-/** Deliveries that the owner of a lane may have open in it. */
-const maxOpenPerLane = 4_096;
+/** Deliveries that the owner of a lane may have open in it: as many as a replica ever has open without their payloads. */
+const maxOpenPerLane = 32_768;
 /** A lane's messages go to another replica when the lane does. The time-out of each plays no part. */
 const laneAckWaitMs = 3_600_000;
 /** How long gateways may take to read new consumers before the old ones are deleted. Nothing is lost if they take longer. */

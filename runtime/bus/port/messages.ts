@@ -17,6 +17,9 @@ import type { ClientMessage } from './client-message.ts';
 import type { DeadLetterCause } from './dead-letters.ts';
 import type { Pressure } from './pressure.ts';
 
+/** `gone`: the bus no longer stores it. `unavailable`: the bus can't be asked at the moment. */
+export type Recalled = 'read' | 'gone' | 'unavailable';
+
 /** A message that is open at one consumer. Exactly one of `ack`, `nak`, `term` ends it; later calls do nothing. */
 export interface Delivery extends ClientMessage {
   /**
@@ -48,6 +51,13 @@ export interface Delivery extends ClientMessage {
    * `[a-z0-9]`.
    */
   readonly source: string;
+  /**
+   * Forgets the payload, for a message that has long to wait: until `recall` has resolved with `read`, nobody may read it.
+   * @returns false when it is kept
+   */
+  shed(): boolean;
+  /** Reads the payload again that was forgotten. Never rejects. */
+  recall(): Promise<Recalled>;
   /**
    * Says that work on it begins, until it ends or rests. A consumption that is to give up its connection waits for that.
    * @returns false when it is withdrawn, and nothing may be done for it

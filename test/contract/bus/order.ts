@@ -50,6 +50,19 @@ function order(makeEnvironment: MakeBusEnvironment): void {
     for (const connectionId of connections) assert.deepEqual(bodies(done, connectionId), numbers(30));
   });
 
+  test('reads a payload again that was forgotten', async () => {
+    await using environment = await makeEnvironment();
+    const bus = await startBus(environment);
+    const got = await collect(bus, { ...ordered, partitions: 1 });
+    await publish(bus, ['a-1', 'b-2'], 3);
+    await eventually(() => got.deliveries.length === 6);
+    const before = got.texts();
+    assert.ok(got.deliveries.every((delivery) => delivery.shed()));
+    const outcomes = await Promise.all(got.deliveries.map((delivery) => delivery.recall()));
+    assert.deepEqual(new Set(outcomes), new Set(['read']));
+    assert.deepEqual(got.texts(), before);
+  });
+
   test('a message that rests holds back nothing that is not of its connection', async () => {
     await using environment = await makeEnvironment();
     const bus = await startBus(environment);

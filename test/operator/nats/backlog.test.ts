@@ -2,11 +2,13 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { DestinationBacklog } from '../../../operator/nats/backlog.ts';
+import { DestinationBacklog, waitingFor } from '../../../operator/nats/backlog.ts';
 import { createNatsBus } from '../../../runtime/bus/nats/nats.ts';
 import type { Delivery } from '../../../runtime/bus/port/messages.ts';
+import { ConfigReport } from '../../../runtime/role/config-report.ts';
 import { eventually } from '../../kit/eventually.ts';
 import { natsOrSkip, startNats } from '../../kit/nats.ts';
+import { natsGroup } from '../../runtime/bus/nats/kit.ts';
 import { startFakeApi } from '../kit/api.ts';
 import { condition, group, processor, startOperator } from '../kit/operator.ts';
 
@@ -29,6 +31,46 @@ test('only what was there at two queries in a row waits', () => {
   assert.equal(backlog.observe(new Map([['bad', 4]])), false, 'nothing new');
   assert.equal(backlog.observe(new Map()), true);
   assert.equal(backlog.waiting.size, 0);
+});
+
+test('what waits in pods is added up, and counts where a room holds less', () => {
+  const rooms = new Map([
+    ['bad', 100],
+    ['other', 5],
+  ]);
+  const a = [
+    { destination: 'bad', messages: 8, oldestMs: 2_000, failingSinceMs: 3_000 },
+    { destination: 'ordered', messages: 40, oldestMs: 7_000 },
+  ];
+  const b = [{ destination: 'ordered', messages: 2, oldestMs: 6_000, failingSinceMs: 6_500 }];
+  assert.deepEqual(Object.fromEntries(waitingFor(rooms, [{ backlogs: a }, {}, { backlogs: b }])), {
+    bad: { messages: 100, oldestMs: 2_000, failingSinceMs: 3_000 },
+    other: { messages: 5 },
+    ordered: { messages: 42, oldestMs: 6_000, failingSinceMs: 6_500 },
+  });
+});
+
+test('what waits in the pods of an ordered processor is in its condition', { skip }, async () => {
+  await using nats = await startNats();
+  await using api = await startFakeApi();
+  await using _ = startOperator(api.kubeconfig, { timing: { observeMs: 3_000 } });
+  api.put('hydrogengroups', group(nats.url));
+  api.put('hydrogenmessageprocessors', processor());
+  const delivering = () => condition(api.get('hydrogenmessageprocessors', 'chat'), 'Delivering');
+  await eventually(() => delivering()?.status === 'True');
+  await using kit = natsGroup(nats, { group: 'shop_chat' });
+  const report = new ConfigReport({ kind: 'HydrogenMessageProcessor', name: 'chat', pod: 'chat-mproc-a', digest: 'a' });
+  const oldestMs = Date.UTC(2026, 10, 27, 20, 10, 5);
+  let backlogs = [{ destination: 'bad', messages: 120, oldestMs, failingSinceMs: oldestMs + 4_000 }];
+  report.addBacklogs(() => backlogs);
+  await kit.started({ report });
+  await eventually(() => delivering()?.reason === 'MessagesWaiting');
+  assert.match(
+    delivering().message,
+    /^messages wait: 120 for the destination of bad \(oldest of 2026-11-27T20:10:05Z, failing since 2026-11-27T20:10:09Z\);/,
+  );
+  backlogs = [];
+  await eventually(() => delivering()?.status === 'True');
 });
 
 test('a processor names the rules whose messages wait, until they no longer do', { skip }, async () => {

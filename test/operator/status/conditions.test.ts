@@ -178,7 +178,7 @@ const others: readonly Partial<Facts>[] = [
   { heldImage: 'release:1' },
   { backlog: { state: 'asBefore', condition: undefined } },
   { backlog: { state: 'known', waiting: new Map() } },
-  { backlog: { state: 'known', waiting: new Map([['bad', 3]]) } },
+  { backlog: { state: 'known', waiting: new Map([['bad', { messages: 3 }]]) } },
   { pausedBy: 'object' },
   ...(['RemovingConsumers', 'RemovingStreams'] as const).map((reason) => ({ deleting: { reason, message: 'wait' } })),
 ];
@@ -199,26 +199,28 @@ test('every reason of the table occurs, with the status that the table gives it'
 
 test('messages that wait for destinations are named with the largest first, and leave the object Ready', () => {
   const waiting = new Map([
-    ['~deadLetters', 2],
-    ['bad', 1240],
-    ['~unrouted', 1],
-    ['http://10.0.0.7:8080', 7],
+    ['~deadLetters', { messages: 2 }],
+    ['bad', { messages: 1240, oldestMs: 1_764_278_405_678, failingSinceMs: 1_764_278_409_012 }],
+    ['~unrouted', { messages: 1 }],
+    ['http://10.0.0.7:8080', { messages: 7, oldestMs: 1_764_278_405_678 }],
   ]);
   const { Delivering } = of({ backlog: { state: 'known', waiting } });
   assert.equal(Delivering?.status, 'False');
   assert.equal(
     Delivering?.message,
-    'messages wait: 1240 for the destination of bad, 7 for the destination of http://10.0.0.7:8080, ' +
+    'messages wait: 1240 for the destination of bad (oldest of 2025-11-27T21:20:05Z, failing since ' +
+      '2025-11-27T21:20:09Z), 7 for the destination of http://10.0.0.7:8080 (oldest of 2025-11-27T21:20:05Z), ' +
       '2 for room in the dead-letter stream, 1 for earlier messages of their connection; ' +
       'repair what they wait for, and they follow by themselves',
   );
   assert.equal(summary({ backlog: { state: 'known', waiting } }), 'True Ready');
-  const many = new Map(Array.from({ length: 300 }, (_, n) => [`rule-${n}`, n] as const));
+  const many = new Map(Array.from({ length: 300 }, (_, n) => [`rule-${n}`, { messages: n }] as const));
   assert.match(of({ backlog: { state: 'known', waiting: many } }).Delivering?.message ?? '', /and more for 292 others/);
 });
 
 test('what waits is as before a restart until NATS has been queried', () => {
-  const condition = { ...of({ backlog: { state: 'known', waiting: new Map([['bad', 3]]) } }).Delivering } as Condition;
+  const waiting = new Map([['bad', { messages: 3 }]]);
+  const condition = { ...of({ backlog: { state: 'known', waiting } }).Delivering } as Condition;
   assert.equal(of({ backlog: { state: 'asBefore', condition } }).Delivering?.message, condition.message);
   assert.equal(of({ backlog: { state: 'asBefore', condition: undefined } }).Delivering?.status, 'Unknown');
 });

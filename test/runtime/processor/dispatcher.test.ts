@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { unroutedRoom } from '../../../crds/waiting-rooms.ts';
-import type { Delivery } from '../../../runtime/bus/port/messages.ts';
+import type { Delivery, Recalled } from '../../../runtime/bus/port/messages.ts';
 import { defaultCircuit } from '../../../runtime/processor/circuit.ts';
 import type { DestinationQueue } from '../../../runtime/processor/destination-queue.ts';
 import { Dispatcher } from '../../../runtime/processor/dispatcher.ts';
@@ -14,10 +14,12 @@ const limits: DispatcherLimits = { maxRunning: 4, maxRunningPerDestination: 2, m
 interface Options {
   readonly limits?: Partial<DispatcherLimits>;
   readonly canPark?: () => boolean;
+  /** The outcome of reading a payload again; default: it is read. */
+  readonly recall?: (id: string) => Recalled;
 }
 
 /** A dispatcher whose deliveries are named `<destination> <connection> <number>` and run until they are released. */
-function start({ limits: changed, canPark = () => true }: Options = {}) {
+function start({ limits: changed, canPark = () => true, recall = () => 'read' }: Options = {}) {
   const started: string[] = [];
   const parked: string[] = [];
   const running = new Map<string, (next?: string) => void>();
@@ -40,6 +42,7 @@ function start({ limits: changed, canPark = () => true }: Options = {}) {
         parked.push(`${delivery.id} > ${room}`);
         return true;
       },
+      recall: async ({ delivery }) => recall(delivery.id),
     },
     { onRoom: () => {}, onCircuit: () => {} },
   );
@@ -62,7 +65,8 @@ function start({ limits: changed, canPark = () => true }: Options = {}) {
 function deliveryOf(id: string, more: Partial<Delivery> = {}): Delivery {
   const connectionId = id.split(' ')[1] ?? '';
   const payload = Buffer.from('{}');
-  return { id, connectionId, payload, dueAtMs: 0, room: undefined, working: () => {}, ...more } as Delivery;
+  const rest = { dueAtMs: 0, room: undefined, working: () => {}, shed: () => true };
+  return { id, connectionId, payload, ...rest, ...more } as Delivery;
 }
 
 test('a destination that does not answer leaves room for another', async () => {
@@ -216,6 +220,32 @@ test('takes no more from the stream when much is open, and moves long lines out 
   assert(parked.every((line) => line.endsWith(unroutedRoom)));
   for (let n = 0; n < 4_096; n++) dispatcher.add(deliveryOf(`a c${n} 1`, { room: 'a' }));
   assert(dispatcher.maxFromStream >= 8_192 && dispatcher.maxFromStream < 8_210, `${dispatcher.maxFromStream}`);
+});
+
+test('where nothing may move out, takes more while what waits needs no payload, and reads it again in its turn', async (context) => {
+  context.mock.timers.enable({ apis: ['setTimeout'] });
+  const outcomes = new Map<string, Recalled>([['bad flood 4100', 'unavailable']]);
+  const recalled: string[] = [];
+  const recall = (id: string): Recalled => {
+    recalled.push(id);
+    return outcomes.get(id) ?? 'read';
+  };
+  const { dispatcher, started, release, add } = start({ limits: { mayPark: false }, recall });
+  for (let n = 1; n <= 20_000; n++) dispatcher.add(deliveryOf(`bad flood ${n}`));
+  add('good other 1');
+  assert.deepEqual(started, ['bad flood 1', 'good other 1']);
+  assert(dispatcher.maxFromStream > 20_000, `${dispatcher.maxFromStream}`);
+  for (let n = 1; n < 4_100; n++) await release(`bad flood ${n}`);
+  assert.deepEqual(recalled.slice(-2), ['bad flood 4099', 'bad flood 4100']);
+  assert.equal(started.at(-1), 'bad flood 4099');
+  outcomes.set('bad flood 4100', 'read').set('bad flood 4101', 'gone');
+  context.mock.timers.tick(1_000);
+  await new Promise(setImmediate);
+  assert.equal(started.at(-1), 'bad flood 4100');
+  await release('bad flood 4100');
+  assert.equal(started.at(-1), 'bad flood 4102');
+  for (let n = 20_001; n <= 45_000; n++) dispatcher.add(deliveryOf(`bad flood ${n}`));
+  assert.equal(dispatcher.maxFromStream, dispatcher.running + dispatcher.waiting, 'there is an end to that, too');
 });
 
 test('counts bytes as well', () => {

@@ -7,6 +7,9 @@ import { clientMessageOf, processorName, routingTo, startProcessor, textsOf } fr
 
 const connection = (n: number): string => `0123456789ab-${String(n).padStart(32, '0')}`;
 
+/** A payload that is not forgotten. */
+const kept = { shed: () => false, recall: async () => 'read' as const };
+
 test('lets started deliveries finish when it stops, and hands back the others', async () => {
   let release = () => {};
   await using destination = await startDestination(async () => {
@@ -36,7 +39,7 @@ test('parks what the bus still delivers while it stops', async () => {
   await kit.worker.stop({ graceMs: 1_000 });
   const message = clientMessageOf('late', connection(1), 'late');
   const fail = (): never => assert.fail();
-  const work = { isWithdrawn: false, begin: () => true, rest: () => {}, working: fail };
+  const work = { ...kept, isWithdrawn: false, begin: () => true, rest: () => {}, working: fail };
   const end = { term: fail, nak: fail, ack: () => {} };
   const unparked = {
     isShared: false,
@@ -65,7 +68,7 @@ test('moves the messages of an entry that was delivered twice to where each is d
   const shared = { isShared: true, isReplay: false, storedAtMs: Date.now(), room: undefined, dueAtMs: 0 };
   for (const attempt of [1, 2, 3]) {
     const message = clientMessageOf(`message-${attempt}`, connection(attempt), 'hello');
-    const work = { isWithdrawn: false, begin: () => true, rest: () => {}, working: () => {} };
+    const work = { ...kept, isWithdrawn: false, begin: () => true, rest: () => {}, working: () => {} };
     const end = { term: fail, nak: fail, ack: () => void acked.add(attempt) };
     kit.deliver({ ...message, ...shared, ...work, ...end, cause: undefined, source: `m1i${attempt}`, attempt });
   }

@@ -35,6 +35,27 @@ test('a message that keeps failing holds back its own connection alone', async (
   );
 });
 
+test('what waits for a destination is counted with what is behind it, and reported after half a minute', async (context) => {
+  await using destination = await startDestination((request) =>
+    request.json().message === 'bad' ? { status: 503 } : {},
+  );
+  await using kit = await startProcessor(destination.url, {
+    circuit: { connections: 2, firstDelayMs: 60_000, maxDelayMs: 60_000 },
+    spec: { delivery: { ...ordered, maxAttempts: 100, backoffSeconds: [60] } },
+  });
+  const startedAtMs = Date.now();
+  for (const n of [1, 2]) await kit.send(connection(n), 'bad');
+  for (const text of ['behind', 'behind, too']) await kit.send(connection(1), text);
+  await eventually(() => kit.recorded.circuits.includes('all open') && kit.worker.heldByRule().get('all') === 4);
+  assert.deepEqual(kit.worker.backlogs(), [], 'nothing has waited for long');
+  const now = Date.now.bind(Date);
+  context.mock.method(Date, 'now', () => now() + 31_000);
+  const [backlog, ...others] = kit.worker.backlogs();
+  assert.deepEqual([backlog?.destination, backlog?.messages, others], ['all', 4, []]);
+  for (const ms of [backlog?.oldestMs, backlog?.failingSinceMs])
+    assert.ok((ms ?? 0) >= startedAtMs && (ms ?? 0) <= now());
+});
+
 test('a dead letter that is not accepted holds back its own connection alone, and keeps its attempts', async () => {
   await using destination = await startDestination((request) =>
     request.json().message === 'refused' ? { status: 422 } : {},

@@ -20,6 +20,8 @@ export function deliveryOf(payload: string | Uint8Array): Delivery {
     cause: undefined,
     source: 'm1',
     isWithdrawn: false,
+    shed: () => false,
+    recall: async () => 'read',
     begin: () => true,
     rest: () => {},
     ack: () => {},

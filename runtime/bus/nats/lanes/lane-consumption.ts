@@ -15,35 +15,21 @@ import { ConsumerSetup } from '../consumer-setup.ts';
 import type { KnownConsumer } from '../consumer-view.ts';
 import type { ConsumptionSource } from '../consumption-source.ts';
 import type { NatsCore } from '../core.ts';
-import type { NatsDelivery } from '../delivery.ts';
-import type { ConsumerSet } from '../durables.ts';
-import { EntrySizes } from '../entry-sizes.ts';
-import { readMessageLag } from '../lag.ts';
-import { type AckSubject, parseAckSubject, receivedHeaders } from '../wire.ts';
+import { parseAckSubject, receivedHeaders } from '../wire.ts';
 import { lanesOf } from './assignment.ts';
 import { Claims } from './claims.ts';
 import { GivenUp } from './given-up.ts';
 import { Handout } from './handout.ts';
 import { Lane } from './lane.ts';
 import type { LaneDelivery } from './lane-delivery.ts';
+import type { LaneConsumptionEvents } from './lane-events.ts';
 import { LaneNames } from './lane-names.ts';
+import { LaneReader } from './lane-reader.ts';
+import { auditLanes, readLaneLag } from './lane-state.ts';
 import type { LaneRecord } from './owner-record.ts';
 import { Owners } from './owners.ts';
+import { Recalls } from './recalls.ts';
 import { type Claim, type Take, takeLanes } from './takes.ts';
-
-export interface LaneConsumptionEvents {
-  onDelivery(delivery: LaneDelivery): void;
-  onProblem(error: HydrogenError): void;
-  onReadiness(): void;
-  onWithdrawn(): void;
-  onTakeover(lanes: number): void;
-  onLeaseLost(lanes: number): void;
-  /** There are entries that no lane delivers. */
-  onEntries(): void;
-  /** The processor's consumers are no lanes any more. */
-  onOtherShape(found: ConsumerSet): void;
-  onStopped(): void;
-}
 
 const tickMs = 1_000;
 /** Ticks between two looks at the names of the consumers. */
@@ -62,8 +48,6 @@ const maxAhead = 2_048;
 const maxRequestedBytes = 16 * 1024 * 1024;
 /** How long a lane that belongs to another replica now waits for what has begun. */
 const releaseMs = 15_000;
-const unreadable = Buffer.from('+TERM unreadable');
-const acked = Buffer.from('+ACK');
 
 export class LaneConsumption implements Consumption {
   readonly #core: NatsCore;
@@ -77,8 +61,9 @@ export class LaneConsumption implements Consumption {
   readonly #subscription: Subscribed;
   readonly #lanes = new Map<number, Lane>();
   readonly #names: LaneNames;
-  readonly #sizes = new EntrySizes(1);
+  readonly #reader: LaneReader;
   readonly #claims: Claims;
+  readonly #recalls: Recalls;
   readonly #givenUp = new GivenUp();
   readonly #handout: Handout;
   readonly #forgetStatus: () => void;
@@ -113,6 +98,7 @@ export class LaneConsumption implements Consumption {
     const onRetry = (): void => void this.#prepare();
     const onProblem = (error: HydrogenError): void => events.onProblem(error);
     this.#setup = new ConsumerSetup(core.link, source, { onRetry, onProblem }, hasSucceeded);
+    this.#reader = new LaneReader(core, acks, source, (problem) => this.#setup.report(problem));
     this.#subscription = core.link.subscribe(`${inbox}.*`, (msg) => this.#onMessage(msg));
     this.#owners = new Owners(core, {
       processor: options.processor,
@@ -121,6 +107,7 @@ export class LaneConsumption implements Consumption {
       onChange: () => this.#onOwners(),
     });
     this.#claims = new Claims(core, this.#owners);
+    this.#recalls = new Recalls(core);
     this.#forgetStatus = core.link.onStatus((status) => {
       if (this.#state === 'ready') this.#state = 'preparing';
       for (const lane of this.#lanes.values()) lane.doubt();
@@ -149,20 +136,7 @@ export class LaneConsumption implements Consumption {
   }
 
   async lag(): Promise<Lag | undefined> {
-    const { link, requests, subjects } = this.#core;
-    if (!link.isUp || this.#names.count === 0) return undefined;
-    try {
-      const names = { singles: [], entries: await this.#names.present() };
-      const open = { entries: 0, messages: 0, waiting: 0 };
-      for (const lane of this.#lanes.values()) {
-        open.entries += lane.open;
-        open.messages += lane.messages;
-      }
-      return await readMessageLag(requests, subjects.stream, names, open, this.#sizes);
-    } catch {
-      // Disconnected, or a consumer is being replaced at the moment: unknown.
-      return undefined;
-    }
+    return readLaneLag(this.#core, this.#names, this.#lanes.values(), this.#reader.sizes);
   }
 
   stop(): Promise<void> {
@@ -259,21 +233,11 @@ export class LaneConsumption implements Consumption {
         this.#strangeLooks = 0;
         await this.#prepare();
       }
-      if (this.#ticks % auditEvery === 0) await this.#audit();
+      if (this.#ticks % auditEvery === 0) await auditLanes(this.#core, this.#lanes.values());
     } catch {
       // The next look may succeed.
     }
     this.#settle();
-  }
-
-  async #audit(): Promise<void> {
-    const { requests, subjects } = this.#core;
-    const audits = Array.from(this.#lanes.values(), async (lane) => {
-      const { consumer } = lane;
-      const info = await requests.api<KnownConsumer>(`CONSUMER.INFO.${subjects.stream}.${consumer}`);
-      if (lane.consumer === consumer) lane.audit(info);
-    });
-    await Promise.allSettled(audits);
   }
 
   #settle(): void {
@@ -372,8 +336,9 @@ export class LaneConsumption implements Consumption {
       inbox: this.#inbox,
       maxBytes: Math.max(262_144, Math.floor(maxRequestedBytes / this.#names.count)),
       mayBegin: () => this.#owners.isHeld,
-      room: () => Math.min(maxBatch, this.#sizes.entriesFor(Math.min(maxAhead, this.#handout.room))),
+      room: () => Math.min(maxBatch, this.#reader.sizes.entriesFor(Math.min(maxAhead, this.#handout.room))),
       saved: () => this.#owners.saved(),
+      read: (sequence, index) => this.#recalls.payload(sequence, index),
       arrived: (delivery) => this.#handout.add(delivery),
       ended: (delivery) => this.#ended(delivery, lane),
       doubted: () => this.#settle(),
@@ -424,23 +389,7 @@ export class LaneConsumption implements Consumption {
       for (const lane of this.#lanes.values()) lane.onStatus(msg, block);
       return;
     }
-    this.#laneOf(ack.consumer)?.onMessage(ack, reply, () => this.#read(msg, ack, reply, block));
-  }
-
-  #read(msg: Msg, ack: AckSubject, reply: string, block: string): readonly NatsDelivery[] | undefined {
-    const owner = { acks: this.#acks, ended: () => {}, again: () => false };
-    const read = this.#source.read(msg, ack, reply, block, owner);
-    if (read instanceof HydrogenError) {
-      this.#acks.end(reply, unreadable);
-      this.#setup.report(read);
-      return undefined;
-    }
-    if (read.length === 0) this.#acks.end(reply, acked);
-    else {
-      this.#sizes.observe(read.length);
-      this.#core.entrySizes.observe(read.length);
-    }
-    return read;
+    this.#laneOf(ack.consumer)?.onMessage(ack, reply, () => this.#reader.read(msg, ack, reply, block));
   }
 
   #laneOf(consumer: string): Lane | undefined {

@@ -1,10 +1,11 @@
 /**
  * A client message of a lane, open at the lane's owner. It stays open through retries, and when the lane gets another consumer the
- * acknowledgement goes there. The attempts are counted here.
+ * acknowledgement goes there. The attempts are counted here. A message that waits behind many of its connection needs no
+ * payload: it is forgotten, and read again from the stream.
  */
 
 import type { DeadLetterCause } from '../../port/dead-letters.ts';
-import type { Delivery } from '../../port/messages.ts';
+import type { Delivery, Recalled } from '../../port/messages.ts';
 import type { NatsDelivery } from '../delivery.ts';
 
 /** What a delivery needs of its lane. */
@@ -15,7 +16,15 @@ export interface LaneOfDelivery {
   changed(delivery: LaneDelivery): void;
   end(delivery: LaneDelivery, payload: Uint8Array): void;
   again(delivery: LaneDelivery, delayMs: number): void;
+  /** The payload of a message, read from the stream. */
+  read(delivery: LaneDelivery): Promise<Uint8Array | Exclude<Recalled, 'read'>>;
 }
+
+/** What is kept of a message whose payload is forgotten. */
+type Kept = Pick<
+  NatsDelivery,
+  'id' | 'connectionId' | 'endpoint' | 'callbackUrl' | 'isReplay' | 'storedAtMs' | 'source'
+>;
 
 const acked = Buffer.from('+ACK');
 
@@ -23,8 +32,9 @@ export class LaneDelivery implements Delivery {
   readonly sequence: number;
   /** Its place in the entry that holds it; undefined: it is stored by itself. */
   readonly index: number | undefined;
-  readonly #message: NatsDelivery;
+  readonly #message: Kept;
   readonly #lane: LaneOfDelivery;
+  #payload: Uint8Array | undefined;
   #attempt: number;
   #state: 'waiting' | 'begun' | 'withdrawn' | 'ended' = 'waiting';
 
@@ -35,7 +45,9 @@ export class LaneDelivery implements Delivery {
     attempt: number,
     lane: LaneOfDelivery,
   ) {
-    this.#message = message;
+    const { id, connectionId, endpoint, callbackUrl, isReplay, storedAtMs, source } = message;
+    this.#message = { id, connectionId, endpoint, callbackUrl, isReplay, storedAtMs, source };
+    this.#payload = message.payload;
     this.sequence = sequence;
     this.index = index;
     this.#attempt = attempt;
@@ -59,7 +71,8 @@ export class LaneDelivery implements Delivery {
   }
 
   get payload(): Uint8Array {
-    return this.#message.payload;
+    if (this.#payload === undefined) throw new Error(`message ${this.id} was shed and not recalled`);
+    return this.#payload;
   }
 
   /** False also of an entry's: its attempts are its own. */
@@ -101,6 +114,20 @@ export class LaneDelivery implements Delivery {
 
   get hasBegun(): boolean {
     return this.#state === 'begun';
+  }
+
+  shed(): boolean {
+    if (this.#state !== 'waiting') return false;
+    this.#payload = undefined;
+    return true;
+  }
+
+  async recall(): Promise<Recalled> {
+    if (this.#payload !== undefined) return 'read';
+    const read = await this.#lane.read(this);
+    if (typeof read === 'string') return read;
+    this.#payload = read;
+    return 'read';
   }
 
   begin(): boolean {

@@ -34,6 +34,8 @@ export interface LaneDeps {
   room(): number;
   /** Resolves once what is known now of this replica's lanes is stored. */
   saved(): Promise<void>;
+  /** The payload of a message that the stream stores. @param index its place in an entry */
+  read(sequence: number, index: number | undefined): ReturnType<LaneOfDelivery['read']>;
   arrived(delivery: LaneDelivery): void;
   ended(delivery: LaneDelivery): void;
   /** It has become doubtful. */
@@ -212,6 +214,10 @@ export class Lane implements LaneOfDelivery {
     this.#deps.ended(delivery);
     this.#suspects.ended(delivery);
     this.#checkIdle();
+  }
+
+  read({ sequence, index }: LaneDelivery): ReturnType<LaneOfDelivery['read']> {
+    return this.#deps.read(sequence, index);
   }
 
   again(delivery: LaneDelivery, delayMs: number): void {

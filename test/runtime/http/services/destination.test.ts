@@ -33,6 +33,8 @@ function deliveryOf(fields: Partial<Delivery> = {}): Delivery {
     cause: undefined,
     source: 'm1',
     isWithdrawn: false,
+    shed: () => false,
+    recall: async () => 'read',
     begin: () => true,
     rest: () => {},
     ack: () => {},
