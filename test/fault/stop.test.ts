@@ -21,7 +21,10 @@ async function freeze(nats: TestNats): Promise<Disposable> {
 }
 
 /** A processor of the group of these tests that does nothing but count. */
-async function consumeAll(nats: TestNats, onMessage: (message: string) => void): Promise<AsyncDisposable> {
+async function consumeAll(
+  nats: TestNats,
+  onMessage: (message: string, connectionId: string) => void,
+): Promise<AsyncDisposable> {
   const bus = createNatsBus({
     group: busGroup('default', 'e2e'),
     servers: [nats.url],
@@ -35,7 +38,7 @@ async function consumeAll(nats: TestNats, onMessage: (message: string) => void):
   bus.messages.consume(
     { ...options, ordering: 'Unordered', partitions: 64 },
     (delivery) => {
-      onMessage(JSON.parse(Buffer.from(delivery.payload).toString()).message);
+      onMessage(JSON.parse(Buffer.from(delivery.payload).toString()).message, delivery.connectionId);
       delivery.ack();
     },
     (problem) => assert.fail(problem),
@@ -206,6 +209,35 @@ test('a gateway that stops while messages pour in stores all that its clients se
   assert.equal(await gateway.exited, 0);
   await eventually(() => stored.size === clients.length * count, { timeoutMs: 60_000 });
 });
+
+for (const [what, limits] of [
+  ['its rate', { messagesPerSecond: 1 }],
+  ['what it may have stored', { maxStoredPerConnection: 16 }],
+] as const) {
+  test(`a service's close of a client that is held by ${what} comes once all that was read is stored`, {
+    skip,
+  }, async () => {
+    await using nats = await startNats();
+    const stored = new Set<string>();
+    let id = '';
+    await using _consumer = await consumeAll(nats, (message, connectionId) => {
+      id = connectionId;
+      stored.add(message);
+    });
+    await using gateway = await startGatewayProcess({
+      group: { natsUrl: nats.url },
+      spec: { endpoints: [{ path: '/chat' }], limits },
+    });
+    await using client = await connect(gateway.url('/chat'));
+    const count = 2_000;
+    for (let index = 0; index < count; index++) client.send(`${index}`);
+    await eventually(() => stored.size > 0);
+    const url = `${gateway.managementUrl}/connections/${id}/_disconnect?code=4000`;
+    assert.equal((await fetch(url, { method: 'POST' })).status, 204);
+    assert.equal((await client.closed).code, 4000);
+    await eventually(() => stored.size === count, { timeoutMs: 60_000 });
+  });
+}
 
 test("a client's close during a loss of NATS is answered once its messages are stored, or with 1013", {
   skip,
