@@ -155,6 +155,13 @@ function printWay(number: number, { way, stalled, baseline, extraRate }: Row): v
     `${bound}${ratio.toFixed(1)}`,
     verdict,
   ]);
+  if (stalled.stalledConnections === 0) return;
+  const { stalledConnections, longestMs, othersP99Ms } = stalled;
+  const others = `${inMs(othersP99Ms)}, ${(othersP99Ms / baseline.p99Ms).toFixed(1)} times`;
+  console.log(
+    `   ${stalledConnections} of ${way.connections} connections waited for more than a second, ${inMs(longestMs)} at most; ` +
+      `p99 of the others ${others}`,
+  );
 }
 
 function printRow(cells: readonly (string | undefined)[]): void {

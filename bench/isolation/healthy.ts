@@ -23,22 +23,30 @@ export interface Answers {
   /** A message that was not answered counts with the time that it has waited: the true figure is higher. */
   readonly p50Ms: number;
   readonly p99Ms: number;
+  /** Connections that waited longer than `longWaitMs` for an answer. */
+  readonly stalledConnections: number;
+  readonly longestMs: number;
+  /** p99 of the connections that did not. */
+  readonly othersP99Ms: number;
 }
+
+const longWaitMs = 1_000;
 
 /** Resolves when every message is answered or the time for that is up. */
 export async function sendSteadily(options: SteadyOptions): Promise<Answers> {
   const { url, connections, rate, seconds, patienceSeconds } = options;
   const sockets = await openSockets(url, connections);
   const sentMs = new Map<string, number>();
-  const latenciesMs: number[] = [];
+  /** Of each connection. */
+  const latenciesMs = sockets.map((): number[] => []);
   let sent = 0;
-  for (const socket of sockets) {
+  for (const [index, socket] of sockets.entries()) {
     socket.on('message', (data) => {
       const text = data.toString();
       const atMs = sentMs.get(text);
       if (atMs === undefined) return; // a duplicate: delivery is at least once
       sentMs.delete(text);
-      latenciesMs.push(performance.now() - atMs);
+      latenciesMs[index]?.push(performance.now() - atMs);
     });
   }
   const total = Math.round(rate * seconds);
@@ -52,11 +60,24 @@ export async function sendSteadily(options: SteadyOptions): Promise<Answers> {
   }
   const deadlineMs = performance.now() + patienceSeconds * 1000;
   while (sentMs.size > 0 && performance.now() < deadlineMs) await sleep(20);
-  const answered = latenciesMs.length;
-  for (const atMs of sentMs.values()) latenciesMs.push(performance.now() - atMs);
+  const answered = sent - sentMs.size;
+  for (const [text, atMs] of sentMs) {
+    latenciesMs[Number(text.split(' ')[1]) % sockets.length]?.push(performance.now() - atMs);
+  }
   for (const socket of sockets) socket.terminate();
-  latenciesMs.sort((a, b) => a - b);
-  return { sent, answered, p50Ms: quantile(latenciesMs, 0.5), p99Ms: quantile(latenciesMs, 0.99) };
+  return { sent, answered, ...summaryOf(latenciesMs) };
+}
+
+function summaryOf(latenciesMs: readonly (readonly number[])[]): Omit<Answers, 'sent' | 'answered'> {
+  const others = latenciesMs.filter((one) => one.every((ms) => ms <= longWaitMs));
+  const [all, rest] = [latenciesMs, others].map((some) => some.flat().sort((a, b) => a - b));
+  return {
+    p50Ms: quantile(all ?? [], 0.5),
+    p99Ms: quantile(all ?? [], 0.99),
+    stalledConnections: latenciesMs.length - others.length,
+    longestMs: all?.at(-1) ?? Number.NaN,
+    othersP99Ms: quantile(rest ?? [], 0.99),
+  };
 }
 
 export async function openSockets(url: string, count: number): Promise<WebSocket[]> {
