@@ -13,7 +13,8 @@ import {
 import type { GatewayMetrics } from '../role/metrics.ts';
 import type { Connection } from '../socket/connection.ts';
 import type { SocketServer } from '../socket/server.ts';
-import type { FanOut } from './fan-out.ts';
+import { DoneRequests } from './done-requests.ts';
+import type { FannedOut, FanOut } from './fan-out.ts';
 import type { GatewayIdentity, LiveGatewaySpec } from './identity.ts';
 import type { Members } from './members.ts';
 import { describeConnection } from './owner.ts';
@@ -36,6 +37,7 @@ type Asked = Exclude<Address, { readonly kind: 'fence' }>;
 
 export class Addressed {
   readonly #deps: AddressedDeps;
+  readonly #sent = new DoneRequests<FannedOut | Promise<FannedOut>>();
 
   constructor(deps: AddressedDeps) {
     this.#deps = deps;
@@ -59,10 +61,11 @@ export class Addressed {
   #do(address: Asked, question: Question): Result | Promise<Result> {
     switch (question.kind) {
       case 'send': {
-        const { data, isBinary, except } = question;
+        const { data, isBinary, except, key } = question;
         const targets = (): Iterable<Connection> =>
           except === undefined ? this.#of(address) : without(this.#of(address), except);
-        return this.#deps.fanOut.write(targets, data, isBinary);
+        const write = (): FannedOut | Promise<FannedOut> => this.#deps.fanOut.write(targets, data, isBinary);
+        return key === undefined ? write() : this.#sent.once([...wordsOf(address), key], write);
       }
       case 'disconnect':
         return this.#disconnect(address, question.closeCode, question.reason);
@@ -113,6 +116,10 @@ export class Addressed {
     const list = page.map((connection): Description => describeConnection(connection, instanceId));
     return { connections: fitting.length, list };
   }
+}
+
+function wordsOf(address: Asked): string[] {
+  return 'name' in address ? [address.kind, address.name] : [address.kind];
 }
 
 function* without(connections: Iterable<Connection>, id: string): Iterable<Connection> {

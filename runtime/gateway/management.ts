@@ -8,6 +8,7 @@ import type { AddressedConnections, ConnectionsApi } from '../http/management/ap
 import type { Addressing } from '../peers/addressing.ts';
 import { encodeBroadcast } from '../peers/codec.ts';
 import { isConnectionId } from '../peers/connection-id.ts';
+import { isIdempotencyKey } from '../peers/idempotency-key.ts';
 import type { Push } from '../peers/push.ts';
 import type { PushOutcome } from '../push-status.ts';
 import type { MountedSecrets } from '../role/secrets.ts';
@@ -24,12 +25,13 @@ export interface ConnectionsApiDeps {
 export function createConnectionsApi({ peers, push, addressing, maxFrameBytes }: ConnectionsApiDeps): ConnectionsApi {
   return {
     isConnectionId,
+    isIdempotencyKey,
     send: (connectionId, data, isBinary) => push.ask({ kind: 'send', connectionId, data, isBinary }),
     disconnect: (connectionId, closeCode, reason) => push.ask({ kind: 'disconnect', connectionId, closeCode, reason }),
     describe: async (connectionId) => checked(await push.ask({ kind: 'describe', connectionId })),
     changeMembership: (kind, connectionId, channel) => push.ask({ kind, connectionId, channel }),
     sendTo: async (to, frame, isAwaited) => {
-      const question = { kind: 'send', except: undefined, ...frame } as const;
+      const question = { kind: 'send', except: undefined, key: undefined, ...frame } as const;
       if (frame.data.byteLength > maxFrameBytes())
         throw new HydrogenError('HYD_MESSAGE_TOO_LARGE', 'for the buffer of a client');
       if (!isAwaited) {

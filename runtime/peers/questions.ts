@@ -2,7 +2,7 @@
  * What is asked of the instances that have connections of a user or members of a channel, and how they answer. The address
  * is not in the bytes: it is what the question was sent to.
  *
- *     send        op(1: text, 2: binary) length(1) excepted-id data
+ *     send        op(1: text, 2: binary) length(1) excepted-id length(1) idempotency-key data
  *     disconnect  op(3) close-code(2, big-endian) reason
  *     join        op(4) channel
  *     leave       op(5) channel
@@ -16,6 +16,7 @@ import { isUtf8 } from 'node:buffer';
 import { closeCodes, isCloseReason, isOwnClose, isServiceCloseCode } from '../close.ts';
 import { nameProblem } from '../names.ts';
 import { isConnectionId } from './connection-id.ts';
+import { isIdempotencyKey } from './idempotency-key.ts';
 
 export type Question =
   | {
@@ -23,6 +24,8 @@ export type Question =
       readonly data: Uint8Array;
       readonly isBinary: boolean;
       readonly except: string | undefined;
+      /** Whoever has done it under this key does not do it again. */
+      readonly key: string | undefined;
     }
   | { readonly kind: 'disconnect'; readonly closeCode: number; readonly reason: string }
   /** For the connections of a user. */
@@ -76,7 +79,7 @@ export function encodeQuestion(question: Question): Uint8Array {
   switch (question.kind) {
     case 'send': {
       const op = question.isBinary ? ops.binary : ops.text;
-      return Buffer.concat([withId([op], question.except), question.data]);
+      return Buffer.concat([Buffer.from([op]), sized(question.except), sized(question.key), question.data]);
     }
     case 'disconnect': {
       const { closeCode, reason } = question;
@@ -132,11 +135,13 @@ export function decodeInstanceResult(payload: Uint8Array): InstanceResult | unde
 }
 
 function decodeSend(bytes: Buffer): Question | undefined {
-  const id = readId(bytes, 1);
-  if (id === undefined) return undefined;
-  const data = bytes.subarray(id.end);
+  const except = readSized(bytes, 1, isConnectionId);
+  const key = except && readSized(bytes, except.end, isIdempotencyKey);
+  if (key === undefined) return undefined;
+  const data = bytes.subarray(key.end);
   const isBinary = bytes[0] === ops.binary;
-  return isBinary || isUtf8(data) ? { kind: 'send', data, isBinary, except: id.id } : undefined;
+  if (!isBinary && !isUtf8(data)) return undefined;
+  return { kind: 'send', data, isBinary, except: except?.text, key: key.text };
 }
 
 function decodeDisconnect(bytes: Buffer): Question | undefined {
@@ -149,17 +154,22 @@ function decodeDisconnect(bytes: Buffer): Question | undefined {
     : undefined;
 }
 
-function withId(head: readonly number[], id: string | undefined = ''): Buffer {
-  return Buffer.concat([Buffer.from([...head, id.length]), Buffer.from(id, 'latin1')]);
+/** A text, or none, with its length before it. */
+function sized(text = ''): Buffer {
+  return Buffer.concat([Buffer.from([text.length]), Buffer.from(text, 'latin1')]);
 }
 
-/** A connection id, or none, with its length before it; undefined when it is neither. */
-function readId(bytes: Buffer, at: number): { readonly id: string | undefined; readonly end: number } | undefined {
+/** A text, or none, with its length before it; undefined when it is neither. */
+function readSized(
+  bytes: Buffer,
+  at: number,
+  isValid: (text: string) => boolean,
+): { readonly text: string | undefined; readonly end: number } | undefined {
   const end = at + 1 + (bytes[at] ?? 0);
   if (at >= bytes.length || end > bytes.length) return undefined;
-  const id = bytes.toString('latin1', at + 1, end);
-  if (id === '') return { id: undefined, end };
-  return isConnectionId(id) ? { id, end } : undefined;
+  const text = bytes.toString('latin1', at + 1, end);
+  if (text === '') return { text: undefined, end };
+  return isValid(text) ? { text, end } : undefined;
 }
 
 function readFilter(json: Buffer): Filter | undefined {

@@ -76,8 +76,9 @@ test('requests to the owner of a connection', () => {
 
 test('questions about users, channels and lists', () => {
   const samples = [
-    encodeQuestion({ kind: 'send', data, isBinary: false, except: undefined }),
-    encodeQuestion({ kind: 'send', data, isBinary: true, except: connectionId }),
+    encodeQuestion({ kind: 'send', data, isBinary: false, except: undefined, key: undefined }),
+    encodeQuestion({ kind: 'send', data, isBinary: false, except: undefined, key: 'order-17' }),
+    encodeQuestion({ kind: 'send', data, isBinary: true, except: connectionId, key: '~'.repeat(128) }),
     encodeQuestion({ kind: 'disconnect', closeCode: 4000, reason: 'ünd' }),
     encodeQuestion({ kind: 'join', channel: 'ä/b' }),
     encodeQuestion({ kind: 'leave', channel: 'room-1' }),

@@ -44,7 +44,8 @@ function addMessageRoutes(app: FastifyInstance, api: ConnectionsApi, kind: 'user
     if (wait !== undefined && wait !== 'true' && wait !== 'false') {
       throw new HydrogenError('HYD_BAD_REQUEST', 'wait must be true or false');
     }
-    const counts = await api.sendTo({ kind, name }, { data, isBinary, except }, wait !== 'false');
+    const frame = { data, isBinary, except, key: keyOf(request, api) };
+    const counts = await api.sendTo({ kind, name }, frame, wait !== 'false');
     return counts === undefined ? reply.code(202).send() : reply.send(counts);
   });
   app.post(
@@ -117,6 +118,14 @@ function nameOf(request: FastifyRequest, kind: 'user' | 'channel', ...others: st
   if (value.includes('\ufffd') && !/%EF%BF%BD/i.test(request.url))
     throw new HydrogenError('HYD_ADDRESS_INVALID', `${kind} is not UTF-8`);
   return checkName(kind, value);
+}
+
+/** The idempotency key of a request that may come again, if it has one. */
+function keyOf(request: FastifyRequest, api: ConnectionsApi): string | undefined {
+  const key = request.headers['idempotency-key'];
+  if (key === undefined) return undefined;
+  if (typeof key === 'string' && api.isIdempotencyKey(key)) return key;
+  throw new HydrogenError('HYD_BAD_REQUEST', 'idempotency-key must be 1 to 128 visible characters of ASCII');
 }
 
 function queryOf(request: FastifyRequest, ...known: string[]): Readonly<Record<string, string | undefined>> {

@@ -17,6 +17,8 @@ export interface Frame {
   readonly isBinary: boolean;
   /** A connection that does not get it. */
   readonly except?: string | undefined;
+  /** A gateway that has sent it to the same recipient under this key, within 120 s, does not send it again. */
+  readonly key?: string | undefined;
 }
 
 /** Connections, and gateways that are alive and did not answer in time: theirs are not counted. */
@@ -48,6 +50,7 @@ export interface Page extends Counts {
 
 export interface ConnectionsApi {
   isConnectionId(id: string): boolean;
+  isIdempotencyKey(key: string): boolean;
   send(connectionId: string, data: Buffer, isBinary: boolean): Promise<PushResult>;
   disconnect(connectionId: string, closeCode: number, reason: string): Promise<PushResult>;
   /** JSON of the connection when the status is `done`. */

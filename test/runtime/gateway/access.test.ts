@@ -156,7 +156,7 @@ test('a browser may call for a page whose origin is named, and for no other', as
   const preflight = await call(gateway, 'OPTIONS', '/connections/_broadcast', { origin: 'https://admin.example.com' });
   assert.deepEqual(
     [preflight.status, preflight.headers['access-control-allow-headers']],
-    [204, 'authorization, content-type'],
+    [204, 'authorization, content-type, idempotency-key'],
   );
   for (const site of ['same-origin', 'none']) assert.equal((await send({ 'sec-fetch-site': site })).status, 202);
 });
