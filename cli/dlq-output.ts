@@ -3,15 +3,11 @@
 import { escapeControls } from '../process/logger.ts';
 import type { DeadLetter } from '../runtime/bus/port/dead-letters.ts';
 import type { LetterFacts } from './dlq-selection.ts';
+import { columns, printable } from './output.ts';
 
 /** JSON on one line, or with this indentation, without characters that a terminal would obey. */
 export function printableJson(value: unknown, indentation?: number): string {
   return escapeControls(JSON.stringify(value, undefined, indentation));
-}
-
-/** The text with control characters as escapes of JSON. */
-function printable(text: string): string {
-  return /\p{Cc}/u.test(text) ? printableJson(text).slice(1, -1) : text;
 }
 
 /** One letter as an object for JSON, without its body. */
@@ -41,14 +37,5 @@ export function letterTable(letters: readonly LetterFacts[]): string {
     code,
     printable(detail),
   ]);
-  const header = ['SEQUENCE', 'DIED AT', 'ENDPOINT', 'RULE', 'ATTEMPTS', 'CODE', 'DETAIL'];
-  const widths = header.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)));
-  return [header, ...rows]
-    .map((row) =>
-      row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n');
+  return columns([['SEQUENCE', 'DIED AT', 'ENDPOINT', 'RULE', 'ATTEMPTS', 'CODE', 'DETAIL'], ...rows]);
 }

@@ -19,6 +19,9 @@ export const namespaceName = inSyntax('dnsLabel');
 /** The URL of a NATS server. */
 export const natsUrl = inSyntax('natsUrl');
 
+/** The URL of an HTTP server. */
+export const httpUrl = inSyntax('httpUrl');
+
 /** The reference of an image, as far as anything but a registry can judge it. */
 export function imageReference(text: string): string {
   if (text.length <= 1024 && /^[^\s]+$/.test(text)) return text;
@@ -31,6 +34,16 @@ export function port(text: string): number {
   if (!Number.isInteger(value) || value < 1 || value > 65535)
     throw new InvalidArgumentError('a port is a number from 1 to 65535');
   return value;
+}
+
+/** A parser for whole numbers. @param max none: as large as numbers are exact */
+export function wholeNumber(min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^\d+$/.test(text) && value >= min && value <= max) return value;
+    const range = max === Number.MAX_SAFE_INTEGER ? `${min} or more` : `${min} to ${max}`;
+    throw new InvalidArgumentError(`It must be a whole number: ${range}.`);
+  };
 }
 
 /** Adds the flags that choose a cluster. */

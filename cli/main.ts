@@ -12,6 +12,7 @@ import { logLevels } from '../process/logger.ts';
 import { HydrogenError } from '../runtime/errors.ts';
 import { addClusterCommands } from './cluster-commands.ts';
 import { completion, shells } from './completion.ts';
+import { connectionCommands } from './connections/commands.ts';
 import { deadLetterCommands } from './dlq.ts';
 import { addClusterFlags, imageReference, namespaceName, natsUrl, port } from './flags.ts';
 import { print } from './output.ts';
@@ -58,6 +59,7 @@ function createProgram(): Command {
   addManifests(program);
   addEcho(program);
   program.addCommand(deadLetterCommands());
+  program.addCommand(connectionCommands());
   addCompletion(program);
   for (const command of program.commands) command.exitOverride();
   return program;

@@ -2,6 +2,7 @@
 import type { WriteStream } from 'node:tty';
 import { styleText } from 'node:util';
 import { stringify } from 'yaml';
+import { escapeControls } from '../process/logger.ts';
 
 /** Silence after which a command says what it waits for. */
 const silenceMs = 1_000;
@@ -21,6 +22,21 @@ export function print(text: string): void {
 /** A value for programs. */
 export function formatted(value: unknown, format: Format): string {
   return format === 'json' ? `${JSON.stringify(value, undefined, 2)}\n` : stringify(value, { lineWidth: 0 });
+}
+
+/** The text with control characters as escapes of JSON, which no terminal obeys. */
+export function printable(text: string): string {
+  return /\p{Cc}/u.test(text) ? escapeControls(JSON.stringify(text)).slice(1, -1) : text;
+}
+
+/** Rows in columns of equal width, one a line, without a line break at the end. */
+export function columns(rows: readonly (readonly string[])[]): string {
+  const count = Math.max(0, ...rows.map((row) => row.length));
+  const widths = Array.from({ length: count }, (_, column) => {
+    return rows.reduce((width, row) => Math.max(width, row[column]?.length ?? 0), 0);
+  });
+  const line = (row: readonly string[]): string => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ');
+  return rows.map((row) => line(row).trimEnd()).join('\n');
 }
 
 /** Whether a stream shows colours: it is a terminal, and neither NO_COLOR nor TERM=dumb is set. */

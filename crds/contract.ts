@@ -18,6 +18,8 @@ export const env = {
   callbackUrl: 'HYDROGEN_CALLBACK_URL',
   /** Directory of mounted secrets, default `/etc/hydrogen/secrets`. */
   secretsDir: 'HYDROGEN_SECRETS_DIR',
+  /** File with the token of the management API, for `hydrogen connections`. */
+  tokenFile: 'HYDROGEN_TOKEN_FILE',
   /** `fatal`, `error`, `warn`, `info` (default), `debug` or `trace`. */
   logLevel: 'HYDROGEN_LOG_LEVEL',
 } as const;

@@ -108,6 +108,7 @@ export const errors = {
 
   // Process.
   HYD_CONFIG_INVALID: { message: 'the configuration is invalid' },
+  HYD_MANAGEMENT_UNREACHABLE: { message: 'the management API could not be reached' },
   HYD_DEAD_LETTER_MISSING: { message: 'there is no such dead letter' },
   HYD_BUS_STOPPED: { message: 'the bus was stopped before it acknowledged the message' },
   HYD_DEAD_LETTERS_REFUSED: {

@@ -1,8 +1,10 @@
 /** The operator's client for the API server: takes and returns objects, and throws typed errors. */
+import type { Duplex } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { ApiError, messageOf } from './errors.ts';
 import { type ClusterOptions, findCluster } from './find-cluster.ts';
 import type { KubeObject, ResourceType } from './objects.ts';
+import { forwardPort, type PodPort } from './port-forward.ts';
 import {
   type ApplyOptions,
   applyCall,
@@ -57,6 +59,8 @@ export interface Kube {
     preconditions: { readonly uid: string; readonly resourceVersion?: string },
     propagation?: 'Background' | 'Foreground',
   ): Promise<void>;
+  /** A connection to a port of a pod. */
+  forward(target: PodPort): Promise<Duplex>;
   close(): void;
 }
 
@@ -83,6 +87,7 @@ export function createKube(options: KubeOptions = {}): Kube {
     delete: async (type, namespace, name, preconditions, propagation = 'Background') => {
       await unless([404, 409], call(deleteCall(type, namespace, name, preconditions, propagation)));
     },
+    forward: (target) => forwardPort(cluster, target),
     close: () => {
       closing.abort();
       transport.close();

@@ -1,6 +1,6 @@
 /**
- * The only file that imports @kubernetes/client-node, which reads kubeconfigs and supports all their authentication
- * methods. Its API calls are not used: it opens a TLS connection for each of them and drops fields that it does not know.
+ * Reads kubeconfigs with @kubernetes/client-node, which supports all their authentication methods. Its API calls are not
+ * used: it opens a TLS connection for each of them and drops fields that it does not know.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import type { Agent, RequestOptions } from 'node:https';

@@ -34,6 +34,9 @@ test('bash completes commands, commands of commands, flags, and the words that a
   assert.deepEqual(offeredByBash('describe', 'group/chat', '-o', ''), ['json', 'yaml']);
   assert.deepEqual(offeredByBash('dev', '--log-level', 'de'), ['debug']);
   assert.deepEqual(offeredByBash('doctor', '--sec'), ['--secrets']);
+  assert.deepEqual(offeredByBash('connections', 'dis'), ['disconnect']);
+  assert.deepEqual(offeredByBash('connections', 'list', '--ch'), ['--channel']);
+  assert.deepEqual(offeredByBash('connections', 'show', 'id', '-o', ''), ['json', 'yaml']);
   assert.deepEqual(offeredByBash('completion', ''), ['bash', 'zsh', 'fish', '--help']);
 });
 

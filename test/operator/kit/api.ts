@@ -5,7 +5,7 @@
 
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -89,6 +89,11 @@ export class FakeApi implements AsyncDisposable {
       'current-context': 'fake',
     };
     await writeFile(this.kubeconfig, JSON.stringify(config));
+  }
+
+  /** Hands over requests for another protocol, such as those of `kubectl port-forward`. */
+  onUpgrade(handler: (request: IncomingMessage, socket: Socket, head: Buffer) => void): void {
+    this.#server.on('upgrade', handler);
   }
 
   /** Requests that change something. */
