@@ -1,8 +1,8 @@
 // The chat's service. It speaks HTTP only: hydrogen calls it when a client connects, speaks or leaves, and it calls
-// hydrogen back, at the base URL in the field `callback`, to send to one client or to all.
+// hydrogen back, at the base URL in the field `callback`: "to alice", "to the room".
 //
-// It keeps no state. Who is asking comes with each request (the context that /authorize gave), so any number of
-// copies may run, each may be restarted at any time, and none needs to know which gateway holds a client.
+// It keeps no state. /authorize says who a client is and which channels it is in; hydrogen knows the rest. So any number
+// of copies may run, each may be restarted at any time, and none needs to know who is connected, or where.
 package main
 
 import (
@@ -22,23 +22,18 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 )
 
 // call is one request of hydrogen's: the body, and what matters of the headers.
 type call struct {
 	ConnectionID string      `json:"connection_id"`
+	User         string      `json:"user"`
 	Query        [][2]string `json:"query"` // of the authorizer: [["name", "alice"]]
 	Message      string      `json:"message"`
 	Callback     string      `json:"callback"`
-	Context      struct {
-		Authorizer struct {
-			Name string `json:"name"`
-		} `json:"authorizer"`
-	} `json:"context"`
 
-	name, callback, messageID string
+	messageID string
 }
 
 // A key of `spec.signing` of the group, `whsec_...`. With it, only requests that hydrogen has signed are taken.
@@ -46,6 +41,9 @@ var signingKey = os.Getenv("SIGNING_KEY")
 
 // Whoever reaches this service could name any URL. So one that is not signed is called on these hosts alone.
 var callbackHosts = strings.Split(envOr("CALLBACK_HOSTS", "localhost,127.0.0.1"), ",")
+
+// The token of `management.tokens`: without one, users and channels are reached on this machine alone.
+var token = os.Getenv("TOKEN")
 
 func envOr(name, otherwise string) string {
 	if value := os.Getenv(name); value != "" {
@@ -79,104 +77,87 @@ func isTrusted(callback string) bool {
 
 var validName = regexp.MustCompile(`^\w{1,20}$`)
 
-// Asked before the upgrade: ws://.../chat?name=alice. The context returns with every later request.
+// Asked before the upgrade: ws://.../chat?name=alice. The user comes back with every later request.
 func authorize(c call) (int, string, error) {
-	var name string
+	var user string
 	for _, parameter := range c.Query {
 		if parameter[0] == "name" {
-			name = parameter[1]
+			user = parameter[1]
 		}
 	}
-	if !validName.MatchString(name) {
+	if !validName.MatchString(user) {
 		return http.StatusForbidden, "", nil
 	}
-	answer, err := json.Marshal(map[string]any{"context": map[string]string{"name": name}})
+	answer, err := json.Marshal(map[string]any{"user": user, "channels": []string{"room"}})
 	return http.StatusOK, string(answer), err
 }
 
 // The connection is about to open. What is sent to it from in here arrives once it is open.
 func connected(c call) (int, string, error) {
-	if err := post(c.connection()+"/_send", "Welcome "+c.name+"! Try /help."); err != nil {
+	if _, err := post(c.connection()+"/_send", "Welcome "+c.User+"! Try /help.", ""); err != nil {
 		return 0, "", err
 	}
-	return http.StatusOK, "", broadcast(c, "* "+c.name+" joined")
+	return toRoom(c, "* "+c.User+" joined")
 }
 
-func disconnected(c call) (int, string, error) {
-	return http.StatusOK, "", broadcast(c, "* "+c.name+" left")
-}
+func disconnected(c call) (int, string, error) { return toRoom(c, "* "+c.User+" left") }
 
-func messages(c call) (int, string, error) {
-	if said.has(c.messageID) {
-		return http.StatusOK, "", nil
-	}
-	if err := broadcast(c, c.name+": "+c.Message); err != nil {
-		return 0, "", err // not marked as said: the next attempt must say it
-	}
-	said.add(c.messageID)
-	return http.StatusOK, "", nil
-}
-
-// Delivery is at least once: a message may come again, under the same id, when our answer to it was lost. These ids
-// spare the room most repetitions. They are a convenience, bounded and gone with the process; what must never happen
-// twice belongs in a database, under a unique key on the message id.
-var said = recent{ids: map[string]bool{}}
-
-const saidMax = 10_000
-
-type recent struct {
-	sync.Mutex
-	ids   map[string]bool
-	order []string
-}
-
-func (r *recent) has(id string) bool {
-	r.Lock()
-	defer r.Unlock()
-	return r.ids[id]
-}
-
-func (r *recent) add(id string) {
-	r.Lock()
-	defer r.Unlock()
-	r.ids[id] = true
-	if r.order = append(r.order, id); len(r.order) > saidMax {
-		delete(r.ids, r.order[0])
-		r.order = r.order[1:]
-	}
-}
+func messages(c call) (int, string, error) { return toRoom(c, c.User+": "+c.Message) }
 
 // The rule has `reply: true`: what is answered here goes to the client that asked.
 func commands(c call) (int, string, error) {
-	switch strings.TrimSpace(c.Message) {
+	words := append(strings.SplitN(strings.TrimSpace(c.Message), " ", 3), "", "")
+	switch whom, text := words[1], words[2]; words[0] {
 	case "/who":
-		return http.StatusOK, fmt.Sprintf("You are %s, on connection %s.", c.name, c.ConnectionID), nil
+		return http.StatusOK, fmt.Sprintf("You are %s, on connection %s.", c.User, c.ConnectionID), nil
+	case "/to":
+		to := c.Callback + "/users/_send?user=" + url.QueryEscape(whom)
+		if sent, err := post(to, c.User+" to you: "+text, c.messageID); err != nil || sent == 0 {
+			return http.StatusOK, whom + " is not here.", err
+		}
+		return http.StatusOK, "To " + whom + ": " + text, nil
 	case "/quit":
-		return http.StatusOK, "", post(c.connection()+"/_disconnect?code=1000", "Bye!")
+		_, err := post(c.connection()+"/_disconnect?code=1000", "Bye!", "")
+		return http.StatusOK, "", err
 	default:
-		return http.StatusOK, "Commands: /who, /quit, /help. Anything else goes to the room.", nil
+		return http.StatusOK, "Commands: /who, /to NAME TEXT, /quit, /help. Anything else goes to the room.", nil
 	}
 }
 
-func (c call) connection() string { return c.callback + "/connections/" + c.ConnectionID }
+func (c call) connection() string { return c.Callback + "/connections/" + c.ConnectionID }
 
-func broadcast(c call, text string) error {
-	return post(c.callback+"/connections/_broadcast?endpoints[]=/chat", text)
+// Delivery is at least once, always under the same id. With that as the key, hydrogen sends it to nobody twice.
+func toRoom(c call, text string) (int, string, error) {
+	_, err := post(c.Callback+"/channels/room/_send", text, c.messageID)
+	return http.StatusOK, "", err
 }
 
 var client = http.Client{Timeout: 5 * time.Second}
 
-// A client that is gone (410) is nobody's failure; any other refusal is, and makes hydrogen try again later.
-func post(url, text string) error {
-	response, err := client.Post(url, "text/plain", strings.NewReader(text))
+// post returns how many connections got it. A client that is gone (410) is nobody's failure; any other refusal is, and
+// makes hydrogen try again later.
+func post(url, text, key string) (int, error) {
+	request, err := http.NewRequest("POST", url, strings.NewReader(text))
 	if err != nil {
-		return err
+		return 0, err
+	}
+	if token != "" {
+		request.Header.Set("authorization", "Bearer "+token)
+	}
+	if key != "" {
+		request.Header.Set("idempotency-key", key)
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return 0, err
 	}
 	defer response.Body.Close()
 	if response.StatusCode >= 300 && response.StatusCode != http.StatusGone {
-		return fmt.Errorf("%s: %s", url, response.Status)
+		return 0, fmt.Errorf("%s: %s", url, response.Status)
 	}
-	return nil
+	var counts struct{ Sent int }
+	json.NewDecoder(response.Body).Decode(&counts) // other answers have no counts
+	return counts.Sent, nil
 }
 
 func handle(path string, route func(call) (int, string, error)) {
@@ -196,8 +177,7 @@ func handle(path string, route func(call) (int, string, error)) {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			return
 		}
-		c.name = c.Context.Authorizer.Name
-		c.callback, c.messageID = c.Callback, r.Header.Get("hydrogen-message-id")
+		c.messageID = r.Header.Get("hydrogen-message-id")
 		status, text, err := route(c)
 		if err != nil {
 			log.Print(err)

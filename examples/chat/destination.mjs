@@ -1,8 +1,8 @@
 // The chat's service. It speaks HTTP only: hydrogen calls it when a client connects, speaks or leaves, and it calls
-// hydrogen back, at the base URL in the field `callback`, to send to one client or to all.
+// hydrogen back, at the base URL in the field `callback`: "to alice", "to the room".
 //
-// It keeps no state. Who is asking comes with each request (the context that /authorize gave), so any number of
-// copies may run, each may be restarted at any time, and none needs to know which gateway holds a client.
+// It keeps no state. /authorize says who a client is and which channels it is in; hydrogen knows the rest. So any number
+// of copies may run, each may be restarted at any time, and none needs to know who is connected, or where.
 
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { createServer } from 'node:http';
@@ -14,62 +14,55 @@ const signingKey = process.env.SIGNING_KEY;
 // Whoever reaches this service could name any URL. So one that is not signed is called on these hosts alone.
 const callbackHosts = (process.env.CALLBACK_HOSTS ?? 'localhost,127.0.0.1').split(',');
 
-// Delivery is at least once: a message may come again, under the same id, when our answer to it was lost. This set
-// spares the room most repetitions. It is a convenience, bounded and gone with the process; what must never happen
-// twice belongs in a database, under a unique key on the message id.
-const said = new Set();
-const saidMax = 10_000;
+// The token of `management.tokens`: without one, users and channels are reached on this machine alone.
+const authorization = process.env.TOKEN ? { authorization: `Bearer ${process.env.TOKEN}` } : {};
 
 const routes = {
-  // Asked before the upgrade: ws://.../chat?name=alice. The context returns with every later request.
-  '/authorize': ({ body }) => {
-    const name = new Map(body.query).get('name') ?? ''; // [["name", "alice"]]
-    if (!/^\w{1,20}$/.test(name)) return { status: 403 };
-    return { status: 200, text: JSON.stringify({ context: { name } }) };
+  // Asked before the upgrade: ws://.../chat?name=alice. The user comes back with every later request.
+  '/authorize': ({ query }) => {
+    const user = new Map(query).get('name') ?? ''; // [["name", "alice"]]
+    if (!/^\w{1,20}$/.test(user)) return { status: 403 };
+    return { text: JSON.stringify({ user, channels: ['room'] }) };
   },
 
   // The connection is about to open. What is sent to it from in here arrives once it is open.
-  '/connected': async ({ callback, body, name }) => {
-    await post(`${callback}/connections/${body.connection_id}/_send`, `Welcome ${name}! Try /help.`);
-    await broadcast(callback, `* ${name} joined`);
-    return { status: 200 };
+  '/connected': async ({ callback, user, connection_id }) => {
+    await post(`${callback}/connections/${connection_id}/_send`, `Welcome ${user}! Try /help.`);
+    await post(`${callback}/channels/room/_send`, `* ${user} joined`);
   },
 
-  '/disconnected': async ({ callback, name }) => {
-    await broadcast(callback, `* ${name} left`);
-    return { status: 200 };
-  },
+  '/disconnected': ({ callback, user }) => post(`${callback}/channels/room/_send`, `* ${user} left`),
 
-  '/messages': async ({ callback, body, name, messageId }) => {
-    if (said.has(messageId)) return { status: 200 };
-    await broadcast(callback, `${name}: ${body.message}`);
-    said.add(messageId); // only now: had the broadcast failed, the next attempt must say it
-    if (said.size > saidMax) said.delete(said.values().next().value);
-    return { status: 200 };
-  },
+  // Delivery is at least once, always under the same id. With that as the key, hydrogen sends it to nobody twice.
+  '/messages': ({ callback, user, message }, id) =>
+    post(`${callback}/channels/room/_send`, `${user}: ${message}`, { 'idempotency-key': id }),
 
   // The rule has `reply: true`: what is answered here goes to the client that asked.
-  '/commands': async ({ callback, body, name }) => {
-    switch (body.message.trim()) {
+  '/commands': async ({ callback, user, connection_id, message }, id) => {
+    const [command, whom = '', ...words] = message.trim().split(/\s+/);
+    switch (command) {
       case '/who':
-        return { status: 200, text: `You are ${name}, on connection ${body.connection_id}.` };
+        return { text: `You are ${user}, on connection ${connection_id}.` };
+      case '/to': {
+        const to = `${callback}/users/_send?user=${encodeURIComponent(whom)}`;
+        const { sent } = await post(to, `${user} to you: ${words.join(' ')}`, { 'idempotency-key': id });
+        return { text: sent > 0 ? `To ${whom}: ${words.join(' ')}` : `${whom} is not here.` };
+      }
       case '/quit':
-        await post(`${callback}/connections/${body.connection_id}/_disconnect?code=1000`, 'Bye!');
-        return { status: 200 };
+        await post(`${callback}/connections/${connection_id}/_disconnect?code=1000`, 'Bye!');
+        return {};
       default:
-        return { status: 200, text: 'Commands: /who, /quit, /help. Anything else goes to the room.' };
+        return { text: 'Commands: /who, /to NAME TEXT, /quit, /help. Anything else goes to the room.' };
     }
   },
 };
 
-function broadcast(callback, text) {
-  return post(`${callback}/connections/_broadcast?endpoints[]=/chat`, text);
-}
-
 /** A client that is gone (410) is nobody's failure; any other refusal is, and makes hydrogen try again later. */
-async function post(url, text) {
-  const response = await fetch(url, { method: 'POST', headers: { 'content-type': 'text/plain' }, body: text });
-  if (!response.ok && response.status !== 410) throw new Error(`${url}: ${response.status} ${await response.text()}`);
+async function post(url, body, headers = {}) {
+  const response = await fetch(url, { method: 'POST', headers: { ...authorization, ...headers }, body });
+  const text = await response.text();
+  if (!response.ok && response.status !== 410) throw new Error(`${url}: ${response.status} ${text}`);
+  return response.ok && text ? JSON.parse(text) : {};
 }
 
 /** Standard Webhooks: an HMAC of id, time and body. https://www.standardwebhooks.com has libraries that do this. */
@@ -85,7 +78,7 @@ function isSigned(headers, bytes) {
 }
 
 function trusted(callback) {
-  if (callback === undefined || signingKey || callbackHosts.includes(new URL(callback).hostname)) return callback;
+  if (callback === undefined || signingKey || callbackHosts.includes(new URL(callback).hostname)) return;
   throw new Error(`${callback} is neither signed nor among CALLBACK_HOSTS`);
 }
 
@@ -96,12 +89,8 @@ createServer(async (request, response) => {
     const bytes = Buffer.concat(await request.toArray());
     if (signingKey && !isSigned(request.headers, bytes)) return response.writeHead(401).end();
     const body = JSON.parse(bytes.toString());
-    const { status, text = '' } = await route({
-      body,
-      name: body.context?.authorizer?.name,
-      callback: trusted(body.callback),
-      messageId: request.headers['hydrogen-message-id'],
-    });
+    trusted(body.callback);
+    const { status = 200, text = '' } = (await route(body, request.headers['hydrogen-message-id'])) ?? {};
     response.writeHead(status).end(text);
   } catch (err) {
     console.error(err);

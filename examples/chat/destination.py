@@ -1,8 +1,8 @@
 """The chat's service. It speaks HTTP only: hydrogen calls it when a client connects, speaks or leaves, and it calls
-hydrogen back, at the base URL in the field `callback`, to send to one client or to all.
+hydrogen back, at the base URL in the field `callback`: "to alice", "to the room".
 
-It keeps no state. Who is asking comes with each request (the context that /authorize gave), so any number of copies
-may run, each may be restarted at any time, and none needs to know which gateway holds a client.
+It keeps no state. /authorize says who a client is and which channels it is in; hydrogen knows the rest. So any number of
+copies may run, each may be restarted at any time, and none needs to know who is connected, or where.
 """
 
 import base64
@@ -12,10 +12,9 @@ import os
 import re
 import time
 import traceback
-from collections import OrderedDict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.error import HTTPError
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 from urllib.request import Request, urlopen
 
 PORT = int(os.environ.get("PORT", "9000"))
@@ -25,65 +24,58 @@ SIGNING_KEY = os.environ.get("SIGNING_KEY")
 # Whoever reaches this service could name any URL. So one that is not signed is called on these hosts alone.
 CALLBACK_HOSTS = os.environ.get("CALLBACK_HOSTS", "localhost,127.0.0.1").split(",")
 
-# Delivery is at least once: a message may come again, under the same id, when our answer to it was lost. These ids
-# spare the room most repetitions. They are a convenience, bounded and gone with the process; what must never happen
-# twice belongs in a database, under a unique key on the message id.
-said: OrderedDict[str, None] = OrderedDict()
-SAID_MAX = 10_000
+# The token of `management.tokens`: without one, users and channels are reached on this machine alone.
+AUTHORIZATION = {"authorization": f"Bearer {os.environ['TOKEN']}"} if os.environ.get("TOKEN") else {}
 
 
 def authorize(call):
-    """Asked before the upgrade: ws://.../chat?name=alice. The context returns with every later request."""
-    name = dict(call.body["query"]).get("name", "")  # [["name", "alice"]]
-    if not re.fullmatch(r"\w{1,20}", name, re.ASCII):
+    """Asked before the upgrade: ws://.../chat?name=alice. The user comes back with every later request."""
+    user = dict(call.body["query"]).get("name", "")  # [["name", "alice"]]
+    if not re.fullmatch(r"\w{1,20}", user, re.ASCII):
         return 403, ""
-    return 200, json.dumps({"context": {"name": name}})
+    return 200, json.dumps({"user": user, "channels": ["room"]})
 
 
 def connected(call):
     """The connection is about to open. What is sent to it from in here arrives once it is open."""
-    post(f"{call.connection}/_send", f"Welcome {call.name}! Try /help.")
-    broadcast(call, f"* {call.name} joined")
-    return 200, ""
+    post(f"{call.connection}/_send", f"Welcome {call.user}! Try /help.")
+    post(call.room, f"* {call.user} joined")
 
 
 def disconnected(call):
-    broadcast(call, f"* {call.name} left")
-    return 200, ""
+    post(call.room, f"* {call.user} left")
 
 
 def messages(call):
-    if call.message_id not in said:
-        broadcast(call, f"{call.name}: {call.body['message']}")
-        said[call.message_id] = None  # only now: had the broadcast failed, the next attempt must say it
-        if len(said) > SAID_MAX:
-            said.popitem(last=False)
-    return 200, ""
+    """Delivery is at least once, always under the same id. With that as the key, hydrogen sends it to nobody twice."""
+    post(call.room, f"{call.user}: {call.body['message']}", call.key)
 
 
 def commands(call):
     """The rule has `reply: true`: what is answered here goes to the client that asked."""
-    command = call.body["message"].strip()
+    command, whom, text, *_ = [*call.body["message"].split(None, 2), "", "", ""]
     if command == "/who":
-        return 200, f"You are {call.name}, on connection {call.body['connection_id']}."
+        return 200, f"You are {call.user}, on connection {call.body['connection_id']}."
+    if command == "/to":
+        url = f"{call.callback}/users/_send?user={quote(whom, safe='')}"
+        sent = post(url, f"{call.user} to you: {text}", call.key)["sent"]
+        return 200, f"To {whom}: {text}" if sent else f"{whom} is not here."
     if command == "/quit":
         post(f"{call.connection}/_disconnect?code=1000", "Bye!")
         return 200, ""
-    return 200, "Commands: /who, /quit, /help. Anything else goes to the room."
+    return 200, "Commands: /who, /to NAME TEXT, /quit, /help. Anything else goes to the room."
 
 
-def broadcast(call, text):
-    post(f"{call.callback}/connections/_broadcast?endpoints[]=/chat", text)
-
-
-def post(url, text):
+def post(url, text, headers={}):
     """A client that is gone (410) is nobody's failure; any other refusal is, and makes hydrogen try again later."""
-    request = Request(url, text.encode(), {"content-type": "text/plain"}, method="POST")
+    request = Request(url, text.encode(), {"content-type": "text/plain", **AUTHORIZATION, **headers}, method="POST")
     try:
-        urlopen(request, timeout=5).close()
+        with urlopen(request, timeout=5) as response:
+            return json.loads(response.read() or "{}")
     except HTTPError as error:
         if error.code != 410:
             raise
+        return {}
 
 
 def is_signed(headers, body):
@@ -122,12 +114,13 @@ class Call(BaseHTTPRequestHandler):
             if SIGNING_KEY and not is_signed(self.headers, data):
                 return self.answer(401, "")
             self.body = json.loads(data)
-            self.name = self.body.get("context", {}).get("authorizer", {}).get("name")
+            self.user = self.body.get("user")
             self.callback = trusted(self.body.get("callback"))
+            self.room = f"{self.callback}/channels/room/_send"
             self.connection = f"{self.callback}/connections/{self.body['connection_id']}"
-            self.message_id = self.headers["hydrogen-message-id"]
+            self.key = {"idempotency-key": self.headers["hydrogen-message-id"]}
             route = ROUTES.get(self.path)
-            status, text = route(self) if route else (404, "")
+            status, text = (route(self) or (200, "")) if route else (404, "")
         except Exception:
             traceback.print_exc()
             status, text = 503, ""  # 5xx: a message is delivered again, a connecting client is refused

@@ -10,6 +10,7 @@ import { after, describe, type TestContext, test } from 'node:test';
 import { Webhook } from 'standardwebhooks';
 import { connect, refusal } from '../kit/client.ts';
 import { startDestination } from '../kit/destination.ts';
+import { eventually } from '../kit/eventually.ts';
 import { freePortBase } from '../kit/ports.ts';
 import { type Process, receives, root, startApp, startProcess } from './kit.ts';
 
@@ -46,7 +47,7 @@ for (const language of languages) {
       assert.ok(!alice.texts.some((text) => text.startsWith('Welcome bob')));
     });
 
-    test('broadcasts a message to all, under the name from the authorizer', async (t) => {
+    test('sends a message to the room, under the name from the authorizer', async (t) => {
       await using room = await openRoom(t, language);
       await using alice = await connect(room.urlOf('alice'));
       await using bob = await connect(room.urlOf('bob'));
@@ -70,6 +71,37 @@ for (const language of languages) {
       assert.ok(!bob.texts.some((text) => text.includes('You are')));
     });
 
+    test('sends to one user, on all connections of it, and says when it is not here', async (t) => {
+      await using room = await openRoom(t, language);
+      await using alice = await connect(room.urlOf('alice'));
+      await using bobs = new AsyncDisposableStack();
+      const clients = [await connect(room.urlOf('bob')), await connect(room.urlOf('bob'))];
+      for (const client of clients) bobs.use(client);
+
+      alice.send('/to bob come here');
+      for (const bob of clients) await receives(bob, /^alice to you: come here$/);
+      await receives(alice, /^To bob: come here$/);
+      alice.send('/to carol&except=x hi');
+      await receives(alice, /^carol&except=x is not here\.$/);
+      assert.ok(!alice.texts.some((text) => text.includes('to you')));
+    });
+
+    test('says what is delivered again to nobody twice', async (t) => {
+      await using room = await openRoom(t, language);
+      await using alice = await connect(room.urlOf('alice'));
+      const body = { connection_id: 'c', user: 'bob', callback: room.managementUrl, message: 'once', context: {} };
+      const deliver = async (id: string): Promise<number> => {
+        const headers = { 'hydrogen-message-id': id };
+        const url = `http://127.0.0.1:${room.destinationPort}/messages`;
+        return (await fetch(url, { method: 'POST', headers, body: JSON.stringify(body) })).status;
+      };
+      for (const id of ['m-1', 'm-1', 'm-2']) assert.equal(await deliver(id), 200);
+      await eventually(() => assert.equal(alice.texts.filter((text) => text === 'bob: once').length, 2));
+      alice.send('end');
+      await receives(alice, /^alice: end$/);
+      assert.equal(alice.texts.filter((text) => text === 'bob: once').length, 2);
+    });
+
     test('closes the connection of a client that says /quit and announces that it left', async (t) => {
       await using room = await openRoom(t, language);
       await using alice = await connect(room.urlOf('alice'));
@@ -90,7 +122,7 @@ for (const language of languages) {
 
     test('with a key, takes only what is signed; without one, calls back on known hosts alone', async (t) => {
       const signingKey = `whsec_${randomBytes(32).toString('base64')}`;
-      await using callback = await startDestination();
+      await using callback = await startDestination(() => ({ body: '{}' }));
       const body = JSON.stringify({
         connection_id: 'c',
         callback: callback.url.slice(0, -1),
@@ -98,7 +130,13 @@ for (const language of languages) {
         context: {},
       });
       const post = async (port: number, headers: Record<string, string>, text = body): Promise<number> =>
-        (await fetch(`http://127.0.0.1:${port}/messages`, { method: 'POST', body: text, headers })).status;
+        (
+          await fetch(`http://127.0.0.1:${port}/messages`, {
+            method: 'POST',
+            body: text,
+            headers: { 'hydrogen-message-id': 'm-1', ...headers },
+          })
+        ).status;
       const signed = (key: string): Record<string, string> => {
         const date = new Date();
         const signature = new Webhook(key).sign('m-1', date, body);
@@ -140,6 +178,7 @@ for (const language of languages) {
 
 interface Room extends AsyncDisposable {
   readonly url: string;
+  readonly managementUrl: string;
   readonly destinationPort: number;
   urlOf(name: string): string;
   stopService(): Promise<void>;
@@ -153,6 +192,7 @@ async function openRoom(t: TestContext, language: Language): Promise<Room> {
   const url = `${app.clientUrl}/chat`;
   return {
     url,
+    managementUrl: app.managementUrl,
     destinationPort: app.destinationPort,
     urlOf: (name) => `${url}?name=${name}`,
     stopService: async () => service[Symbol.asyncDispose](),

@@ -79,8 +79,14 @@ export interface App extends AsyncDisposable {
  * `hydrogen dev` with a copy of the documents; resolves when it is ready.
  * @param documents path below examples/
  * @param destinationPort the port in the documents that is replaced by a free one
+ * @param env added to the environment
  */
-export async function startApp(t: TestContext, documents: string, destinationPort?: number): Promise<App> {
+export async function startApp(
+  t: TestContext,
+  documents: string,
+  destinationPort?: number,
+  env: Record<string, string> = {},
+): Promise<App> {
   await using stack = new AsyncDisposableStack();
   const directory = await mkdtemp(join(tmpdir(), 'hydrogen-example-'));
   stack.defer(() => rm(directory, { recursive: true }));
@@ -90,7 +96,8 @@ export async function startApp(t: TestContext, documents: string, destinationPor
   await writeFile(copy, text.replaceAll(`127.0.0.1:${destinationPort}/`, `127.0.0.1:${freeDestinationPort}/`));
 
   const portBase = await freePortBase();
-  const dev = stack.use(startProcess(t, process.execPath, [hydrogen, 'dev', '-f', copy, '--port-base', `${portBase}`]));
+  const args = [hydrogen, 'dev', '-f', copy, '--port-base', `${portBase}`];
+  const dev = stack.use(startProcess(t, process.execPath, args, env));
   await dev.prints(/^ready\b/);
   const kept = stack.move();
   return {
