@@ -135,7 +135,9 @@ async function measureFanOut(server: TestNats): Promise<void> {
   }
   const [cpu, elapsed] = [median(ratios.map((one) => one.cpu)), median(ratios.map((one) => one.elapsed))];
   console.log(`\na message to a channel of ${memberCount} beside a broadcast to them, median of ${rounds} rounds`);
-  console.log(`CPU of the gateway: ${cpu.toFixed(2)} ${verdict(cpu < goals.publishRatio, `under ${goals.publishRatio}`)}`);
+  console.log(
+    `CPU of the gateway: ${cpu.toFixed(2)} ${verdict(cpu < goals.publishRatio, `under ${goals.publishRatio}`)}`,
+  );
   console.log(`until all have it: ${elapsed.toFixed(2)}`);
   for (const socket of sockets) socket.terminate();
 }

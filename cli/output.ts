@@ -35,7 +35,8 @@ export function columns(rows: readonly (readonly string[])[]): string {
   const widths = Array.from({ length: count }, (_, column) => {
     return rows.reduce((width, row) => Math.max(width, row[column]?.length ?? 0), 0);
   });
-  const line = (row: readonly string[]): string => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ');
+  const line = (row: readonly string[]): string =>
+    row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ');
   return rows.map((row) => line(row).trimEnd()).join('\n');
 }
 

@@ -2,7 +2,6 @@
 
 import { Command, Option } from 'commander';
 import { env } from '../../crds/contract.ts';
-import { closeCodes } from '../../runtime/close.ts';
 import { addClusterFlags, httpUrl, namespaceName, wholeNumber } from '../flags.ts';
 import { formats, print } from '../output.ts';
 import type { DisconnectOptions, Filters, ListOptions, Printed, ShowOptions } from './work.ts';
@@ -25,11 +24,7 @@ export function connectionCommands(): Command {
 
   addFilters(add(connections, 'disconnect', 'close connections: those named, or all that fit the filters'))
     .argument('[id...]', 'their ids')
-    .addOption(
-      new Option('--code <code>', 'close code: 1000 or 3000 to 4999')
-        .default(closeCodes.policyViolation)
-        .argParser(wholeNumber(1000, 4999)),
-    )
+    .option('--code <code>', 'close code: 1000 or 3000 to 4999 (default: 1008)', wholeNumber(1000, 4999))
     .option('--reason <text>', 'close reason, at most 123 bytes', '')
     .option('--dry-run', 'print what would be closed, and close nothing')
     .action(async (ids: string[], options: DisconnectOptions, command: Command) => {
@@ -75,9 +70,10 @@ function add(parent: Command, name: string, description: string): Command {
         .conflicts(['kubeconfig', 'context', 'namespace', 'gateway']),
     )
     .addOption(
-      new Option('--token-file <file>', 'file with the bearer token; - is standard input (default: of the cluster)').env(
-        env.tokenFile,
-      ),
+      new Option(
+        '--token-file <file>',
+        'file with the bearer token; - is standard input (default: of the cluster)',
+      ).env(env.tokenFile),
     )
     .option('--ca-file <file>', 'PEM of the authorities to trust for an https URL (default: those of Node)');
 }

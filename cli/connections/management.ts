@@ -79,7 +79,10 @@ async function send(place: ManagementPlace, request: ManagementRequest): Promise
         ...(stream !== undefined && { createConnection: () => stream }),
       });
       // Answers end with their length, so the stream is not needed after them.
-      outgoing.once('response', resolve).once('error', reject).once('close', () => stream?.destroy());
+      outgoing
+        .once('response', resolve)
+        .once('error', reject)
+        .once('close', () => stream?.destroy());
       outgoing.end(request.body ?? '');
     });
   } catch (error) {

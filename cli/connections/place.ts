@@ -84,7 +84,10 @@ async function placeInCluster(
     };
   }
   const names = gateways.map(({ metadata }) => metadata.name).join(', ');
-  throw new HydrogenError('HYD_MANAGEMENT_UNREACHABLE', `no pod of gateway ${names} in namespace ${namespace} is ready`);
+  throw new HydrogenError(
+    'HYD_MANAGEMENT_UNREACHABLE',
+    `no pod of gateway ${names} in namespace ${namespace} is ready`,
+  );
 }
 
 /** Any of them answers for the whole group. @throws {HydrogenError} HYD_CONFIG_INVALID */

@@ -23,7 +23,8 @@ export interface ListOptions extends ShowOptions, Filters {
 }
 
 export interface DisconnectOptions extends PlaceOptions, Filters {
-  readonly code: number;
+  /** @default - 1008, which cannot be named */
+  readonly code?: number;
   readonly reason: string;
   readonly dryRun?: boolean;
 }
@@ -60,7 +61,9 @@ const pageSize = 1_000;
 const maxClosing = 16;
 
 export async function list(options: ListOptions): Promise<Printed> {
-  const listed = await withManagement(options, ['Read'], (place) => fetchList(place, options, options.limit, options.cursor));
+  const listed = await withManagement(options, ['Read'], (place) =>
+    fetchList(place, options, options.limit, options.cursor),
+  );
   const { items, connections, unanswered, cursor } = listed;
   const text = options.output === undefined ? tableOf(items) : formatted(listed, options.output);
   const more =
@@ -80,7 +83,8 @@ export async function show(id: string, options: ShowOptions): Promise<Printed> {
 export async function disconnect(ids: readonly string[], options: DisconnectOptions): Promise<Printed> {
   const { endpoint, user, channel, dryRun = false } = options;
   // One request closes all connections of one user or of one channel; anything else is listed first.
-  const isListed = ids.length === 0 && (dryRun || endpoint !== undefined || (user !== undefined && channel !== undefined));
+  const isListed =
+    ids.length === 0 && (dryRun || endpoint !== undefined || (user !== undefined && channel !== undefined));
   return withManagement(options, isListed ? ['Read', 'Disconnect'] : ['Disconnect'], async (place) => {
     if (ids.length > 0) return dryRun ? wouldClose(ids) : closeEach(place, ids, options, 0, true);
     if (!isListed) return closeAddressed(place, options);

@@ -25,7 +25,8 @@ export async function forwardPort(cluster: Cluster, { namespace, pod, port }: Po
   const incoming = new PassThrough();
   const failures = new Writable({
     write: (chunk: Buffer, _encoding, done) => {
-      incoming.destroy(new Error(chunk.toString('utf8').trim()));
+      // Nothing is left of the first message, which has only the number of the port.
+      if (chunk.length > 0) incoming.destroy(new Error(chunk.toString('utf8').trim()));
       done();
     },
   });

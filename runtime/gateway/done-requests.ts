@@ -60,5 +60,5 @@ export class DoneRequests<Outcome> {
 
 /** Of one length, however long the parts are. */
 function digestOf(parts: readonly string[]): string {
-  return createHash('sha256').update(JSON.stringify(parts)).digest('latin1');
+  return createHash('sha256').update(JSON.stringify(parts)).digest('base64url');
 }

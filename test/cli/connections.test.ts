@@ -62,7 +62,8 @@ async function startGroup(clients: readonly string[], spec: Record<string, unkno
   const broker = createMemoryBroker();
   const settings = { mode: 'ServerToClient', authorizer: { http: { url: authorizer.url } }, ...spec };
   const gateways: TestGateway[] = [];
-  for (let i = 0; i < 2; i++) gateways.push(stack.use(await startGateway({ broker, isConsumed: false, spec: settings, secretsDir: folder })));
+  for (let i = 0; i < 2; i++)
+    gateways.push(stack.use(await startGateway({ broker, isConsumed: false, spec: settings, secretsDir: folder })));
   await eventually(() => gateways.every(({ gateway }) => gateway.readiness.reason === undefined));
   const connected: Client[] = [];
   for (const [i, client] of clients.entries()) {
@@ -99,14 +100,17 @@ test('lists the connections of all gateways, as a table and for programs, filter
     await group.ids(),
   );
 
-  const yaml = parseYaml((await run(['list', ...group.at, '-o', 'yaml', '--user', 'alice', '--endpoint', '/feed'])).out);
+  const yaml = parseYaml(
+    (await run(['list', ...group.at, '-o', 'yaml', '--user', 'alice', '--endpoint', '/feed'])).out,
+  );
   assert.deepEqual([yaml.connections, yaml.items[0].user, yaml.items[0].channels], [1, 'alice', ['blue']]);
   const members = JSON.parse((await run(['list', ...group.at, '-o', 'json', '--channel', 'red'])).out);
   assert.deepEqual([members.connections, members.unanswered], [2, 0]);
   assert.equal((await run(['list', ...group.at, '--user', 'carol'])).out, 'no connections\n');
 
   const first = await run(['list', ...group.at, '--limit', '3']);
-  const [, cursor = ''] = /^3 of 4 connections; continue with --cursor (\S+)$/m.exec(first.err) ?? assert.fail(first.err);
+  const [, cursor = ''] =
+    /^3 of 4 connections; continue with --cursor (\S+)$/m.exec(first.err) ?? assert.fail(first.err);
   const second = await run(['list', ...group.at, '--limit', '3', '--cursor', cursor]);
   assert.equal(second.out.trimEnd().split('\n').length, 2);
   assert.equal(second.err, '');
@@ -130,7 +134,7 @@ test('closes connections by id, by user, by channel and by endpoint, and only th
   await using group = await startGroup([...four, 'carol/green', 'dave/green']);
   const [alice = assert.fail(), bob = assert.fail(), , , carol = assert.fail(), dave = assert.fail()] = group.clients;
   const would = await run(['disconnect', ...group.at, '--user', 'alice', '--channel', 'red', '--dry-run']);
-  assert.match(would.out, /alice[^]*\nwould disconnect 1\n$/);
+  assert.match(would.out, /alice.*\nwould disconnect 1\n$/);
   const one = ['disconnect', ...group.at, '--code', '4000', '--reason', 'moved'];
   assert.equal((await run([...one, '--user', 'alice', '--channel', 'red'])).out, 'disconnected 1\n');
   assert.deepEqual(await alice.closed, { code: 4000, reason: 'moved' });
@@ -139,7 +143,7 @@ test('closes connections by id, by user, by channel and by endpoint, and only th
   for (const client of [carol, dave]) assert.deepEqual(await client.closed, { code: 4000, reason: 'moved' });
   const [id = assert.fail(), ...others] = await group.ids();
   assert.deepEqual(others, []);
-  assert.equal((await run(['disconnect', id, ...group.at])).out, 'disconnected 1\n');
+  assert.deepEqual(await run(['disconnect', id, ...group.at]), { code: 0, out: 'disconnected 1\n', err: '' });
   assert.deepEqual(await bob.closed, { code: 1008, reason: '' });
   const again = await run(['disconnect', id, ...group.at]);
   assert.deepEqual(again, { code: 1, out: 'disconnected 0\n', err: `${id}: this connection is closed\n` });
@@ -188,7 +192,10 @@ test('presents the token of a file, and says what is wrong with it', async () =>
 test('says where nobody listens, who is no gateway, and when gateways did not answer', async () => {
   const nobody = await run(['list', '--url', 'http://127.0.0.1:1']);
   assert.equal(nobody.code, 1);
-  assert.match(nobody.err, /^hydrogen: the management API could not be reached: http:\/\/127\.0\.0\.1:1: .*ECONNREFUSED/);
+  assert.match(
+    nobody.err,
+    /^hydrogen: the management API could not be reached: http:\/\/127\.0\.0\.1:1: .*ECONNREFUSED/,
+  );
   let answer: { status: number; body: string } = { status: 200, body: '<html>' };
   const server = createServer((_request, response) => response.writeHead(answer.status).end(answer.body));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -226,7 +233,10 @@ test('reaches the gateways of a cluster by port-forward to a ready pod, with the
   assert.match((await run(['list', ...at])).err, /no pod of gateway chat in namespace shop is ready/);
   api.put('pods', pod('chat-gateway-starting', 'False'));
   api.put('pods', pod('chat-gateway-ready', 'True'));
-  assert.match((await run(['list', ...at])).err, /namespace shop has no secret chat-token; give the token with --token-file/);
+  assert.match(
+    (await run(['list', ...at])).err,
+    /namespace shop has no secret chat-token; give the token with --token-file/,
+  );
   const data = { token: Buffer.from('of-the-cluster\n').toString('base64') };
   api.put('secrets', { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'chat-token', namespace: 'shop' }, data });
 
@@ -239,11 +249,18 @@ test('reaches the gateways of a cluster by port-forward to a ready pod, with the
     path: '/api/v1/namespaces/shop/pods/chat-gateway-ready/portforward',
     authorization: 'Bearer secret-token',
   });
-  assert.equal((await run(['disconnect', '--user', 'bob', '--endpoint', '/chat', ...at])).out, 'disconnected 1\n');
+  assert.deepEqual(await run(['disconnect', '--user', 'bob', '--endpoint', '/chat', ...at]), {
+    code: 0,
+    out: 'disconnected 1\n',
+    err: '',
+  });
 
   const other = gatewayOf({ groupRef: { name: 'games' } });
   api.put('hydrogengateways', { ...other, metadata: { name: 'games', namespace: 'shop' } });
-  assert.match((await run(['list', ...at])).err, /several groups; choose a gateway with --gateway: chat \(group chat\), games/);
+  assert.match(
+    (await run(['list', ...at])).err,
+    /several groups; choose a gateway with --gateway: chat \(group chat\), games/,
+  );
   assert.equal((await run(['list', ...at, '--gateway', 'chat'])).code, 0);
   api.remove('pods', 'chat-gateway-ready');
 });

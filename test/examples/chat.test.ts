@@ -71,37 +71,6 @@ for (const language of languages) {
       assert.ok(!bob.texts.some((text) => text.includes('You are')));
     });
 
-    test('sends to one user, on all connections of it, and says when it is not here', async (t) => {
-      await using room = await openRoom(t, language);
-      await using alice = await connect(room.urlOf('alice'));
-      await using bobs = new AsyncDisposableStack();
-      const clients = [await connect(room.urlOf('bob')), await connect(room.urlOf('bob'))];
-      for (const client of clients) bobs.use(client);
-
-      alice.send('/to bob come here');
-      for (const bob of clients) await receives(bob, /^alice to you: come here$/);
-      await receives(alice, /^To bob: come here$/);
-      alice.send('/to carol&except=x hi');
-      await receives(alice, /^carol&except=x is not here\.$/);
-      assert.ok(!alice.texts.some((text) => text.includes('to you')));
-    });
-
-    test('says what is delivered again to nobody twice', async (t) => {
-      await using room = await openRoom(t, language);
-      await using alice = await connect(room.urlOf('alice'));
-      const body = { connection_id: 'c', user: 'bob', callback: room.managementUrl, message: 'once', context: {} };
-      const deliver = async (id: string): Promise<number> => {
-        const headers = { 'hydrogen-message-id': id };
-        const url = `http://127.0.0.1:${room.destinationPort}/messages`;
-        return (await fetch(url, { method: 'POST', headers, body: JSON.stringify(body) })).status;
-      };
-      for (const id of ['m-1', 'm-1', 'm-2']) assert.equal(await deliver(id), 200);
-      await eventually(() => assert.equal(alice.texts.filter((text) => text === 'bob: once').length, 2));
-      alice.send('end');
-      await receives(alice, /^alice: end$/);
-      assert.equal(alice.texts.filter((text) => text === 'bob: once').length, 2);
-    });
-
     test('closes the connection of a client that says /quit and announces that it left', async (t) => {
       await using room = await openRoom(t, language);
       await using alice = await connect(room.urlOf('alice'));
@@ -172,6 +141,41 @@ for (const language of languages) {
       await receives(bob, /^alice: three$/);
       const heard = bob.texts.filter((text) => text.startsWith('alice: '));
       assert.deepEqual(heard, ['alice: one', 'alice: two', 'alice: three']);
+    });
+  });
+}
+
+for (const language of languages) {
+  describe(`users of the chat example with its ${language.name} service`, { skip: language.skip }, () => {
+    test('sends to one user, on all connections of it, and says when it is not here', async (t) => {
+      await using room = await openRoom(t, language);
+      await using alice = await connect(room.urlOf('alice'));
+      await using bobs = new AsyncDisposableStack();
+      const clients = [await connect(room.urlOf('bob')), await connect(room.urlOf('bob'))];
+      for (const client of clients) bobs.use(client);
+
+      alice.send('/to bob come here');
+      for (const bob of clients) await receives(bob, /^alice to you: come here$/);
+      await receives(alice, /^To bob: come here$/);
+      alice.send('/to carol&except=x hi');
+      await receives(alice, /^carol&except=x is not here\.$/);
+      assert.ok(!alice.texts.some((text) => text.includes('to you')));
+    });
+
+    test('says what is delivered again to nobody twice', async (t) => {
+      await using room = await openRoom(t, language);
+      await using alice = await connect(room.urlOf('alice'));
+      const body = { connection_id: 'c', user: 'bob', callback: room.managementUrl, message: 'once', context: {} };
+      const deliver = async (id: string): Promise<number> => {
+        const headers = { 'hydrogen-message-id': id };
+        const url = `http://127.0.0.1:${room.destinationPort}/messages`;
+        return (await fetch(url, { method: 'POST', headers, body: JSON.stringify(body) })).status;
+      };
+      for (const id of ['m-1', 'm-1', 'm-2']) assert.equal(await deliver(id), 200);
+      await eventually(() => assert.equal(alice.texts.filter((text) => text === 'bob: once').length, 2));
+      alice.send('end');
+      await receives(alice, /^alice: end$/);
+      assert.equal(alice.texts.filter((text) => text === 'bob: once').length, 2);
     });
   });
 }

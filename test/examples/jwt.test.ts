@@ -17,7 +17,10 @@ function newFolder(): string {
 
 function mint(folder: string, ...args: string[]): string {
   const env = { ...process.env, JWT_EXAMPLE_FOLDER: folder };
-  return execFileSync(process.execPath, [join(root, 'examples/jwt/mint.mjs'), ...args], { env, encoding: 'utf8' }).trim();
+  return execFileSync(process.execPath, [join(root, 'examples/jwt/mint.mjs'), ...args], {
+    env,
+    encoding: 'utf8',
+  }).trim();
 }
 
 test('the jwt example admits who has a token, and reaches it as its user and in its channels', async (t) => {
@@ -59,7 +62,8 @@ test('the jwt example refuses who has no token or one of another issuer, and end
 
 test('the key of the jwt example is readable by its owner alone, and is kept', () => {
   const folder = newFolder();
-  const kidOf = (token: string): string => JSON.parse(Buffer.from(token.split('.')[0] ?? '', 'base64url').toString()).kid;
+  const kidOf = (token: string): string =>
+    JSON.parse(Buffer.from(token.split('.')[0] ?? '', 'base64url').toString()).kid;
   assert.equal(kidOf(mint(folder, 'alice')), kidOf(mint(folder, 'bob')));
   assert.equal(statSync(join(folder, 'keys/private.json')).mode & 0o777, 0o600);
 });

@@ -38,7 +38,9 @@ export function createForwardingKubelet(): ForwardingKubelet {
         return;
       }
       const port = Number(searchParams.get('ports'));
-      server.handleUpgrade(request, socket, head, (client) => bridge(client, port, listeners.get(`${pod}:${port}`) ?? 1));
+      server.handleUpgrade(request, socket, head, (client) =>
+        bridge(client, port, listeners.get(`${pod}:${port}`) ?? 1),
+      );
     },
   };
 }

@@ -1,6 +1,7 @@
 /** Every request about users, channels and lists, asked of each gateway of a group: the answer is the same. */
 
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { test } from 'node:test';
 import type { Client } from '../../kit/client.ts';
 import { eventually } from '../../kit/eventually.ts';
@@ -60,10 +61,11 @@ function sendRows(kind: 'user' | 'channel', name: string): Row[] {
     [
       `POST ${form} with idempotency-key`,
       async ({ ask, near, far }) => {
-        const first = await ask('POST', form, 'hi', { 'idempotency-key': 'k' });
+        const key = { 'idempotency-key': randomUUID() };
+        const first = await ask('POST', form, 'hi', key);
         assert.deepEqual(first, { status: 200, body: sentToBoth });
-        assert.deepEqual(await ask('POST', form, 'hi', { 'idempotency-key': 'k' }), first);
-        assert.equal((await ask('POST', form, 'end', { 'idempotency-key': 'l' })).status, 200);
+        assert.deepEqual(await ask('POST', form, 'hi', key), first);
+        assert.equal((await ask('POST', form, 'end', { 'idempotency-key': randomUUID() })).status, 200);
         await heard([near, far], 'hi', 'end');
       },
     ],
@@ -92,7 +94,7 @@ const membershipRows: Row[] = [
         assert.equal((await ask('DELETE', `/channels/d/connections/${id}`)).status, 204);
         assert.equal((await ask('POST', '/channels/d/_send', 'hi')).body.sent, 1 - i);
       }
-      assert.equal((await ask('PUT', `/channels/d/connections/${'0'.repeat(12)}-1`)).status, 410);
+      assert.equal((await ask('PUT', `/channels/d/connections/${'0'.repeat(12)}-${'0'.repeat(32)}`)).status, 410);
     },
   ],
   [
@@ -140,7 +142,9 @@ async function runRow(makeGroup: MakeGroup, [, run]: Row): Promise<void> {
     const idAt = async (at: number): Promise<[Client, string]> => {
       const before = await idsOf(gateway);
       const client = await group.connect(at, 'user=a&channels=c');
-      const id = await eventually(async () => (await idsOf(gateway)).find((one) => !before.includes(one)) ?? assert.fail());
+      const id = await eventually(
+        async () => (await idsOf(gateway)).find((one) => !before.includes(one)) ?? assert.fail(),
+      );
       return [client, id];
     };
     const [near, nearId] = await idAt(0);

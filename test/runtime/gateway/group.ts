@@ -25,7 +25,11 @@ export async function ask(
   body?: string,
   headers: Record<string, string> = {},
 ): Promise<Answer> {
-  const response = await fetch(gateway.managementUrl + path, { method, headers, ...(body === undefined ? {} : { body }) });
+  const response = await fetch(gateway.managementUrl + path, {
+    method,
+    headers,
+    ...(body === undefined ? {} : { body }),
+  });
   const text = await response.text();
   return { status: response.status, body: text === '' ? {} : JSON.parse(text) };
 }
