@@ -4,7 +4,7 @@ import { Command, Option } from 'commander';
 import { env } from '../../crds/contract.ts';
 import { addClusterFlags, httpUrl, namespaceName, wholeNumber } from '../flags.ts';
 import { formats, print } from '../output.ts';
-import type { DisconnectOptions, Filters, ListOptions, Printed, ShowOptions } from './work.ts';
+import type { ConnectionListOptions, DisconnectOptions, Filters, Printed, ShowOptions } from './work.ts';
 
 export function connectionCommands(): Command {
   const connections = new Command('connections')
@@ -15,12 +15,16 @@ export function connectionCommands(): Command {
     .addOption(new Option('--limit <count>', 'maximum number to list').default(100).argParser(wholeNumber(1)))
     .option('--cursor <cursor>', 'start where the list before ended')
     .addOption(outputOption())
-    .action(async (options: ListOptions) => finish(await (await import('./work.ts')).list(options)));
+    .action(async (options: ConnectionListOptions) =>
+      finish(await (await import('./work.ts')).listConnections(options)),
+    );
 
   add(connections, 'show', 'show one connection')
     .argument('<id>', 'its id')
     .addOption(outputOption())
-    .action(async (id: string, options: ShowOptions) => finish(await (await import('./work.ts')).show(id, options)));
+    .action(async (id: string, options: ShowOptions) =>
+      finish(await (await import('./work.ts')).showConnection(id, options)),
+    );
 
   addFilters(add(connections, 'disconnect', 'close connections: those named, or all that fit the filters'))
     .argument('[id...]', 'their ids')

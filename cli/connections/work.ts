@@ -17,7 +17,7 @@ export interface ShowOptions extends PlaceOptions {
   readonly output?: Format;
 }
 
-export interface ListOptions extends ShowOptions, Filters {
+export interface ConnectionListOptions extends ShowOptions, Filters {
   readonly limit: number;
   readonly cursor?: string;
 }
@@ -60,7 +60,7 @@ const pageSize = 1_000;
 /** Connections that are closed at once. */
 const maxClosing = 16;
 
-export async function list(options: ListOptions): Promise<Printed> {
+export async function listConnections(options: ConnectionListOptions): Promise<Printed> {
   const listed = await withManagement(options, ['Read'], (place) =>
     fetchList(place, options, options.limit, options.cursor),
   );
@@ -71,7 +71,7 @@ export async function list(options: ListOptions): Promise<Printed> {
   return { text, notes: [...more, ...missing(unanswered)], isComplete: unanswered === 0 };
 }
 
-export async function show(id: string, options: ShowOptions): Promise<Printed> {
+export async function showConnection(id: string, options: ShowOptions): Promise<Printed> {
   const path = `/connections/${encodeURIComponent(id)}`;
   const connection = await withManagement(options, ['Read'], (place) => askManagement(place, { method: 'GET', path }));
   const rows = Object.entries(connection).map(([name, value]) => [name, printable(plain(value))]);
