@@ -11,9 +11,13 @@ const pauseMs = 10_000;
 /** The same after a fetch that failed. */
 const pauseAfterFailureMs = 2_000;
 
+let jose: Promise<typeof import('jose')> | undefined;
+
 /** Loaded at the first token: a gateway without tokens pays nothing for it. */
 export function loadJose(): Promise<typeof import('jose')> {
-  return import('jose');
+  // Node looks for a module again at each import.
+  jose ??= import('jose');
+  return jose;
 }
 
 /** @param text a JSON Web Key Set (RFC 7517 section 5). @throws when it is none */

@@ -51,7 +51,7 @@ export async function verifyToken(
   providers: readonly JwtProvider[],
   keysOf: KeysOf,
 ): Promise<VerifiedToken> {
-  let refusal = new HydrogenError('HYD_UNAUTHORIZED', 'there is no token where extractFrom looks');
+  let refusal: HydrogenError | undefined;
   for (const provider of providers) {
     const token = findToken(carrier, provider.extractFrom);
     if (token === undefined) continue;
@@ -60,10 +60,10 @@ export async function verifyToken(
     } catch (cause) {
       if (!(cause instanceof HydrogenError)) throw cause;
       // What another provider could not find out is more than that this one refuses.
-      if (refusal.code === 'HYD_UNAUTHORIZED') refusal = cause;
+      if (refusal === undefined || refusal.code === 'HYD_UNAUTHORIZED') refusal = cause;
     }
   }
-  throw refusal;
+  throw refusal ?? new HydrogenError('HYD_UNAUTHORIZED', 'there is no token where extractFrom looks');
 }
 
 async function verifyWith(provider: JwtProvider, token: string, findKey: FindKey): Promise<VerifiedToken> {
