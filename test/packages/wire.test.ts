@@ -20,6 +20,10 @@ const packed = await PackedPackages.create();
 after(() => packed[Symbol.asyncDispose]());
 const folder = packed.folder;
 const tsc = join(root, 'node_modules/.bin/tsc');
+const skip = await installOrSkip(async () => {
+  await writeFile(join(folder, 'package.json'), JSON.stringify({ name: 'app', private: true, type: 'module' }));
+  await npm(folder, 'install', packed.archive('hydrogen-gateway'), ...quietly);
+});
 let programs = 0;
 
 /** What the compiler says about this program; undefined: nothing. */
@@ -116,11 +120,6 @@ test('the types fit the examples in docs/wire.md', async () => {
     ['RulesEngineResponse', engine],
   ];
   assert.equal(await complaint(programOf(samples)), undefined);
-});
-
-const skip = await installOrSkip(async () => {
-  await writeFile(join(folder, 'package.json'), JSON.stringify({ name: 'app', private: true, type: 'module' }));
-  await npm(folder, 'install', packed.archive('hydrogen-gateway'), ...quietly);
 });
 
 test('a service imports them from hydrogen-gateway/wire, with its own type of context', { skip }, async () => {
