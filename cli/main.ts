@@ -167,7 +167,11 @@ function addManifests(program: Command): void {
       namespaceName,
     )
     .option('--no-read-secrets', 'give the operator no access to secrets: it does not check those that documents name')
-    .option('--crds-only', 'print the CustomResourceDefinitions only')
+    .option(
+      '--no-aggregate-roles',
+      "add no rights on the custom resources to the cluster's roles view, edit and admin: bind hydrogen-view and hydrogen-edit",
+    )
+    .option('--crds-only', 'print the CustomResourceDefinitions and the roles of their users only')
     .action(async (options) => print((await import('./manifests.ts')).manifests(options)));
 
   program

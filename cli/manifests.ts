@@ -14,13 +14,16 @@ export interface ManifestsOptions {
   readonly watchNamespace?: string;
   /** False: the operator gets no access to secrets. */
   readonly readSecrets?: boolean;
+  /** False: the cluster's own roles get no rights on the custom resources. */
+  readonly aggregateRoles?: boolean;
 }
 
 /** YAML for kubectl: the same objects as in dist/install.yaml, or dist/crds.yaml. */
 export function manifests(options: ManifestsOptions): string {
   const { namespace = defaultOperatorNamespace, crdsOnly = false, image, natsImage } = options;
-  const { watchNamespace, readSecrets } = options;
-  if (crdsOnly) return toYaml(crdObjects());
+  const { watchNamespace, readSecrets, aggregateRoles } = options;
+  const crds = crdObjects(aggregateRoles === undefined ? {} : { aggregateRoles });
+  if (crdsOnly) return toYaml(crds);
   const props = {
     namespace,
     ...(image !== undefined && { image }),
@@ -28,5 +31,5 @@ export function manifests(options: ManifestsOptions): string {
     ...(watchNamespace !== undefined && { watchNamespace }),
     ...(readSecrets !== undefined && { readSecrets }),
   };
-  return toYaml([...crdObjects(), ...operatorObjects(props)]);
+  return toYaml([...crds, ...operatorObjects(props)]);
 }

@@ -4,6 +4,7 @@ import { hostname } from 'node:os';
 
 import { defaultOperatorNamespace } from '../infra/index.ts';
 import { operatorContainer } from '../infra/operator.ts';
+import { operatorLease } from '../infra/operator-rbac.ts';
 import type { RolloutLimit } from '../operator/children/rollouts.ts';
 import type { Kube } from '../operator/kube/client.ts';
 import { ownImage } from '../operator/kube/own-image.ts';
@@ -37,8 +38,6 @@ export interface OperatorCommandOptions {
   readonly logLevel: LogLevel;
   readonly version: string;
 }
-
-const leaseName = 'hydrogen-operator';
 
 /** @throws {HydrogenError} HYD_CONFIG_INVALID when there is no cluster to talk to */
 export async function runOperator(options: OperatorCommandOptions): Promise<void> {
@@ -79,7 +78,7 @@ export async function runOperator(options: OperatorCommandOptions): Promise<void
     natsImage: options.natsImage,
     rolloutLimit: options.maxConcurrentRollouts,
     instance: process.env.POD_NAME ?? hostname(),
-    lease: options.leaderElect ? { namespace, name: leaseName, identity } : undefined,
+    lease: options.leaderElect ? { namespace, name: operatorLease, identity } : undefined,
     onLost: () => lost.resolve('lost lease'),
   });
   const running = operator;

@@ -27,7 +27,7 @@ export {
   type HydrogenArgoHealthProps,
 } from './argo-health.ts';
 export { crdObjects, operatorObjects } from './bundles.ts';
-export { HydrogenCrds } from './crds.ts';
+export { HydrogenCrds, type HydrogenCrdsProps } from './crds.ts';
 export { HydrogenGateway, type HydrogenGatewayProps } from './gateway.ts';
 export { HydrogenGroup, type HydrogenGroupProps } from './group.ts';
 export { defaultImage, natsImage } from './image.ts';

@@ -5,7 +5,13 @@ import type { Construct } from 'constructs';
 import { clusterScoped } from './cluster-scoped.ts';
 import { type Identity, labelsOf, metadataOf } from './labels.ts';
 
+/** Name of the operator's lease. */
+export const operatorLease = 'hydrogen-operator';
+
 const custom = ['hydrogengroups', 'hydrogengateways', 'hydrogenmessageprocessors'];
+
+/** The custom resources with a finalizer of the operator, the one thing that it writes outside of their status. */
+const finalized = ['hydrogengroups', 'hydrogenmessageprocessors'];
 
 /** Verbs on children: server-side apply needs patch, and also create when the object does not exist. */
 const childVerbs = ['get', 'list', 'watch', 'create', 'patch', 'delete'];
@@ -22,7 +28,8 @@ const children: Readonly<Record<string, readonly string[]>> = {
 
 /** Rules for the custom resources and their children, in every namespace that it watches. */
 export const watchRules: readonly k8s.PolicyRule[] = [
-  { apiGroups: ['hydrogen.dev'], resources: custom, verbs: ['list', 'watch', 'patch'] },
+  { apiGroups: ['hydrogen.dev'], resources: custom, verbs: ['list', 'watch'] },
+  { apiGroups: ['hydrogen.dev'], resources: finalized, verbs: ['patch'] },
   { apiGroups: ['hydrogen.dev'], resources: custom.map((name) => `${name}/status`), verbs: ['patch'] },
   { apiGroups: ['hydrogen.dev'], resources: custom.map((name) => `${name}/finalizers`), verbs: ['update'] },
   ...Object.entries(children).map(([group, resources]) => ({
@@ -39,9 +46,18 @@ export const secretRules: readonly k8s.PolicyRule[] = [
   { apiGroups: [''], resources: ['secrets'], verbs: ['get', 'list', 'watch'] },
 ];
 
-/** Rules for its own namespace: the leader election lease, and its own pod, whose image other pods get as well. */
+/**
+ * Rules for its own namespace: the leader election lease, and its own pod, whose image other pods get as well. A right to
+ * create cannot name an object, and its pods get their names only when they are created.
+ */
 export const ownRules: readonly k8s.PolicyRule[] = [
-  { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['get', 'create', 'update'] },
+  { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['create'] },
+  {
+    apiGroups: ['coordination.k8s.io'],
+    resources: ['leases'],
+    resourceNames: [operatorLease],
+    verbs: ['get', 'update'],
+  },
   { apiGroups: [''], resources: ['pods'], verbs: ['get'] },
 ];
 

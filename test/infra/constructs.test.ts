@@ -175,6 +175,6 @@ test('allows patches of a deployment, even with fields that cdk8s does not know'
 
 test('keeps the definitions out of the namespace of their chart', () => {
   const objects = synth((chart) => new HydrogenCrds(chart, 'crds'), 'chart', 'shop');
-  assert.equal(objects.length, 3);
+  assert.equal(objects.length, 5);
   for (const object of objects) assert.equal(at(object, 'metadata.namespace'), undefined);
 });

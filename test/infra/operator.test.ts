@@ -51,7 +51,13 @@ test('runs two pods, which share a lease in their own namespace', () => {
   const objects = synth((chart) => new HydrogenOperator(chart, 'operator'));
   assert.equal(at(find(objects, 'Deployment'), 'spec.replicas'), 2);
   assert.deepEqual(at(find(objects, 'Role'), 'rules'), [
-    { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['get', 'create', 'update'] },
+    { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['create'] },
+    {
+      apiGroups: ['coordination.k8s.io'],
+      resources: ['leases'],
+      resourceNames: ['hydrogen-operator'],
+      verbs: ['get', 'update'],
+    },
     { apiGroups: [''], resources: ['pods'], verbs: ['get'] },
   ]);
   assert.equal(at(find(objects, 'Role'), 'metadata.namespace'), 'hydrogen-system');

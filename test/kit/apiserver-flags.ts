@@ -71,6 +71,7 @@ const controllers = [
   'namespace-controller',
   'serviceaccount-controller',
   'root-ca-certificate-publisher-controller',
+  'clusterrole-aggregation-controller',
 ];
 
 /** Flags of kube-controller-manager, whose user may do everything: its own role lacks the rights of each controller. */
