@@ -2,6 +2,7 @@
 import { Type } from 'typebox';
 
 import { cidrRule } from './cidr.ts';
+import { egress, egressRules } from './egress.ts';
 import { endpointPathRule } from './endpoint.ts';
 import { exposureFields, exposureRules } from './exposure.ts';
 import { groupRef, groupRefRules, paused, secretKeyRef, statsIntervalSeconds } from './fragments.ts';
@@ -285,6 +286,7 @@ export const gatewaySpec = Fields(
     replicas,
     autoscaling,
     ...exposureFields,
+    egress,
     template,
   },
   { description: 'Specification of the gateway.' },
@@ -314,5 +316,6 @@ export const gatewayRules: readonly CrossFieldRule[] = [
     check: ({ management, limits }) => management.maxBodyBytes <= limits.maxBufferedBytes,
   }),
   ...exposureRules,
+  ...egressRules,
   ...workloadRules,
 ];

@@ -1,6 +1,7 @@
 /** HydrogenMessageProcessor: which service receives which message, and how delivery is retried. */
 import { Type } from 'typebox';
 
+import { egress, egressRules } from './egress.ts';
 import { endpointPathRule } from './endpoint.ts';
 import { groupRef, groupRefRules, httpCallFields, httpCallRules, paused, statsIntervalSeconds } from './fragments.ts';
 import { hostPatternRule } from './host-pattern.ts';
@@ -182,6 +183,7 @@ export const processorSpec = Fields(
     statsIntervalSeconds,
     replicas,
     autoscaling,
+    egress,
     template,
   },
   { description: 'Specification of the message processor.' },
@@ -211,5 +213,6 @@ export const processorRules: readonly CrossFieldRule[] = [
     message: 'must be a divisor of 256 (1, 2, 4, ... 256), is {delivery.partitions}',
     check: ({ delivery }) => 256 % delivery.partitions === 0,
   }),
+  ...egressRules,
   ...workloadRules,
 ];

@@ -26,6 +26,7 @@ const workloadFields = [
   'service',
   'ingress',
   'httpRoute',
+  'egress',
   'template',
 ] as const satisfies readonly (keyof HydrogenGateway['spec'] | keyof HydrogenMessageProcessor['spec'])[];
 

@@ -13,7 +13,7 @@ import { type Identity, type Labels, selectorOf } from './labels.ts';
 import { assertMembership, groupOf, HydrogenMember, type MemberProps } from './member.ts';
 import { addServiceMonitor, metricsLabel, metricsPortName } from './monitor.ts';
 import { gatewayNames } from './names.ts';
-import { addNetworkPolicy, sameNamespace, wholeCluster } from './network.ts';
+import { type Allowed, addNetworkPolicy, egressOf, sameNamespace, wholeCluster } from './network.ts';
 import { podTemplate } from './pod.ts';
 import { memberSecrets } from './secrets.ts';
 import { addService } from './service.ts';
@@ -106,11 +106,12 @@ export class HydrogenGateway extends HydrogenMember {
         { name: metricsPortName, port: ports.probes, target: 'probes' },
       ],
     });
-    addNetworkPolicy(this, identity, name, [
+    const allowed: Allowed[] = [
       { port: 'client' },
       { port: 'management', from: [sameNamespace, ...(props.managementFrom ?? [])] },
       { port: 'probes', from: [wholeCluster] },
-    ]);
+    ];
+    addNetworkPolicy(this, identity, name, allowed, egressOf(group, document.spec.egress));
     addExposure(this, identity, name, document.spec, { name, port: clientServicePort });
     if (props.serviceMonitor) addServiceMonitor(this, identity, name, props.serviceMonitor);
   }

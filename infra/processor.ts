@@ -12,7 +12,7 @@ import { type Identity, type Labels, selectorOf } from './labels.ts';
 import { assertMembership, groupOf, HydrogenMember, type MemberProps } from './member.ts';
 import { addServiceMonitor, metricsLabel, metricsPortName } from './monitor.ts';
 import { processorNames } from './names.ts';
-import { addNetworkPolicy, wholeCluster } from './network.ts';
+import { addNetworkPolicy, egressOf, wholeCluster } from './network.ts';
 import { podTemplate } from './pod.ts';
 import { memberSecrets } from './secrets.ts';
 import { addService } from './service.ts';
@@ -78,7 +78,8 @@ export class HydrogenMessageProcessor extends HydrogenMember {
       labels: metricsLabel,
       ports: [{ name: metricsPortName, port: ports.probes, target: 'probes' }],
     });
-    addNetworkPolicy(this, identity, name, [{ port: 'probes', from: [wholeCluster] }]);
+    const allowed = [{ port: 'probes', from: [wholeCluster] }];
+    addNetworkPolicy(this, identity, name, allowed, egressOf(group, document.spec.egress));
     if (props.serviceMonitor) addServiceMonitor(this, identity, name, props.serviceMonitor);
   }
 }

@@ -38,6 +38,13 @@ const fieldNames: Readonly<Record<string, string>> = {
   resources: 'PodResources',
   tolerations: 'Toleration',
   autoscaling: 'Autoscaling',
+  egress: 'Egress',
+  allow: 'EgressRule',
+  to: 'EgressPeer',
+  ports: 'EgressPort',
+  namespaceSelector: 'EgressSelector',
+  podSelector: 'EgressSelector',
+  ipBlock: 'IpBlock',
   env: 'EnvironmentVariable',
   valueFrom: 'ValueFrom',
 };

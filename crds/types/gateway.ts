@@ -2,6 +2,8 @@
 import type {
   Autoscaling,
   AutoscalingInput,
+  Egress,
+  EgressInput,
   GroupRef,
   Header,
   PodTemplate,
@@ -93,6 +95,12 @@ export interface HydrogenGatewaySpec {
   readonly ingress?: GatewayIngress;
   /** Exposes the endpoints through an HTTPRoute. At most one of ingress and httpRoute is set. */
   readonly httpRoute?: GatewayHttpRoute;
+  /**
+   * Limits where the pods may connect to, with the NetworkPolicy that they have: to DNS (port 53), to the NATS servers
+   * of a group with nats.managed, and to what is allowed here. It has an effect only if the network plugin of the
+   * cluster enforces network policies. Absent: to anywhere.
+   */
+  readonly egress?: Egress;
   /** Changes to the pods that hydrogen creates. */
   readonly template: PodTemplate;
 }
@@ -209,6 +217,12 @@ export interface HydrogenGatewayMemberSpec {
   readonly ingress?: GatewayIngress;
   /** Exposes the endpoints through an HTTPRoute. At most one of ingress and httpRoute is set. */
   readonly httpRoute?: GatewayHttpRoute;
+  /**
+   * Limits where the pods may connect to, with the NetworkPolicy that they have: to DNS (port 53), to the NATS servers
+   * of a group with nats.managed, and to what is allowed here. It has an effect only if the network plugin of the
+   * cluster enforces network policies. Absent: to anywhere.
+   */
+  readonly egress?: EgressInput;
   /**
    * Changes to the pods that hydrogen creates.
    *

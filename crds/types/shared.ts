@@ -102,6 +102,169 @@ export interface AutoscalingInput {
   readonly targetCPUUtilizationPercentage?: number;
 }
 
+/**
+ * Limits where the pods may connect to, with the NetworkPolicy that they have: to DNS (port 53), to the NATS servers of
+ * a group with nats.managed, and to what is allowed here. It has an effect only if the network plugin of the cluster
+ * enforces network policies. Absent: to anywhere. With its defaults.
+ */
+export interface Egress {
+  /**
+   * What else is allowed: NATS servers in nats.servers of the group, authorizer, hooks, destinations, rules engine, key
+   * sets of issuers. A NetworkPolicy knows no host names.
+   *
+   * 0 to 16 entries.
+   * @default []
+   */
+  readonly allow: readonly EgressRule[];
+}
+
+/**
+ * Limits where the pods may connect to, with the NetworkPolicy that they have: to DNS (port 53), to the NATS servers of
+ * a group with nats.managed, and to what is allowed here. It has an effect only if the network plugin of the cluster
+ * enforces network policies. Absent: to anywhere. As a user writes it.
+ */
+export interface EgressInput {
+  /**
+   * What else is allowed: NATS servers in nats.servers of the group, authorizer, hooks, destinations, rules engine, key
+   * sets of issuers. A NetworkPolicy knows no host names.
+   *
+   * 0 to 16 entries.
+   * @default []
+   */
+  readonly allow?: readonly EgressRuleInput[];
+}
+
+/** Connections that are allowed. With its defaults. */
+export interface EgressRule {
+  /**
+   * Where connections may go.
+   *
+   * 1 to 16 entries.
+   */
+  readonly to: readonly EgressPeer[];
+  /**
+   * To which ports. Absent: to every port.
+   *
+   * 1 to 16 entries.
+   */
+  readonly ports?: readonly EgressPort[];
+}
+
+/** Connections that are allowed. As a user writes it. */
+export interface EgressRuleInput {
+  /**
+   * Where connections may go.
+   *
+   * 1 to 16 entries.
+   */
+  readonly to: readonly EgressPeerInput[];
+  /**
+   * To which ports. Absent: to every port.
+   *
+   * 1 to 16 entries.
+   */
+  readonly ports?: readonly EgressPortInput[];
+}
+
+/**
+ * Either ipBlock, or one or both selectors: pods that match podSelector in namespaces that match namespaceSelector.
+ * Without namespaceSelector: in the namespace of this object. Without podSelector: all pods. With its defaults.
+ */
+export interface EgressPeer {
+  /** A range of addresses outside of the cluster. */
+  readonly ipBlock?: IpBlock;
+  /** Selects by labels. */
+  readonly namespaceSelector?: EgressSelector;
+  /** Selects by labels. */
+  readonly podSelector?: EgressSelector;
+}
+
+/**
+ * Either ipBlock, or one or both selectors: pods that match podSelector in namespaces that match namespaceSelector.
+ * Without namespaceSelector: in the namespace of this object. Without podSelector: all pods. As a user writes it.
+ */
+export interface EgressPeerInput {
+  /** A range of addresses outside of the cluster. */
+  readonly ipBlock?: IpBlock;
+  /** Selects by labels. */
+  readonly namespaceSelector?: EgressSelectorInput;
+  /** Selects by labels. */
+  readonly podSelector?: EgressSelectorInput;
+}
+
+/** A range of addresses outside of the cluster. */
+export interface IpBlock {
+  /**
+   * A range of addresses, such as 203.0.113.0/24. It is a range of IP addresses such as 10.0.0.0/8 or 2001:db8::/32.
+   *
+   * At most 43 characters.
+   */
+  readonly cidr: string;
+  /**
+   * Parts of the range that are not allowed, such as 169.254.169.254/32, the metadata service of many clouds. Each is a
+   * range of IP addresses such as 10.0.0.0/8 or 2001:db8::/32.
+   *
+   * 1 to 8 entries.
+   */
+  readonly except?: readonly string[];
+}
+
+/** Selects by labels. With its defaults. */
+export interface EgressSelector {
+  /**
+   * Labels that it must have. Each is a label value: letters, digits, '-', '_' and '.', beginning and ending with a
+   * letter or digit.
+   *
+   * At most 16 entries.
+   */
+  readonly matchLabels: Readonly<Record<string, string>>;
+}
+
+/** Selects by labels. As a user writes it. */
+export interface EgressSelectorInput {
+  /**
+   * Labels that it must have. Each is a label value: letters, digits, '-', '_' and '.', beginning and ending with a
+   * letter or digit.
+   *
+   * At most 16 entries.
+   *
+   * Absent: the defaults of its fields.
+   */
+  readonly matchLabels?: Readonly<Record<string, string>>;
+}
+
+/** One port. With its defaults. */
+export interface EgressPort {
+  /**
+   * Port of the pod, not of a service in front of it.
+   *
+   * A whole number from 1 to 65535.
+   */
+  readonly port: number;
+  /**
+   * Protocol.
+   *
+   * @default "TCP"
+   */
+  readonly protocol: 'TCP' | 'UDP';
+}
+
+/** One port. As a user writes it. */
+export interface EgressPortInput {
+  /**
+   * Port of the pod, not of a service in front of it.
+   *
+   * A whole number from 1 to 65535.
+   */
+  readonly port: number;
+  /**
+   * Protocol.
+   *
+   * @default "TCP"
+   */
+  readonly protocol?: 'TCP' | 'UDP';
+}
+
 /** Changes to the pods that hydrogen creates. With its defaults. */
 export interface PodTemplate {
   /**

@@ -109,6 +109,19 @@ template:
   env: [{name: A, value: ""}, {name: B, valueFrom: {secretKeyRef: {name: b, key: b}}}]`),
     issues: [],
   },
+  { title: 'a gateway whose pods reach DNS alone', yaml: gateway('egress: {}'), issues: [] },
+  {
+    title: 'a gateway whose pods reach what it names',
+    yaml: gateway(`
+egress:
+  allow:
+  - to:
+    - {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: messaging}}, podSelector: {matchLabels: {app: nats}}}
+    ports: [{port: 4222}, {port: 53, protocol: UDP}]
+  - {to: [{podSelector: {}}, {namespaceSelector: {}}]}
+  - {to: [{ipBlock: {cidr: 0.0.0.0/0, except: [169.254.169.254/32]}}]}`),
+    issues: [],
+  },
   {
     title: 'a provider of tokens with nothing but what it needs',
     yaml: jwt(remote),
@@ -441,6 +454,19 @@ export const invalidCases: readonly Case[] = [
     yaml: gateway(`trustedProxies: ["${cidr}"]`),
     issues: ['spec.trustedProxies[0]: must be a valid range: check the address and the number of bits'],
   })),
+  ...['{}', '{ipBlock: {cidr: 10.0.0.0/8}, podSelector: {}}'].map((peer) => ({
+    title: `the peer ${peer}`,
+    yaml: gateway(`egress: {allow: [{to: [${peer}]}]}`),
+    issues: ['spec.egress.allow[0].to[0]: must have either ipBlock, or namespaceSelector, podSelector or both'],
+  })),
+  {
+    title: 'ranges of addresses for egress that are none',
+    yaml: processor(`${rules}\negress: {allow: [{to: [{ipBlock: {cidr: 10.0.0.0/33, except: [10.0.0.256/32]}}]}]}`),
+    issues: ['cidr', 'except[0]'].map(
+      (field) =>
+        `spec.egress.allow[0].to[0].ipBlock.${field}: must be a valid range: check the address and the number of bits`,
+    ),
+  },
   ...['.', '..', '..a', 'a/b', ''].map((key) => ({
     title: `the secret key ${JSON.stringify(key)}`,
     yaml: header(`name: X-Tier, valueFrom: {secretKeyRef: {name: a, key: "${key}"}}`),

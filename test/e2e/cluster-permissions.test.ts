@@ -37,3 +37,34 @@ test('under the sample policy for the operator, a chat is created, changed and d
   await namespace.kubectl(['delete', 'hmp,hgw,hgrp', '--all', '--timeout=60s']);
   await eventually(async () => (await namespace.get('deployments,services')).items.length === 0, patiently);
 });
+
+test('the network policy of a gateway gets, changes and loses its egress without a restart of pods', {
+  skip,
+}, async () => {
+  const namespace = await stage.chat('egress');
+  const [before] = await namespace.pods('gateway');
+  const policy = async (): Promise<{ policyTypes: string[]; egress?: object[] }> =>
+    (await namespace.get('networkpolicy/chat-gateway')).spec;
+  assert.deepEqual((await policy()).policyTypes, ['Ingress']);
+  const set = (egress: object | null): Promise<string> =>
+    namespace.kubectl(['patch', 'hgw/chat', '--type=merge', '-p', JSON.stringify({ spec: { egress } })]);
+
+  await set({});
+  await eventually(async () => (await policy()).policyTypes.includes('Egress'), patiently);
+  const dns = { ports: ['UDP', 'TCP'].map((protocol) => ({ port: 53, protocol })) };
+  assert.deepEqual((await policy()).egress, [dns]);
+  const to = [{ ipBlock: { cidr: '203.0.113.0/24', except: ['203.0.113.7/32'] } }];
+  await set({ allow: [{ to, ports: [{ port: 4222 }] }] });
+  await eventually(async () => (await policy()).egress?.length === 2, patiently);
+  assert.deepEqual((await policy()).egress?.[1], { to, ports: [{ port: 4222, protocol: 'TCP' }] });
+  await assert.rejects(
+    set({ allow: [{ to: [{}] }] }),
+    /must have either ipBlock, or namespaceSelector, podSelector or both/,
+  );
+  await set(null);
+  await eventually(async () => (await policy()).egress === undefined, patiently);
+  assert.deepEqual((await policy()).policyTypes, ['Ingress']);
+
+  const [after] = await namespace.pods('gateway');
+  assert.equal(after?.uid, before?.uid);
+});

@@ -45,6 +45,12 @@ const points: Record<string, (objects: Manifest[]) => void> = {
   'processor-rules-engine': (objects) => {
     assert.equal(at(find(objects, 'Deployment'), 'spec.template.spec.terminationGracePeriodSeconds'), 7 + 20 + 15);
   },
+  'gateway-egress': (objects) => {
+    const policy = find(objects, 'NetworkPolicy', 'chat-gateway');
+    assert.deepEqual(at(policy, 'spec.policyTypes'), ['Ingress', 'Egress']);
+    const nats = { podSelector: { matchLabels: { 'hydrogen.dev/nats': 'chat' } } };
+    assert.deepEqual(at(policy, 'spec.egress[1].to'), [nats]);
+  },
   'group-external': (objects) => assert.deepEqual(identities(objects), []),
   'group-managed-1': (objects) => {
     assert.doesNotMatch(String(at(find(objects, 'ConfigMap'), 'data["nats.conf"]')), /cluster/);
