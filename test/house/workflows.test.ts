@@ -59,12 +59,9 @@ test('a release tests first, and publishes the image of the manifests for amd64 
   assert.deepEqual(needs, [undefined, 'test', 'image', ['image', 'packages']]);
 });
 
-test('a release publishes both packages with provenance', () => {
-  const published = stepsOf('packages').flatMap(({ run }) => /^npm publish (.*)$/.exec(run ?? '')?.[1] ?? []);
-  assert.deepEqual(
-    published,
-    ['hydrogen-gateway', 'hydrogen-gateway-cli'].map((name) => `--access public --provenance ./build/packages/${name}`),
-  );
+test('a release publishes both packages with provenance, and can be run again', () => {
+  const [published] = stepsOf('packages').filter(({ run }) => run?.includes('publish'));
+  assert.equal(published?.run, 'node tools/publish.ts build/packages --access public --provenance');
   assert.equal(release.jobs.packages?.permissions?.['id-token'], 'write');
 });
 
