@@ -5,6 +5,7 @@
  */
 
 import { createConnection, type Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import type { ConnectionOptions, NatsConnection, ServerInfo } from 'nats';
 import internals from 'nats/lib/nats-base-client/internal_mod.js';
 import nodeTransport from 'nats/lib/src/node_transport.js';
@@ -56,6 +57,7 @@ interface Server {
 class BoundedTransport extends nodeTransport.NodeTransport {
   #attempts: Attempts | undefined;
   #meter: ServerMeter | undefined;
+  #host = '';
   #unreadWrites = 0;
   readonly #written = (): void => {
     this.#unreadWrites--;
@@ -66,10 +68,15 @@ class BoundedTransport extends nodeTransport.NodeTransport {
     if (attempts?.excess !== undefined) return Promise.reject(attempts.excess);
     this.#attempts = attempts;
     if (attempts?.limits !== undefined) this.#meter = new ServerMeter(attempts.limits);
-    // Without a name, Node would compare the certificate with `localhost`.
-    if (options.tls == null) return super.connect(server, options);
-    const tls = { ...options.tls, host: server.hostname };
-    return super.connect(server, { ...options, tls });
+    this.#host = server.hostname;
+    return super.connect(server, options);
+  }
+
+  /** Without a name, Node would compare the certificate with `localhost`. */
+  override startTLS(): Promise<TLSSocket> {
+    const tls = { ...this.options.tls, host: this.#host };
+    this.options = { ...this.options, tls };
+    return super.startTLS();
   }
 
   override dial({ hostname, port }: Pick<Server, 'hostname' | 'port'>): Promise<Socket> {

@@ -5,6 +5,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
+import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 
 import { Link } from '../../../../runtime/bus/nats/connection.ts';
 import { selfSigned } from '../../../kit/certificate.ts';
@@ -13,8 +14,11 @@ import { natsOrSkip, startNats } from '../../../kit/nats.ts';
 
 const skip = await natsOrSkip();
 
-/** What comes of a connection to `address` of a server whose certificate is for `host`. */
-async function connectTo(address: string, host: string): Promise<string> {
+/**
+ * What comes of a connection to `address` of a server whose certificate is for `host`.
+ * @param isAsked whether the client asks for TLS; otherwise the server does, and its certificate is trusted everywhere
+ */
+async function connectTo(address: string, host: string, isAsked = true): Promise<string> {
   const { certificate, key } = selfSigned('nats', 'test', { hosts: [host] });
   await using stack = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), 'hydrogen-tls-'));
@@ -23,11 +27,16 @@ async function connectTo(address: string, host: string): Promise<string> {
   await writeFile(certFile, certificate);
   await writeFile(keyFile, key);
   const nats = stack.use(await startNats({ config: `tls { cert_file: "${certFile}", key_file: "${keyFile}" }` }));
+  if (!isAsked) {
+    const trusted = getCACertificates();
+    stack.defer(() => setDefaultCACertificates(trusted));
+    setDefaultCACertificates([...trusted, certificate]);
+  }
   let failure: unknown;
   const link = new Link({
     clientName: 'test',
-    servers: [`tls://${address}:${nats.port}`],
-    tls: () => ({ ca: certificate }),
+    servers: [`${isAsked ? 'tls' : 'nats'}://${address}:${nats.port}`],
+    ...(isAsked && { tls: () => ({ ca: certificate }) }),
     onEvent: (event) => {
       if (event.kind === 'connectFailed') failure = event.cause;
     },
@@ -44,6 +53,7 @@ for (const [address, host] of [
 ] as const) {
   test(`a server at ${address} is trusted with a certificate for ${host}`, { skip }, async () => {
     assert.equal(await connectTo(address, host), 'up');
+    assert.equal(await connectTo(address, host, false), 'up', 'a server that requires TLS of a nats:// URL');
   });
 }
 
@@ -53,5 +63,6 @@ for (const [address, host, says] of [
 ] as const) {
   test(`a server at ${address} is not trusted with a certificate for ${host}`, { skip }, async () => {
     assert.match(await connectTo(address, host), says);
+    assert.match(await connectTo(address, host, false), says);
   });
 }
