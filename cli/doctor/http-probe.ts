@@ -83,8 +83,7 @@ function ask(target: URL, socket: Socket, timeoutMs: number): Promise<number | E
 /** TCP and TLS failures have the same form: a second connection, which trusts any certificate, distinguishes them. */
 async function explainFailure(target: URL, host: string, error: Error, timeoutMs: number): Promise<ProbeResult> {
   const code = (error as NodeJS.ErrnoException).code ?? '';
-  // OpenSSL's own sentence begins with numbers and ends with a line of its sources.
-  const reason = code.startsWith('ERR_SSL_') ? code.slice(8).toLowerCase().replaceAll('_', ' ') : describeCause(error);
+  const reason = describeCause(error);
   const isPlain = target.protocol === 'http:' || /^(ECONN|EHOST|ENET|ETIMEDOUT|UND_ERR)/.test(code);
   if (isPlain && code !== 'ECONNRESET') return { kind: 'unconnected', reason };
   const certificate = await readCertificate(host, Number(target.port) || 443, timeoutMs);

@@ -7,6 +7,7 @@ import { HydrogenError } from '../../errors.ts';
 import { type CallResult, parseTarget, type Target } from '../client/call.ts';
 import type { HttpClient } from '../client/client.ts';
 import type { Signer } from './signer.ts';
+import { describeTlsFailure } from './tls-failure.ts';
 
 export interface ServiceSpec {
   readonly url: string;
@@ -98,8 +99,8 @@ export function describeCause(cause: Error): string {
   const code = 'code' in cause && typeof cause.code === 'string' ? cause.code : '';
   const known = words[code];
   if (known !== undefined) return `${known} (${code})`;
-  // Undici's own codes say less than its sentences.
-  return cause.message || code || cause.name;
+  // Undici's own codes say less than its sentences, OpenSSL's say more.
+  return describeTlsFailure(code) ?? (cause.message || code || cause.name);
 }
 
 /** True when a call failed since this process or machine has no file descriptors left: nothing was sent. */
