@@ -4,7 +4,8 @@ import { execFileSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { cp, mkdir, mkdtemp, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
+import { build } from 'esbuild';
 
 export interface Shipped {
   /** The file that Node runs. */
@@ -33,6 +34,20 @@ async function ship(checkout: string): Promise<Shipped> {
   const recipe = await readFile(join(checkout, 'Dockerfile'), 'utf8');
   await layPackages(join(checkout, 'node_modules'), join(folder, 'node_modules'), recipe);
   return { command: join(folder, 'cli/hydrogen.js'), flags: flagsIn(recipe) };
+}
+
+/**
+ * A script of the benchmark as one file of JavaScript, so that it has no compiler in memory either. Removed when this process
+ * ends. @returns its path
+ */
+export async function bundled(script: string): Promise<string> {
+  // Below the checkout, where its packages are found.
+  const folder = join(import.meta.dirname, '../.cache/bench');
+  await mkdir(folder, { recursive: true });
+  const outfile = join(folder, `${process.pid}-${basename(script, '.ts')}.mjs`);
+  process.once('exit', () => rmSync(outfile, { force: true }));
+  await build({ entryPoints: [script], outfile, bundle: true, packages: 'external', platform: 'node', format: 'esm' });
+  return outfile;
 }
 
 /** What stands between `node` and the file in the entry point. */

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { freePortBase } from '../../test/kit/ports.ts';
 import { plain } from '../load/dialect.ts';
 import { startBenchProcess } from '../processes.ts';
+import { bundled } from '../shipped.ts';
 import type { System } from './path.ts';
 
 export interface FloorOptions {
@@ -66,7 +67,7 @@ function script({ name, product, file, args }: Script): System {
     start: async (urls) => {
       await using stack = new AsyncDisposableStack();
       const port = await freePortBase();
-      const command = [join(import.meta.dirname, file), `${port}`, ...args(urls)];
+      const command = [await bundled(join(import.meta.dirname, file)), `${port}`, ...args(urls)];
       const started = stack.use(startBenchProcess(product, process.execPath, command));
       await started.answers(`http://127.0.0.1:${port}/`);
       const parts = stack.move();
