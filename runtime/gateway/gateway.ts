@@ -170,7 +170,7 @@ export class Gateway {
     this.#lease = bus.leases.hold(
       this.instanceId,
       () => this.#onLeaseLost(),
-      () => this.readiness.update(),
+      () => this.#onLeaseHeld(),
     );
     this.readiness.update();
   }
@@ -339,6 +339,11 @@ export class Gateway {
     this.#metrics.refused.add('HYD_DESCRIPTORS_EXHAUSTED');
     const count = this.#dropped.take();
     if (count !== undefined) this.#log.descriptorsExhausted({ count, connections: this.#sockets.connections.size });
+  }
+
+  #onLeaseHeld(): void {
+    this.#peers.held();
+    this.readiness.update();
   }
 
   #onLeaseLost(): void {

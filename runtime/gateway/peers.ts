@@ -77,6 +77,11 @@ export class GatewayPeers {
     });
   }
 
+  /** The lease is held: others wait for this gateway from now on. */
+  held(): void {
+    void this.#fence.meet();
+  }
+
   /** This gateway has no connections any more, and will not answer. */
   leave(): void {
     this.#fence.leave();

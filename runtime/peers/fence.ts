@@ -68,13 +68,18 @@ export class Fence {
   }
 
   /**
-   * Lets the others know of this instance, and learns who is there. Resolves after one fence; never rejects. Call it
-   * whenever the bus has come up, before the lease is claimed that connections need.
+   * Lets the others know of this instance, and learns who is there. Resolves after one fence or two; never rejects. Call it
+   * whenever the bus has come up, and once the lease is held that connections need: of two instances that start together,
+   * on different servers, neither may hear the other at first, but the later one finds the lease of the other.
    */
   async meet(): Promise<void> {
     const joined = this.join();
-    for (const instanceId of (await this.#bus.leases.addressable()) ?? []) this.#know(instanceId);
+    const holders = (await this.#bus.leases.addressable()) ?? [];
+    const isNews = holders.some((instanceId) => !this.#known.has(instanceId));
+    for (const instanceId of holders) this.#know(instanceId);
     await joined;
+    // The first fence may have left before they could hear it.
+    if (isNews) await this.join();
   }
 
   /** Lets the others know that this instance will not answer any more. */

@@ -22,10 +22,15 @@ test('a membership that was answered is known to gateways on every server', { sk
     timeoutMs: 30_000,
   });
   await using client = await connect(one.url('/chat'));
-  const list = (await (await fetch(`${two.managementUrl}/connections`)).json()) as {
-    items: { connection_id: string }[];
-  };
-  const id = list.items[0]?.connection_id ?? assert.fail('the list is empty');
+  // Which gateways there are, those that have just started learn a moment after they are ready.
+  let id = '';
+  await eventually(async () => {
+    const list = (await (await fetch(`${two.managementUrl}/connections`)).json()) as {
+      items: { connection_id: string }[];
+    };
+    id = list.items[0]?.connection_id ?? '';
+    return id !== '';
+  });
   for (let i = 0; i < 200; i++) {
     const put = await fetch(`${one.managementUrl}/channels/c${i}/connections/${id}`, { method: 'PUT' });
     assert.equal(put.status, 204);

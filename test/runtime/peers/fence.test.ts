@@ -62,6 +62,31 @@ test('knows a silent instance again that answers', async () => {
   assert.equal((await fence.join()).unanswered.size, 0);
 });
 
+test('two that started together without hearing one another meet once both have their leases', async () => {
+  const broker = createMemoryBroker();
+  let isCut = true;
+  const members: Member[] = [];
+  for (const id of ids.slice(0, 2)) {
+    const bus = broker.connect();
+    const { leases, peers } = bus;
+    const { listen } = peers;
+    const ask: typeof peers.ask = (...asked) => (isCut ? { close() {} } : peers.ask(...asked));
+    const fence = new Fence({ leases, peers: { ...peers, listen: listen.bind(peers), ask } }, id);
+    fence.listen();
+    await bus.start();
+    members.push({ bus, fence, id });
+  }
+  const [one, two] = members as [Member, Member];
+  const lost = Promise.all(members.map(({ fence }) => fence.meet()));
+  for (const { bus, id } of members) bus.leases.hold(id, () => {});
+  await lost;
+  isCut = false;
+  await two.fence.meet();
+  // The other one has learned of it, so it notices its silence.
+  await two.bus.stop();
+  assert.deepEqual([...(await one.fence.join()).unanswered], [two.id]);
+});
+
 test('does not wait for an instance that has left', async () => {
   const broker = createMemoryBroker();
   const [one, two] = [await join(broker, ids[0] ?? ''), await join(broker, ids[1] ?? '')];
