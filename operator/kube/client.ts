@@ -97,10 +97,15 @@ export function createKube(options: KubeOptions = {}): Kube {
 
 async function answerTo(transport: Transport, call: ApiCall): Promise<KubeObject> {
   const response = await transport.send(call);
+  const problem = (what: string, cause: unknown): ApiError =>
+    new ApiError(0, `${call.method} ${call.path}: ${what}`, { cause });
+  const body = await text(response).catch((cause: unknown) => {
+    throw problem(messageOf(cause), cause);
+  });
   try {
-    return JSON.parse(await text(response)) as KubeObject; // the server answers with an object or a Status
+    return JSON.parse(body) as KubeObject; // the server answers with an object or a Status
   } catch (cause) {
-    throw new ApiError(0, `${call.method} ${call.path}: ${messageOf(cause)}`, { cause });
+    throw problem(`the answer is not JSON, as that of an API server is: ${messageOf(cause)}`, cause);
   }
 }
 

@@ -19,6 +19,9 @@ export interface KubeconfigOptions {
   readonly context?: string | undefined;
 }
 
+/** The user of a context that names none. */
+const anonymous = 'system:anonymous';
+
 /** The cluster of a context. @throws an Error whose message names the file and what is wrong with it */
 export function findByKubeconfig({ kubeconfig, context }: KubeconfigOptions): Cluster {
   const files = kubeconfig === undefined ? filesOfUser() : [kubeconfig];
@@ -31,9 +34,21 @@ export function findByKubeconfig({ kubeconfig, context }: KubeconfigOptions): Cl
   const cluster = config.getCurrentCluster();
   if (!cluster)
     throw new Error(`${source}: context ${chosen.name} names the cluster ${chosen.cluster}, which is absent`);
+  const user = config.getCurrentUser();
+  if (!user && chosen.user)
+    throw new Error(`${source}: context ${chosen.name} names the user ${chosen.user}, who is absent`);
   const isProxied = cluster.proxyUrl !== undefined;
+  const server = serverOf(cluster.server, `${source}: the server of cluster ${cluster.name}`);
+  // Of a context without a user the package takes nothing, not even the certificate of the cluster; and it takes a server
+  // without TLS, such as `kubectl proxy`, only from who wants no TLS verified.
+  config.loadFromOptions({
+    contexts: [{ ...chosen, user: user?.name ?? anonymous }],
+    clusters: [{ ...cluster, skipTLSVerify: cluster.skipTLSVerify || server.protocol === 'http:' }],
+    users: [user ?? { name: anonymous }],
+    currentContext: chosen.name,
+  });
   return {
-    server: serverOf(cluster.server, `${source}: the server of cluster ${cluster.name}`),
+    server,
     namespace: chosen.namespace,
     credentials: async () => {
       // Fills in headers and TLS material; the parameter has the type of any HTTPS request.

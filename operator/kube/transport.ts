@@ -92,12 +92,19 @@ export class Transport {
       outgoing.once('response', resolve).once('error', reject).end(payload);
     }).catch((cause: unknown) => {
       onCall?.(verb, type.plural, 0);
-      throw new ApiError(0, `${method} ${path}: ${messageOf(cause)}`, { cause });
+      throw new ApiError(0, `${method} ${path}: ${reasonOf(cause)}`, { cause });
     });
     onCall?.(verb, type.plural, response.statusCode ?? 0);
     for (const warning of warningsOf(response)) onWarning?.(warning);
     return response;
   }
+}
+
+/** The message of OpenSSL begins with numbers and ends with a line of its sources. */
+function reasonOf(cause: unknown): string {
+  const message = messageOf(cause);
+  const [, reason] = /:SSL routines:[^:]*:([^:]+):/.exec(message) ?? [];
+  return reason === undefined ? message : `no TLS: ${reason}`;
 }
 
 function contentHeaders({ accept, contentType }: ApiCall, payload: string | undefined): Record<string, string> {

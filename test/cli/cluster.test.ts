@@ -1,15 +1,18 @@
 /** Commands about a cluster: which one they choose, what they print, and what they say when there is none. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import type { AddressInfo, Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { after } from 'node:test';
 import { promisify } from 'node:util';
 import { parse, stringify } from 'yaml';
 
+import { selfSigned } from '../kit/certificate.ts';
 import { eventually } from '../kit/eventually.ts';
 import { root, startHydrogen } from '../kit/hydrogen.ts';
 import { type FakeApi, startFakeApi } from '../operator/kit/api.ts';
@@ -116,6 +119,11 @@ test('a missing or strange kubeconfig is one sentence that names the file, witho
       /cluster: context here names the cluster here, which is absent/,
     ],
     [
+      'user',
+      { ...kubeconfig('https://127.0.0.1:1'), users: [], 'current-context': 'here' },
+      /user: context here names the user me, who is absent/,
+    ],
+    [
       'authority',
       { ...kubeconfig('https://127.0.0.1:1', {}, { 'certificate-authority': '/nowhere' }), 'current-context': 'here' },
       /no credentials for the API server: .*\/nowhere/,
@@ -144,6 +152,35 @@ test('a missing or strange kubeconfig is one sentence that names the file, witho
   assert.match(unknown.text, /closed has no context there; it has here/);
   const none = await run(['status'], { HOME: folder, KUBECONFIG: '' });
   assert.match(none.text, /there is no kubeconfig: ~\/\.kube\/config does not exist; set KUBECONFIG/);
+});
+
+test('a context without a user is trusted as far as its cluster says, and that no API server answers is said', async () => {
+  const { certificate, key } = selfSigned('api', 'test', { hosts: ['127.0.0.1'] });
+  const page = (_: unknown, response: ServerResponse): void => void response.end('<html>');
+  await using stack = new AsyncDisposableStack();
+  const listen = async (server: Server): Promise<string> => {
+    stack.defer(() => void server.close());
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    return `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  };
+  const secure = await listen(createTlsServer({ cert: certificate, key }, page));
+  const plain = await listen(createServer(page));
+  const data = { 'certificate-authority-data': Buffer.from(certificate).toString('base64') };
+  const cases: [server: string, cluster: object, RegExp][] = [
+    [`https://${secure}`, data, /the answer is not JSON, as that of an API server is: Unexpected token '<'/],
+    [`https://${secure}`, {}, /self-signed certificate/],
+    [`https://${secure}`, { 'certificate-authority': '/nowhere' }, /no credentials for the API server: .*\/nowhere/],
+    // As behind `kubectl proxy`.
+    [`http://${plain}`, {}, /the answer is not JSON/],
+    [`https://${plain}`, {}, /hydrogengroups\S*: no TLS: .*wrong version number$/m],
+  ];
+  for (const [server, cluster, expected] of cases) {
+    const contexts = [{ name: 'here', context: { cluster: 'here' } }];
+    const config = { ...kubeconfig(server, {}, cluster), contexts, users: undefined, 'current-context': 'here' };
+    const { code, text } = await run(['status', '--kubeconfig', await file('nobody', config)]);
+    assert.match(text, expected);
+    assert.equal(code, 1);
+  }
 });
 
 test('a command that waits for a silent cluster says so after a second', async () => {
