@@ -11,10 +11,12 @@ const silenceMs = 1_000;
 export const formats = ['json', 'yaml'] as const;
 export type Format = (typeof formats)[number];
 
-/** Writes all of it. A reader that stops early, such as `head`, is not a failure. */
+/** Writes all of it. A reader that stops early, such as `head`, is not a failure; a full disk ends the process with 1. */
 export function print(text: string): void {
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
+  process.stdout.once('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') return;
+    console.error(`hydrogen: the output could not be written: ${error.message}`);
+    process.exit(1);
   });
   process.stdout.write(text);
 }

@@ -2,6 +2,7 @@
 
 import { readFile, stat } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
+import { paths } from '../../crds/contract.ts';
 import {
   type HydrogenGateway,
   type HydrogenGroup,
@@ -102,7 +103,10 @@ async function readText(file: string): Promise<string> {
     if (size > maxFileBytes) throw new RangeError(`${size} bytes, at most ${maxFileBytes} are read`);
     return await readFile(file, 'utf8');
   } catch (cause) {
-    throw new HydrogenError('HYD_CONFIG_INVALID', `${file}: ${(cause as Error).message}`, { cause });
+    const { code, message } = cause as NodeJS.ErrnoException;
+    const isOfPods = code === 'ENOENT' && file === paths.config;
+    const problem = isOfPods ? 'only a pod has this file; name yours with --config' : message;
+    throw new HydrogenError('HYD_CONFIG_INVALID', `${file}: ${problem}`, { cause });
   }
 }
 

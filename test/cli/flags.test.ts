@@ -1,8 +1,11 @@
 /** Flags that cannot be right are refused at once, with the syntax that the fields of documents have. */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
+import { platform } from 'node:os';
 import test from 'node:test';
 
-import { startHydrogen } from '../kit/hydrogen.ts';
+import { root, startHydrogen } from '../kit/hydrogen.ts';
 
 async function refusal(...args: string[]): Promise<string> {
   await using command = startHydrogen(args);
@@ -43,5 +46,28 @@ test('an image must be a reference without spaces', async () => {
   for (const command of commands) {
     for (const image of ['', 'a b'])
       assert.match(await refusal(...command, image), /is invalid\. It must be an image reference such as/);
+  }
+});
+
+test('without the documents that a pod has, a role asks for the flag that names others', async () => {
+  for (const command of [['gateway'], ['mproc'], ['dlq', 'list']])
+    assert.match(await refusal(...command), /hydrogen\.yaml: only a pod has this file; name yours with --config$/m);
+});
+
+const skip = platform() === 'linux' ? false : 'only Linux has a device that is always full';
+
+test('output that cannot be written is one sentence and a failure', { skip }, () => {
+  const full = openSync('/dev/full', 'w');
+  try {
+    const { status, stderr } = spawnSync(process.execPath, [`${root}/cli/hydrogen.js`, 'completion', 'bash'], {
+      encoding: 'utf8',
+      stdio: ['ignore', full, 'pipe'],
+    });
+    assert.deepEqual(
+      [status, stderr],
+      [1, 'hydrogen: the output could not be written: ENOSPC: no space left on device, write\n'],
+    );
+  } finally {
+    closeSync(full);
   }
 });
